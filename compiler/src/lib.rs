@@ -1,1 +1,87 @@
-//! x
+//! ONNX to a quantised integer program, a proving plan, and Rust source.
+
+pub mod error;
+pub mod graph;
+
+use graph::{Dtype, Graph, Tensor};
+use zkiln_runtime::model::Model;
+
+pub use error::{CompileError, Complaint};
+
+/// What the user may choose about a compilation.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Options {
+    /// Module and model name; default: the file's stem in snake case.
+    pub name: Option<String>,
+    /// Values of symbolic dimensions; default 1.
+    pub dimensions: Vec<(String, usize)>,
+    /// Sample inputs for calibration, one entry a sample: one tensor an input. Empty: seeded synthetic ones.
+    pub samples: Vec<Vec<Sample>>,
+    /// Bits of activations (default 12) and of weights (default 12).
+    pub activation_bits: Option<u8>,
+    /// See `activation_bits`.
+    pub weight_bits: Option<u8>,
+}
+
+/// A sample tensor: row-major.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Sample {
+    /// Lengths of the axes.
+    pub shape: Vec<usize>,
+    /// Elements.
+    pub data: Vec<f64>,
+}
+
+/// How integers of a public port relate to reals: `real = integer * scale`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PortInfo {
+    /// ONNX name.
+    pub name: String,
+    /// ONNX element type.
+    pub dtype: Dtype,
+    /// ONNX shape.
+    pub shape: Vec<usize>,
+    /// Real value of one unit; 1 for integer ports.
+    pub scale: f64,
+}
+
+/// One line of the table of nodes: for `inspect` and for the generated module's documentation.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct NodeReport {
+    /// Name.
+    pub node: String,
+    /// Relation.
+    pub relation: String,
+    /// Shapes, as `[64,64]x[64,256]`.
+    pub shape: String,
+    /// log2 of the accumulator's scale.
+    pub scale_log2: f64,
+    /// Bits of the output.
+    pub bits: u32,
+    /// Lookup leaves.
+    pub lookups: u64,
+    /// Multiply-adds of the reference.
+    pub cost: u64,
+}
+
+/// What lowering makes: a model and its constants, not yet committed.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Lowered {
+    /// The statement.
+    pub model: Model,
+    /// Data of every constant column in the order of `model.columns` (true shape, row-major, not padded); witness columns are empty.
+    pub constants: Vec<Vec<i32>>,
+    /// Public inputs.
+    pub inputs: Vec<PortInfo>,
+    /// Public outputs.
+    pub outputs: Vec<PortInfo>,
+    /// One line a node.
+    pub report: Vec<NodeReport>,
+    /// Number of float parameters of the ONNX model.
+    pub parameters: u64,
+    /// Number of ONNX nodes.
+    pub onnx_nodes: u64,
+}
+
+#[allow(dead_code)]
+fn contract(_: Graph, _: Tensor) {}

@@ -1,0 +1,53 @@
+//! Everything that can be wrong with a model, all at once.
+
+use thiserror::Error;
+
+/// One complaint about one node.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("node `{node}` ({op}): {reason}; {help}")]
+pub struct Complaint {
+    /// ONNX node name.
+    pub node: String,
+    /// Operator.
+    pub op: String,
+    /// Why it cannot be compiled.
+    pub reason: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// Why a model was not compiled.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The file could not be read.
+    #[error("cannot read `{path}`: {source}")]
+    Read {
+        /// As given.
+        path: String,
+        /// From the operating system.
+        source: std::io::Error,
+    },
+    /// The file is no ONNX model that can be analysed.
+    #[error("cannot load `{path}`: {reason}")]
+    Load {
+        /// As given.
+        path: String,
+        /// From the parser.
+        reason: String,
+    },
+    /// Sample inputs do not fit the model.
+    #[error("sample inputs do not fit the model: {0}")]
+    Samples(String),
+    /// Nodes that cannot be compiled, all of them.
+    #[error("{} node(s) cannot be compiled:\n{}", .0.len(), .0.iter().map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n"))]
+    Nodes(Vec<Complaint>),
+    /// The plan misses the security level.
+    #[error("security of {got} bits is below {expected}")]
+    Security {
+        /// Required.
+        expected: u32,
+        /// Reached.
+        got: u32,
+    },
+}

@@ -1,0 +1,85 @@
+//! Typed errors of proving and verifying.
+
+use thiserror::Error;
+
+/// Why a proof could not be made. Nothing is lost: the input may be corrected and tried again.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// A value left the range that the model was calibrated for.
+    #[error(
+        "node `{node}`: value {value} is outside the calibrated range {low}..={high}; give sample inputs that cover it when compiling"
+    )]
+    OutOfRange {
+        /// Node whose value it is.
+        node: String,
+        /// The integer value.
+        value: i64,
+        /// Least allowed.
+        low: i64,
+        /// Greatest allowed.
+        high: i64,
+    },
+    /// An input has the wrong number of elements.
+    #[error("input `{input}`: expected {expected} elements, got {got}")]
+    InputLength {
+        /// Input port.
+        input: String,
+        /// Elements of the port.
+        expected: usize,
+        /// Elements given.
+        got: usize,
+    },
+    /// The wrong number of inputs.
+    #[error("expected {expected} inputs, got {got}")]
+    InputCount {
+        /// Ports of the model.
+        expected: usize,
+        /// Tensors given.
+        got: usize,
+    },
+    /// Constants do not fit the model.
+    #[error("the weights do not belong to this model: {0}")]
+    Weights(String),
+}
+
+/// Why a proof was rejected.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The proof has the wrong length.
+    #[error("proof has {got} bytes, expected {expected}")]
+    Length {
+        /// Constant of the model.
+        expected: usize,
+        /// As given.
+        got: usize,
+    },
+    /// The proof ended early.
+    #[error("proof is truncated")]
+    Truncated,
+    /// Bytes are left over.
+    #[error("proof has trailing bytes")]
+    TrailingBytes,
+    /// A field element or point is not in canonical form or not on the curve.
+    #[error("non-canonical `{label}`")]
+    NonCanonical {
+        /// Message of the proof.
+        label: &'static str,
+    },
+    /// The statement does not fit the model: wrong tensors, lengths or ranges.
+    #[error("the statement does not fit the model: {0}")]
+    Statement(&'static str),
+    /// The key is malformed.
+    #[error("the verifier key is malformed: {0}")]
+    Key(&'static str),
+    /// A round of a sumcheck, or its last claim, does not hold.
+    #[error("sumcheck of `{0}` does not hold")]
+    Sumcheck(&'static str),
+    /// The sum of fractions is not zero, or a denominator vanished.
+    #[error("a lookup is not in its table")]
+    Lookup,
+    /// The opened vector does not match the commitments.
+    #[error("the opening does not match the commitments")]
+    Opening,
+}
