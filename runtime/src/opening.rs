@@ -14,8 +14,7 @@ use rayon::prelude::*;
 use crate::commitment::{Generators, msm};
 use crate::error::VerifyError;
 use crate::field::eq::eq_table;
-use crate::field::small::combine_rows_small;
-use crate::field::dot;
+use crate::field::small::{combine_rows_small, dot};
 use crate::model::{ColumnId, ColumnKind, Model};
 use crate::schedule::{Challenges, Piece, RowRange, Schedule};
 use crate::trace::Trace;
@@ -91,7 +90,7 @@ fn combine(group: &RowWeights, trace: &Trace, row: usize) -> Vec<Fr> {
     let mut out = vec![Fr::zero(); row];
     for (&column, weights) in group {
         let values = trace.column(column);
-        let part = if values.len() >= row { combine_rows_small(values, weights) } else { combine_rows_small(values, &weights[..1]) };
+        let part = combine_rows_small(values, values.len().min(row), weights);
         out.iter_mut().zip(&part).for_each(|(out, part)| *out += part);
     }
     out

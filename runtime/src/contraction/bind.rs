@@ -111,7 +111,7 @@ fn apply_small(kernel: &AxisKernel, values: &[i32], dim: usize, inner: usize) ->
             if inner == 1 {
                 out.push(dot_small(block, weights));
             } else {
-                out.extend(combine_rows_small(block, weights));
+                out.extend(combine_rows_small(block, inner, weights));
             }
         }
     }

@@ -56,16 +56,16 @@ impl Challenges {
     }
 }
 
-/// Weights along one axis of a term.
+/// AxisWeights along one axis of a term.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Weights {
+pub enum AxisWeights {
     /// `eq(point, index)`.
     Eq(Vec<Coordinate>),
     /// One for every index: a plain sum.
     Ones,
 }
 
-impl Weights {
+impl AxisWeights {
     /// The first `len` weights.
     pub fn vector(&self, len: u32, challenges: &Challenges) -> Result<Vec<Fr>, VerifyError> {
         match self {
@@ -87,7 +87,7 @@ pub struct Part {
     /// True length of the term axis.
     pub len: u32,
     /// Its weights.
-    pub weights: Weights,
+    pub weights: AxisWeights,
 }
 
 /// A functional along one column axis (or the low bits of one).
@@ -110,7 +110,7 @@ pub enum AxisFunctional {
 
 impl AxisFunctional {
     /// The functional that `map` makes of its term axes' weights, along a column axis of true length `len`.
-    pub fn new(len: u32, map: &AxisMap, weights: impl Fn(u8) -> Option<(u32, Weights)>) -> Result<Self, VerifyError> {
+    pub fn new(len: u32, map: &AxisMap, weights: impl Fn(u8) -> Option<(u32, AxisWeights)>) -> Result<Self, VerifyError> {
         let log2 = axis_log2(len);
         let mut parts = Vec::with_capacity(map.strides.len());
         for &(axis, stride) in map.strides.iter() {
@@ -119,7 +119,7 @@ impl AxisFunctional {
         }
         match parts.as_slice() {
             [] if (0..i64::from(len)).contains(&i64::from(map.offset)) => Ok(Self::Eq(bits(map.offset as u32, log2))),
-            [Part { stride: 1, len: part, weights: Weights::Eq(point) }]
+            [Part { stride: 1, len: part, weights: AxisWeights::Eq(point) }]
                 if map.offset == 0 && *part == len && 1u64.checked_shl(log2) == Some(u64::from(len)) =>
             {
                 Ok(Self::Eq(point.clone()))

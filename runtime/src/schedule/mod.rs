@@ -8,7 +8,7 @@ mod leaves;
 
 use std::collections::HashMap;
 
-pub use functional::{AxisFunctional, Challenges, Coordinate, Functional, Part, RankOne, TensorFunctional, Weights};
+pub use functional::{AxisFunctional, Challenges, Coordinate, Functional, Part, RankOne, TensorFunctional, AxisWeights};
 pub use leaves::{Block, BlockKind, LeafLayout};
 
 use crate::error::VerifyError;
@@ -71,8 +71,8 @@ pub struct Linear {
 pub struct Operand {
     /// What is read.
     pub view: View,
-    /// Weights of each term axis; `None` for kept axes.
-    pub bound: Vec<Option<Weights>>,
+    /// AxisWeights of each term axis; `None` for kept axes.
+    pub bound: Vec<Option<AxisWeights>>,
     /// Positions in [`Contraction::kept`] of the axes that the operand has, ascending.
     pub axes: Vec<usize>,
     /// The claim that remains when all variables are bound.
@@ -157,7 +157,7 @@ pub struct Piece {
     pub low: usize,
     /// Column it reads.
     pub column: ColumnId,
-    /// Weights of the column's rows.
+    /// AxisWeights of the column's rows.
     pub high: TensorFunctional,
 }
 
@@ -339,10 +339,10 @@ impl Summands<'_> {
         places: &HashMap<usize, Vec<Coordinate>>,
     ) -> Result<Operand, VerifyError> {
         let column = self.model.columns.get(view.column.0 as usize).ok_or(VerifyError::Key("no such column"))?;
-        let bound_weights = |axis: &TermAxis| axis.point.clone().map_or(Weights::Ones, Weights::Eq);
+        let bound_weights = |axis: &TermAxis| axis.point.clone().map_or(AxisWeights::Ones, AxisWeights::Eq);
         let final_weights = |axis: u8| {
             let info = axes.get(usize::from(axis))?;
-            let weights = places.get(&usize::from(axis)).cloned().map_or_else(|| bound_weights(info), Weights::Eq);
+            let weights = places.get(&usize::from(axis)).cloned().map_or_else(|| bound_weights(info), AxisWeights::Eq);
             Some((info.len, weights))
         };
         let maps = column.shape.iter().zip(view.index.iter()); // len: validated to be equal
