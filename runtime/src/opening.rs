@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 
 use ark_bn254::{Fr, G1Affine};
-use ark_ff::{AdditiveGroup, Field, One, Zero};
+use ark_ff::{AdditiveGroup, One, Zero};
 use rayon::prelude::*;
 
 use crate::commitment::{Generators, msm};
 use crate::error::VerifyError;
-use crate::field::eq::eq_table;
-use crate::field::small::{combine_rows_small, dot};
+use crate::field::eq_table;
+use crate::field::{combine_rows_small, dot};
 use crate::model::{ColumnId, ColumnKind, Model};
 use crate::schedule::{Challenges, Piece, RowRange, Schedule};
 use crate::trace::Trace;

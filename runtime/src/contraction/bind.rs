@@ -6,7 +6,7 @@
 use ark_ff::{One, Zero};
 
 use crate::field::Fr;
-use crate::field::small::{combine_rows_small, dot_small, from_i64};
+use crate::field::{combine_rows_small, dot_small, from_i64};
 use crate::model::{AxisMap, axis_log2};
 use crate::schedule::{Challenges, Contraction, Operand};
 use crate::trace::Trace;

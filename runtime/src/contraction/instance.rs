@@ -4,7 +4,7 @@ use ark_ff::{AdditiveGroup, Field, One, Zero};
 
 use super::bind::bind_operand;
 use crate::field::Fr;
-use crate::field::eq::eq_table;
+use crate::field::eq_table;
 use crate::model::axis_log2;
 use crate::schedule::{Challenges, Contraction};
 use crate::trace::Trace;

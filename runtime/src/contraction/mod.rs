@@ -13,12 +13,12 @@
 mod bind;
 mod instance;
 
-use ark_ff::{Field, One, Zero};
+use ark_ff::{AdditiveGroup, Field, One, Zero};
 use rayon::prelude::*;
 
 use crate::error::VerifyError;
 use crate::field::Fr;
-use crate::field::eq::eq_eval;
+use crate::field::eq_eval;
 use crate::schedule::{Challenges, Contraction, Coordinate, Schedule};
 use crate::trace::Trace;
 use crate::transcript::{ProverTranscript, VerifierTranscript};

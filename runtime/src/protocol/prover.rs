@@ -8,7 +8,7 @@ use super::scales::{Fingerprint, Scales};
 use super::{PROTOCOL, Proof, Statement};
 use crate::commitment::{Generators, commit_rows};
 use crate::error::ProveError;
-use crate::field::small::from_i64;
+use crate::field::from_i64;
 use crate::key::ProverKey;
 use crate::model::{ColumnId, ColumnKind, Table};
 use crate::schedule::{BlockKind, Challenges};

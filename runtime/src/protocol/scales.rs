@@ -4,8 +4,8 @@ use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero};
 
 use crate::error::VerifyError;
-use crate::field::eq::less_than;
-use crate::field::small::from_i64;
+use crate::field::less_than;
+use crate::field::from_i64;
 use crate::model::{Accumulator, Model, axis_log2};
 use crate::schedule::{BlockKind, Challenges, Scale, Schedule, Source};
 
@@ -151,7 +151,7 @@ fn public_mle(accumulator: &Accumulator, data: &[i64], tau: &[Fr]) -> Result<Fr,
         rest = tail;
         let inner = values.len().checked_div(len as usize).filter(|&inner| inner > 0).ok_or(SHORT)?;
         let mut folded = vec![Fr::zero(); inner];
-        for (chunk, weight) in values.chunks(inner).zip(&crate::field::eq::eq_table(point)) { // len: padded axis is no shorter
+        for (chunk, weight) in values.chunks(inner).zip(&crate::field::eq_table(point)) { // len: padded axis is no shorter
             folded.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += *weight * value); // len: inner
         }
         values = folded;

@@ -6,7 +6,7 @@
 
 use crate::error::VerifyError;
 use crate::field::Fr;
-use crate::field::eq::{eq_eval, eq_table};
+use crate::field::{eq_eval, eq_table};
 use crate::model::{AxisMap, Column, ColumnId, axis_log2};
 use ark_ff::{One, Zero};
 
