@@ -9,7 +9,7 @@ use crate::error::{ProveError, VerifyError};
 use crate::model::Model;
 use crate::schedule::Schedule;
 use crate::security::security_bits;
-use crate::trace::Weights;
+use crate::trace::Constants;
 use crate::transcript::ELEMENT_BYTES;
 
 /// First bytes of an encoded key.
@@ -119,7 +119,7 @@ impl VerifierKey {
 #[derive(Debug)]
 pub struct ProverKey {
     verifier: VerifierKey,
-    weights: Weights,
+    constants: Constants,
 }
 
 impl ProverKey {
@@ -130,12 +130,12 @@ impl ProverKey {
     pub fn new(model: Model, constants: Vec<Vec<i32>>) -> Result<Self, ProveError> {
         let malformed = |error: VerifyError| ProveError::Weights(error.to_string());
         model.validate().map_err(malformed)?;
-        let weights = Weights::new(&model, constants)?;
+        let constants = Constants::new(&model, constants)?;
         let row = 1usize << model.row_log2;
         let generators = Generators::derive(row);
         let commitments: Vec<u8> = constants.columns().flat_map(|column| commit_rows(&generators, column, row)).flat_map(|point| encode_point(&point)).collect();
         let verifier = VerifierKey::from_parts(model, &commitments).map_err(malformed)?;
-        Ok(Self { verifier, weights })
+        Ok(Self { verifier, constants })
     }
 
     /// Joins a key with its constants, without committing to them again.
@@ -143,8 +143,8 @@ impl ProverKey {
     /// # Errors
     /// [`ProveError::Weights`] when the constants' shapes do not fit. That their values do is not checked: a proof would not verify.
     pub fn from_parts(verifier: VerifierKey, constants: Vec<Vec<i32>>) -> Result<Self, ProveError> {
-        let weights = Weights::new(verifier.model(), constants)?;
-        Ok(Self { verifier, weights })
+        let constants = Constants::new(verifier.model(), constants)?;
+        Ok(Self { verifier, constants })
     }
 
     /// The public half.
@@ -152,7 +152,7 @@ impl ProverKey {
         &self.verifier
     }
 
-    pub(crate) fn weights(&self) -> &Weights {
-        &self.weights
+    pub(crate) fn constants(&self) -> &Constants {
+        &self.constants
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The crate knows integers, columns and proofs; it knows no floats, no ONNX and no files.
 
+pub mod accumulate;
 pub mod commitment;
 mod contraction;
 pub mod error;

@@ -32,7 +32,7 @@ pub(crate) const PROTOCOL: &str = "zkiln 1: Pedersen rows, LogUp-GKR, batched co
 /// # Errors
 /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
 pub fn run(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveError> {
-    let trace = trace::run(key.verifier_key().model(), key.weights(), inputs)?;
+    let trace = trace::run(key.verifier_key().model(), key.constants(), inputs)?;
     trace.outputs(key.verifier_key().model())
 }
 

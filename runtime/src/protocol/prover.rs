@@ -36,7 +36,7 @@ impl<'k> Prover<'k> {
     pub fn start(key: &'k ProverKey, inputs: &[Vec<i64>]) -> Result<Self, ProveError> {
         let _span = tracing::info_span!(target: "zkiln", "witness").entered();
         let model = key.verifier_key().model();
-        let trace = trace::run(model, key.weights(), inputs)?;
+        let trace = trace::run(model, key.constants(), inputs)?;
         let outputs = trace.outputs(model)?;
         Ok(Self::with_trace(key, trace, Statement { inputs: inputs.to_vec(), outputs }))
     }
