@@ -81,7 +81,7 @@ fn msms(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(format!("{len}"), pool), |b| {
                 b.iter(|| {
                     install(&mut || {
-                        black_box(msm(generators.points(), &scalars));
+                        let _ = black_box(msm(generators.points(), &scalars));
                     })
                 })
             });
