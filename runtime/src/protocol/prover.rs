@@ -1,7 +1,7 @@
 //! The prover's steps.
 
 use ark_bn254::{Fr, G1Affine};
-use ark_ff::Zero;
+use ark_ff::{Field, Zero};
 use rayon::prelude::*;
 
 use super::scales::{Fingerprint, Scales};
@@ -26,6 +26,8 @@ pub struct Prover<'k> {
     fingerprint: Fingerprint,
     leaf: (Fr, Fr),
     scales: Vec<Fr>,
+    /// The trace comes from the reference, so that every lookup is a row of its table.
+    honest: bool,
 }
 
 impl<'k> Prover<'k> {
@@ -38,11 +40,12 @@ impl<'k> Prover<'k> {
         let model = key.verifier_key().model();
         let trace = trace::run(model, key.constants(), inputs)?;
         let outputs = trace.outputs(model)?;
-        Ok(Self::with_trace(key, trace, Statement { inputs: inputs.to_vec(), outputs }))
+        Ok(Self { honest: true, ..Self::from_trace(key, trace, Statement { inputs: inputs.to_vec(), outputs }) })
     }
 
-    /// Starts from any trace and any statement: what a lying prover would do. The proof verifies only if they are true.
-    pub fn with_trace(key: &'k ProverKey, trace: Trace, statement: Statement) -> Self {
+    /// Starts from any trace and any statement, however false, and argues for it as well as can be: what a lying prover does.
+    /// Slower than [`Self::start`]; for a true trace the proof is the same.
+    pub fn from_trace(key: &'k ProverKey, trace: Trace, statement: Statement) -> Self {
         let mut sponge = Sponge::new(PROTOCOL);
         sponge.absorb("model", &key.verifier_key().digest());
         sponge.absorb("statement", &statement.to_bytes());
@@ -56,6 +59,7 @@ impl<'k> Prover<'k> {
             fingerprint: Fingerprint { alpha: zero, beta: zero },
             leaf: (zero, zero),
             scales: Vec::new(),
+            honest: false,
         }
     }
 
@@ -76,7 +80,10 @@ impl<'k> Prover<'k> {
     /// Proves that every lookup is a row of its table, up to a claim on the leaves.
     pub fn lookups(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "lookups").entered();
-        let claim = logup::prove(self.leaves(), &mut self.transcript);
+        let (numerators, denominators) = self.fractions();
+        let layout = &self.key.verifier_key().schedule().leaves;
+        let leaves = logup::Leaves { len_log2: layout.len_log2, unit: layout.unit, numerators: &numerators, denominators };
+        let claim = logup::prove(leaves, &mut self.transcript);
         self.leaf = (claim.numerator, claim.denominator);
         self.challenges.rho = claim.point;
         self.challenges.tau = self.transcript.sponge.challenges("tau", self.key.verifier_key().schedule().tau_len);
@@ -126,8 +133,9 @@ impl<'k> Prover<'k> {
         1 << self.key.verifier_key().model().row_log2
     }
 
-    /// The fractions of all lookups and tables.
-    fn leaves(&self) -> logup::Leaves {
+    /// Numerators of the tables' zone and denominators of all leaves.
+    fn fractions(&self) -> (Vec<i64>, Vec<Fr>) {
+        let _span = tracing::info_span!(target: "zkiln", "lookups/leaves").entered();
         let (model, schedule) = (self.key.verifier_key().model(), self.key.verifier_key().schedule());
         let layout = &schedule.leaves;
         let tables: Vec<Vec<Fr>> = (0u32..).zip(model.tables.iter()).map(|(id, table)| self.table_denominators(id, table)).collect();
@@ -137,10 +145,14 @@ impl<'k> Prover<'k> {
             denominators.resize(block.first, Fr::from(1u64));
             match block.kind {
                 BlockKind::Lookup(index) => {
-                    let lookup = &schedule.lookups[index];
-                    let (id, first) = (lookup.table.0 as usize, model.tables[lookup.table.0 as usize].first_key);
-                    let rows = self.trace.lookup_keys(index).iter().map(|&key| tables[id][(i64::from(key) - first) as usize]);
-                    denominators.extend(rows);
+                    if self.honest {
+                        let id = schedule.lookups[index].table.0 as usize;
+                        let first = model.tables[id].first_key;
+                        let keys = self.trace.lookup_keys(index);
+                        denominators.extend(keys.iter().map(|&key| tables[id][(i64::from(key) - first) as usize]));
+                    } else {
+                        denominators.extend(self.evaluated_denominators(index));
+                    }
                 }
                 BlockKind::Table(id) => {
                     denominators.extend_from_slice(&tables[id.0 as usize]);
@@ -150,7 +162,21 @@ impl<'k> Prover<'k> {
                 }
             }
         }
-        logup::Leaves { len_log2: layout.len_log2, unit: layout.unit, numerators, denominators }
+        (numerators, denominators)
+    }
+
+    /// `alpha - fingerprint` of a lookup, from what the trace makes of its entries: the slow path that the fast one must equal.
+    fn evaluated_denominators(&self, index: usize) -> Vec<Fr> {
+        let lookup = &self.key.verifier_key().schedule().lookups[index];
+        let base = self.fingerprint.alpha - self.fingerprint.tag(lookup.table.0);
+        let mut denominators = vec![base; 1 << lookup.entries[0].accumulator.len_log2()];
+        for (power, entry) in lookup.entries.iter().enumerate() {
+            let unshift = Fr::from(1u64 << entry.shift_log2).inverse().expect("a power of two is not zero");
+            let factor = self.fingerprint.power(power) * unshift;
+            let values = entry.accumulator.evaluate(&self.trace);
+            denominators.iter_mut().zip(values).for_each(|(d, value)| *d -= factor * from_i64(value));
+        }
+        denominators
     }
 
     /// `alpha - fingerprint` of every row of a table.

@@ -94,7 +94,9 @@ impl Builder {
             inputs: Cow::Owned(self.inputs),
             outputs: Cow::Owned(self.outputs),
         };
-        (model, self.constants)
+        let kinds = model.columns.iter().map(|column| column.kind);
+        let constants = self.constants.into_iter().zip(kinds).filter(|(_, kind)| *kind == ColumnKind::Constant).map(|(data, _)| data).collect();
+        (model, constants)
     }
 }
 
