@@ -5,6 +5,7 @@
 pub mod commitment;
 pub mod error;
 pub mod field;
+pub mod logup;
 pub mod model;
 pub mod relations;
 pub mod transcript;
