@@ -14,7 +14,7 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use ark_ff::{AdditiveGroup, BigInt, Fp, MontBackend, MontConfig};
+use ark_ff::{AdditiveGroup, Fp, MontBackend, MontConfig};
 
 /// Elements of a [`Packed`].
 pub const LANES: usize = 8;
@@ -123,7 +123,7 @@ fn vector(values: &[i64; 8]) -> __m512i {
     unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }
 }
 
-#[inline]
+#[cfg(test)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn lanes(vector: __m512i) -> [u64; 8] {
     let mut out = [0; 8];
@@ -179,9 +179,9 @@ impl<C: MontConfig<4>> Packed<C> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub fn load(values: &[Element<C>; LANES]) -> Self {
-        let words = values.map(|value| value.0.0);
+        let words = transpose_in(values.each_ref().map(|value| &value.0.0));
         let factor = Self::broadcast(Element::<C>::from(16u64));
-        Self::from_words(transpose_in(&words)).mul(&factor)
+        Self::from_words(words).mul(&factor)
     }
 
     /// As [`Self::load`] for at most eight elements; the rest is zero.
@@ -201,8 +201,10 @@ impl<C: MontConfig<4>> Packed<C> {
     pub fn store(&self) -> [Element<C>; LANES] {
         // Montgomery multiplication by the integer 2^256 is division by 16.
         let factor = Self::new(split(C::R.0).map(|limb| set(limb)));
-        let words = transpose_out(self.mul(&factor).canonical().to_words());
-        words.map(|words| Fp::new_unchecked(BigInt(words)))
+        let words = self.mul(&factor).canonical().to_words();
+        let mut values = [Element::<C>::ZERO; LANES];
+        transpose_out(words, values.each_mut().map(|value| &mut value.0.0));
+        values
     }
 
     /// Limbs of 52 bits from words of 64, limb by limb; the integers are kept.
@@ -323,9 +325,13 @@ impl<C: MontConfig<4>> Packed<C> {
         for i in 0..5 {
             let factor = low(zero, sums[i], minus_inverse);
             let vanishing = low(sums[i], factor, modulus[0]);
-            sums[i + 1] = _mm512_add_epi64(sums[i + 1], _mm512_srli_epi64::<LIMB_BITS>(vanishing));
-            sums[i + 1] = high(sums[i + 1], factor, modulus[0]);
-            for j in 1..5 {
+            let over = _mm512_srli_epi64::<LIMB_BITS>(vanishing);
+            // The next factor waits for this limb: three short sums rather than one long one.
+            let own_high = high(sums[i + 1], factor, modulus[0]);
+            let own_low = low(zero, factor, modulus[1]);
+            sums[i + 1] = _mm512_add_epi64(_mm512_add_epi64(own_high, own_low), over);
+            sums[i + 2] = high(sums[i + 2], factor, modulus[1]);
+            for j in 2..5 {
                 sums[i + j] = low(sums[i + j], factor, modulus[j]);
                 sums[i + j + 1] = high(sums[i + j + 1], factor, modulus[j]);
             }
@@ -345,7 +351,7 @@ impl<C: MontConfig<4>> Packed<C> {
             *limb = _mm512_sub_epi64(*limb, modulus);
         }
         carry(&mut reduced);
-        let below = _mm512_movepi64_mask_f(reduced[4]);
+        let below = negative_lanes(reduced[4]);
         self.select(below, &Self::new(reduced))
     }
 
@@ -360,6 +366,14 @@ impl<C: MontConfig<4>> Packed<C> {
         Self::new(limbs)
     }
 
+    /// Lanes whose values are the same; both must be canonical.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn equal_lanes(&self, other: &Self) -> __mmask8 {
+        let pairs = self.limbs.into_iter().zip(other.limbs);
+        pairs.fold(0xff, |mask, (a, b)| mask & _mm512_cmpeq_epi64_mask(a, b))
+    }
+
     /// The sum of the eight elements.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
@@ -371,22 +385,20 @@ impl<C: MontConfig<4>> Packed<C> {
 /// Lanes that are negative.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn _mm512_movepi64_mask_f(vector: __m512i) -> __mmask8 {
+fn negative_lanes(vector: __m512i) -> __mmask8 {
     _mm512_cmplt_epi64_mask(vector, _mm512_setzero_si512())
 }
 
 /// Eight rows of four words to four vectors of eight.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn transpose_in(rows: &[[u64; 4]; 8]) -> [__m512i; 4] {
-    let (pairs, _) = rows.as_chunks::<2>();
-    let mut loaded = [_mm512_setzero_si512(); 4];
-    for (to, pair) in loaded.iter_mut().zip(pairs) {
-        // SAFETY: reads the 64 bytes of two rows; no alignment is asked for.
-        *to = unsafe { _mm512_loadu_si512(pair.as_ptr().cast()) };
-    }
-    let [a, b, c, d] = loaded;
-    // Words (0, 0', 2, 2') of rows 0 and 2, then of rows 1 and 3.
+pub(crate) fn transpose_in(rows: [&[u64; 4]; 8]) -> [__m512i; 4] {
+    // SAFETY: reads the 32 bytes of a row; no alignment is asked for.
+    let [a, b, c, d, e, f, g, h] =
+        rows.map(|row| unsafe { _mm256_loadu_si256(row.as_ptr().cast()) });
+    let pair = |low, high| _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+    let (a, b, c, d) = (pair(a, b), pair(c, d), pair(e, f), pair(g, h));
+    // Words 0 and 2 (then 1 and 3) of rows 0, 2, 1, 3.
     let (even_low, odd_low) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
     let (even_high, odd_high) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
     let first = _mm512_setr_epi64(0, 4, 1, 5, 8, 12, 9, 13);
@@ -402,9 +414,34 @@ fn transpose_in(rows: &[[u64; 4]; 8]) -> [__m512i; 4] {
 /// Inverse of [`transpose_in`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn transpose_out(words: [__m512i; 4]) -> [[u64; 4]; 8] {
-    let words = words.map(|word| lanes(word));
-    std::array::from_fn(|row| words.map(|word| word[row]))
+pub(crate) fn transpose_out(words: [__m512i; 4], rows: [&mut [u64; 4]; 8]) {
+    let [a, b, c, d] = words;
+    // Words 0 and 1 (then 2 and 3) of rows 0, 2, 4, 6, and of rows 1, 3, 5, 7.
+    let (even_low, odd_low) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    let (even_high, odd_high) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
+    let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    let store = |vector: __m512i, low: &mut [u64; 4], high: &mut [u64; 4]| {
+        // SAFETY: writes the 32 bytes of a row each; no alignment is asked for.
+        unsafe {
+            _mm256_storeu_si256(low.as_mut_ptr().cast(), _mm512_castsi512_si256(vector));
+            let upper = _mm512_extracti64x4_epi64::<1>(vector);
+            _mm256_storeu_si256(high.as_mut_ptr().cast(), upper);
+        }
+    };
+    let [r0, r1, r2, r3, r4, r5, r6, r7] = rows;
+    store(
+        _mm512_permutex2var_epi64(even_low, first, even_high),
+        r0,
+        r2,
+    );
+    store(_mm512_permutex2var_epi64(odd_low, first, odd_high), r1, r3);
+    store(
+        _mm512_permutex2var_epi64(even_low, second, even_high),
+        r4,
+        r6,
+    );
+    store(_mm512_permutex2var_epi64(odd_low, second, odd_high), r5, r7);
 }
 
 /// Sums of products, lane by lane, with one reduction for 64 of them.
