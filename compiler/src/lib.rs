@@ -1,7 +1,14 @@
 //! ONNX to a quantised integer program, a proving plan, and Rust source.
 
+pub mod calibrate;
+mod erf;
 pub mod error;
+pub mod float;
+pub mod fuse;
 pub mod graph;
+pub mod import;
+pub mod interpret;
+mod pointwise;
 
 use graph::{Dtype, Graph, Tensor};
 use zkiln_runtime::model::Model;
