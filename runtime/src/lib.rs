@@ -2,11 +2,13 @@
 //!
 //! The crate knows integers, columns and proofs; it knows no floats, no ONNX and no files.
 
+pub mod accumulate;
 pub mod commitment;
 pub mod error;
 pub mod field;
 pub mod model;
 pub mod relations;
+pub mod trace;
 pub mod transcript;
 
 pub use ark_bn254::{Fr, G1Affine};
