@@ -9,11 +9,14 @@ pub mod graph;
 pub mod import;
 pub mod interpret;
 mod pointwise;
+pub mod lower;
+mod ops;
 
-use graph::{Dtype, Graph, Tensor};
+use graph::Dtype;
 use zkiln_runtime::model::Model;
 
 pub use error::{CompileError, Complaint};
+pub use lower::lower;
 
 /// What the user may choose about a compilation.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -89,6 +92,3 @@ pub struct Lowered {
     /// Number of ONNX nodes.
     pub onnx_nodes: u64,
 }
-
-#[allow(dead_code)]
-fn contract(_: Graph, _: Tensor) {}
