@@ -1,2 +1,5 @@
-//! x
+//! The command line of zkiln.
+
+mod tensors;
+
 fn main() {}
