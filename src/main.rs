@@ -1,5 +1,8 @@
 //! The command line of zkiln.
 
+mod cli;
 mod tensors;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

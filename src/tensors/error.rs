@@ -14,14 +14,6 @@ pub enum TensorError {
         /// From the operating system.
         source: std::io::Error,
     },
-    /// The operating system says no.
-    #[error("cannot write `{file}`: {source}")]
-    Write {
-        /// As given.
-        file: String,
-        /// From the operating system.
-        source: std::io::Error,
-    },
     /// The file is not in a format that is read here.
     #[error("`{file}`: {reason}")]
     Format {

@@ -14,7 +14,7 @@ use zkiln_compiler::graph::Dtype;
 
 pub use error::TensorError;
 pub use fit::{Finite, fit};
-pub use json::{OutTensor, lines};
+pub use json::{OutData, OutTensor, lines};
 
 /// Which side of a model a file describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

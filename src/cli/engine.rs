@@ -1,0 +1,217 @@
+//! The seam to compiler and runtime: nothing else on the command line knows how a model is compiled, run and proved.
+
+use std::path::Path;
+
+use zkiln_compiler::{CompileError, NodeReport, Options, PortInfo};
+use zkiln_runtime::error::{ProveError, VerifyError};
+use zkiln_runtime::model::ColumnKind;
+
+use super::absent::{self, FloatModel, ProverKey};
+pub use super::absent::{Proof, Statement, VerifierKey};
+use super::error::CliError;
+use crate::tensors::OutTensor;
+
+/// A model in floats, as its file has it.
+pub struct FloatNetwork {
+    model: FloatModel,
+}
+
+impl FloatNetwork {
+    /// Reads an ONNX file; `dimensions` are the lengths of symbolic ones.
+    pub fn load(path: &Path, dimensions: &[(String, usize)]) -> Result<Self, CliError> {
+        let model = FloatModel::load(path, dimensions)?;
+        Ok(Self { model })
+    }
+
+    /// In ONNX order; scales are not known yet.
+    pub fn inputs(&self) -> &[PortInfo] {
+        self.model.inputs()
+    }
+
+    /// In ONNX order; scales are not known yet.
+    pub fn outputs(&self) -> &[PortInfo] {
+        self.model.outputs()
+    }
+
+    /// The float outputs.
+    pub fn run(&self, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, CliError> {
+        Ok(self.model.run(inputs)?)
+    }
+
+    /// Random inputs that the model accepts.
+    pub fn random_input(&self, seed: u64) -> Vec<Vec<f64>> {
+        self.model.random_input(seed)
+    }
+}
+
+/// Figures of a compiled model.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Nodes of the ONNX graph.
+    pub onnx_nodes: u64,
+    /// Float parameters.
+    pub params: u64,
+    /// Nodes of the compiled model: where values are rounded or looked up.
+    pub boundaries: u64,
+    /// Lookups of one proof.
+    pub lookups: u64,
+    /// Constants that are committed once.
+    pub constants: u64,
+    /// Values that every proof commits to.
+    pub witness: u64,
+}
+
+/// A compiled model, ready to run.
+pub struct Program {
+    compiled: absent::Compiled,
+}
+
+impl Program {
+    /// Compiles the model that `float` was read from.
+    pub fn compile(_: FloatNetwork, path: &Path, options: &Options) -> Result<Self, CompileError> {
+        let compiled = absent::compile(path, options)?;
+        Ok(Self { compiled })
+    }
+
+    /// Public inputs.
+    pub fn inputs(&self) -> &[PortInfo] {
+        &self.compiled.lowered.inputs
+    }
+
+    /// Public outputs.
+    pub fn outputs(&self) -> &[PortInfo] {
+        &self.compiled.lowered.outputs
+    }
+
+    /// One line a node.
+    pub fn report(&self) -> &[NodeReport] {
+        &self.compiled.lowered.report
+    }
+
+    /// Figures.
+    pub fn counts(&self) -> Counts {
+        let lowered = &self.compiled.lowered;
+        let values = |kind: ColumnKind| {
+            let columns = lowered.model.columns.iter().filter(|c| c.kind == kind);
+            columns
+                .map(|c| c.shape.iter().map(|&len| u64::from(len)).product::<u64>())
+                .sum()
+        };
+        Counts {
+            onnx_nodes: lowered.onnx_nodes,
+            params: lowered.parameters,
+            boundaries: lowered.model.nodes.len() as u64,
+            lookups: lowered.report.iter().map(|line| line.lookups).sum(),
+            constants: values(ColumnKind::Constant),
+            witness: values(ColumnKind::Witness),
+        }
+    }
+
+    /// Real inputs as the model's integers.
+    pub fn quantise(&self, inputs: &[Vec<f64>]) -> Vec<Vec<i64>> {
+        let ports = self.inputs().iter().zip(inputs);
+        ports.map(|(port, data)| quantise(data, port)).collect()
+    }
+
+    /// The integers of the outputs, without a proof.
+    pub fn run(&self, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveError> {
+        absent::run(&self.compiled, inputs)
+    }
+
+    /// Commits to the constants.
+    pub fn commit(self) -> Result<Keys, ProveError> {
+        let lowered = self.compiled.lowered;
+        let prover = ProverKey::new(lowered.model, lowered.constants)?;
+        Ok(Keys { prover })
+    }
+
+    /// The generated files: name and content.
+    pub fn emit(self) -> Result<Vec<(String, Vec<u8>)>, CliError> {
+        Ok(absent::emit(self.compiled)?)
+    }
+}
+
+/// A model that can be proved.
+pub struct Keys {
+    prover: ProverKey,
+}
+
+impl Keys {
+    /// Runs and proves.
+    pub fn prove(&self, inputs: &[Vec<i64>]) -> Result<(Statement, Proof), ProveError> {
+        absent::prove(&self.prover, inputs)
+    }
+
+    /// Verifies, as [`verify`] does.
+    pub fn verify(&self, statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
+        verify(self.prover.verifier_key(), statement, proof)
+    }
+
+    /// The verifier key as a file.
+    pub fn verifier_key_bytes(&self) -> Vec<u8> {
+        self.prover.verifier_key().to_bytes()
+    }
+
+    /// What a proof is bound to.
+    pub fn digest(&self) -> [u8; 32] {
+        self.prover.verifier_key().digest()
+    }
+
+    /// Length of every proof.
+    pub fn proof_bytes(&self) -> usize {
+        self.prover.verifier_key().proof_bytes()
+    }
+
+    /// Computed security level.
+    pub fn security_bits(&self) -> u32 {
+        self.prover.verifier_key().security_bits()
+    }
+}
+
+/// Accepts a proof of a statement, or says why not.
+pub fn verify(key: &VerifierKey, statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
+    absent::verify(key, statement, proof)
+}
+
+/// The nearest integers; those too large for the port are refused when proving.
+fn quantise(data: &[f64], port: &PortInfo) -> Vec<i64> {
+    data.iter()
+        .map(|value| (value / port.scale).round() as i64)
+        .collect()
+}
+
+/// What integers of a port mean.
+pub fn dequantise(integers: &[i64], port: &PortInfo) -> Vec<f64> {
+    let real = |&integer: &i64| integer as f64 * port.scale;
+    integers.iter().map(real).collect()
+}
+
+/// Outputs for people.
+pub fn tensors(ports: &[PortInfo], outputs: &[Vec<i64>]) -> Vec<OutTensor> {
+    let pairs = ports.iter().zip(outputs);
+    pairs
+        .map(|(port, integers)| {
+            let elements = dequantise(integers, port);
+            OutTensor::new(&port.name, port.dtype, &port.shape, elements)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zkiln_compiler::graph::Dtype;
+
+    #[test]
+    fn integers_and_reals() {
+        let port = PortInfo {
+            name: "x".into(),
+            dtype: Dtype::Float32,
+            shape: vec![3],
+            scale: 0.25,
+        };
+        let integers = quantise(&[0.3, -1.0, 1e300], &port);
+        assert_eq!(integers, [1, -4, i64::MAX]);
+        assert_eq!(dequantise(&integers[..2], &port), [0.25, -1.0]);
+    }
+}
