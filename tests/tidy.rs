@@ -433,6 +433,7 @@ mod scanner {
             "r#\"x[0] \" y[0]\"#",
             "let c = '['; let d = '\\'';",
             "x.chunks(8)",
+            "// len: n is a row\nx.chunks(n)",
             "a.iter().zip(b) // len: checked",
             "// len: both are rounds\na\n.zip(b)",
             "x.split_at_checked(3)",
