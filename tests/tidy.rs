@@ -245,11 +245,12 @@ fn panic_sites(place: &str, text: &str, regions: &[bool]) -> Vec<Finding> {
             found(format!("`{call}` panics"));
         }
         for call in NO_ZERO {
-            if line
-                .match_indices(call)
-                .any(|(at, _)| !literal(&line[at + call.len()..]))
-            {
-                found(format!("`{call}` panics on zero"));
+            let mut calls = line.match_indices(call);
+            let unknown = calls.any(|(at, _)| !literal(&line[at + call.len()..]));
+            if unknown && !says_length(&originals, index) {
+                found(format!(
+                    "`{call}` panics on zero: say `// len: ...` beside it"
+                ));
             }
         }
         if indexes(line) {
