@@ -2,11 +2,20 @@
 //!
 //! The crate knows integers, columns and proofs; it knows no floats, no ONNX and no files.
 
+pub mod accumulate;
 pub mod commitment;
+mod contraction;
 pub mod error;
 pub mod field;
+pub mod key;
+pub mod logup;
 pub mod model;
+mod opening;
+pub mod protocol;
 pub mod relations;
+pub mod schedule;
+pub mod security;
+pub mod trace;
 pub mod transcript;
 
 pub use ark_bn254::{Fr, G1Affine};
