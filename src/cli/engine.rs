@@ -6,8 +6,13 @@ use zkiln_compiler::{CompileError, NodeReport, Options, PortInfo};
 use zkiln_runtime::error::{ProveError, VerifyError};
 use zkiln_runtime::model::ColumnKind;
 
-use super::absent::{self, FloatModel, ProverKey};
-pub use super::absent::{Proof, Statement, VerifierKey};
+use zkiln_runtime::key::ProverKey;
+pub use zkiln_runtime::key::VerifierKey;
+pub use zkiln_runtime::protocol::{Proof, Statement, verify};
+use zkiln_runtime::protocol;
+use zkiln_runtime::trace::{self, Constants};
+
+use super::absent::{self, FloatModel};
 use super::error::CliError;
 use crate::tensors::OutTensor;
 
@@ -139,7 +144,7 @@ pub struct Keys {
 impl Keys {
     /// Runs and proves.
     pub fn prove(&self, inputs: &[Vec<i64>]) -> Result<(Statement, Proof), ProveError> {
-        absent::prove(&self.prover, inputs)
+        protocol::prove(&self.prover, inputs)
     }
 
     /// Verifies, as [`verify`] does.
@@ -166,11 +171,6 @@ impl Keys {
     pub fn security_bits(&self) -> u32 {
         self.prover.verifier_key().security_bits()
     }
-}
-
-/// Accepts a proof of a statement, or says why not.
-pub fn verify(key: &VerifierKey, statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
-    absent::verify(key, statement, proof)
 }
 
 /// The nearest integers; those too large for the port are refused when proving.
