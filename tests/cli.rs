@@ -327,7 +327,7 @@ fn proofs_verify_and_tampering_does_not() {
     verify(&key, &proof, &public).fine();
 
     let good = read_json(&public);
-    let edits: &[(&str, fn(&mut Value))] = &[
+    let edits: &[(&str, Edit)] = &[
         ("output", |p| increment(&mut p["outputs"][0]["integers"][1])),
         ("input", |p| increment(&mut p["inputs"][0]["integers"][0])),
         ("range", |p| {
@@ -363,6 +363,9 @@ fn proofs_verify_and_tampering_does_not() {
     }
 }
 
+/// A way to change a statement.
+type Edit = fn(&mut Value);
+
 fn increment(integer: &mut Value) {
     *integer = json!(integer.as_i64().unwrap() + 1);
 }
@@ -373,7 +376,7 @@ fn statements_and_keys_are_read_strictly() {
     prove(&folder, MODEL, INPUT, &[]).fine();
     let [proof, public, key] = ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
     let good = read_json(&public);
-    let edits: &[fn(&mut Value)] = &[
+    let edits: &[Edit] = &[
         |p| p["comment"] = json!("one key more"),
         |p| p["outputs"][0]["integers"][0] = json!(0.5),
         |p| p["outputs"][0]["integers"][0] = json!("1"),

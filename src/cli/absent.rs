@@ -28,10 +28,11 @@ impl FloatModel {
 }
 pub struct Compiled {
     pub lowered: Lowered,
+    pub key: Vec<u8>,
 }
 pub fn compile(path: &Path, _: &Options) -> Result<Compiled, CompileError> {
     FloatModel::load(path, &[]).map(|model| match model {})
 }
-pub fn emit(_: Compiled) -> Result<Vec<(String, Vec<u8>)>, CompileError> {
-    FloatModel::load(Path::new(""), &[]).map(|model| match model {})
+pub fn emit(path: &Path, _: &Options) -> Result<Vec<(String, Vec<u8>)>, CompileError> {
+    FloatModel::load(path, &[]).map(|model| match model {})
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::{self, ModelArgs};
 use super::compare::{Comparison, compare};
-use super::engine::{self, FloatNetwork, Keys, Program, Proof, Statement};
+use super::engine::{self, FloatNetwork, Program, Proof, Statement};
 use super::error::CliError;
 use super::stages::{Stage, Stages};
 use super::terminal::{Progress, bytes, grouped, milliseconds, say, say_json, table};
@@ -75,9 +75,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let stages = Stages::listen();
     let progress = Progress::new(args.json);
     progress.step("compiling");
-    let compiling = Instant::now();
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
-    let loading = compiling.elapsed();
     let given = args.input.as_ref();
     let given = given
         .map(|path| args::read_inputs(path, float.inputs()))
@@ -97,15 +95,14 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     };
 
     let compiling = Instant::now();
-    let program = Program::compile(float, &args.model.model, &options)?;
-    let (counts, ports) = (program.counts(), program.outputs().to_vec());
+    let program = Program::compile(&args.model.model, &options)?;
+    let compile = compiling.elapsed();
     let integers = program.quantise(&input);
-    let keys = program.commit()?;
-    let compile = loading + compiling.elapsed();
 
-    let runs = measure(&keys, &integers, args.runs, &stages, &progress)?;
+    let runs = measure(&program, &integers, args.runs, &stages, &progress)?;
     drop(progress);
-    let outputs = engine::tensors(&ports, &runs.statement.outputs);
+    let outputs = engine::tensors(program.outputs(), &runs.statement.outputs);
+    let (counts, key) = (program.counts(), program.verifier_key());
     let comparison = compare(&outputs, &expected);
     let report = Report {
         model: args.model.file_name(),
@@ -122,9 +119,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         prove_ms: median(runs.prove_ms),
         verify_ms: median(runs.verify_ms),
         proof_bytes: runs.proof.as_bytes().len(),
-        verifier_key_bytes: keys.verifier_key_bytes().len(),
+        verifier_key_bytes: key.to_bytes().len(),
         peak_rss_bytes: peak_rss_bytes(),
-        security_bits: keys.security_bits(),
+        security_bits: key.security_bits(),
         verified: true,
     };
     match args.json {
@@ -146,7 +143,7 @@ struct Runs {
 }
 
 fn measure(
-    keys: &Keys,
+    program: &Program,
     integers: &[Vec<i64>],
     count: u32,
     stages: &Stages,
@@ -158,11 +155,11 @@ fn measure(
     for run in 1..=count {
         progress.step(format!("proving, run {run} of {count}"));
         let proving = Instant::now();
-        let (statement, proof) = keys.prove(integers)?;
+        let (statement, proof) = program.prove(integers)?;
         prove_ms.push(ms(proving.elapsed()));
         progress.step(format!("verifying, run {run} of {count}"));
         let verifying = Instant::now();
-        keys.verify(&statement, &proof)?;
+        engine::verify(program.verifier_key(), &statement, &proof)?;
         verify_ms.push(ms(verifying.elapsed()));
         last = Some((statement, proof));
     }

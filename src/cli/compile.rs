@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::args::{self, ModelArgs};
-use super::engine::{FloatNetwork, Program};
+use super::engine::{self, FloatNetwork};
 use super::error::CliError;
 use super::terminal::{Progress, bytes, say, say_json};
 
@@ -34,9 +34,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     progress.step("compiling");
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let options = args.model.options(float.inputs())?;
-    let program = Program::compile(float, &args.model.model, &options)?;
-    progress.step("committing to the weights");
-    let files = program.emit()?;
+    let files = engine::emit(&args.model.model, &options)?;
     drop(progress);
     std::fs::create_dir_all(&args.out).map_err(|source| CliError::Write {
         file: args.out.display().to_string(),

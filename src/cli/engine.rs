@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use zkiln_compiler::{CompileError, NodeReport, Options, PortInfo};
-use zkiln_runtime::error::{ProveError, VerifyError};
+use zkiln_compiler::{Lowered, NodeReport, Options, PortInfo};
+use zkiln_runtime::error::ProveError;
 use zkiln_runtime::model::ColumnKind;
 
 use zkiln_runtime::key::ProverKey;
 pub use zkiln_runtime::key::VerifierKey;
-pub use zkiln_runtime::protocol::{Proof, Statement, verify};
 use zkiln_runtime::protocol;
-use zkiln_runtime::trace::{self, Constants};
+pub use zkiln_runtime::protocol::{Proof, Statement, verify};
 
 use super::absent::{self, FloatModel};
 use super::error::CliError;
@@ -66,36 +65,41 @@ pub struct Counts {
     pub witness: u64,
 }
 
-/// A compiled model, ready to run.
+/// A compiled model: it runs, proves and verifies.
 pub struct Program {
-    compiled: absent::Compiled,
+    lowered: Lowered,
+    prover: ProverKey,
 }
 
 impl Program {
-    /// Compiles the model that `float` was read from.
-    pub fn compile(_: FloatNetwork, path: &Path, options: &Options) -> Result<Self, CompileError> {
+    /// Compiles the ONNX file.
+    pub fn compile(path: &Path, options: &Options) -> Result<Self, CliError> {
         let compiled = absent::compile(path, options)?;
-        Ok(Self { compiled })
+        let mut lowered = compiled.lowered;
+        let constants = std::mem::take(&mut lowered.constants);
+        let verifier = VerifierKey::from_bytes(&compiled.key)?;
+        let prover = ProverKey::from_parts(verifier, constants)?;
+        Ok(Self { lowered, prover })
     }
 
     /// Public inputs.
     pub fn inputs(&self) -> &[PortInfo] {
-        &self.compiled.lowered.inputs
+        &self.lowered.inputs
     }
 
     /// Public outputs.
     pub fn outputs(&self) -> &[PortInfo] {
-        &self.compiled.lowered.outputs
+        &self.lowered.outputs
     }
 
     /// One line a node.
     pub fn report(&self) -> &[NodeReport] {
-        &self.compiled.lowered.report
+        &self.lowered.report
     }
 
     /// Figures.
     pub fn counts(&self) -> Counts {
-        let lowered = &self.compiled.lowered;
+        let lowered = &self.lowered;
         let values = |kind: ColumnKind| {
             let columns = lowered.model.columns.iter().filter(|c| c.kind == kind);
             columns
@@ -120,57 +124,23 @@ impl Program {
 
     /// The integers of the outputs, without a proof.
     pub fn run(&self, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveError> {
-        absent::run(&self.compiled, inputs)
+        protocol::run(&self.prover, inputs)
     }
 
-    /// Commits to the constants.
-    pub fn commit(self) -> Result<Keys, ProveError> {
-        let lowered = self.compiled.lowered;
-        let prover = ProverKey::new(lowered.model, lowered.constants)?;
-        Ok(Keys { prover })
-    }
-
-    /// The generated files: name and content.
-    pub fn emit(self) -> Result<Vec<(String, Vec<u8>)>, CliError> {
-        Ok(absent::emit(self.compiled)?)
-    }
-}
-
-/// A model that can be proved.
-pub struct Keys {
-    prover: ProverKey,
-}
-
-impl Keys {
     /// Runs and proves.
     pub fn prove(&self, inputs: &[Vec<i64>]) -> Result<(Statement, Proof), ProveError> {
         protocol::prove(&self.prover, inputs)
     }
 
-    /// Verifies, as [`verify`] does.
-    pub fn verify(&self, statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
-        verify(self.prover.verifier_key(), statement, proof)
+    /// The public half.
+    pub fn verifier_key(&self) -> &VerifierKey {
+        self.prover.verifier_key()
     }
+}
 
-    /// The verifier key as a file.
-    pub fn verifier_key_bytes(&self) -> Vec<u8> {
-        self.prover.verifier_key().to_bytes()
-    }
-
-    /// What a proof is bound to.
-    pub fn digest(&self) -> [u8; 32] {
-        self.prover.verifier_key().digest()
-    }
-
-    /// Length of every proof.
-    pub fn proof_bytes(&self) -> usize {
-        self.prover.verifier_key().proof_bytes()
-    }
-
-    /// Computed security level.
-    pub fn security_bits(&self) -> u32 {
-        self.prover.verifier_key().security_bits()
-    }
+/// The generated files of an ONNX file: name and content.
+pub fn emit(path: &Path, options: &Options) -> Result<Vec<(String, Vec<u8>)>, CliError> {
+    Ok(absent::emit(path, options)?)
 }
 
 /// The nearest integers; those too large for the port are refused when proving.

@@ -26,30 +26,26 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     progress.step("compiling");
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let options = args.model.options(float.inputs())?;
-    let program = Program::compile(float, &args.model.model, &options)?;
-    let report = program.report().to_vec();
-    let (inputs, outputs) = (program.inputs().to_vec(), program.outputs().to_vec());
-    let counts = program.counts();
-    progress.step("committing to the weights");
-    let keys = program.commit()?;
+    let program = Program::compile(&args.model.model, &options)?;
     drop(progress);
-    let verifier_key_bytes = keys.verifier_key_bytes().len();
+    let (report, counts, key) = (program.report(), program.counts(), program.verifier_key());
+    let verifier_key_bytes = key.to_bytes().len();
     if args.json {
         say_json(&json!({
             "model": args.model.file_name(),
-            "model_digest": super::args::hex(&keys.digest()),
+            "model_digest": super::args::hex(&key.digest()),
             "nodes": counts.onnx_nodes,
             "params": counts.params,
             "boundaries": counts.boundaries,
             "lookups": counts.lookups,
             "constants": counts.constants,
             "witness": counts.witness,
-            "inputs": inputs,
-            "outputs": outputs,
+            "inputs": program.inputs(),
+            "outputs": program.outputs(),
             "report": report,
-            "proof_bytes": keys.proof_bytes(),
+            "proof_bytes": key.proof_bytes(),
             "verifier_key_bytes": verifier_key_bytes,
-            "security_bits": keys.security_bits(),
+            "security_bits": key.security_bits(),
         }));
         return Ok(());
     }
@@ -77,9 +73,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     totals.push(row("lookups", grouped(counts.lookups)));
     totals.push(row("committed constants", grouped(counts.constants)));
     totals.push(row("committed witness values", grouped(counts.witness)));
-    totals.push(row("proof", bytes(keys.proof_bytes() as u64)));
+    totals.push(row("proof", bytes(key.proof_bytes() as u64)));
     totals.push(row("verifier key", bytes(verifier_key_bytes as u64)));
-    totals.push(row("security", format!("{} bits", keys.security_bits())));
+    totals.push(row("security", format!("{} bits", key.security_bits())));
     say(&format!("\n{}", table(&totals)));
     Ok(())
 }

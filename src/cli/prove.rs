@@ -47,22 +47,26 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let input = args::read_inputs(&args.input, float.inputs())?;
     let options = args.model.options(float.inputs())?;
-    let program = Program::compile(float, &args.model.model, &options)?;
+    let program = Program::compile(&args.model.model, &options)?;
     let integers = program.quantise(&input);
-    let (inputs, outputs) = (program.inputs().to_vec(), program.outputs().to_vec());
-    let keys = program.commit()?;
     progress.step("proving");
-    let (statement, proof) = keys.prove(&integers)?;
+    let (statement, proof) = program.prove(&integers)?;
     drop(progress);
 
-    let public = Public::new(&keys.digest(), &inputs, &outputs, &statement);
+    let key = program.verifier_key();
+    let public = Public::new(
+        &key.digest(),
+        program.inputs(),
+        program.outputs(),
+        &statement,
+    );
     let public = serde_json::to_vec(&public).map_err(|e| CliError::file(&args.public, e))?;
     args::write(&args.proof, proof.as_bytes())?;
     args::write(&args.public, &public)?;
     if let Some(path) = &args.key {
-        args::write(path, &keys.verifier_key_bytes())?;
+        args::write(path, &key.to_bytes())?;
     }
-    let digest = args::hex(&keys.digest());
+    let digest = args::hex(&key.digest());
     if args.json {
         say_json(&json!({
             "model": args.model.file_name(),
