@@ -363,3 +363,82 @@ fn pad(shape: &[u32], values: Vec<i32>) -> Vec<i32> {
     }
     padded
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relations::testing::{Draft, everything};
+
+    #[test]
+    fn constants_must_fit() {
+        let draft = everything();
+        let error = |constants: Vec<Vec<i32>>| match Constants::new(&draft.model, constants) {
+            Err(ProveError::Weights(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        let lens = [5, 20, 64, 64, 256];
+        let fitting: Vec<Vec<i32>> = lens.iter().map(|&len| vec![1; len]).collect();
+        let constants = Constants::new(&draft.model, fitting.clone()).unwrap();
+        assert!(
+            constants
+                .columns()
+                .map(<[i32]>::len)
+                .eq([8, 32, 64, 64, 256])
+        );
+        assert_eq!(error(fitting[1..].to_vec()), "expected 5 tensors, got 4");
+        let mut short = fitting;
+        short[1].pop();
+        assert_eq!(error(short), "`weights`: expected 20 elements, got 19");
+    }
+
+    #[test]
+    fn inputs_must_fit() {
+        let draft = everything();
+        let error = |inputs: &[Vec<i64>]| run(&draft.model, &draft.constants(), inputs).err();
+        let count = |got| Some(ProveError::InputCount { expected: 1, got });
+        assert_eq!(error(&[]), count(0));
+        assert_eq!(error(&[vec![0; 3], vec![]]), count(2));
+        let length = ProveError::InputLength {
+            input: "tokens".into(),
+            expected: 3,
+            got: 4,
+        };
+        assert_eq!(error(&[vec![0; 4]]), Some(length));
+        for value in [-1, 5, i64::MAX] {
+            assert_eq!(
+                error(&[vec![0, value, -7]]),
+                Some(out_of_range("tokens", value, (0, 4)))
+            );
+        }
+        assert_eq!(error(&[vec![0, 4, 2]]), None);
+    }
+
+    #[test]
+    fn outputs_are_unpadded_and_in_range() {
+        let mut draft = Draft::new();
+        let (_, value) = draft.input("x", &[3, 1, 2]);
+        draft.output("y", value.plus_constant(1), (0, 10));
+        let trace = draft.run(&[vec![0, 1, 2, 3, 4, 5]]);
+        assert_eq!(
+            trace.outputs(&draft.model),
+            Ok(vec![vec![1, 2, 3, 4, 5, 6]])
+        );
+        let trace = draft.run(&[vec![0, 1, 2, 30, 4, 5]]);
+        assert_eq!(
+            trace.outputs(&draft.model),
+            Err(out_of_range("y", 31, (0, 10)))
+        );
+    }
+
+    #[test]
+    fn inputs_and_constants_are_padded_with_zeros() {
+        let mut draft = Draft::new();
+        let (x, _) = draft.input("x", &[3, 1, 2]);
+        let w = draft.constant("w", &[2, 3], (1..7).collect());
+        let scalar = draft.constant("scalar", &[], vec![9]);
+        let trace = draft.run(&[(1..7).collect()]);
+        assert_eq!(trace.column(x), [1, 2, 3, 4, 5, 6, 0, 0]);
+        assert_eq!(trace.column(w), [1, 2, 3, 0, 4, 5, 6, 0]);
+        assert_eq!(trace.column(scalar), [9]);
+    }
+}

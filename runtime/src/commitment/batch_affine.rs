@@ -1,17 +1,14 @@
-//! Sums of many affine points: hundreds of additions share one field inversion.
-//!
-//! An affine addition is `s = (y2 - y1) / (x2 - x1)`, `x3 = s^2 - x1 - x2`, `y3 = s (x1 - x3) - y1`: six multiplications with a shared
-//! inversion (Montgomery's trick), against eleven for a mixed Jacobian one. Everything here is therefore arranged into levels of
-//! independent additions. The exceptional cases (identity, equal and opposite points) are exact: verifiers meet them on purpose.
+//! Sums of many affine points, arranged into levels of independent additions.
 //!
 //! Nothing in this file can panic; an index outside its table reads the identity.
 
-use ark_bn254::{Fq, G1Affine, G1Projective};
-use ark_ec::{AdditiveGroup, AffineRepr};
-use ark_ff::Field;
+use ark_bn254::G1Projective;
+use ark_ec::AdditiveGroup;
+
+use super::point::{Point, vectorised};
 
 /// Additions that share an inversion; their operands and scratch fit the second-level cache.
-const BATCH: usize = 1024;
+pub(super) const BATCH: usize = 1024;
 
 /// A point of a table, or its negative: index and sign.
 #[derive(Clone, Copy, Debug)]
@@ -28,102 +25,35 @@ impl Entry {
         Self((index as u32) | if negative { Self::NEGATIVE } else { 0 })
     }
 
+    /// The point, without the sign.
     #[inline]
-    fn read(self, table: &[G1Affine]) -> G1Affine {
+    pub(super) fn point(self, table: &[Point]) -> &Point {
         let index = (self.0 & !Self::NEGATIVE) as usize;
-        let point = table.get(index).copied().unwrap_or(G1Affine::identity());
-        if self.0 & Self::NEGATIVE == 0 {
-            point
-        } else {
-            -point
-        }
+        table.get(index).unwrap_or(&Point::IDENTITY)
     }
-}
 
-/// An addition under way: what is to be inverted (zero if nothing), and the product of those before.
-#[derive(Clone, Copy, Default)]
-struct Pending {
-    denominator: Fq,
-    prefix: Fq,
+    /// Whether the point is negated.
+    #[inline]
+    pub(super) fn is_negative(self) -> bool {
+        self.0 & Self::NEGATIVE != 0
+    }
 }
 
 /// `left + right` for every pair of points of `table`.
-fn add_pairs(table: &[G1Affine], pairs: &[[Entry; 2]]) -> Vec<G1Affine> {
-    let mut sums = vec![G1Affine::identity(); pairs.len()];
-    let mut pending = vec![Pending::default(); BATCH.min(pairs.len())];
-    for (pairs, sums) in pairs.chunks(BATCH).zip(sums.chunks_mut(BATCH)) {
-        add_batch(table, pairs, sums, &mut pending);
+fn add_pairs(table: &[Point], pairs: &[[Entry; 2]]) -> Vec<Point> {
+    let mut sums = vec![Point::IDENTITY; pairs.len()];
+    #[cfg(target_arch = "x86_64")]
+    if vectorised() {
+        // SAFETY: the instructions are there.
+        unsafe { super::addition_ifma::add_pairs(table, pairs, &mut sums) };
+        return sums;
     }
+    super::addition::add_pairs(table, pairs, &mut sums);
     sums
 }
 
-fn add_batch(
-    table: &[G1Affine],
-    pairs: &[[Entry; 2]],
-    sums: &mut [G1Affine],
-    pending: &mut [Pending],
-) {
-    let mut running = Fq::ONE;
-    for ([left, right], pending) in pairs.iter().zip(pending.iter_mut()) {
-        let denominator = denominator(&left.read(table), &right.read(table));
-        *pending = Pending {
-            denominator,
-            prefix: running,
-        };
-        if denominator != Fq::ZERO {
-            running *= denominator;
-        }
-    }
-    let mut inverse = running.inverse().unwrap_or(Fq::ONE);
-    let results = pairs.iter().zip(pending).zip(sums);
-    for (([left, right], pending), sum) in results.rev() {
-        let inverted = inverse * pending.prefix;
-        if pending.denominator != Fq::ZERO {
-            inverse *= pending.denominator;
-        }
-        *sum = finish_addition(&left.read(table), &right.read(table), inverted);
-    }
-}
-
-/// What the slope of `left + right` is divided by; zero if the sum needs no slope.
-#[inline]
-fn denominator(left: &G1Affine, right: &G1Affine) -> Fq {
-    if left.is_zero() || right.is_zero() {
-        return Fq::ZERO;
-    }
-    let difference = right.x - left.x;
-    if difference != Fq::ZERO {
-        difference
-    } else if left.y == right.y {
-        left.y.double()
-    } else {
-        Fq::ZERO
-    }
-}
-
-#[inline]
-fn finish_addition(left: &G1Affine, right: &G1Affine, inverted: Fq) -> G1Affine {
-    if left.is_zero() {
-        return *right;
-    }
-    if right.is_zero() {
-        return *left;
-    }
-    let slope = if left.x != right.x {
-        (right.y - left.y) * inverted
-    } else if left.y == right.y {
-        let square = left.x.square();
-        (square.double() + square) * inverted
-    } else {
-        return G1Affine::identity();
-    };
-    let x = slope.square() - left.x - right.x;
-    let y = slope * (left.x - x) - left.y;
-    G1Affine::new_unchecked(x, y)
-}
-
 /// `2 P` for every point.
-pub(super) fn double_all(points: &[G1Affine]) -> Vec<G1Affine> {
+pub(super) fn double_all(points: &[Point]) -> Vec<Point> {
     let pairs: Vec<_> = (0..points.len())
         .map(|index| [Entry::new(index, false); 2])
         .collect();
@@ -131,11 +61,7 @@ pub(super) fn double_all(points: &[G1Affine]) -> Vec<G1Affine> {
 }
 
 /// The sum of each segment of `entries`; segments are consecutive, of the given lengths. Balanced trees, all in step.
-pub(super) fn segment_sums(
-    table: &[G1Affine],
-    entries: &[Entry],
-    lengths: &[usize],
-) -> Vec<G1Affine> {
+pub(super) fn segment_sums(table: &[Point], entries: &[Entry], lengths: &[usize]) -> Vec<Point> {
     let mut lengths = lengths.to_vec();
     let mut pairs = Vec::with_capacity(entries.len() / 2 + lengths.len());
     let mut rest = entries;
@@ -187,7 +113,7 @@ pub(super) enum Weights {
 /// with the same `T`, and `W = 2 W' + (sum of odd-numbered buckets)`. Two additions a bucket, like a running sum, but
 /// in `2 group_log2` levels.
 pub(super) fn weighted_sums(
-    buckets: Vec<G1Affine>,
+    buckets: Vec<Point>,
     group_log2: u32,
     weights: Weights,
 ) -> Vec<G1Projective> {
@@ -212,14 +138,14 @@ pub(super) fn weighted_sums(
     for level in odd_sums.chunks(groups.max(1)).rev() {
         for (sum, odd) in weighted.iter_mut().zip(level) {
             sum.double_in_place();
-            *sum += odd;
+            *sum += odd.to_affine();
         }
     }
     for (sum, total) in weighted.iter_mut().zip(arena.iter().skip(from)) {
         if weights == Weights::Odd {
             sum.double_in_place();
         }
-        *sum += total;
+        *sum += total.to_affine();
     }
     weighted
 }
@@ -256,6 +182,7 @@ pub(super) fn sort_by_bucket(digits: &[(u32, Entry)], buckets: usize) -> (Vec<En
 mod tests {
     use super::*;
     use crate::commitment::Generators;
+    use ark_bn254::G1Affine;
     use ark_ec::CurveGroup;
     use proptest::prelude::*;
 
@@ -281,11 +208,25 @@ mod tests {
         table
     }
 
+    fn points(table: &[G1Affine]) -> Vec<Point> {
+        table.iter().map(Point::from_affine).collect()
+    }
+
+    fn read(entry: &Entry, table: &[G1Affine]) -> G1Affine {
+        let index = (entry.0 & !Entry::NEGATIVE) as usize;
+        let point = table.get(index).copied().unwrap_or_default();
+        if entry.is_negative() { -point } else { point }
+    }
+
     fn slow_sum(table: &[G1Affine], entries: &[Entry]) -> G1Projective {
         entries
             .iter()
-            .map(|entry| G1Projective::from(entry.read(table)))
+            .map(|entry| G1Projective::from(read(entry, table)))
             .sum()
+    }
+
+    fn affine(points: &[Point]) -> Vec<G1Affine> {
+        points.iter().map(|point| point.to_affine()).collect()
     }
 
     proptest! {
@@ -299,10 +240,10 @@ mod tests {
                 segment.iter().map(|(index, negative)| Entry::new(*index, *negative)).collect()
             }).collect();
             let lengths: Vec<usize> = segments.iter().map(Vec::len).collect();
-            let sums = segment_sums(&table, &segments.concat(), &lengths);
+            let sums = segment_sums(&points(&table), &segments.concat(), &lengths);
             prop_assert_eq!(sums.len(), segments.len());
             for (sum, segment) in sums.iter().zip(&segments) {
-                prop_assert_eq!(*sum, slow_sum(&table, segment).into_affine());
+                prop_assert_eq!(sum.to_affine(), slow_sum(&table, segment).into_affine());
             }
         }
 
@@ -313,10 +254,10 @@ mod tests {
         ) {
             let table = table();
             let buckets: Vec<G1Affine> = picks.iter()
-                .map(|(index, negative)| Entry::new(*index, *negative).read(&table))
+                .map(|(index, negative)| read(&Entry::new(*index, *negative), &table))
                 .collect();
             for (weights, step) in [(Weights::All, 1), (Weights::Odd, 2)] {
-                let sums = weighted_sums(buckets.clone(), group_log2, weights);
+                let sums = weighted_sums(points(&buckets), group_log2, weights);
                 prop_assert_eq!(sums.len(), 64 >> group_log2);
                 for (sum, group) in sums.iter().zip(buckets.chunks(1 << group_log2)) {
                     let slow: G1Projective = group.iter().enumerate()
@@ -328,21 +269,49 @@ mod tests {
         }
     }
 
+    /// Every pair of the traps with every sign, by both kernels in their own radix.
+    #[test]
+    fn kernels_are_exact() {
+        let table = table();
+        let signs = [(false, false), (false, true), (true, false), (true, true)];
+        let indices = (0..23).flat_map(|left| (0..23).map(move |right| (left, right)));
+        let pairs: Vec<[Entry; 2]> = indices
+            .flat_map(|(left, right)| {
+                signs.map(|(l, r)| [Entry::new(left, l), Entry::new(right, r)])
+            })
+            .collect();
+        let slow: Vec<G1Affine> = pairs
+            .iter()
+            .map(|pair| slow_sum(&table, pair).into_affine())
+            .collect();
+        assert_eq!(affine(&add_pairs(&points(&table), &pairs)), slow);
+
+        let in_ark_form = |point: &G1Affine| Point {
+            x: point.x.0.0,
+            y: point.y.0.0,
+        };
+        let ark_table: Vec<Point> = table.iter().map(in_ark_form).collect();
+        let mut sums = vec![Point::IDENTITY; pairs.len()];
+        crate::commitment::addition::add_pairs(&ark_table, &pairs, &mut sums);
+        let slow: Vec<Point> = slow.iter().map(in_ark_form).collect();
+        assert_eq!(sums, slow);
+    }
+
     #[test]
     fn batches_longer_than_one() {
         let table = table();
         let entries: Vec<Entry> = (0..5 * BATCH)
             .map(|i| Entry::new(i * i % 22, i % 3 == 0))
             .collect();
-        let sums = segment_sums(&table, &entries, &[4 * BATCH, 0, BATCH]);
+        let sums = segment_sums(&points(&table), &entries, &[4 * BATCH, 0, BATCH]);
         let (first, last) = entries.split_at(4 * BATCH);
         let slow = [
             slow_sum(&table, first),
             G1Projective::ZERO,
             slow_sum(&table, last),
         ];
-        assert_eq!(sums, slow.map(|sum| sum.into_affine()));
-        assert!(segment_sums(&table, &[], &[]).is_empty());
+        assert_eq!(affine(&sums), slow.map(|sum| sum.into_affine()));
+        assert!(segment_sums(&points(&table), &[], &[]).is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use sha3::{Digest, Keccak256};
 
 use super::batch_affine::double_all;
 use super::encoding::{limbs, point_from_x};
+use super::point::Point;
 
 const DOMAIN: &[u8] = b"zkiln generators v1";
 /// A digit of a 32-bit integer can stand at any of its bits.
@@ -21,7 +22,7 @@ pub(super) const SHIFTS: usize = 32;
 #[derive(Debug)]
 pub struct Generators {
     points: Vec<G1Affine>,
-    shifted: OnceLock<Vec<G1Affine>>,
+    shifted: OnceLock<Vec<Point>>,
 }
 
 /// All that were derived in this process.
@@ -67,11 +68,11 @@ impl Generators {
     }
 
     /// `2^shift G_j` at index `shift * len + j`, for shifts below [`SHIFTS`]; 2 KiB a generator, made at the first commitment.
-    pub(super) fn shifted(&self) -> &[G1Affine] {
+    pub(super) fn shifted(&self) -> &[Point] {
         self.shifted.get_or_init(|| {
             let chunk_len = self.len().div_ceil(rayon::current_num_threads()).max(1);
             let mut table = Vec::with_capacity(SHIFTS * self.len());
-            table.extend_from_slice(&self.points);
+            table.extend(self.points.iter().map(Point::from_affine));
             for _ in 1..SHIFTS {
                 let from = table.len() - self.len();
                 let doubled: Vec<_> = table[from..]
@@ -139,7 +140,10 @@ mod tests {
         for (j, point) in generators.points().iter().enumerate() {
             let mut shifted = point.into_group();
             for shift in 0..SHIFTS {
-                assert_eq!(generators.shifted()[shift * 5 + j], shifted.into_affine());
+                assert_eq!(
+                    generators.shifted()[shift * 5 + j].to_affine(),
+                    shifted.into_affine()
+                );
                 shifted.double_in_place();
             }
         }

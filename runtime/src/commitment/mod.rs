@@ -6,16 +6,22 @@
 //! | file | what |
 //! |---|---|
 //! | `generators` | `G_j`: hashed to the curve, nothing up the sleeve |
-//! | `batch_affine` | sums of many affine points, one inversion for hundreds of additions |
+//! | `point` | affine points as the sums below hold them |
+//! | `addition`, `addition_ifma` | many independent additions with one inversion: one, or eight, at a time |
+//! | `batch_affine` | sums of many points as levels of independent additions |
 //! | `commit` | rows of small integers by fixed generators (prover) |
 //! | `msm` | any points by full-width scalars (verifier) |
 //! | `encoding` | 32 canonical bytes a point |
 
+mod addition;
+#[cfg(target_arch = "x86_64")]
+mod addition_ifma;
 mod batch_affine;
 mod commit;
 mod encoding;
 mod generators;
 mod msm;
+mod point;
 
 pub use commit::commit_rows;
 pub use encoding::{decode_point, encode_point};

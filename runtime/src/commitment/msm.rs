@@ -8,6 +8,7 @@ use ark_ff::PrimeField;
 use rayon::prelude::*;
 
 use super::batch_affine::{Entry, Weights, segment_sums, sort_by_bucket, weighted_sums};
+use super::point::Point;
 
 /// Bits of a scalar.
 const SCALAR_BITS: u32 = Fr::MODULUS_BIT_SIZE;
@@ -22,13 +23,18 @@ pub fn msm(points: &[G1Affine], scalars: &[Fr]) -> G1Projective {
         .zip(scalars)
         .map(|(_, scalar)| scalar.into_bigint().0)
         .collect();
+    let points: Vec<Point> = points
+        .iter()
+        .take(scalars.len())
+        .map(Point::from_affine)
+        .collect();
     let window_bits = window_bits(scalars.len());
     // One bit more than a scalar has, for the last carry.
     let windows: Vec<u32> = (0..SCALAR_BITS / window_bits + 1).collect();
     let share = windows.len().div_ceil(rayon::current_num_threads()).max(1);
     let sums: Vec<G1Projective> = windows
         .par_chunks(share)
-        .flat_map_iter(|windows| window_sums(points, &scalars, windows, window_bits))
+        .flat_map_iter(|windows| window_sums(&points, &scalars, windows, window_bits))
         .collect();
     let mut total = G1Projective::ZERO;
     for sum in sums.iter().rev() {
@@ -48,7 +54,7 @@ fn window_bits(len: usize) -> u32 {
 
 /// `sum_i digit(scalars[i], window) * points[i]` for each window.
 fn window_sums(
-    points: &[G1Affine],
+    points: &[Point],
     scalars: &[[u64; 4]],
     windows: &[u32],
     window_bits: u32,

@@ -7,6 +7,8 @@ pub use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
 mod eq;
+#[cfg(target_arch = "x86_64")]
+pub mod ifma;
 mod small;
 
 pub use eq::{eq_eval, eq_table, less_than};

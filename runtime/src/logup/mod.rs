@@ -33,6 +33,8 @@ use crate::error::VerifyError;
 use crate::transcript::{ProverTranscript, VerifierTranscript};
 
 mod dense;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
 mod lanes;
 mod level;
 #[cfg(test)]
@@ -91,6 +93,10 @@ type Children = [Fr; 4];
 ///
 /// The proof is rejected if the sum is not zero or a denominator is.
 pub fn prove(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim {
+    #[cfg(target_arch = "x86_64")]
+    if ifma::Ifma::is_available() {
+        return prove_with::<ifma::Ifma>(leaves, transcript);
+    }
     prove_with::<Fr>(leaves, transcript)
 }
 

@@ -205,6 +205,10 @@ fn zones<L: Lanes>() {
         (1025, 300),
         (1500, 548),
         (1777, 333),
+        (2048, 1),
+        (2047, 2049),
+        (3001, 1001),
+        (37, 3500),
     ] {
         let (numerators, denominators) = lookup(unit, table, &mut seed);
         let least = denominators.len().next_power_of_two().ilog2() as usize;
@@ -212,21 +216,21 @@ fn zones<L: Lanes>() {
             agree::<L>(len_log2, &numerators, &denominators);
         }
     }
-    for len in [0, 2, 6, 14, 510, 1024, 2046] {
+    for len in [0, 2, 6, 14, 510, 1024, 2046, 4096] {
         let (numerators, denominators) = without_units(len, &mut seed);
         let least = len.next_power_of_two().ilog2() as usize;
         agree::<L>(least, &numerators, &denominators);
         agree::<L>(least + 2, &numerators, &denominators);
     }
     // Zero numerators of any denominators, an odd length, one leaf.
-    for len in [1, 3, 777] {
+    for len in [1, 3, 777, 2501] {
         let denominators: Vec<Fr> = (0..len).map(|_| random_field(&mut seed)).collect();
         let least = denominators.len().next_power_of_two().ilog2() as usize;
         agree::<L>(least, &vec![0; len], &denominators);
         agree::<L>(least + 1, &vec![0; len], &denominators);
     }
     // Unit fractions only, in pairs of opposite sign.
-    for len in [2usize, 30, 1024, 1500] {
+    for len in [2usize, 30, 1024, 1500, 4096] {
         let mut denominators: Vec<Fr> = (0..len / 2).map(|_| random_field(&mut seed)).collect();
         denominators.extend(denominators.clone().iter().map(|d| -*d));
         let least = denominators.len().next_power_of_two().ilog2() as usize;
@@ -254,6 +258,16 @@ fn large<L: Lanes>() -> Vec<u8> {
 #[test]
 fn large_scalar() {
     large::<Fr>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn vectors_give_the_same_proofs() {
+    use crate::logup::ifma::Ifma;
+    if Ifma::is_available() {
+        zones::<Ifma>();
+        assert!(large::<Ifma>() == large::<Fr>());
+    }
 }
 
 #[test]

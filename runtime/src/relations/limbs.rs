@@ -110,3 +110,80 @@ impl Limbs {
     }
     // verify-path: end
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relations::testing::Draft;
+    use crate::relations::{Quotient, Relation};
+
+    /// `q = floor(1000 / x)` with each range in two limbs.
+    fn draft() -> (Draft, Quotient) {
+        let mut draft = Draft::new();
+        let (_, denominator) = draft.input("x", &[3]);
+        let range = draft.table("range", 0, 5, &[]);
+        let mut limbs = |name: &str| Limbs {
+            tables: vec![range, range].into(),
+            columns: vec![draft.witness(name, &[3])].into(),
+        };
+        let (quotient_limbs, remainder, slack) = (limbs("q low"), limbs("r low"), limbs("s low"));
+        let quotient = Quotient {
+            numerator: 1000,
+            denominator,
+            quotient: draft.witness("q", &[3]),
+            quotient_limbs,
+            remainder,
+            slack,
+        };
+        draft.node("quotient", Relation::Quotient(quotient.clone()));
+        (draft, quotient)
+    }
+
+    #[test]
+    fn a_shifted_limb_is_caught() {
+        let (draft, quotient) = draft();
+        let mut trace = draft.run(&[vec![7, 33, 900]]);
+        for limbs in [
+            &quotient.quotient_limbs,
+            &quotient.remainder,
+            &quotient.slack,
+        ] {
+            draft.assert_all_caught(&mut trace, limbs.columns[0]);
+            // One more in the top limb, 32 less in the lower one.
+            draft.assert_caught(&mut trace, &[(limbs.columns[0], 1, -32)]);
+            draft.assert_caught(&mut trace, &[(limbs.columns[0], 3, 32)]);
+        }
+    }
+
+    #[test]
+    fn malformed_limbs_are_rejected() {
+        let wrong = |change: fn(&mut Limbs, &mut Draft)| {
+            let (mut draft, mut quotient) = draft();
+            change(&mut quotient.slack, &mut draft);
+            draft.model.nodes.to_mut()[0].relation = Relation::Quotient(quotient.clone());
+            Relation::Quotient(quotient).constraints(&draft.model).err()
+        };
+        let count = Some(VerifyError::Key("limbs and tables do not match"));
+        assert_eq!(wrong(|limbs, _| limbs.columns = List::default()), count);
+        assert_eq!(wrong(|limbs, _| limbs.tables = List::default()), count);
+        let range = Some(VerifyError::Key("a limb's table is not a range from 0"));
+        assert_eq!(
+            wrong(|limbs, draft| limbs.tables.to_mut()[1] = draft.table("signed", -1, 5, &[])),
+            range
+        );
+        assert_eq!(
+            wrong(|limbs, draft| limbs.tables.to_mut()[0] = draft.table("map", 0, 5, &[|_| 0])),
+            range
+        );
+        let wide = Some(VerifyError::Key("limbs are too wide"));
+        assert_eq!(
+            wrong(|limbs, _| limbs.tables = vec![TableId(0); 13].into()),
+            wide
+        );
+        let missing = Some(VerifyError::Key("a table does not exist"));
+        assert_eq!(
+            wrong(|limbs, _| limbs.tables.to_mut()[1] = TableId(9)),
+            missing
+        );
+    }
+}

@@ -21,6 +21,8 @@ mod one_hot;
 mod quotient;
 mod requant;
 mod row_max;
+#[cfg(test)]
+pub(crate) mod testing;
 mod validate;
 
 use serde::{Deserialize, Serialize};

@@ -80,3 +80,80 @@ impl OneHot {
     }
     // verify-path: end
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relations::Relation;
+    use crate::relations::testing::Draft;
+
+    fn draft() -> (Draft, OneHot) {
+        let mut draft = Draft::new();
+        let (_, index) = draft.input("x", &[3]);
+        let one_hot = OneHot {
+            index,
+            hot: draft.witness("hot", &[3, 5]),
+            iota: draft.constant("iota", &[5], (0..5).collect()),
+        };
+        draft.node("gather", Relation::OneHot(one_hot.clone()));
+        (draft, one_hot)
+    }
+
+    #[test]
+    fn one_bit_a_row() {
+        let (draft, one_hot) = draft();
+        let trace = draft.run(&[vec![4, 0, 2]]);
+        let mut expected = [0; 32];
+        for at in [4, 8, 18] {
+            expected[at] = 1;
+        }
+        assert_eq!(trace.column(one_hot.hot), expected);
+    }
+
+    #[test]
+    fn lies_are_caught() {
+        let (draft, OneHot { hot, .. }) = draft();
+        let mut trace = draft.run(&[vec![4, 0, 2]]);
+        draft.assert_all_caught(&mut trace, hot);
+        // Another index; two bits whose numbers add up to the index; values that are no bits but satisfy both sums.
+        draft.assert_caught(&mut trace, &[(hot, 4, -1), (hot, 3, 1)]);
+        draft.assert_caught(&mut trace, &[(hot, 4, -1), (hot, 3, 1), (hot, 1, 1)]);
+        draft.assert_caught(&mut trace, &[(hot, 18, -2), (hot, 17, 1), (hot, 19, 1)]);
+    }
+
+    #[test]
+    fn indices_out_of_range_are_typed_errors() {
+        let (draft, _) = draft();
+        for value in [-1, 5] {
+            let error =
+                crate::trace::run(&draft.model, &draft.constants(), &[vec![0, value, 0]]).err();
+            let expected = ProveError::OutOfRange {
+                node: "gather".into(),
+                value,
+                low: 0,
+                high: 4,
+            };
+            assert_eq!(error, Some(expected));
+        }
+    }
+
+    #[test]
+    fn shapes_must_fit() {
+        let wrong = |change: fn(&mut OneHot, &mut Draft)| {
+            let (mut draft, mut one_hot) = draft();
+            change(&mut one_hot, &mut draft);
+            Relation::OneHot(one_hot).constraints(&draft.model).err()
+        };
+        let unfit = Some(VerifyError::Key("one-hot rows do not fit their indices"));
+        assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[3, 4])), unfit);
+        assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[2, 5])), unfit);
+        let rank = Some(VerifyError::Key(
+            "one-hot rows or their indices have the wrong rank",
+        ));
+        assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[])), rank);
+        assert_eq!(
+            wrong(|o, draft| o.iota = draft.constant("i", &[1, 5], vec![0; 5])),
+            rank
+        );
+    }
+}

@@ -85,3 +85,108 @@ impl Quotient {
     }
     // verify-path: end
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{List, View};
+    use crate::relations::Relation;
+    use crate::relations::testing::Draft;
+
+    /// `q[i] = floor(5000 / (d[i] + sum_j x[i, j]^2 + 1))`.
+    fn draft() -> (Draft, Quotient) {
+        let mut draft = Draft::new();
+        let (d, _) = draft.input("d", &[3]);
+        let (x, _) = draft.input("x", &[3, 2]);
+        let square = vec![View::identity(x, 2).unwrap(); 2];
+        let denominator = Accumulator::zero(vec![3].into())
+            .plus_column(1, d)
+            .plus_product(1, vec![2], square)
+            .plus_constant(1);
+        let range = draft.table("range", 0, 13, &[]);
+        let limbs = Limbs {
+            tables: vec![range].into(),
+            columns: List::default(),
+        };
+        let quotient = Quotient {
+            numerator: 5000,
+            denominator,
+            quotient: draft.witness("q", &[3]),
+            quotient_limbs: limbs.clone(),
+            remainder: limbs.clone(),
+            slack: limbs,
+        };
+        draft.node("divide", Relation::Quotient(quotient.clone()));
+        (draft, quotient)
+    }
+
+    fn input() -> [Vec<i64>; 2] {
+        [vec![0, 3, 500], vec![0, 0, 1, -2, 9, 40]]
+    }
+
+    #[test]
+    fn divides() {
+        let (draft, quotient) = draft();
+        let trace = draft.run(&input());
+        assert_eq!(
+            trace.column(quotient.quotient),
+            [5000, 5000 / 9, 5000 / 2182, 0]
+        );
+    }
+
+    #[test]
+    fn lies_are_caught() {
+        let (draft, quotient) = draft();
+        let mut trace = draft.run(&input());
+        for at in 0..3 {
+            for by in [-2, -1, 1, 2, 1000] {
+                draft.assert_caught(&mut trace, &[(quotient.quotient, at, by)]);
+            }
+        }
+        // In the padding nothing reads the quotient: only its range is checked.
+        draft.assert_caught(&mut trace, &[(quotient.quotient, 3, -1)]);
+        draft.assert_caught(&mut trace, &[(quotient.quotient, 3, 1 << 13)]);
+    }
+
+    #[test]
+    fn values_out_of_range_are_typed_errors() {
+        let (draft, _) = draft();
+        let run = |d: i64, x: i64| {
+            let inputs = [vec![0, d, 0], vec![0, 0, x, 0, 0, 0]];
+            crate::trace::run(&draft.model, &draft.constants(), &inputs).err()
+        };
+        let error = |value, low, high| ProveError::OutOfRange {
+            node: "divide".into(),
+            value,
+            low,
+            high,
+        };
+        assert_eq!(run(-1, 0), Some(error(0, 1, i64::MAX)));
+        assert_eq!(run(-7, 1), Some(error(-5, 1, i64::MAX)));
+        // Too large a denominator: first the remainder is 5000, then the slack leaves its range.
+        assert_eq!(run(0, 200), Some(error(40_000 - 5000, 0, (1 << 13) - 1)));
+    }
+
+    #[test]
+    fn operands_to_spare_and_a_positive_numerator() {
+        let (draft, mut quotient) = draft();
+        quotient.numerator = 0;
+        let error = |quotient: &Quotient| {
+            Relation::Quotient(quotient.clone())
+                .constraints(&draft.model)
+                .err()
+        };
+        assert_eq!(
+            error(&quotient),
+            Some(VerifyError::Key("a numerator is not positive"))
+        );
+        quotient.numerator = 1;
+        let square = quotient.denominator.terms[0].operands.to_vec();
+        let operands = [square.clone(), square].concat();
+        quotient.denominator.terms.to_mut()[0].operands = operands.into();
+        assert_eq!(
+            error(&quotient),
+            Some(VerifyError::Key("a product has too many operands"))
+        );
+    }
+}

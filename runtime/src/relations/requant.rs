@@ -73,3 +73,112 @@ impl Requant {
     }
     // verify-path: end
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relations::Relation;
+    use crate::relations::testing::Draft;
+
+    /// `y = floor((3 x + 7 + 2^5) / 2^6)` and `out = y^2 + 5`, with a remainder in limbs of `widths`.
+    fn draft(widths: &[u8]) -> (Draft, Requant) {
+        let mut draft = Draft::new();
+        let (x, _) = draft.input("x", &[3, 5]);
+        let square = draft.table("square", -64, 7, &[|y| (y * y + 5) as i32]);
+        let tables: Vec<TableId> = (widths.iter().enumerate())
+            .map(|(k, &width)| draft.table(&format!("limb {k}"), 0, width, &[]))
+            .collect();
+        let columns: Vec<ColumnId> = (1..widths.len())
+            .map(|k| draft.witness(&format!("limb column {k}"), &[3, 5]))
+            .collect();
+        let output = draft.witness("y", &[3, 5]);
+        let mapped = draft.witness("out", &[3, 5]);
+        let requant = Requant {
+            accumulator: Accumulator::zero(vec![3, 5].into())
+                .plus_column(3, x)
+                .plus_constant(7),
+            shift: 6,
+            remainder: Limbs {
+                tables: tables.into(),
+                columns: columns.into(),
+            },
+            output,
+            table: square,
+            mapped: vec![mapped].into(),
+        };
+        draft.node("requant", Relation::Requant(requant.clone()));
+        (draft, requant)
+    }
+
+    fn input() -> Vec<i64> {
+        (0..15).map(|i| 37 * i - 260).collect()
+    }
+
+    #[test]
+    fn rounds_half_up() {
+        let (draft, requant) = draft(&[6]);
+        let trace = draft.run(&[input()]);
+        for (row, values) in input().chunks(5).enumerate() {
+            for (at, &x) in values.iter().enumerate() {
+                let y = ((3 * x + 7) as f64 / 64.0 + 0.5).floor() as i32;
+                assert_eq!(trace.column(requant.output)[8 * row + at], y);
+                assert_eq!(trace.column(requant.mapped[0])[8 * row + at], y * y + 5);
+            }
+        }
+        assert_eq!(trace.column(requant.output)[5], 0);
+        assert_eq!(trace.column(requant.mapped[0])[5], 5);
+    }
+
+    #[test]
+    fn lies_are_caught() {
+        for widths in [&[6u8][..], &[2, 4], &[1, 2, 3]] {
+            let (draft, requant) = draft(widths);
+            let mut trace = draft.run(&[input()]);
+            let limbs = requant.remainder.columns.iter();
+            for &column in [requant.output, requant.mapped[0]].iter().chain(limbs) {
+                draft.assert_all_caught(&mut trace, column);
+            }
+        }
+    }
+
+    #[test]
+    fn the_other_rounding_is_caught() {
+        let (draft, requant) = draft(&[2, 4]);
+        let mut trace = draft.run(&[input()]);
+        for at in [0, 1, 9, 20] {
+            for step in [-1, 1] {
+                let y = trace.column(requant.output)[at];
+                let square = (y + step) * (y + step) - y * y;
+                let changes = [(requant.output, at, step), (requant.mapped[0], at, square)];
+                draft.assert_caught(&mut trace, &changes);
+            }
+        }
+    }
+
+    #[test]
+    fn values_outside_the_table_are_typed_errors() {
+        let (mut draft, _) = draft(&[6]);
+        draft.model.inputs.to_mut()[0].range = (-100_000, 100_000);
+        let mut values = input();
+        values[7] = 64 * 64;
+        let error = crate::trace::run(&draft.model, &draft.constants(), &[values]).err();
+        let expected = ProveError::OutOfRange {
+            node: "requant".into(),
+            value: 192,
+            low: -64,
+            high: 63,
+        };
+        assert_eq!(error, Some(expected));
+    }
+
+    #[test]
+    fn limbs_must_cover_the_remainder() {
+        for (widths, shift) in [(&[6u8][..], 5), (&[6], 7), (&[6], 0), (&[2, 4], 64)] {
+            let (mut draft, mut requant) = draft(widths);
+            requant.shift = shift;
+            draft.model.nodes.to_mut()[0].relation = Relation::Requant(requant);
+            let expected = VerifyError::Key("limbs do not cover a remainder");
+            assert_eq!(draft.model.validate(), Err(expected));
+        }
+    }
+}

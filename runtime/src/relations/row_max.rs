@@ -112,3 +112,146 @@ impl RowMax {
     }
     // verify-path: end
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relations::Relation;
+    use crate::relations::testing::Draft;
+
+    /// `scores = 2 x - 1` of shape `[2, 3, 5]`.
+    fn draft() -> (Draft, RowMax) {
+        let mut draft = Draft::new();
+        let shape = [2, 3, 5];
+        let (x, _) = draft.input("x", &shape);
+        let scores = Accumulator::zero(shape.to_vec().into())
+            .plus_column(2, x)
+            .plus_constant(-1);
+        let exp: fn(i64) -> i32 = |key| (1000.0 * (-key as f64 / 16.0).exp()) as i32;
+        let row_max = RowMax {
+            scores,
+            max: draft.witness("max", &shape[..2]),
+            max_range: draft.table("max range", -64, 7, &[]),
+            table: draft.table("exp", 0, 8, &[exp, |key| i32::from(key == 0)]),
+            exp: draft.witness("exp", &shape),
+            hit: draft.witness("hit", &shape),
+            count_range: draft.table("count", 0, 3, &[]),
+        };
+        draft.node("softmax", Relation::RowMax(row_max.clone()));
+        (draft, row_max)
+    }
+
+    fn input() -> Vec<i64> {
+        let mut values: Vec<i64> = (0..30).map(|i| (i * 37) % 61 - 30).collect();
+        values[10..15].fill(-7);
+        values
+    }
+
+    #[test]
+    fn finds_the_maximum() {
+        let (draft, row_max) = draft();
+        let trace = draft.run(&[input()]);
+        for (row, values) in input().chunks(5).enumerate() {
+            let max = values.iter().max().unwrap();
+            let at = 4 * (row / 3) + row % 3;
+            assert_eq!(i64::from(trace.column(row_max.max)[at]), 2 * max - 1);
+            let hits = values.iter().map(|value| i32::from(value == max));
+            assert!(hits.eq(trace.column(row_max.hit)[8 * at..][..5].iter().copied()));
+        }
+        assert_eq!(trace.column(row_max.max)[3], 0);
+        assert_eq!(trace.column(row_max.exp)[7], 1000);
+    }
+
+    #[test]
+    fn lies_are_caught() {
+        let (draft, row_max) = draft();
+        let mut trace = draft.run(&[input()]);
+        draft.assert_all_caught(&mut trace, row_max.exp);
+        draft.assert_all_caught(&mut trace, row_max.hit);
+        // The maxima of rows that are padding are read by nothing: only their range is checked.
+        for row in [0, 1, 2, 4, 5, 6] {
+            for by in [-1, 1, 2, 64] {
+                draft.assert_caught(&mut trace, &[(row_max.max, row, by)]);
+            }
+        }
+        for row in [3, 7] {
+            draft.assert_caught(&mut trace, &[(row_max.max, row, 64)]);
+        }
+    }
+
+    #[test]
+    fn a_maximum_too_large_by_one_is_caught() {
+        // The exponentials and hits follow the larger maximum: only the count of hits is wrong.
+        let (draft, row_max) = draft();
+        let mut trace = draft.run(&[input()]);
+        let table = &draft.model.tables[row_max.table.0 as usize];
+        for row in [0, 1, 6] {
+            let max = trace.column(row_max.max)[row];
+            let mut changes = vec![(row_max.max, row, 1)];
+            let scores = row_max.scores.evaluate(&trace);
+            for at in 8 * row..8 * row + 5 {
+                let key = (i64::from(max) + 1 - scores[at]) as usize;
+                for (&output, column) in table.outputs.iter().zip([row_max.exp, row_max.hit]) {
+                    let by = trace.column(output)[key] - trace.column(column)[at];
+                    changes.push((column, at, by));
+                }
+            }
+            draft.assert_caught(&mut trace, &changes);
+        }
+    }
+
+    #[test]
+    fn values_outside_the_tables_are_typed_errors() {
+        let (draft, _) = draft();
+        let run =
+            |values: Vec<i64>| crate::trace::run(&draft.model, &draft.constants(), &[values]).err();
+        let error = |value, low, high| ProveError::OutOfRange {
+            node: "softmax".into(),
+            value,
+            low,
+            high,
+        };
+        let mut values = input();
+        values[3] = 40;
+        assert_eq!(run(values), Some(error(79, -64, 63)));
+        let mut values = input();
+        values[27] = -110;
+        assert!(matches!(
+            run(values),
+            Some(ProveError::OutOfRange {
+                low: 0,
+                high: 255,
+                ..
+            })
+        ));
+        // More hits than the count's range can hold.
+        let (mut draft, mut row_max) = self::draft();
+        row_max.count_range = draft.table("short", 0, 1, &[]);
+        draft.model.nodes.to_mut()[0].relation = Relation::RowMax(row_max);
+        let constants = draft.constants();
+        assert_eq!(
+            crate::trace::run(&draft.model, &constants, &[input()]).err(),
+            Some(error(4, 0, 1))
+        );
+    }
+
+    #[test]
+    fn tables_must_start_at_zero() {
+        let wrong = |change: fn(&mut RowMax, &mut Draft)| {
+            let (mut draft, mut row_max) = draft();
+            change(&mut row_max, &mut draft);
+            Relation::RowMax(row_max).constraints(&draft.model).err()
+        };
+        let expected = Some(VerifyError::Key("a maximum's table does not start at 0"));
+        assert_eq!(
+            wrong(|r, draft| r.count_range = draft.table("t", -1, 3, &[])),
+            expected
+        );
+        assert_eq!(
+            wrong(|r, draft| r.table = draft.table("t", -1, 3, &[|_| 0, |_| 1])),
+            expected
+        );
+        let no_axis = Some(VerifyError::Key("scores have no axis"));
+        assert_eq!(wrong(|r, _| r.scores.shape = List::default()), no_axis);
+    }
+}
