@@ -2,11 +2,14 @@
 //!
 //! The crate knows integers, columns and proofs; it knows no floats, no ONNX and no files.
 
+pub mod codegen;
 pub mod commitment;
 pub mod error;
 pub mod field;
 pub mod model;
+pub mod protocol;
 pub mod relations;
 pub mod transcript;
+pub mod weights;
 
 pub use ark_bn254::{Fr, G1Affine};
