@@ -7,7 +7,6 @@ pub mod commitment;
 pub mod error;
 pub mod field;
 pub mod model;
-pub mod protocol;
 pub mod relations;
 pub mod transcript;
 pub mod weights;

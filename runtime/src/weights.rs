@@ -47,7 +47,11 @@ pub fn encode(columns: &[Vec<i32>]) -> Vec<u8> {
     for column in columns {
         match width(column) {
             1 => file.extend(column.iter().map(|&value| value as u8)),
-            2 => file.extend(column.iter().flat_map(|&value| (value as i16).to_le_bytes())),
+            2 => file.extend(
+                column
+                    .iter()
+                    .flat_map(|&value| (value as i16).to_le_bytes()),
+            ),
             _ => file.extend(column.iter().flat_map(|&value| value.to_le_bytes())),
         }
     }
@@ -56,9 +60,9 @@ pub fn encode(columns: &[Vec<i32>]) -> Vec<u8> {
 
 /// Bytes that hold every value of `column`.
 fn width(column: &[i32]) -> u8 {
-    let (low, high) = column
-        .iter()
-        .fold((0, 0), |(low, high), &value| (value.min(low), value.max(high)));
+    let (low, high) = column.iter().fold((0, 0), |(low, high), &value| {
+        (value.min(low), value.max(high))
+    });
     if i8::try_from(low).is_ok() && i8::try_from(high).is_ok() {
         1
     } else if i16::try_from(low).is_ok() && i16::try_from(high).is_ok() {
@@ -112,7 +116,10 @@ fn widen(bytes: &[u8], width: usize) -> Option<Vec<i32>> {
         1 => bytes.iter().map(|&byte| i32::from(byte as i8)).collect(),
         2 => {
             let (values, _) = bytes.as_chunks();
-            values.iter().map(|&v| i32::from(i16::from_le_bytes(v))).collect()
+            values
+                .iter()
+                .map(|&v| i32::from(i16::from_le_bytes(v)))
+                .collect()
         }
         4 => {
             let (values, _) = bytes.as_chunks();
@@ -152,7 +159,10 @@ mod tests {
         for i in 0..file.len() {
             let mut file = file.clone();
             file[i] ^= 1;
-            assert!(matches!(decode(&file, &expected), Err(ProveError::Weights(_))));
+            assert!(matches!(
+                decode(&file, &expected),
+                Err(ProveError::Weights(_))
+            ));
         }
     }
 
