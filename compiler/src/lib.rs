@@ -105,7 +105,7 @@ pub struct NodeReport {
 pub struct Lowered {
     /// The statement.
     pub model: Model,
-    /// Data of every constant column in the order of `model.columns` (true shape, row-major, not padded); witness columns are empty.
+    /// Data of every constant column in the order of `model.columns` (true shape, row-major, not padded).
     pub constants: Vec<Vec<i32>>,
     /// Public inputs.
     pub inputs: Vec<PortInfo>,

@@ -2,12 +2,21 @@
 //!
 //! The crate knows integers, columns and proofs; it knows no floats, no ONNX and no files.
 
+pub mod accumulate;
 pub mod codegen;
 pub mod commitment;
+mod contraction;
 pub mod error;
 pub mod field;
+pub mod key;
+pub mod logup;
 pub mod model;
+mod opening;
+pub mod protocol;
 pub mod relations;
+pub mod schedule;
+pub mod security;
+pub mod trace;
 pub mod transcript;
 pub mod weights;
 

@@ -1,13 +1,29 @@
-//! Pedersen commitments to rows of small integers.
+//! Pedersen commitments to rows of small integers, on BN254's G1.
+//!
+//! A row `v` of at most `C` integers is committed as `sum_j v_j G_j`. The group has prime order (cofactor 1), so that a point on the
+//! curve is a point of the group.
+//!
+//! | file | what |
+//! |---|---|
+//! | `generators` | `G_j`: hashed to the curve, nothing up the sleeve |
+//! | `point` | affine points as the sums below hold them |
+//! | `addition`, `addition_ifma` | many independent additions with one inversion: one, or eight, at a time |
+//! | `batch_affine` | sums of many points as levels of independent additions |
+//! | `commit` | rows of small integers by fixed generators (prover) |
+//! | `msm` | any points by full-width scalars (verifier) |
+//! | `encoding` | 32 canonical bytes a point |
 
-use ark_bn254::G1Affine;
+mod addition;
+#[cfg(target_arch = "x86_64")]
+mod addition_ifma;
+mod batch_affine;
+mod commit;
+mod encoding;
+mod generators;
+mod msm;
+mod point;
 
-/// Canonical compressed bytes of a point (32 bytes).
-pub fn encode_point(_point: &G1Affine) -> [u8; 32] {
-    todo!()
-}
-
-/// Inverse of [`encode_point`]; `None` unless canonical and on the curve.
-pub fn decode_point(_bytes: &[u8; 32]) -> Option<G1Affine> {
-    todo!()
-}
+pub use commit::commit_rows;
+pub use encoding::{decode_point, encode_point};
+pub use generators::Generators;
+pub use msm::msm;

@@ -1,3 +1,51 @@
 //! BN254 scalar field and its small-integer kernels.
+//!
+//! Everything that meets a witness is a small integer; everything that meets a challenge is an [`Fr`].
+//! The kernels here multiply the one by the other, or add up many products, and reduce once at the end.
 
 pub use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, Field};
+
+mod eq;
+#[cfg(target_arch = "x86_64")]
+pub mod ifma;
+mod small;
+
+pub use eq::{eq_eval, eq_table, less_than};
+pub use small::{
+    ProductAccumulator, SmallAccumulator, combine_rows_small, dot, dot_small, from_i64,
+};
+
+/// Inverts every nonzero element with one inversion in all; zeros stay zero.
+pub fn batch_invert(values: &mut [Fr]) {
+    let mut running = Fr::ONE;
+    let mut prefixes = Vec::with_capacity(values.len());
+    for value in values.iter().filter(|value| **value != Fr::ZERO) {
+        prefixes.push(running);
+        running *= value;
+    }
+    let mut inverse = running.inverse().unwrap_or(Fr::ONE);
+    let nonzero = values.iter_mut().filter(|value| **value != Fr::ZERO);
+    for (value, prefix) in nonzero.rev().zip(prefixes.into_iter().rev()) {
+        let own = inverse * prefix;
+        inverse *= *value;
+        *value = own;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batch_invert_skips_zeros() {
+        let mut values: Vec<Fr> = [3i64, 0, -1, 0, 0, 77, i64::MIN].map(from_i64).to_vec();
+        let expected: Vec<Fr> = values
+            .iter()
+            .map(|value| value.inverse().unwrap_or(Fr::ZERO))
+            .collect();
+        batch_invert(&mut values);
+        assert_eq!(values, expected);
+        batch_invert(&mut []);
+    }
+}

@@ -9,109 +9,35 @@
 //! | [`RowMax`] | `m = max_j s_j`, `(e_j, hit_j) = T(m - s_j)`: the shift of a softmax |
 //! | [`Quotient`] | `q = floor(numerator / den)` |
 //! | [`OneHot`] | `h[i, v] = 1 if v = index[i] else 0` |
+//!
+//! The padding is checked like the rest, with terms zero there. The references fill it by the same formula, which gives zeros, or a
+//! table's outputs at key 0, unless a whole-column summand holds something else there.
+
+mod algebra;
+mod exact;
+mod limbs;
+mod map;
+mod one_hot;
+mod quotient;
+mod requant;
+mod row_max;
+#[cfg(test)]
+pub(crate) mod testing;
+mod validate;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Accumulator, ColumnId, List, TableId};
+pub use exact::Exact;
+pub use limbs::{Limbs, MAX_BITS};
+pub use map::Map;
+pub use one_hot::OneHot;
+pub use quotient::Quotient;
+pub use requant::Requant;
+pub use row_max::RowMax;
 
-/// `0 <= v < 2^bits` through limbs: `v = sum_k 2^(offset_k) limb_k`.
-///
-/// All limbs but the last (most significant) are committed; the last is virtual, `(v - lower limbs) / 2^offset`.
-/// Limb `k` is as wide as its table; table keys start at 0.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limbs {
-    /// Range tables, least significant limb first; at least one.
-    pub tables: List<TableId>,
-    /// Committed lower limbs: one fewer than `tables`.
-    pub columns: List<ColumnId>,
-}
-
-/// `y = floor((acc + 2^(shift-1)) / 2^shift)`, and `y` a key of `table`; `mapped = table(y)` if given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requant {
-    /// What is rounded.
-    pub accumulator: Accumulator,
-    /// Bits dropped, at least 1; the limbs' widths sum to it.
-    pub shift: u8,
-    /// `acc + 2^(shift-1) - 2^shift y`.
-    pub remainder: Limbs,
-    /// `y`, of the accumulator's shape.
-    pub output: ColumnId,
-    /// Range of `y`, with one output column for each of `mapped`.
-    pub table: TableId,
-    /// `table(y)`: as many as the table has outputs.
-    pub mapped: List<ColumnId>,
-}
-
-/// `mapped = table(acc)`, with `acc` a key of the table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Map {
-    /// The key, exact.
-    pub accumulator: Accumulator,
-    /// With one output for each of `mapped`.
-    pub table: TableId,
-    /// Of the accumulator's shape. Empty: a mere range check of `acc`.
-    pub mapped: List<ColumnId>,
-}
-
-/// `output = acc`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exact {
-    /// What is committed as it is.
-    pub accumulator: Accumulator,
-    /// Of the accumulator's shape.
-    pub output: ColumnId,
-}
-
-/// `max[i] = max_j scores[i, j]` over the last axis, and `(exp, hit)[i, j] = table(max[i] - scores[i, j])`.
-///
-/// The table's keys start at 0, its second output is 1 at key 0 and 0 elsewhere. That `sum_j hit[i, j] >= 1` makes
-/// the maximum attained, hence unique.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RowMax {
-    /// Shape `[rows..., len]`, exact integers.
-    pub scores: Accumulator,
-    /// Shape `[rows...]`.
-    pub max: ColumnId,
-    /// Range of `max`, signed.
-    pub max_range: TableId,
-    /// Keys `0..2^b`, outputs `(exp, hit)`.
-    pub table: TableId,
-    /// Shape of the scores: first table output.
-    pub exp: ColumnId,
-    /// Shape of the scores: second table output, `1` where the maximum is attained.
-    pub hit: ColumnId,
-    /// Range of `sum_j hit - 1`: keys from 0, at least `len` of them.
-    pub count_range: TableId,
-}
-
-/// `quotient = floor(numerator / denominator)` with a constant numerator and `denominator >= 1`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quotient {
-    /// Constant, positive.
-    pub numerator: i64,
-    /// Exact integers, each term at most of degree 3 and with operands to spare for one more.
-    pub denominator: Accumulator,
-    /// Of the denominator's shape.
-    pub quotient: ColumnId,
-    /// Limbs of `quotient` itself.
-    pub quotient_limbs: Limbs,
-    /// Limbs of `numerator - quotient * denominator`.
-    pub remainder: Limbs,
-    /// Limbs of `denominator - 1 - remainder`.
-    pub slack: Limbs,
-}
-
-/// `hot[i..., v] = [v = index[i...]]` for `0 <= index < len`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OneHot {
-    /// Shape `[rows...]`.
-    pub index: Accumulator,
-    /// Shape `[rows..., len]`.
-    pub hot: ColumnId,
-    /// Constant column `[0, 1, ..., len-1]`.
-    pub iota: ColumnId,
-}
+use crate::error::{ProveError, VerifyError};
+use crate::model::{Accumulator, Column, ColumnId, List, Model, Table, TableId};
+use crate::trace::Trace;
 
 /// One step's statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,3 +56,189 @@ pub enum Relation {
     /// See [`OneHot`].
     OneHot(OneHot),
 }
+
+/// One value of a looked-up tuple: `accumulator / 2^shift_log2`, in the field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What is divided.
+    pub accumulator: Accumulator,
+    /// log2 of the divisor. The division is exact for an honest prover.
+    pub shift_log2: u8,
+}
+
+/// For every index of a padded cube: the entries' values are a row of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Where it is looked up.
+    pub table: TableId,
+    /// The key, then one entry for each output of the table; all of one shape.
+    pub entries: Vec<Entry>,
+}
+
+/// All that a relation claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Constraints {
+    /// Rows of tables.
+    pub lookups: Vec<Lookup>,
+    /// Accumulators that are zero all over their padded cubes.
+    pub zeros: Vec<Accumulator>,
+}
+
+impl Relation {
+    /// The exact integer reference: fills the relation's columns and records its lookups, in the order of [`Relation::constraints`].
+    ///
+    /// # Errors
+    /// [`ProveError::OutOfRange`] when a value is not a key of its table. Nothing is clamped.
+    ///
+    /// # Panics
+    /// If the model does not pass [`Model::validate`], or a column that is read is not filled.
+    pub fn fill(&self, node: &str, model: &Model, trace: &mut Trace) -> Result<(), ProveError> {
+        match self {
+            Self::Requant(relation) => relation.fill(node, model, trace),
+            Self::Map(relation) => relation.fill(node, model, trace),
+            Self::Exact(relation) => relation.fill(node, model, trace),
+            Self::RowMax(relation) => relation.fill(node, model, trace),
+            Self::Quotient(relation) => relation.fill(node, model, trace),
+            Self::OneHot(relation) => relation.fill(node, model, trace),
+        }
+    }
+
+    // verify-path: begin
+    /// What is proved.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] when the relation does not fit the model.
+    pub fn constraints(&self, model: &Model) -> Result<Constraints, VerifyError> {
+        let mut constraints = Constraints::default();
+        match self {
+            Self::Requant(relation) => relation.constrain(model, &mut constraints),
+            Self::Map(relation) => relation.constrain(model, &mut constraints),
+            Self::Exact(relation) => relation.constrain(model, &mut constraints),
+            Self::RowMax(relation) => relation.constrain(model, &mut constraints),
+            Self::Quotient(relation) => relation.constrain(model, &mut constraints),
+            Self::OneHot(relation) => relation.constrain(model, &mut constraints),
+        }?;
+        Ok(constraints)
+    }
+
+    /// Accumulators that must be known before the relation is filled.
+    pub fn reads(&self) -> &Accumulator {
+        match self {
+            Self::Requant(relation) => &relation.accumulator,
+            Self::Map(relation) => &relation.accumulator,
+            Self::Exact(relation) => &relation.accumulator,
+            Self::RowMax(relation) => &relation.scores,
+            Self::Quotient(relation) => &relation.denominator,
+            Self::OneHot(relation) => &relation.index,
+        }
+    }
+
+    /// Columns that the relation fills.
+    pub fn writes(&self) -> Vec<ColumnId> {
+        match self {
+            Self::Requant(Requant {
+                output,
+                mapped,
+                remainder,
+                ..
+            }) => [&[*output], &**mapped, &*remainder.columns].concat(),
+            Self::Map(relation) => relation.mapped.to_vec(),
+            Self::Exact(relation) => vec![relation.output],
+            Self::RowMax(RowMax { max, exp, hit, .. }) => vec![*max, *exp, *hit],
+            Self::Quotient(Quotient {
+                quotient,
+                quotient_limbs,
+                remainder,
+                slack,
+                ..
+            }) => {
+                let limbs = [&quotient_limbs.columns, &remainder.columns, &slack.columns];
+                [*quotient]
+                    .into_iter()
+                    .chain(limbs.into_iter().flat_map(|l| l.iter().copied()))
+                    .collect()
+            }
+            Self::OneHot(relation) => vec![relation.hot],
+        }
+    }
+    // verify-path: end
+}
+
+// verify-path: begin
+impl Entry {
+    /// The accumulator itself.
+    pub fn exact(accumulator: Accumulator) -> Self {
+        Self {
+            accumulator,
+            shift_log2: 0,
+        }
+    }
+
+    /// One entry for each column, all of one shape.
+    fn columns<'a>(
+        shape: &List<u32>,
+        columns: impl IntoIterator<Item = &'a ColumnId>,
+    ) -> Vec<Self> {
+        let entry = |&column| Self::exact(Accumulator::of_column(shape.clone(), column));
+        columns.into_iter().map(entry).collect()
+    }
+}
+
+impl Constraints {
+    /// Adds a lookup.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] unless there is one entry for the key and one for each output.
+    fn look_up(
+        &mut self,
+        model: &Model,
+        id: TableId,
+        entries: Vec<Entry>,
+    ) -> Result<(), VerifyError> {
+        if table(model, id)?.outputs.len().checked_add(1) != Some(entries.len()) {
+            return Err(VerifyError::Key("a lookup does not fit its table"));
+        }
+        self.lookups.push(Lookup { table: id, entries });
+        Ok(())
+    }
+}
+
+impl Model {
+    /// The constraints of each node, with its name, in order.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] when a relation does not fit the model.
+    pub fn node_constraints(
+        &self,
+    ) -> impl Iterator<Item = Result<(&str, Constraints), VerifyError>> {
+        let of = |node: &'_ crate::model::Node| node.relation.constraints(self);
+        self.nodes
+            .iter()
+            .map(move |node| Ok((&*node.name, of(node)?)))
+    }
+
+    /// All constraints, in the order of the nodes.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] when a relation does not fit the model.
+    pub fn constraints(&self) -> Result<Constraints, VerifyError> {
+        let mut all = Constraints::default();
+        for constraints in self.node_constraints() {
+            let (_, Constraints { lookups, zeros }) = constraints?;
+            all.lookups.extend(lookups);
+            all.zeros.extend(zeros);
+        }
+        Ok(all)
+    }
+}
+
+fn table(model: &Model, id: TableId) -> Result<&Table, VerifyError> {
+    let table = model.tables.get(id.0 as usize);
+    table.ok_or(VerifyError::Key("a table does not exist"))
+}
+
+fn column(model: &Model, id: ColumnId) -> Result<&Column, VerifyError> {
+    let column = model.columns.get(id.0 as usize);
+    column.ok_or(VerifyError::Key("a column does not exist"))
+}
+// verify-path: end

@@ -1,0 +1,167 @@
+//! Canonical compressed points: exactly one string of 32 bytes for a point.
+//!
+//! Little-endian `x < q` in 254 bits; bit 255 is the parity of `y`, bit 254 marks the identity, whose other bits are zero.
+
+use ark_bn254::{Fq, G1Affine};
+use ark_ec::AffineRepr;
+use ark_ff::{BigInt, BigInteger, Field, PrimeField};
+
+const ODD_Y: u64 = 1 << 63;
+const IDENTITY: u64 = 1 << 62;
+
+/// Canonical compressed bytes of a point (32 bytes).
+pub fn encode_point(point: &G1Affine) -> [u8; 32] {
+    let limbs = match point.xy() {
+        None => [0, 0, 0, IDENTITY],
+        Some((x, y)) => {
+            let [a, b, c, d] = x.into_bigint().0;
+            let sign = if y.into_bigint().is_odd() { ODD_Y } else { 0 };
+            [a, b, c, d | sign]
+        }
+    };
+    let mut bytes = [0; 32];
+    for (chunk, limb) in bytes.chunks_mut(8).zip(limbs) {
+        chunk
+            .iter_mut()
+            .zip(limb.to_le_bytes())
+            .for_each(|(to, from)| *to = from);
+    }
+    bytes
+}
+
+/// Inverse of [`encode_point`]; `None` unless canonical and on the curve.
+pub fn decode_point(bytes: &[u8; 32]) -> Option<G1Affine> {
+    let [a, b, c, top] = limbs(bytes);
+    if top & IDENTITY != 0 {
+        return ([a, b, c, top] == [0, 0, 0, IDENTITY]).then(G1Affine::identity);
+    }
+    let x = Fq::from_bigint(BigInt([a, b, c, top & !ODD_Y]))?;
+    point_from_x(x, top & ODD_Y != 0)
+}
+
+/// Four little-endian limbs.
+pub(super) fn limbs(bytes: &[u8; 32]) -> [u64; 4] {
+    let mut limbs = [0; 4];
+    let (chunks, _) = bytes.as_chunks::<8>();
+    for (limb, chunk) in limbs.iter_mut().zip(chunks) {
+        *limb = u64::from_le_bytes(*chunk);
+    }
+    limbs
+}
+
+/// The point with this `x` and this parity of `y`, if there is one.
+pub(super) fn point_from_x(x: Fq, odd: bool) -> Option<G1Affine> {
+    let y = square_root(x.square() * x + Fq::from(3u64))?;
+    let y = if y.into_bigint().is_odd() == odd {
+        y
+    } else {
+        -y
+    };
+    // No point has y = 0: the group's order is odd.
+    Some(G1Affine::new_unchecked(x, y))
+}
+
+/// `(q + 1) / 4` in hexadecimal digits, most significant first.
+const EXPONENT: [u8; 63] = exponent_digits();
+
+const fn exponent_digits() -> [u8; 63] {
+    let modulus = Fq::MODULUS.0;
+    let mut digits = [0; 63];
+    let mut i = 0;
+    while i < 63 {
+        // q = 3 mod 4, so (q + 1) / 4 = floor(q / 4) + 1, and the lowest digit of floor(q / 4) is not 15.
+        let bit = 4 * (62 - i) + 2;
+        let (limb, shift) = (bit / 64, bit % 64);
+        let mut digit = modulus[limb] >> shift;
+        if shift > 60 && limb < 3 {
+            digit |= modulus[limb + 1] << (64 - shift);
+        }
+        digits[i] = (digit & 15) as u8;
+        i += 1;
+    }
+    digits[62] += 1;
+    digits
+}
+
+/// `a^((q + 1) / 4)` if its square is `a`: q is 3 modulo 4. One of the two roots, by 252 squarings and 76 multiplications.
+fn square_root(a: Fq) -> Option<Fq> {
+    let mut powers = [Fq::ONE; 16];
+    let mut power = Fq::ONE;
+    for slot in powers.iter_mut().skip(1) {
+        power *= a;
+        *slot = power;
+    }
+    let mut root = Fq::ONE;
+    for digit in EXPONENT {
+        for _ in 0..4 {
+            root.square_in_place();
+        }
+        if let Some(power) = powers.get(usize::from(digit)).filter(|_| digit != 0) {
+            root *= power;
+        }
+    }
+    (root.square() == a).then_some(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ark_bn254::{Fr, G1Projective};
+    use ark_ec::{CurveGroup, PrimeGroup};
+    use ark_ff::AdditiveGroup;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn roundtrip(scalar in any::<u64>()) {
+            let point = (G1Projective::generator() * Fr::from(scalar)).into_affine();
+            for point in [point, -point] {
+                prop_assert_eq!(decode_point(&encode_point(&point)), Some(point));
+            }
+        }
+
+        #[test]
+        fn any_bytes_decode_to_themselves_or_not_at_all(bytes in any::<[u8; 32]>(), top in 0u8..=255) {
+            let mut bytes = bytes;
+            bytes[31] = bytes[31] & 0x1f | top & 0xe0;
+            if let Some(point) = decode_point(&bytes) {
+                prop_assert!(point.is_on_curve());
+                prop_assert_eq!(encode_point(&point), bytes);
+            }
+        }
+
+        #[test]
+        fn roots_of_squares(limbs in any::<[u64; 4]>()) {
+            let a = Fq::from_le_bytes_mod_order(&limbs.map(u64::to_le_bytes).concat());
+            let root = square_root(a.square()).unwrap();
+            prop_assert!(root == a || root == -a);
+            prop_assert_eq!(square_root(a).is_some(), a.legendre().is_qr() || a == Fq::ZERO);
+        }
+    }
+
+    #[test]
+    fn identity_has_one_encoding() {
+        let identity = G1Affine::identity();
+        let bytes = encode_point(&identity);
+        assert_eq!(decode_point(&bytes), Some(identity));
+        for (index, bit) in [(31, 0x80), (0, 1), (17, 4)] {
+            let mut other = bytes;
+            other[index] |= bit;
+            assert_eq!(decode_point(&other), None);
+        }
+    }
+
+    #[test]
+    fn x_of_at_least_q_is_rejected() {
+        let generator = G1Affine::generator();
+        let mut x = generator.x.into_bigint();
+        x.add_with_carry(&Fq::MODULUS);
+        for sign in [0, ODD_Y] {
+            let mut limbs = x.0;
+            limbs[3] |= sign;
+            let bytes: Vec<u8> = limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect();
+            assert_eq!(decode_point(bytes.as_slice().try_into().unwrap()), None);
+        }
+        assert_eq!(decode_point(&[0xff; 32]), None);
+    }
+}

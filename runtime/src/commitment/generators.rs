@@ -1,0 +1,151 @@
+//! Nothing-up-my-sleeve generators, hashed to the curve by trying and incrementing.
+//!
+//! `G_i` has as x coordinate the first of `Keccak256("zkiln generators v1" || i || counter)`, counter = 0, 1, ..., that is below q
+//! (of its low 254 bits) and on the curve; its y is even.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ark_bn254::{Fq, G1Affine};
+use ark_ff::{BigInt, PrimeField};
+use rayon::prelude::*;
+use sha3::{Digest, Keccak256};
+
+use super::batch_affine::double_all;
+use super::encoding::{limbs, point_from_x};
+use super::point::Point;
+
+const DOMAIN: &[u8] = b"zkiln generators v1";
+/// A digit of a 32-bit integer can stand at any of its bits.
+pub(super) const SHIFTS: usize = 32;
+
+/// Fixed bases of the commitments, with what the prover precomputes for them.
+#[derive(Debug)]
+pub struct Generators {
+    points: Vec<G1Affine>,
+    shifted: OnceLock<Vec<Point>>,
+}
+
+/// All that were derived in this process.
+static DERIVED: Mutex<Vec<Arc<Generators>>> = Mutex::new(Vec::new());
+
+impl Generators {
+    /// The first `len` generators. The shorter list is a prefix of the longer. Derived once a process.
+    pub fn derive(len: usize) -> Arc<Self> {
+        // The lock is held during the derivation, so that concurrent proofs share it.
+        let mut derived = DERIVED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = derived.iter().find(|found| found.len() == len) {
+            return found.clone();
+        }
+        let longest = derived.iter().max_by_key(|known| known.len());
+        let known = longest.map_or(&[][..], |known| known.points());
+        let mut points: Vec<G1Affine> = known.iter().copied().take(len).collect();
+        let missing: Vec<G1Affine> = (points.len()..len)
+            .into_par_iter()
+            .map(hash_to_curve)
+            .collect();
+        points.extend(missing);
+        let generators = Arc::new(Self {
+            points,
+            shifted: OnceLock::new(),
+        });
+        derived.push(generators.clone());
+        generators
+    }
+
+    /// Their number.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// `G_0, G_1, ...`
+    pub fn points(&self) -> &[G1Affine] {
+        &self.points
+    }
+
+    /// `2^shift G_j` at index `shift * len + j`, for shifts below [`SHIFTS`]; 2 KiB a generator, made at the first commitment.
+    pub(super) fn shifted(&self) -> &[Point] {
+        self.shifted.get_or_init(|| {
+            let chunk_len = self.len().div_ceil(rayon::current_num_threads()).max(1);
+            let mut table = Vec::with_capacity(SHIFTS * self.len());
+            table.extend(self.points.iter().map(Point::from_affine));
+            for _ in 1..SHIFTS {
+                let from = table.len() - self.len();
+                let doubled: Vec<_> = table[from..]
+                    .par_chunks(chunk_len)
+                    .map(double_all)
+                    .collect();
+                doubled
+                    .iter()
+                    .for_each(|part| table.extend_from_slice(part));
+            }
+            table
+        })
+    }
+}
+
+fn hash_to_curve(index: usize) -> G1Affine {
+    (0u64..)
+        .find_map(|counter| {
+            let mut hash = Keccak256::new();
+            hash.update(DOMAIN);
+            hash.update((index as u64).to_le_bytes());
+            hash.update(counter.to_le_bytes());
+            let [a, b, c, d] = limbs(&hash.finalize().into());
+            point_from_x(
+                Fq::from_bigint(BigInt([a, b, c, d & (u64::MAX >> 2)]))?,
+                false,
+            )
+        })
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ark_ec::{AdditiveGroup, AffineRepr, CurveGroup};
+
+    #[test]
+    fn distinct_points_of_the_curve_and_prefixes() {
+        let long = Generators::derive(300);
+        let short = Generators::derive(17);
+        assert_eq!(short.points(), &long.points()[..17]);
+        assert!(Arc::ptr_eq(&long, &Generators::derive(300)));
+        assert!(Generators::derive(0).is_empty());
+        let mut seen = std::collections::HashSet::new();
+        for point in long.points() {
+            assert!(point.is_on_curve() && !point.is_zero() && seen.insert(point.x));
+        }
+    }
+
+    #[test]
+    fn derivation_is_pinned() {
+        let generators = Generators::derive(300);
+        let bytes: Vec<u8> = generators
+            .points()
+            .iter()
+            .flat_map(super::super::encode_point)
+            .collect();
+        let digest: [u8; 32] = Keccak256::digest(&bytes).into();
+        assert_eq!(digest[..4], [239, 95, 25, 24]);
+    }
+
+    #[test]
+    fn shifted_are_doublings() {
+        let generators = Generators::derive(5);
+        for (j, point) in generators.points().iter().enumerate() {
+            let mut shifted = point.into_group();
+            for shift in 0..SHIFTS {
+                assert_eq!(
+                    generators.shifted()[shift * 5 + j].to_affine(),
+                    shifted.into_affine()
+                );
+                shifted.double_in_place();
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! All products of views in one batched sumcheck.
+//!
+//! Claim: `total = sum_t c_t * sum_{x in {0,1}^{n_t}} prod_k F_{t,k}(x)`, where `F_{t,k}` is a bound view (an operand) or the eq factor of
+//! the output axes that operands share *(Thaler 2013, sections 4-5)*. Terms are front-aligned: term `t` takes part in the first `n_t` of `n` rounds
+//! and is a constant, halved each round, afterwards.
+//!
+//! | symbol | meaning |
+//! |---|---|
+//! | `c_t` | scale of contraction `t`, known to both sides |
+//! | `n_t`, `n` | its rounds, and the most of all |
+//! | `D` | greatest degree of a round; a round sends the coefficients 0, 2, .., D |
+
+mod bind;
+mod instance;
+
+use ark_ff::{AdditiveGroup, Field, One, Zero};
+use rayon::prelude::*;
+
+use crate::error::VerifyError;
+use crate::field::Fr;
+use crate::field::eq_eval;
+use crate::schedule::{Challenges, Contraction, Coordinate, Schedule};
+use crate::trace::Trace;
+use crate::transcript::{ProverTranscript, VerifierTranscript};
+use instance::Instance;
+
+const NAME: &str = "contractions";
+
+/// Proves `total = sum_t scales[t] * contraction_t`. Extends `challenges.sum` by the rounds' challenges and
+/// returns the operands' evaluations in order.
+pub(crate) fn prove(
+    schedule: &Schedule,
+    trace: &Trace,
+    scales: &[Fr],
+    challenges: &mut Challenges,
+    transcript: &mut ProverTranscript,
+) -> Vec<Fr> {
+    let mut instances: Vec<Instance> = {
+        let _span = tracing::info_span!(target: "zkiln", "contractions/bind").entered();
+        let pairs = schedule.contractions.par_iter().zip_eq(scales);
+        pairs.map(|(contraction, &scale)| Instance::new(contraction, scale, trace, challenges)).collect()
+    };
+    for round in 0..schedule.contraction_rounds {
+        let message = round_message(&instances, round, schedule.contraction_degree);
+        let sent: Vec<Fr> = message.iter().enumerate().filter(|&(power, _)| power != 1).map(|(_, &c)| c).collect();
+        transcript.send("contraction round", &sent);
+        let r = transcript.sponge.challenge("contraction round");
+        instances.par_iter_mut().with_min_len(8).for_each(|instance| instance.bind(r, round));
+        challenges.sum.push(r);
+    }
+    let evaluations: Vec<Fr> = instances.iter().flat_map(Instance::operand_values).collect();
+    transcript.send("operand evaluations", &evaluations);
+    evaluations
+}
+
+// verify-path: begin
+/// Verifies what [`prove`] proves. Extends `challenges.sum`; returns the operands' claimed evaluations.
+///
+/// # Errors
+/// [`VerifyError::Sumcheck`] when the last claim is not what the operands' evaluations make it.
+pub(crate) fn verify(
+    schedule: &Schedule,
+    total: Fr,
+    scales: &[Fr],
+    challenges: &mut Challenges,
+    transcript: &mut VerifierTranscript,
+) -> Result<Vec<Fr>, VerifyError> {
+    let mut claim = total;
+    for _ in 0..schedule.contraction_rounds {
+        let sent = transcript.receive("contraction round", schedule.contraction_degree)?;
+        let r = transcript.sponge.challenge("contraction round");
+        claim = evaluate_round(claim, &sent, r)?;
+        challenges.sum.push(r);
+    }
+    let evaluations = transcript.receive("operand evaluations", schedule.operand_count())?;
+    let mut rest = evaluations.as_slice();
+    let mut expected = Fr::zero();
+    if scales.len() != schedule.contractions.len() {
+        return Err(VerifyError::Key("a contraction has no scale"));
+    }
+    for (contraction, scale) in schedule.contractions.iter().zip(scales) { // len: checked above
+        let (operands, tail) =
+            rest.split_at_checked(contraction.operands.len()).ok_or(VerifyError::Key("an operand has no evaluation"))?;
+        rest = tail;
+        let idle = schedule.contraction_rounds.saturating_sub(contraction.rounds());
+        let product: Fr = operands.iter().product();
+        expected += *scale * product * eq_factor(contraction, challenges)? * half_power(idle);
+    }
+    if claim == expected { Ok(evaluations) } else { Err(VerifyError::Sumcheck(NAME)) }
+}
+
+/// The value at `r` of the round polynomial with coefficients `sent` (0, 2, 3, ..) whose values at 0 and 1 sum to `claim`.
+fn evaluate_round(claim: Fr, sent: &[Fr], r: Fr) -> Result<Fr, VerifyError> {
+    let (constant, high) = sent.split_first().ok_or(VerifyError::Sumcheck(NAME))?;
+    let linear = claim - constant.double() - high.iter().sum::<Fr>();
+    let tail = high.iter().rev().fold(Fr::zero(), |acc, c| acc * r + c);
+    Ok(*constant + r * (linear + r * tail))
+}
+
+/// `prod eq(point, challenges)` over the contraction's shared output axes.
+fn eq_factor(contraction: &Contraction, challenges: &Challenges) -> Result<Fr, VerifyError> {
+    let mut at = 0u32;
+    let mut value = Fr::one();
+    for kept in &contraction.kept {
+        let end = at.saturating_add(crate::model::axis_log2(kept.len));
+        if let Some(point) = &kept.eq {
+            let here: Vec<Coordinate> = (at..end).map(Coordinate::Sum).collect();
+            value *= eq_eval(&challenges.point(point)?, &challenges.point(&here)?);
+        }
+        at = end;
+    }
+    Ok(value)
+}
+
+/// `2^-power`.
+fn half_power(power: usize) -> Fr {
+    Fr::from(2u64).inverse().unwrap_or(Fr::zero()).pow([power as u64])
+}
+// verify-path: end
+
+/// Coefficients 0..=degree of the round polynomial, summed over all terms.
+fn round_message(instances: &[Instance], round: usize, degree: usize) -> Vec<Fr> {
+    let add = |mut a: Vec<Fr>, b: Vec<Fr>| {
+        a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
+        a
+    };
+    let zero = || vec![Fr::zero(); degree + 1];
+    let pad = |mut coefficients: Vec<Fr>| {
+        coefficients.resize(degree + 1, Fr::zero());
+        coefficients
+    };
+    instances.par_iter().with_min_len(4).map(|instance| pad(instance.round(round))).reduce(zero, add)
+}

@@ -1,0 +1,683 @@
+//! Eight field elements at a time: Montgomery multiplication by AVX-512 IFMA.
+//!
+//! A [`Packed`] is eight elements side by side, five limbs of 52 bits each, in Montgomery form of radix `2^260`. It is a
+//! different form from [`Fr`](super::Fr)'s (radix `2^256`): convert with [`Packed::load`] and [`Packed::store`], or keep vectors packed.
+//!
+//! Every method has the instruction set as a target feature: call them from functions that have it too
+//! (`#[target_feature(enable = "avx512f,avx512ifma")]`), and those, once [`available`] said yes, through one `unsafe` call.
+//! The scalar field is the reference that all of this must equal, and the path for other machines.
+//!
+//! **Bounds.** With `u = 2^253`, `u < p < 2u`, a packed value is less than `p + u + 2^210 < 1.7 p`, its limbs less than `2^52`. A product of
+//! values below `c p` and `d p` is less than `(1 + c d / 84) p`, as `2^260 > 84 p`. Sums and differences find the multiple of `p` to take
+//! off from the top limb alone: eight cases, one table.
+
+use std::arch::x86_64::*;
+use std::marker::PhantomData;
+
+use ark_ff::{AdditiveGroup, Fp, MontBackend, MontConfig};
+
+/// Elements of a [`Packed`].
+pub const LANES: usize = 8;
+
+const LIMB_BITS: u32 = 52;
+const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
+/// Position of `2^253` in the top limb.
+const UNIT_SHIFT: u32 = 253 - 4 * LIMB_BITS;
+
+/// True if this machine can run the methods of [`Packed`].
+#[inline]
+pub fn available() -> bool {
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
+}
+
+/// A prime field by its ark configuration.
+type Element<C> = Fp<MontBackend<C, 4>, 4>;
+
+/// Eight elements of the field of `C`: five vectors of limbs.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Packed<C> {
+    limbs: [__m512i; 5],
+    field: PhantomData<C>,
+}
+
+impl<C> Clone for Packed<C> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Packed<C> {}
+
+/// Numbers that a field needs.
+struct Constants<C>(PhantomData<C>);
+
+impl<C: MontConfig<4>> Constants<C> {
+    const MODULUS: [u64; 5] = {
+        let top = C::MODULUS.0[3];
+        assert!(top >> 61 == 1, "the modulus must have 254 bits");
+        split(C::MODULUS.0)
+    };
+    /// `-p^-1 mod 2^52`.
+    const MINUS_INVERSE: u64 = C::INV & LIMB_MASK;
+    /// `-floor(unit * 2^253 / p) * p` for units 0, 1, ..., 7, limb by limb.
+    const SUM_CORRECTIONS: [[i64; 8]; 5] = Self::corrections(0);
+    /// The same for units -4, -3, ..., 3.
+    const DIFFERENCE_CORRECTIONS: [[i64; 8]; 5] = Self::corrections(-4);
+
+    const fn corrections(first_unit: i64) -> [[i64; 8]; 5] {
+        let top = Self::MODULUS[4] as i64;
+        let mut out = [[0; 8]; 5];
+        let mut index = 0;
+        while index < 8 {
+            // The modulus is not a multiple of 2^208, so its top limb plus one is above it, and the floor may come out one
+            // too small only where `unit * 2^253` is within 2^211 of a multiple: nowhere but at zero.
+            let units = (first_unit + index as i64) << UNIT_SHIFT;
+            let multiple = -units.div_euclid(if units < 0 { top } else { top + 1 });
+            let mut limb = 0;
+            while limb < 5 {
+                out[limb][index] = multiple * Self::MODULUS[limb] as i64;
+                limb += 1;
+            }
+            index += 1;
+        }
+        out
+    }
+}
+
+/// Limbs of 52 bits.
+const fn split(words: [u64; 4]) -> [u64; 5] {
+    let [a, b, c, d] = words;
+    [
+        a & LIMB_MASK,
+        (a >> 52 | b << 12) & LIMB_MASK,
+        (b >> 40 | c << 24) & LIMB_MASK,
+        (c >> 28 | d << 36) & LIMB_MASK,
+        d >> 16,
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn set(value: u64) -> __m512i {
+    _mm512_set1_epi64(value as i64)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn low(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    _mm512_madd52lo_epu64(sum, a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn high(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    _mm512_madd52hi_epu64(sum, a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn vector(values: &[i64; 8]) -> __m512i {
+    // SAFETY: reads the 64 bytes of the array; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }
+}
+
+#[cfg(test)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn lanes(vector: __m512i) -> [u64; 8] {
+    let mut out = [0; 8];
+    // SAFETY: writes the 64 bytes of the array; no alignment is asked for.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), vector) };
+    out
+}
+
+/// Carries (signed) from limb to limb; the last keeps what is left.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn carry<const N: usize>(limbs: &mut [__m512i; N]) {
+    let mask = set(LIMB_MASK);
+    for limb in 1..N {
+        let over = _mm512_srai_epi64::<LIMB_BITS>(limbs[limb - 1]);
+        limbs[limb] = _mm512_add_epi64(limbs[limb], over);
+        limbs[limb - 1] = _mm512_and_si512(limbs[limb - 1], mask);
+    }
+}
+
+impl<C: MontConfig<4>> Packed<C> {
+    #[inline(always)]
+    fn new(limbs: [__m512i; 5]) -> Self {
+        Self {
+            limbs,
+            field: PhantomData,
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn modulus() -> [__m512i; 5] {
+        Constants::<C>::MODULUS.map(|limb| set(limb))
+    }
+
+    /// Eight zeros.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn zero() -> Self {
+        Self::new([_mm512_setzero_si512(); 5])
+    }
+
+    /// `value` eight times.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn broadcast(value: Element<C>) -> Self {
+        // 2^260 = 16 * 2^256.
+        let sixteen = value.double().double().double().double();
+        Self::new(split(sixteen.0.0).map(|limb| set(limb)))
+    }
+
+    /// The form of radix `2^260` of elements in the form of radix `2^256`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn load(values: &[Element<C>; LANES]) -> Self {
+        let words = transpose_in(values.each_ref().map(|value| &value.0.0));
+        let factor = Self::broadcast(Element::<C>::from(16u64));
+        Self::from_words(words).mul(&factor)
+    }
+
+    /// As [`Self::load`] for at most eight elements; the rest is zero.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn load_partial(values: &[Element<C>]) -> Self {
+        let mut all = [Element::<C>::ZERO; LANES];
+        all.iter_mut()
+            .zip(values)
+            .for_each(|(to, from)| *to = *from);
+        Self::load(&all)
+    }
+
+    /// The eight elements, canonical.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn store(&self) -> [Element<C>; LANES] {
+        // Montgomery multiplication by the integer 2^256 is division by 16.
+        let factor = Self::new(split(C::R.0).map(|limb| set(limb)));
+        let words = self.mul(&factor).canonical().to_words();
+        let mut values = [Element::<C>::ZERO; LANES];
+        transpose_out(words, values.each_mut().map(|value| &mut value.0.0));
+        values
+    }
+
+    /// Limbs of 52 bits from words of 64, limb by limb; the integers are kept.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn from_words(words: [__m512i; 4]) -> Self {
+        let mask = set(LIMB_MASK);
+        let [a, b, c, d] = words;
+        let or = |x, y| _mm512_and_si512(_mm512_or_si512(x, y), mask);
+        Self::new([
+            _mm512_and_si512(a, mask),
+            or(_mm512_srli_epi64::<52>(a), _mm512_slli_epi64::<12>(b)),
+            or(_mm512_srli_epi64::<40>(b), _mm512_slli_epi64::<24>(c)),
+            or(_mm512_srli_epi64::<28>(c), _mm512_slli_epi64::<36>(d)),
+            _mm512_srli_epi64::<16>(d),
+        ])
+    }
+
+    /// Words of 64 bits from limbs of 52; the value must be canonical.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn to_words(self) -> [__m512i; 4] {
+        let [a, b, c, d, e] = self.limbs;
+        [
+            _mm512_or_si512(a, _mm512_slli_epi64::<52>(b)),
+            _mm512_or_si512(_mm512_srli_epi64::<12>(b), _mm512_slli_epi64::<40>(c)),
+            _mm512_or_si512(_mm512_srli_epi64::<24>(c), _mm512_slli_epi64::<28>(d)),
+            _mm512_or_si512(_mm512_srli_epi64::<36>(d), _mm512_slli_epi64::<16>(e)),
+        ]
+    }
+
+    /// `self + other`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn add(&self, other: &Self) -> Self {
+        let mut sum = [_mm512_setzero_si512(); 5];
+        for limb in 0..5 {
+            sum[limb] = _mm512_add_epi64(self.limbs[limb], other.limbs[limb]);
+        }
+        let units = _mm512_srli_epi64::<UNIT_SHIFT>(sum[4]);
+        Self::corrected(sum, units, &Constants::<C>::SUM_CORRECTIONS)
+    }
+
+    /// `self - other`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn sub(&self, other: &Self) -> Self {
+        let mut difference = [_mm512_setzero_si512(); 5];
+        for limb in 0..5 {
+            difference[limb] = _mm512_sub_epi64(self.limbs[limb], other.limbs[limb]);
+        }
+        // Four units up, so that the table starts at zero; one limb down, for a borrow from below.
+        let offset = set((4 << UNIT_SHIFT) - 1);
+        let units = _mm512_srli_epi64::<UNIT_SHIFT>(_mm512_add_epi64(difference[4], offset));
+        Self::corrected(difference, units, &Constants::<C>::DIFFERENCE_CORRECTIONS)
+    }
+
+    /// `self + self`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn double(&self) -> Self {
+        self.add(self)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn corrected(mut limbs: [__m512i; 5], units: __m512i, table: &[[i64; 8]; 5]) -> Self {
+        for (limb, corrections) in limbs.iter_mut().zip(table) {
+            let correction = _mm512_permutexvar_epi64(units, vector(corrections));
+            *limb = _mm512_add_epi64(*limb, correction);
+        }
+        carry(&mut limbs);
+        Self::new(limbs)
+    }
+
+    /// `self * other`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn mul(&self, other: &Self) -> Self {
+        let mut sums = [_mm512_setzero_si512(); 10];
+        for (i, a) in self.limbs.into_iter().enumerate() {
+            for (j, b) in other.limbs.into_iter().enumerate() {
+                sums[i + j] = low(sums[i + j], a, b);
+                sums[i + j + 1] = high(sums[i + j + 1], a, b);
+            }
+        }
+        Self::reduce(sums)
+    }
+
+    /// `self * self`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn square(&self) -> Self {
+        let mut sums = [_mm512_setzero_si512(); 10];
+        for i in 0..5 {
+            for j in i + 1..5 {
+                sums[i + j] = low(sums[i + j], self.limbs[i], self.limbs[j]);
+                sums[i + j + 1] = high(sums[i + j + 1], self.limbs[i], self.limbs[j]);
+            }
+        }
+        for sum in &mut sums {
+            *sum = _mm512_add_epi64(*sum, *sum);
+        }
+        for (i, limb) in self.limbs.into_iter().enumerate() {
+            sums[2 * i] = low(sums[2 * i], limb, limb);
+            sums[2 * i + 1] = high(sums[2 * i + 1], limb, limb);
+        }
+        Self::reduce(sums)
+    }
+
+    /// The Montgomery reduction of ten limbs of at most 63 bits.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn reduce(mut sums: [__m512i; 10]) -> Self {
+        let zero = _mm512_setzero_si512();
+        let modulus = Self::modulus();
+        let minus_inverse = set(Constants::<C>::MINUS_INVERSE);
+        for i in 0..5 {
+            let factor = low(zero, sums[i], minus_inverse);
+            let vanishing = low(sums[i], factor, modulus[0]);
+            let over = _mm512_srli_epi64::<LIMB_BITS>(vanishing);
+            // The next factor waits for this limb: three short sums rather than one long one.
+            let own_high = high(sums[i + 1], factor, modulus[0]);
+            let own_low = low(zero, factor, modulus[1]);
+            sums[i + 1] = _mm512_add_epi64(_mm512_add_epi64(own_high, own_low), over);
+            sums[i + 2] = high(sums[i + 2], factor, modulus[1]);
+            for j in 2..5 {
+                sums[i + j] = low(sums[i + j], factor, modulus[j]);
+                sums[i + j + 1] = high(sums[i + j + 1], factor, modulus[j]);
+            }
+        }
+        let [_, _, _, _, _, mut limbs @ ..] = sums;
+        carry(&mut limbs);
+        Self::new(limbs)
+    }
+
+    /// The same elements with the least representatives.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn canonical(&self) -> Self {
+        let modulus = Self::modulus();
+        let mut reduced = self.limbs;
+        for (limb, modulus) in reduced.iter_mut().zip(modulus) {
+            *limb = _mm512_sub_epi64(*limb, modulus);
+        }
+        carry(&mut reduced);
+        let below = negative_lanes(reduced[4]);
+        self.select(below, &Self::new(reduced))
+    }
+
+    /// `self` in the lanes of `mask`, `other` in the rest.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn select(&self, mask: __mmask8, other: &Self) -> Self {
+        let mut limbs = other.limbs;
+        for (limb, own) in limbs.iter_mut().zip(self.limbs) {
+            *limb = _mm512_mask_mov_epi64(*limb, mask, own);
+        }
+        Self::new(limbs)
+    }
+
+    /// Lanes whose values are the same; both must be canonical.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn equal_lanes(&self, other: &Self) -> __mmask8 {
+        let pairs = self.limbs.into_iter().zip(other.limbs);
+        pairs.fold(0xff, |mask, (a, b)| mask & _mm512_cmpeq_epi64_mask(a, b))
+    }
+
+    /// The sum of the eight elements.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn sum_lanes(&self) -> Element<C> {
+        self.store().into_iter().sum()
+    }
+}
+
+/// Lanes that are negative.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn negative_lanes(vector: __m512i) -> __mmask8 {
+    _mm512_cmplt_epi64_mask(vector, _mm512_setzero_si512())
+}
+
+/// Eight rows of four words to four vectors of eight.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(crate) fn transpose_in(rows: [&[u64; 4]; 8]) -> [__m512i; 4] {
+    // SAFETY: reads the 32 bytes of a row; no alignment is asked for.
+    let [a, b, c, d, e, f, g, h] =
+        rows.map(|row| unsafe { _mm256_loadu_si256(row.as_ptr().cast()) });
+    let pair = |low, high| _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+    let (a, b, c, d) = (pair(a, b), pair(c, d), pair(e, f), pair(g, h));
+    // Words 0 and 2 (then 1 and 3) of rows 0, 2, 1, 3.
+    let (even_low, odd_low) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    let (even_high, odd_high) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
+    let first = _mm512_setr_epi64(0, 4, 1, 5, 8, 12, 9, 13);
+    let second = _mm512_setr_epi64(2, 6, 3, 7, 10, 14, 11, 15);
+    [
+        _mm512_permutex2var_epi64(even_low, first, even_high),
+        _mm512_permutex2var_epi64(odd_low, first, odd_high),
+        _mm512_permutex2var_epi64(even_low, second, even_high),
+        _mm512_permutex2var_epi64(odd_low, second, odd_high),
+    ]
+}
+
+/// Inverse of [`transpose_in`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(crate) fn transpose_out(words: [__m512i; 4], rows: [&mut [u64; 4]; 8]) {
+    let [a, b, c, d] = words;
+    // Words 0 and 1 (then 2 and 3) of rows 0, 2, 4, 6, and of rows 1, 3, 5, 7.
+    let (even_low, odd_low) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    let (even_high, odd_high) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
+    let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    let store = |vector: __m512i, low: &mut [u64; 4], high: &mut [u64; 4]| {
+        // SAFETY: writes the 32 bytes of a row each; no alignment is asked for.
+        unsafe {
+            _mm256_storeu_si256(low.as_mut_ptr().cast(), _mm512_castsi512_si256(vector));
+            let upper = _mm512_extracti64x4_epi64::<1>(vector);
+            _mm256_storeu_si256(high.as_mut_ptr().cast(), upper);
+        }
+    };
+    let [r0, r1, r2, r3, r4, r5, r6, r7] = rows;
+    store(
+        _mm512_permutex2var_epi64(even_low, first, even_high),
+        r0,
+        r2,
+    );
+    store(_mm512_permutex2var_epi64(odd_low, first, odd_high), r1, r3);
+    store(
+        _mm512_permutex2var_epi64(even_low, second, even_high),
+        r4,
+        r6,
+    );
+    store(_mm512_permutex2var_epi64(odd_low, second, odd_high), r5, r7);
+}
+
+/// Sums of products, lane by lane, with one reduction for 64 of them.
+#[derive(Debug)]
+pub struct PackedProductSum<C> {
+    low: [__m512i; 9],
+    high: [__m512i; 9],
+    pending: u32,
+    total: Packed<C>,
+}
+
+/// Products after which the unreduced sum is still below `5.3 p` when reduced.
+const PENDING_PRODUCTS: u32 = 64;
+
+impl<C> Clone for PackedProductSum<C> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for PackedProductSum<C> {}
+
+impl<C: MontConfig<4>> PackedProductSum<C> {
+    /// The empty sum.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn new() -> Self {
+        let zero = _mm512_setzero_si512();
+        Self {
+            low: [zero; 9],
+            high: [zero; 9],
+            pending: 0,
+            total: Packed::zero(),
+        }
+    }
+
+    /// Adds `a * b`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn add(&mut self, a: &Packed<C>, b: &Packed<C>) {
+        for (i, x) in a.limbs.into_iter().enumerate() {
+            for (j, y) in b.limbs.into_iter().enumerate() {
+                self.low[i + j] = low(self.low[i + j], x, y);
+                self.high[i + j] = high(self.high[i + j], x, y);
+            }
+        }
+        self.pending += 1;
+        if self.pending == PENDING_PRODUCTS {
+            self.flush();
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn flush(&mut self) {
+        let mut sums = [_mm512_setzero_si512(); 10];
+        for limb in 0..9 {
+            sums[limb] = _mm512_add_epi64(sums[limb], self.low[limb]);
+            sums[limb + 1] = _mm512_add_epi64(sums[limb + 1], self.high[limb]);
+        }
+        // Below 3.2 p: adding zero brings it under the bound of a packed value.
+        let reduced = Packed::reduce(sums).add(&Packed::zero());
+        let total = self.total.add(&reduced);
+        *self = Self::new();
+        self.total = total;
+    }
+
+    /// The eight sums.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn finish(mut self) -> Packed<C> {
+        self.flush();
+        self.total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ark_bn254::{FqConfig, FrConfig};
+    use ark_ff::{Field, PrimeField};
+    use proptest::prelude::*;
+
+    fn element<C: MontConfig<4>>() -> impl Strategy<Value = Element<C>> {
+        let mut largest = C::MODULUS.0;
+        largest[0] -= 1;
+        prop_oneof![
+            1 => Just(Element::<C>::ZERO),
+            1 => Just(Element::<C>::ONE),
+            1 => Just(-Element::<C>::ONE),
+            1 => Just(Fp::new_unchecked(BigInt(largest))),
+            1 => any::<u64>().prop_map(|small| Fp::new_unchecked(BigInt([small, 0, 0, 0]))),
+            5 => any::<[u64; 4]>().prop_map(|limbs| {
+                Element::<C>::from_le_bytes_mod_order(&limbs.map(u64::to_le_bytes).concat())
+            }),
+        ]
+    }
+
+    fn eight<C: MontConfig<4>>() -> impl Strategy<Value = [Element<C>; 8]> {
+        prop::array::uniform8(element::<C>())
+    }
+
+    fn map2<C: MontConfig<4>>(
+        a: &[Element<C>; 8],
+        b: &[Element<C>; 8],
+        f: impl Fn(Element<C>, Element<C>) -> Element<C>,
+    ) -> [Element<C>; 8] {
+        std::array::from_fn(|i| f(a[i], b[i]))
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn in_bounds<C: MontConfig<4>>(value: &Packed<C>) {
+        for limb in &value.limbs {
+            assert!(lanes(*limb).iter().all(|lane| lane >> LIMB_BITS == 0));
+        }
+        // 1.7 p in the top limb.
+        let bound = (C::MODULUS.0[3] >> 16) * 17 / 10;
+        assert!(lanes(value.limbs[4]).iter().all(|lane| *lane < bound));
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn operations<C: MontConfig<4>>(a: [Element<C>; 8], b: [Element<C>; 8]) {
+        let (x, y) = (Packed::<C>::load(&a), Packed::<C>::load(&b));
+        assert_eq!(x.store(), a);
+        assert_eq!(x.add(&y).store(), map2(&a, &b, |a, b| a + b));
+        assert_eq!(x.sub(&y).store(), map2(&a, &b, |a, b| a - b));
+        assert_eq!(x.mul(&y).store(), map2(&a, &b, |a, b| a * b));
+        assert_eq!(x.square().store(), a.map(|a| a.square()));
+        assert_eq!(Packed::<C>::broadcast(a[0]).store(), [a[0]; 8]);
+        assert_eq!(x.sum_lanes(), a.into_iter().sum());
+        assert_eq!(
+            Packed::<C>::load_partial(&a[..3]).sum_lanes(),
+            a[0] + a[1] + a[2]
+        );
+
+        // A random walk through all operations stays in bounds and equal.
+        let (mut slow, mut fast) = (a, x);
+        for step in 0..40u64 {
+            match (a[0].0.0[0] ^ step.wrapping_mul(0x9e37_79b9)) >> 3 & 7 {
+                0 | 1 => (slow, fast) = (map2(&slow, &b, |s, b| s + b), fast.add(&y)),
+                2 | 3 => (slow, fast) = (map2(&slow, &b, |s, b| s - b), fast.sub(&y)),
+                4 => (slow, fast) = (map2(&slow, &b, |s, b| b - s), y.sub(&fast)),
+                5 => (slow, fast) = (slow.map(|s| s.double()), fast.double()),
+                6 => (slow, fast) = (slow.map(|s| s.square()), fast.square()),
+                _ => (slow, fast) = (map2(&slow, &b, |s, b| s * b), fast.mul(&y)),
+            }
+            in_bounds(&fast);
+            assert_eq!(fast.store(), slow);
+        }
+        let mut sum = PackedProductSum::<C>::new();
+        let mut slow_sum = [Element::<C>::ZERO; 8];
+        let widest = x.add(&y);
+        for step in 0..200 {
+            let (left, right) = if step % 2 == 0 {
+                (x, y)
+            } else {
+                (widest, widest)
+            };
+            sum.add(&left, &right);
+            slow_sum = map2(
+                &slow_sum,
+                &map2(&left.store(), &right.store(), |a, b| a * b),
+                |s, p| s + p,
+            );
+            in_bounds(&sum.finish());
+            assert_eq!(sum.finish().store(), slow_sum);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equals_scalar_fr(a in eight::<FrConfig>(), b in eight::<FrConfig>()) {
+            if available() {
+                // SAFETY: the instructions are there.
+                unsafe { operations::<FrConfig>(a, b) }
+            }
+        }
+
+        #[test]
+        fn equals_scalar_fq(a in eight::<FqConfig>(), b in eight::<FqConfig>()) {
+            if available() {
+                // SAFETY: the instructions are there.
+                unsafe { operations::<FqConfig>(a, b) }
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn edges<C: MontConfig<4>>() {
+        // Integers around the multiples of p and of 2^253 that the tables decide by, within the bounds.
+        let modulus = Constants::<C>::MODULUS.map(i128::from);
+        let limbs_of = |multiple: i128, unit: i128, offset: i128| {
+            let mut limbs = modulus.map(|limb| limb * multiple);
+            limbs[4] += unit << UNIT_SHIFT;
+            limbs[0] += offset;
+            for i in 1..5 {
+                limbs[i] += limbs[i - 1] >> LIMB_BITS;
+                limbs[i - 1] &= i128::from(LIMB_MASK);
+            }
+            limbs
+        };
+        let bound = limbs_of(1, 1, 0)[4];
+        let mut values = Vec::new();
+        for (multiple, unit) in [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (-1, 2), (2, -1)] {
+            for offset in [-2, -1, 0, 1, 2, 1 << 51] {
+                let limbs = limbs_of(multiple, unit, offset);
+                if (0..=bound).contains(&limbs[4]) {
+                    values.push(Packed::<C>::new(limbs.map(|limb| set(limb as u64))));
+                }
+            }
+        }
+        assert!(values.len() > 30);
+        for x in &values {
+            for y in &values {
+                let (a, b) = (x.store(), y.store());
+                for (fast, slow) in [
+                    (x.add(y), map2(&a, &b, |a, b| a + b)),
+                    (x.sub(y), map2(&a, &b, |a, b| a - b)),
+                    (x.mul(y), map2(&a, &b, |a, b| a * b)),
+                ] {
+                    in_bounds(&fast);
+                    assert_eq!(fast.store(), slow);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn edges_of_the_tables() {
+        if available() {
+            // SAFETY: the instructions are there.
+            unsafe {
+                edges::<FrConfig>();
+                edges::<FqConfig>();
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! LogUp-GKR: a sum of fractions is zero *(Papini-Haböck 2023/1284, sections 3 and 4; sumcheck after Gruen 2024/108)*.
+//!
+//! Statement: `sum_i n_i / d_i = 0` over the leaves `0 <= i < 2^len_log2`, and no `d_i` is zero. It is reduced to one claim on the
+//! numerators and one on the denominators at a common random point.
+//!
+//! The leaves are the last layer of a binary tree of fractions; a node is the sum of its children `2x` and `2x + 1`:
+//!
+//!     p(x) = p0(x) q1(x) + p1(x) q0(x)        q(x) = q0(x) q1(x)
+//!
+//! | symbol | meaning |
+//! |---|---|
+//! | `p`, `q` | numerators and denominators of a layer, `2^k` nodes |
+//! | `p0`, `p1`, `q0`, `q1` | the same of the layer below, children of either parity: functions of `k` variables |
+//! | `lambda` | batches the claim on `p` with that on `q` |
+//! | `F` | `p0 q1 + p1 q0 + lambda q0 q1` |
+//! | `h(t)` | `sum_x eq(z, x) F(x, t)` over the variables `x` above the one that `t` stands for: quadratic, `a + b t + c t^2` |
+//!
+//! **Root.** The prover sends its two children; their sum must be zero and their denominators must not.
+//!
+//! **Layer.** The values of the `k - 1` variable functions `p0`, `p1`, `q0`, `q1` at a point `z` are claims on the layer's `p` and
+//! `q` at `(z, 0)` and `(z, 1)`. So `h(0) = p0 + lambda q0` and `h(1) = p1 + lambda q1` of the first round are known, for the least
+//! significant variable; the prover sends `c` only, and a challenge `t` leaves the claim `h(t)`. This takes the place of the usual
+//! random fold of the two children, and costs a round's sum less. In each later round the claim is `sum_x eq(z, x) F(x)` with one
+//! variable less, `(1 - z_i) h(0) + z_i h(1)`; the prover sends `b` and `c`, and the verifier has `a = claim - z_i (b + c)`. At the end
+//! it sends the four values at the new point, and `F` of them is the claim.
+//!
+//! **Leaves.** A last challenge folds the children of the leaf layer to one point.
+
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, Field};
+
+use crate::error::VerifyError;
+use crate::transcript::{ProverTranscript, VerifierTranscript};
+
+mod dense;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+mod lanes;
+mod level;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use lanes::Lanes;
+use tree::Tree;
+
+/// The leaves, in three zones: `[0, unit)` with numerator one, `[unit, len)` with numerators of their own, and from there to
+/// `2^len_log2` the fraction `0 / 1`, which costs nothing.
+#[derive(Debug)]
+pub struct Leaves<'a> {
+    /// Leaves (log2).
+    pub len_log2: usize,
+    /// Length of the zone of unit numerators.
+    pub unit: usize,
+    /// Numerators of the second zone.
+    pub numerators: &'a [i64],
+    /// Denominators of the first two zones.
+    pub denominators: Vec<Fr>,
+}
+
+/// What is left to check: the multilinear extensions of the leaves at a point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeafClaim {
+    /// `len_log2` coordinates, most significant variable first.
+    pub point: Vec<Fr>,
+    /// The numerators' value.
+    pub numerator: Fr,
+    /// The denominators' value.
+    pub denominator: Fr,
+}
+
+/// Field elements of a proof for `2^len_log2` leaves.
+pub fn proof_elements(len_log2: usize) -> usize {
+    match len_log2 {
+        0 => 1,
+        // Four values a layer; 1 + 2 (k - 1) for the rounds of the layer of k variables, k < len_log2.
+        len_log2 => 4 * len_log2 + (len_log2 - 1) * (len_log2 - 1),
+    }
+}
+
+/// Bound on the soundness error for `2^len_log2` leaves, as a multiple of `1 / |Fr|`.
+///
+/// The layer of `k` variables has its batching (degree 1) and `k` rounds (degree 2: the `eq` factor is not part of the messages); the
+/// fold of the leaves has degree 1. Their sum is `len_log2^2`.
+pub fn soundness_terms(len_log2: usize) -> u64 {
+    (len_log2 as u64).pow(2)
+}
+
+/// Values of the children of one layer: `p0`, `p1`, `q0`, `q1`.
+type Children = [Fr; 4];
+
+/// Proves that the fractions sum to zero. Panics if the leaves' lengths do not fit.
+///
+/// The proof is rejected if the sum is not zero or a denominator is.
+pub fn prove(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim {
+    #[cfg(target_arch = "x86_64")]
+    if ifma::Ifma::is_available() {
+        return prove_with::<ifma::Ifma>(leaves, transcript);
+    }
+    prove_with::<Fr>(leaves, transcript)
+}
+
+fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim {
+    let len_log2 = leaves.len_log2;
+    let mut tree = Tree::<L>::new(leaves);
+    let Some(mut children) = tree.children_of_root() else {
+        let denominator = tree.root_denominator();
+        transcript.send("lookup.root", &[denominator]);
+        return LeafClaim {
+            point: Vec::new(),
+            numerator: Fr::ZERO,
+            denominator,
+        };
+    };
+    transcript.send("lookup.children", &children);
+    let mut point = Vec::new();
+    for _ in 1..len_log2 {
+        let lambda = transcript.sponge.challenge("lookup.lambda");
+        let mut rounds = Rounds::new(transcript, &children, lambda, &point);
+        children = tree.prove_layer(lambda, &mut rounds);
+        point = rounds.challenges;
+        transcript.send("lookup.children", &children);
+    }
+    let bit = transcript.sponge.challenge("lookup.leaf");
+    leaf_claim(point, &children, bit)
+}
+
+/// Checks that the fractions at `2^len_log2` leaves sum to zero, given that the claim on them holds.
+///
+/// # Errors
+///
+/// `Lookup` if the sum is not zero or a denominator is, `Sumcheck` if a layer does not follow from the one below, `Truncated` and
+/// `NonCanonical` for malformed proofs.
+pub fn verify(
+    len_log2: usize,
+    transcript: &mut VerifierTranscript,
+) -> Result<LeafClaim, VerifyError> {
+    if len_log2 == 0 {
+        let [denominator] = transcript.receive_array("lookup.root")?;
+        if denominator == Fr::ZERO {
+            return Err(VerifyError::Lookup);
+        }
+        return Ok(LeafClaim {
+            point: Vec::new(),
+            numerator: Fr::ZERO,
+            denominator,
+        });
+    }
+    let mut children: Children = transcript.receive_array("lookup.children")?;
+    let [p0, p1, q0, q1] = children;
+    if p0 * q1 + p1 * q0 != Fr::ZERO || q0 * q1 == Fr::ZERO {
+        return Err(VerifyError::Lookup);
+    }
+    let mut point = Vec::new();
+    for _ in 1..len_log2 {
+        let lambda = transcript.sponge.challenge("lookup.lambda");
+        let (claim, challenges) = verify_rounds(transcript, &children, lambda, &point)?;
+        children = transcript.receive_array("lookup.children")?;
+        if layer_value(&children, lambda) != claim {
+            return Err(VerifyError::Sumcheck("lookup"));
+        }
+        point = challenges;
+    }
+    let bit = transcript.sponge.challenge("lookup.leaf");
+    Ok(leaf_claim(point, &children, bit))
+}
+
+/// `F`.
+fn layer_value([p0, p1, q0, q1]: &Children, lambda: Fr) -> Fr {
+    *p0 * q1 + (*p1 + lambda * q1) * q0
+}
+
+/// `point` is least significant variable first.
+fn leaf_claim(point: Vec<Fr>, [p0, p1, q0, q1]: &Children, bit: Fr) -> LeafClaim {
+    LeafClaim {
+        point: point
+            .into_iter()
+            .rev()
+            .chain(std::iter::once(bit))
+            .collect(),
+        numerator: *p0 + bit * (*p1 - p0),
+        denominator: *q0 + bit * (*q1 - q0),
+    }
+}
+
+/// The prover's messages in the rounds of one layer.
+struct Rounds<'a> {
+    transcript: &'a mut ProverTranscript,
+    /// Values at zero and one of the first round's polynomial.
+    ends: [Fr; 2],
+    claim: Fr,
+    /// The layer's point, least significant variable first.
+    point: &'a [Fr],
+    inverses: Vec<Fr>,
+    challenges: Vec<Fr>,
+}
+
+impl<'a> Rounds<'a> {
+    fn new(
+        transcript: &'a mut ProverTranscript,
+        [p0, p1, q0, q1]: &Children,
+        lambda: Fr,
+        point: &'a [Fr],
+    ) -> Self {
+        let mut inverses = point.to_vec();
+        ark_ff::batch_inversion(&mut inverses);
+        Self {
+            transcript,
+            ends: [*p0 + lambda * q0, *p1 + lambda * q1],
+            claim: Fr::ZERO,
+            point,
+            inverses,
+            challenges: Vec::new(),
+        }
+    }
+
+    /// The first round, from `h`'s leading coefficient.
+    fn first(&mut self, c: Fr) -> Fr {
+        let [at_zero, at_one] = self.ends;
+        self.transcript.send("lookup.first_round", &[c]);
+        self.challenge(at_zero, at_one - at_zero - c, c)
+    }
+
+    /// A later round, from `h(0)` and its leading coefficient.
+    fn next(&mut self, a: Fr, c: Fr) -> Fr {
+        // claim = a + z (b + c). That a challenge was zero has probability 1 / |Fr|.
+        let b = (self.claim - a) * self.inverses[self.challenges.len() - 1] - c;
+        self.transcript.send("lookup.round", &[b, c]);
+        self.challenge(a, b, c)
+    }
+
+    fn challenge(&mut self, a: Fr, b: Fr, c: Fr) -> Fr {
+        let at = self.transcript.sponge.challenge("lookup.at");
+        self.claim = a + at * (b + at * c);
+        self.challenges.push(at);
+        at
+    }
+}
+
+/// The verifier's side of [`Rounds`], over one variable more than `point` has; the last claim and the challenges.
+fn verify_rounds(
+    transcript: &mut VerifierTranscript,
+    [p0, p1, q0, q1]: &Children,
+    lambda: Fr,
+    point: &[Fr],
+) -> Result<(Fr, Vec<Fr>), VerifyError> {
+    let (at_zero, at_one) = (*p0 + lambda * q0, *p1 + lambda * q1);
+    let [c] = transcript.receive_array("lookup.first_round")?;
+    let mut at = transcript.sponge.challenge("lookup.at");
+    let mut claim = at_zero + at * (at_one - at_zero - c + at * c);
+    let mut challenges = vec![at];
+    for z in point {
+        let [b, c] = transcript.receive_array("lookup.round")?;
+        let a = claim - *z * (b + c);
+        at = transcript.sponge.challenge("lookup.at");
+        claim = a + at * (b + at * c);
+        challenges.push(at);
+    }
+    Ok((claim, challenges))
+}

@@ -1,0 +1,261 @@
+//! The tree of fractions and the sumcheck over each of its layers.
+//!
+//! The leaves are cut into chunks: lane `l` of a chunk holds the `2^depth` consecutive leaves `[u 2^depth, (u + 1) 2^depth)` for
+//! `u = first + l * stride`. So the children `2x` and `2x + 1` are in the same lane of consecutive vectors, and all that
+//! depends on the lower `depth` variables is the same for all lanes; what depends on the upper ones is one vector of weights a chunk.
+//! A chunk has its own subtree, is bound in place, and is the unit of parallelism. What is left of the chunks when a single fraction
+//! a lane remains, and the top of the tree, is [dense].
+//!
+//! Chunks of unit leaves hold denominators `d` only: with `mu = 1 / lambda`, `d0 + d1 + lambda d0 d1` is
+//! `lambda (d0 + mu) (d1 + mu) - mu`.
+
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, Field};
+use rayon::prelude::*;
+
+use super::dense::{self, Fraction, Quad, eq_table};
+use super::lanes::{Lanes, SUM_LOG2, total};
+use super::level::{Bind, BindLast, BindSum, Build, FirstSum, Level};
+use super::{Children, Leaves, Rounds};
+
+/// Least number of chunks: bounds what rounding the length to whole chunks costs.
+const CHUNKS: usize = 32;
+/// Least depth for which chunks pay.
+const DEPTH: usize = 3;
+/// Least number of vectors for which threads pay.
+const PARALLEL: usize = 1 << 10;
+
+/// All layers that were not proved yet.
+pub struct Tree<L> {
+    /// Layers of `1, 2, 4, ...` nodes.
+    top: Vec<Vec<Fraction>>,
+    /// Layers below, in pieces.
+    chunks: Vec<Chunk<L>>,
+    /// Layers proved.
+    proved: usize,
+}
+
+/// A piece of the lower layers.
+pub struct Chunk<L> {
+    /// Position of the first lane, in chunk lengths.
+    first: usize,
+    /// Distance of consecutive lanes.
+    stride: usize,
+    /// Leaves first, of `2^depth` vectors; four vectors last.
+    pub levels: Vec<Level<L>>,
+    /// Factor of the chunk in the sums of the present layer.
+    pub weight: L,
+}
+
+impl<L: Lanes> Chunk<L> {
+    /// Positions of the lanes.
+    fn positions(&self) -> impl Iterator<Item = usize> + use<L> {
+        let (first, stride) = (self.first, self.stride);
+        (0..L::WIDTH).map(move |lane| first + lane * stride)
+    }
+}
+
+impl<L: Lanes> Tree<L> {
+    /// All layers of the tree.
+    pub fn new(leaves: Leaves) -> Self {
+        let len = leaves.denominators.len();
+        let expected = leaves.unit + leaves.numerators.len();
+        assert_eq!(len, expected, "as many denominators as numerators");
+        let room = 1usize.checked_shl(leaves.len_log2 as u32);
+        assert!(room.is_some_and(|room| len <= room), "too many leaves");
+
+        let depth = (len / (CHUNKS * L::WIDTH)).checked_ilog2().unwrap_or(0) as usize;
+        if depth < DEPTH {
+            return Self {
+                top: dense::layers(leaves.len_log2, dense::leaves(&leaves)),
+                chunks: Vec::new(),
+                proved: 0,
+            };
+        }
+
+        // Whole chunks of unit leaves; the last of them go to the other zone.
+        let units = leaves.unit / (L::WIDTH << depth);
+        let others = (len - units * (L::WIDTH << depth)).div_ceil(L::WIDTH << depth);
+        let unit_chunks = (0..units).map(|first| (first, units, true));
+        let other_chunks = (0..others).map(|i| (units * L::WIDTH + i, others, false));
+        let chunks: Vec<_> = unit_chunks.chain(other_chunks).collect();
+        let (mut chunks, tops): (Vec<_>, Vec<_>) = chunks
+            .into_par_iter()
+            .map(|(first, stride, unit)| {
+                let (levels, top) = L::vectorize(Build {
+                    leaves: &leaves,
+                    depth,
+                    first,
+                    stride,
+                    unit,
+                });
+                let weight = L::splat(L::constant(Fr::ONE));
+                let chunk = Chunk {
+                    first,
+                    stride,
+                    levels,
+                    weight,
+                };
+                (chunk, top)
+            })
+            .unzip();
+
+        let mut top = vec![dense::ZERO; 2 * L::WIDTH * chunks.len()];
+        let mut lanes = [(); 4].map(|()| vec![Fr::ZERO; L::WIDTH]);
+        for (chunk, values) in chunks.iter_mut().zip(tops) {
+            for (value, lanes) in values.into_iter().zip(&mut lanes) {
+                value.store(lanes);
+            }
+            for (lane, position) in chunk.positions().enumerate() {
+                let [p0, p1, q0, q1] = std::array::from_fn(|i| lanes[i][lane]);
+                top[2 * position] = [p0, q0];
+                top[2 * position + 1] = [p1, q1];
+            }
+        }
+        Self {
+            top: dense::layers(leaves.len_log2 + 1 - depth, top),
+            chunks,
+            proved: 0,
+        }
+    }
+
+    /// The root's denominator.
+    pub fn root_denominator(&self) -> Fr {
+        let [_, q] = self.top[0].first().unwrap_or(&dense::ZERO);
+        *q
+    }
+
+    /// The root's children, if it has any.
+    pub fn children_of_root(&mut self) -> Option<Children> {
+        let layer = self.top.get(1)?;
+        let [p0, q0] = *layer.first().unwrap_or(&dense::ZERO);
+        let [p1, q1] = *layer.get(1).unwrap_or(&dense::ZERO);
+        Some([p0, p1, q0, q1])
+    }
+
+    /// The sumcheck of the next layer; the values of its children at the new point.
+    pub fn prove_layer(&mut self, lambda: Fr, rounds: &mut Rounds) -> Children {
+        self.proved += 1;
+        let quads = match self.top.get_mut(self.proved + 1) {
+            Some(layer) => dense::quads(&std::mem::take(layer), lambda),
+            None => self.prove_chunks(lambda, rounds),
+        };
+        dense::prove_rounds(quads, lambda, rounds)
+    }
+
+    /// The rounds of a layer that stay within chunks.
+    fn prove_chunks(&mut self, lambda: Fr, rounds: &mut Rounds) -> Vec<Quad> {
+        let mu = lambda
+            .inverse()
+            .expect("that a challenge is zero has probability 1 / |Fr|");
+        let levels = &self.chunks[0].levels;
+        let log2 = levels[levels.len() - 1].q.len().ilog2() as usize;
+        let constant = self.weigh_chunks(&rounds.point[log2 - 2..], lambda, mu);
+        let mut bind = Bind::<L> {
+            at: L::constant(Fr::ZERO),
+            first: Some(L::constant(lambda)),
+            mu: L::constant(mu),
+        };
+
+        let (low, high) = lower_tables::<L>(&rounds.point[..log2 - 2]);
+        let [c] = over_chunks(&mut self.chunks, 1 << log2, |chunks| {
+            L::vectorize(FirstSum {
+                chunks,
+                lambda: L::constant(lambda),
+                low: &low,
+                high: &high,
+            })
+        });
+        bind.at = L::constant(rounds.first(c));
+        for round in 1..log2 - 1 {
+            let (low, high) = lower_tables::<L>(&rounds.point[round..log2 - 2]);
+            let live = 1 << (log2 - round);
+            let [a, c] = over_chunks(&mut self.chunks, live, |chunks| {
+                L::vectorize(BindSum {
+                    chunks,
+                    bind,
+                    live,
+                    low: &low,
+                    high: &high,
+                })
+            });
+            bind.at = L::constant(rounds.next(a + constant, c));
+            bind.first = None;
+        }
+        self.collect(bind, lambda, mu)
+    }
+
+    /// Sets the chunks' weights to `eq(point, x)`. Returns what the sums over chunks lack: the implicit fractions `0 / 1` give
+    /// `lambda` each, and the shifted product of a unit pair is `mu` too much.
+    fn weigh_chunks(&mut self, point: &[Fr], lambda: Fr, mu: Fr) -> Fr {
+        let eq = eq_table(point, self.chunks.len() * L::WIDTH);
+        let factor = L::splat(L::constant(lambda));
+        let mut unit = Fr::ZERO;
+        for chunk in &mut self.chunks {
+            let (first, stride) = (chunk.first, chunk.stride);
+            chunk.weight = L::load(|lane| &eq[first + lane * stride]);
+            if chunk.levels.last().is_some_and(Level::is_unit) {
+                unit += chunk.positions().map(|i| eq[i]).sum::<Fr>();
+                chunk.weight = chunk.weight.product(factor);
+            }
+        }
+        lambda * (Fr::ONE - eq.iter().sum::<Fr>()) - mu * unit
+    }
+
+    /// Binds the last variable within the chunks of a layer.
+    fn collect(&mut self, bind: Bind<L>, lambda: Fr, mu: Fr) -> Vec<Quad> {
+        let mut quads = vec![[Fr::ZERO; 4]; L::WIDTH * self.chunks.len()];
+        let mut lanes = [(); 4].map(|()| vec![Fr::ZERO; L::WIDTH]);
+        for chunk in &mut self.chunks {
+            let positions = chunk.positions();
+            let Some(level) = chunk.levels.pop() else {
+                continue;
+            };
+            let level = &level;
+            let values = L::vectorize(BindLast { level, bind });
+            for (value, lanes) in values.into_iter().zip(&mut lanes) {
+                value.store(lanes);
+            }
+            for (lane, position) in positions.enumerate() {
+                let [mut p0, mut p1, mut q0, mut q1] = std::array::from_fn(|i| lanes[i][lane]);
+                if level.is_unit() {
+                    q0 -= mu;
+                    q1 -= mu;
+                    p0 = Fr::ONE;
+                    p1 = Fr::ONE + lambda * q1;
+                }
+                quads[position] = [p0, p1, q0, q1];
+            }
+        }
+        quads
+    }
+}
+
+/// Tables of `eq(point, x)`: of at most `2^SUM_LOG2` values for the lower variables, and for the rest.
+fn lower_tables<L: Lanes>(point: &[Fr]) -> (Vec<L::Constant>, Vec<L::Constant>) {
+    let (low, high) = point.split_at(point.len().min(SUM_LOG2));
+    let table = |point: &[Fr]| {
+        let values = eq_table(point, 1 << point.len());
+        values.into_iter().map(L::constant).collect()
+    };
+    (table(low), table(high))
+}
+
+/// Adds up `sums` over all chunks, `live` vectors each.
+fn over_chunks<L: Lanes, const N: usize>(
+    chunks: &mut [Chunk<L>],
+    live: usize,
+    sums: impl Fn(&mut [Chunk<L>]) -> [L; N] + Sync,
+) -> [Fr; N] {
+    let threads = rayon::current_num_threads();
+    if threads == 1 || live * chunks.len() < PARALLEL {
+        return sums(chunks).map(total);
+    }
+    chunks
+        .par_chunks_mut(chunks.len().div_ceil(8 * threads))
+        .map(|chunks| sums(chunks).map(total))
+        .reduce(
+            || [Fr::ZERO; N],
+            |a, b| std::array::from_fn(|i| a[i] + b[i]),
+        )
+}

@@ -1,0 +1,228 @@
+//! All linear claims on the committed rows, in one short sumcheck and one vector.
+//!
+//! Claim: `total = sum_i s_i * <matrix, w_i (x) e_i>`, rank-one pieces grouped by their distinct weights `e_p` along a row. With `v_p = sum_row w_p[row] * row`:
+//! 1. a sumcheck over the row's variables reduces `total = sum_p sum_x v_p(x) e_p(x)` to the values `y_p = v_p(r)`, which are sent;
+//! 2. a challenge folds them: `u = sum_p delta^p v_p` is sent whole, and checked by `<u, eq(r)> = sum_p delta^p y_p` and
+//!    `commit(u) = sum_row (sum_p delta^p w_p[row]) * C_row` *(Hyrax, Wahby et al. 2017/1132, section 6, with many points)*.
+
+use std::collections::BTreeMap;
+
+use ark_bn254::{Fr, G1Affine};
+use ark_ff::{AdditiveGroup, One, Zero};
+use rayon::prelude::*;
+
+use crate::commitment::{Generators, msm};
+use crate::error::VerifyError;
+use crate::field::eq_table;
+use crate::field::{combine_rows_small, dot};
+use crate::model::{ColumnId, ColumnKind, Model};
+use crate::schedule::{Challenges, Piece, RowRange, Schedule};
+use crate::trace::Trace;
+use crate::transcript::{ProverTranscript, VerifierTranscript};
+
+const NAME: &str = "opening";
+
+/// Weights of the rows of each column that a functional group reads.
+type RowWeights = BTreeMap<ColumnId, Vec<Fr>>;
+
+/// Field elements that an opening sends.
+pub fn proof_elements(row_log2: u8, groups: usize) -> usize {
+    let row = 1usize.checked_shl(u32::from(row_log2)).unwrap_or(usize::MAX);
+    usize::from(row_log2).saturating_mul(2).saturating_add(groups).saturating_add(row)
+}
+
+/// Opens `sum_i scales[i] * functional_i`, with functionals in the order of [`Schedule::pieces`].
+pub(crate) fn prove(
+    model: &Model,
+    schedule: &Schedule,
+    trace: &Trace,
+    scales: &[Fr],
+    challenges: &Challenges,
+    transcript: &mut ProverTranscript,
+) {
+    let weights = row_weights(schedule, &schedule.pieces, scales, challenges).expect("schedule and challenges agree");
+    let row = 1usize << model.row_log2;
+    let combined: Vec<Vec<Fr>> = weights.par_iter().map(|group| combine(group, trace, row)).collect();
+    let mut claims: Vec<(Vec<Fr>, Vec<Fr>)> = combined
+        .par_iter()
+        .zip_eq(&schedule.lows)
+        .map(|(v, low)| (v.clone(), low.vector(challenges).expect("schedule and challenges agree")))
+        .collect();
+    let mut point = Vec::with_capacity(usize::from(model.row_log2));
+    for _ in 0..model.row_log2 {
+        let [constant, square] = claims.par_iter().with_min_len(4).map(|(v, e)| round(v, e)).reduce(|| [Fr::ZERO; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+        transcript.send("opening round", &[constant, square]);
+        let r = transcript.sponge.challenge("opening round");
+        claims.par_iter_mut().with_min_len(4).for_each(|(v, e)| {
+            bind(v, r);
+            bind(e, r);
+        });
+        point.push(r);
+    }
+    let values: Vec<Fr> = claims.iter().map(|(v, _)| v[0]).collect();
+    transcript.send("opened values", &values);
+    let delta = transcript.sponge.challenge("opened vector");
+    let mut power = Fr::one();
+    let mut opened = vec![Fr::zero(); row];
+    for v in &combined {
+        opened.par_iter_mut().with_min_len(256).zip_eq(v).for_each(|(u, v)| *u += power * v);
+        power *= delta;
+    }
+    transcript.send("opened vector", &opened);
+}
+
+/// Constant and square coefficient of `sum_x v(t, x) e(t, x)`.
+fn round(v: &[Fr], e: &[Fr]) -> [Fr; 2] {
+    let half = v.len() / 2;
+    let step = |t: &[Fr]| -> Vec<Fr> { t[..half].iter().zip(&t[half..]).map(|(low, high)| *high - low).collect() };
+    [dot(&v[..half], &e[..half]), dot(&step(v), &step(e))]
+}
+
+fn bind(table: &mut Vec<Fr>, r: Fr) {
+    let half = table.len() / 2;
+    let (low, high) = table.split_at_mut(half);
+    low.iter_mut().zip(high).for_each(|(low, high)| *low += r * (*high - *low));
+    table.truncate(half);
+}
+
+/// `sum_row weight * row` over a group's columns.
+fn combine(group: &RowWeights, trace: &Trace, row: usize) -> Vec<Fr> {
+    let mut out = vec![Fr::zero(); row];
+    for (&column, weights) in group {
+        let values = trace.column(column);
+        let part = combine_rows_small(values, values.len().min(row), weights);
+        out.iter_mut().zip(&part).for_each(|(out, part)| *out += part);
+    }
+    out
+}
+
+/// Value of the linear summands, which come first in [`Schedule::pieces`], and of the constants among them.
+pub(crate) fn linear_value(schedule: &Schedule, trace: &Trace, scales: &[Fr], challenges: &Challenges, row: usize) -> Fr {
+    let pieces = schedule.pieces.get(..scales.len()).expect("linear summands come first");
+    let groups = row_weights(schedule, pieces, scales, challenges).expect("schedule and challenges agree");
+    let value = |(group, low): (&RowWeights, &crate::schedule::TensorFunctional)| {
+        if group.is_empty() {
+            return Fr::zero();
+        }
+        dot(&combine(group, trace, row), &low.vector(challenges).expect("schedule and challenges agree"))
+    };
+    let functionals: Fr = groups.par_iter().zip_eq(&schedule.lows).map(value).sum();
+    functionals + constant_value(schedule, scales).expect("one scale a summand")
+}
+
+// verify-path: begin
+/// The committed rows, as points.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// Of the verifier key.
+    pub constants: &'a [G1Affine],
+    /// Of the proof.
+    pub witness: &'a [G1Affine],
+}
+
+/// Value of the linear summands that read no column: constants.
+pub(crate) fn constant_value(schedule: &Schedule, scales: &[Fr]) -> Result<Fr, VerifyError> {
+    if scales.len() != schedule.linear.len() {
+        return Err(VerifyError::Key("a summand has no scale"));
+    }
+    let summands = schedule.linear.iter().zip(scales); // len: checked above
+    Ok(summands.filter(|(linear, _)| linear.functional.is_constant()).map(|(_, scale)| *scale).sum())
+}
+
+/// Verifies that `total = sum_i scales[i] * functional_i` for the committed rows.
+///
+/// # Errors
+/// [`VerifyError::Sumcheck`] or [`VerifyError::Opening`].
+pub(crate) fn verify(
+    model: &Model,
+    schedule: &Schedule,
+    commitments: Rows,
+    total: Fr,
+    scales: &[Fr],
+    challenges: &Challenges,
+    transcript: &mut VerifierTranscript,
+) -> Result<(), VerifyError> {
+    let mut claim = total;
+    let mut point = Vec::with_capacity(usize::from(model.row_log2));
+    for _ in 0..model.row_log2 {
+        let [constant, square] = transcript.receive_array("opening round")?;
+        let r = transcript.sponge.challenge("opening round");
+        claim = constant + r * (claim - constant.double() - square + r * square);
+        point.push(r);
+    }
+    let values = transcript.receive("opened values", schedule.lows.len())?;
+    let mut expected = Fr::zero();
+    for (value, low) in values.iter().zip(&schedule.lows) { // len: received as many
+        expected += *value * low.evaluate(&point, challenges)?;
+    }
+    if claim != expected {
+        return Err(VerifyError::Sumcheck(NAME));
+    }
+    let delta = transcript.sponge.challenge("opened vector");
+    let row = 1usize.checked_shl(u32::from(model.row_log2)).ok_or(VerifyError::Key("rows are too long"))?;
+    let opened = transcript.receive("opened vector", row)?;
+    let folded = values.iter().rev().fold(Fr::zero(), |acc, value| acc * delta + value);
+    if dot(&opened, &eq_table(&point)) != folded {
+        return Err(VerifyError::Opening);
+    }
+    let weights = fold_rows(model, schedule, &row_weights(schedule, &schedule.pieces, scales, challenges)?, delta)?;
+    check_rows(commitments, &weights, &opened)
+}
+
+/// The weight of every row, constants' and witness', in the folded vector.
+fn fold_rows(model: &Model, schedule: &Schedule, groups: &[RowWeights], delta: Fr) -> Result<[Vec<Fr>; 2], VerifyError> {
+    const MISSING: VerifyError = VerifyError::Key("no such column");
+    let mut rows = [vec![Fr::zero(); schedule.constant_rows], vec![Fr::zero(); schedule.witness_rows]];
+    let mut power = Fr::one();
+    for group in groups {
+        for (column, weights) in group {
+            let info = model.columns.get(column.0 as usize).ok_or(MISSING)?;
+            let RowRange { first, len } = *schedule.rows.get(column.0 as usize).ok_or(MISSING)?;
+            let [constants, witness] = &mut rows;
+            let side = if info.kind == ColumnKind::Constant { constants } else { witness };
+            let end = first.checked_add(len).ok_or(MISSING)?;
+            let slots = side.get_mut(first..end).ok_or(MISSING)?;
+            if slots.len() != weights.len() {
+                return Err(VerifyError::Key("a functional does not fit its column's rows"));
+            }
+            slots.iter_mut().zip(weights).for_each(|(slot, weight)| *slot += power * weight); // len: checked above
+        }
+        power *= delta;
+    }
+    Ok(rows)
+}
+
+/// `commit(opened) = sum of weighted rows`.
+fn check_rows(Rows { constants, witness }: Rows, weights: &[Vec<Fr>; 2], opened: &[Fr]) -> Result<(), VerifyError> {
+    let [constant_weights, witness_weights] = weights;
+    if constants.len() != constant_weights.len() || witness.len() != witness_weights.len() {
+        return Err(VerifyError::Key("commitments do not fit the schedule"));
+    }
+    let generators = Generators::derive(opened.len());
+    let rows = constants.iter().zip(constant_weights).chain(witness.iter().zip(witness_weights)); // len: checked above
+    let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) = rows.filter(|(_, weight)| !weight.is_zero()).unzip();
+    points.extend_from_slice(generators.points());
+    scalars.extend(opened.iter().map(|value| -*value));
+    if points.len() == scalars.len() && msm(&points, &scalars).is_zero() { Ok(()) } else { Err(VerifyError::Opening) }
+}
+
+/// The row weights of each group, claims scaled and summed.
+fn row_weights(schedule: &Schedule, pieces: &[Vec<Piece>], scales: &[Fr], challenges: &Challenges) -> Result<Vec<RowWeights>, VerifyError> {
+    if scales.len() != pieces.len() {
+        return Err(VerifyError::Key("a functional has no scale"));
+    }
+    let mut groups = vec![RowWeights::new(); schedule.lows.len()];
+    for (pieces, scale) in pieces.iter().zip(scales) { // len: checked above
+        for Piece { low, column, high } in pieces {
+            let weights = high.vector(challenges)?;
+            let group = groups.get_mut(*low).ok_or(VerifyError::Key("no such functional"))?;
+            let sums = group.entry(*column).or_insert_with(|| vec![Fr::zero(); weights.len()]);
+            if sums.len() != weights.len() {
+                return Err(VerifyError::Key("a functional does not fit its column's rows"));
+            }
+            sums.iter_mut().zip(&weights).for_each(|(sum, weight)| *sum += *scale * weight); // len: checked above
+        }
+    }
+    Ok(groups)
+}
+// verify-path: end

@@ -1,0 +1,65 @@
+//! The argument, side by side: [`Prover`] and [`Verifier`] take the same steps in the same order.
+//!
+//! | step | prover sends | challenges after it |
+//! |---|---|---|
+//! | `start` | nothing; digest and statement are absorbed | |
+//! | `commit` | witness rows, multiplicities among them | `alpha`, `beta` |
+//! | `lookups` | LogUp-GKR | `rho` (inside), `tau`, `eta` |
+//! | `contractions` | the linear part, rounds, operand evaluations | inside, `gamma` |
+//! | `opening` | rounds, values, one vector | inside |
+//!
+//! One equation ties them: `sum_e eta^e value_e = linear part + contractions`, where equation 0 is the leaves' denominators, 1 their numerators, then
+//! the zero checks and the public ports. [`Scales`] is its one formula, evaluated by both sides.
+
+mod prover;
+mod scales;
+mod statement;
+mod verifier;
+
+pub use prover::Prover;
+pub use statement::{Proof, Statement};
+pub use verifier::Verifier;
+
+use crate::error::{ProveError, VerifyError};
+use crate::key::{ProverKey, VerifierKey};
+use crate::trace;
+
+/// Names the protocol and its version in the transcript.
+pub(crate) const PROTOCOL: &str = "zkiln 1: Pedersen rows, LogUp-GKR, batched contractions, linear opening";
+
+/// Quantised inference: the integers of every output port, row-major.
+///
+/// # Errors
+/// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
+pub fn run(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveError> {
+    let trace = trace::run(key.verifier_key().model(), key.constants(), inputs)?;
+    trace.outputs(key.verifier_key().model())
+}
+
+/// Runs the model on `inputs` (the integers of every input port, row-major) and proves it.
+///
+/// # Errors
+/// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
+pub fn prove(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<(Statement, Proof), ProveError> {
+    let mut prover = Prover::start(key, inputs)?;
+    prover.commit();
+    prover.lookups();
+    prover.contractions();
+    prover.opening();
+    Ok(prover.finish())
+}
+
+// verify-path: begin
+/// Checks that the model behind `key` maps the statement's inputs to its outputs.
+///
+/// # Errors
+/// [`VerifyError`] says which check failed.
+pub fn verify(key: &VerifierKey, statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
+    let mut verifier = Verifier::start(key, statement, proof)?;
+    verifier.commit()?;
+    verifier.lookups()?;
+    verifier.contractions()?;
+    verifier.opening()?;
+    verifier.finish()
+}
+// verify-path: end

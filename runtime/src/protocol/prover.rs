@@ -1,0 +1,192 @@
+//! The prover's steps.
+
+use ark_bn254::{Fr, G1Affine};
+use ark_ff::{Field, Zero};
+use rayon::prelude::*;
+
+use super::scales::{Fingerprint, Scales};
+use super::{PROTOCOL, Proof, Statement};
+use crate::commitment::{Generators, commit_rows};
+use crate::error::ProveError;
+use crate::field::from_i64;
+use crate::key::ProverKey;
+use crate::model::{ColumnId, ColumnKind, Table};
+use crate::schedule::{BlockKind, Challenges};
+use crate::trace::{self, Trace};
+use crate::transcript::{ProverTranscript, Sponge};
+use crate::{contraction, logup, opening};
+
+/// A proof in the making.
+pub struct Prover<'k> {
+    key: &'k ProverKey,
+    trace: Trace,
+    statement: Statement,
+    transcript: ProverTranscript,
+    challenges: Challenges,
+    fingerprint: Fingerprint,
+    leaf: (Fr, Fr),
+    scales: Vec<Fr>,
+    /// The trace comes from the reference, so that every lookup is a row of its table.
+    honest: bool,
+}
+
+impl<'k> Prover<'k> {
+    /// Runs the model on `inputs` and binds the transcript to the model and to what is public.
+    ///
+    /// # Errors
+    /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
+    pub fn start(key: &'k ProverKey, inputs: &[Vec<i64>]) -> Result<Self, ProveError> {
+        let _span = tracing::info_span!(target: "zkiln", "witness").entered();
+        let model = key.verifier_key().model();
+        let trace = trace::run(model, key.constants(), inputs)?;
+        let outputs = trace.outputs(model)?;
+        Ok(Self { honest: true, ..Self::from_trace(key, trace, Statement { inputs: inputs.to_vec(), outputs }) })
+    }
+
+    /// Starts from any trace and any statement, however false, and argues for it as well as can be: what a lying prover does.
+    /// Slower than [`Self::start`]; for a true trace the proof is the same.
+    pub fn from_trace(key: &'k ProverKey, trace: Trace, statement: Statement) -> Self {
+        let mut sponge = Sponge::new(PROTOCOL);
+        sponge.absorb("model", &key.verifier_key().digest());
+        sponge.absorb("statement", &statement.to_bytes());
+        let zero = Fr::zero();
+        Self {
+            key,
+            trace,
+            statement,
+            transcript: ProverTranscript::new(sponge),
+            challenges: Challenges::default(),
+            fingerprint: Fingerprint { alpha: zero, beta: zero },
+            leaf: (zero, zero),
+            scales: Vec::new(),
+            honest: false,
+        }
+    }
+
+    /// Commits to every witness column.
+    pub fn commit(&mut self) {
+        let _span = tracing::info_span!(target: "zkiln", "commit").entered();
+        let model = self.key.verifier_key().model();
+        let row = 1usize << model.row_log2;
+        let generators = Generators::derive(row);
+        let witness = (0u32..).map(ColumnId).zip(model.columns.iter()).filter(|(_, column)| column.kind == ColumnKind::Witness);
+        let columns: Vec<ColumnId> = witness.map(|(id, _)| id).collect();
+        let rows: Vec<Vec<G1Affine>> = columns.par_iter().map(|&id| commit_rows(&generators, self.trace.column(id), row)).collect();
+        self.transcript.send_points("witness rows", &rows.concat());
+        self.fingerprint.alpha = self.transcript.sponge.challenge("alpha");
+        self.fingerprint.beta = self.transcript.sponge.challenge("beta");
+    }
+
+    /// Proves that every lookup is a row of its table, up to a claim on the leaves.
+    pub fn lookups(&mut self) {
+        let _span = tracing::info_span!(target: "zkiln", "lookups").entered();
+        let (numerators, denominators) = self.fractions();
+        let layout = &self.key.verifier_key().schedule().leaves;
+        let leaves = logup::Leaves { len_log2: layout.len_log2, unit: layout.unit, numerators: &numerators, denominators };
+        let claim = logup::prove(leaves, &mut self.transcript);
+        self.leaf = (claim.numerator, claim.denominator);
+        self.challenges.rho = claim.point;
+        self.challenges.tau = self.transcript.sponge.challenges("tau", self.key.verifier_key().schedule().tau_len);
+    }
+
+    /// Proves the products in the one equation, up to claims on their operands.
+    pub fn contractions(&mut self) {
+        let _span = tracing::info_span!(target: "zkiln", "contractions").entered();
+        let (model, schedule) = (self.key.verifier_key().model(), self.key.verifier_key().schedule());
+        let eta = self.transcript.sponge.challenge("eta");
+        let scales = Scales::new(model, schedule, self.fingerprint, &self.challenges, eta).expect("the key is well-formed");
+        let factor = |scale| scales.factor(scale, &self.challenges).expect("the key is well-formed");
+        let products: Vec<Fr> = schedule.contractions.iter().map(|contraction| factor(&contraction.scale)).collect();
+        let mut linear: Vec<Fr> = schedule.linear.iter().map(|linear| factor(&linear.scale)).collect();
+        let part = self.linear_part(&linear);
+        self.transcript.send("linear part", &[part]);
+        contraction::prove(schedule, &self.trace, &products, &mut self.challenges, &mut self.transcript);
+        let gamma = self.transcript.sponge.challenge("gamma");
+        let powers = std::iter::successors(Some(gamma), |power| Some(*power * gamma));
+        linear.extend(powers.take(schedule.operand_count()));
+        self.scales = linear;
+    }
+
+    /// Opens every claim that is left.
+    pub fn opening(&mut self) {
+        let _span = tracing::info_span!(target: "zkiln", "opening").entered();
+        let (model, schedule) = (self.key.verifier_key().model(), self.key.verifier_key().schedule());
+        opening::prove(model, schedule, &self.trace, &self.scales, &self.challenges, &mut self.transcript);
+    }
+
+    /// The statement and the proof.
+    pub fn finish(self) -> (Statement, Proof) {
+        (self.statement, Proof::from_bytes(self.transcript.finish()))
+    }
+
+    /// What was absorbed and drawn so far: `(kind, label, bytes)`.
+    pub fn transcript_log(&self) -> &[(&'static str, &'static str, usize)] {
+        self.transcript.sponge.log()
+    }
+
+    /// Value of the scaled linear summands.
+    fn linear_part(&self, scales: &[Fr]) -> Fr {
+        opening::linear_value(self.key.verifier_key().schedule(), &self.trace, scales, &self.challenges, self.row())
+    }
+
+    fn row(&self) -> usize {
+        1 << self.key.verifier_key().model().row_log2
+    }
+
+    /// Numerators of the tables' zone and denominators of all leaves.
+    fn fractions(&self) -> (Vec<i64>, Vec<Fr>) {
+        let _span = tracing::info_span!(target: "zkiln", "lookups/leaves").entered();
+        let (model, schedule) = (self.key.verifier_key().model(), self.key.verifier_key().schedule());
+        let layout = &schedule.leaves;
+        let tables: Vec<Vec<Fr>> = (0u32..).zip(model.tables.iter()).map(|(id, table)| self.table_denominators(id, table)).collect();
+        let mut denominators = Vec::with_capacity(layout.len);
+        let mut numerators = vec![0i64; layout.len - layout.unit];
+        for block in &layout.blocks {
+            denominators.resize(block.first, Fr::from(1u64));
+            match block.kind {
+                BlockKind::Lookup(index) => {
+                    if self.honest {
+                        let id = schedule.lookups[index].table.0 as usize;
+                        let first = model.tables[id].first_key;
+                        let keys = self.trace.lookup_keys(index);
+                        denominators.extend(keys.iter().map(|&key| tables[id][(i64::from(key) - first) as usize]));
+                    } else {
+                        denominators.extend(self.evaluated_denominators(index));
+                    }
+                }
+                BlockKind::Table(id) => {
+                    denominators.extend_from_slice(&tables[id.0 as usize]);
+                    let multiplicities = self.trace.column(model.tables[id.0 as usize].multiplicities);
+                    let slots = &mut numerators[block.first - layout.unit..][..multiplicities.len()];
+                    slots.iter_mut().zip(multiplicities).for_each(|(slot, &count)| *slot = -i64::from(count));
+                }
+            }
+        }
+        (numerators, denominators)
+    }
+
+    /// `alpha - fingerprint` of a lookup, from what the trace makes of its entries: the slow path that the fast one must equal.
+    fn evaluated_denominators(&self, index: usize) -> Vec<Fr> {
+        let lookup = &self.key.verifier_key().schedule().lookups[index];
+        let base = self.fingerprint.alpha - self.fingerprint.tag(lookup.table.0);
+        let mut denominators = vec![base; 1 << lookup.entries[0].accumulator.len_log2()];
+        for (power, entry) in lookup.entries.iter().enumerate() {
+            let unshift = Fr::from(1u64 << entry.shift_log2).inverse().expect("a power of two is not zero");
+            let factor = self.fingerprint.power(power) * unshift;
+            let values = entry.accumulator.evaluate(&self.trace);
+            denominators.iter_mut().zip(values).for_each(|(d, value)| *d -= factor * from_i64(value));
+        }
+        denominators
+    }
+
+    /// `alpha - fingerprint` of every row of a table.
+    fn table_denominators(&self, id: u32, table: &Table) -> Vec<Fr> {
+        let outputs: Vec<&[i32]> = table.outputs.iter().map(|&column| self.trace.column(column)).collect();
+        let base = self.fingerprint.alpha - self.fingerprint.tag(id) - from_i64(table.first_key);
+        let row = |index: usize| {
+            let terms = outputs.iter().enumerate().map(|(o, column)| self.fingerprint.power(o + 1) * from_i64(i64::from(column[index])));
+            base - Fr::from(index as u64) - terms.sum::<Fr>()
+        };
+        (0..1usize << table.len_log2).into_par_iter().map(row).collect()
+    }
+}

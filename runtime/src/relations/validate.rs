@@ -1,0 +1,592 @@
+//! Whether a model is well-formed: what lets all later code on the verify path take indices, shapes and order for granted.
+
+use std::collections::HashSet;
+
+use super::{Constraints, column};
+use crate::accumulate::MAX_OPERANDS;
+use crate::error::VerifyError;
+use crate::model::{
+    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Port, Table, Term, View,
+};
+
+/// log2 of the longest axis.
+const MAX_AXIS_LOG2: u32 = 30;
+/// Most axes of a tensor, and most of a term's loops.
+const MAX_RANK: usize = 32;
+/// log2 of the largest padded tensor, and of all columns together.
+const MAX_LEN_LOG2: u32 = 34;
+/// log2 of the longest table.
+const MAX_TABLE_LOG2: u8 = 20;
+/// log2 of the longest committed row.
+const MAX_ROW_LOG2: u8 = 24;
+/// log2 of the number of values that are looked up: multiplicities are 32-bit integers.
+const MAX_LOOKUPS_LOG2: u32 = 30;
+/// Largest index that a view may form, in or out of its column.
+const MAX_REACH: u64 = 1 << 40;
+
+// verify-path: begin
+impl Model {
+    /// Checks that the model is well-formed.
+    ///
+    /// - Every index is in range, every shape fits, every size is bounded.
+    /// - Table outputs are constants; every witness column is filled exactly once, by an input, a node, or as multiplicities.
+    /// - A node reads only what was filled before it.
+    ///
+    /// What constants *hold* is not in the model: the compiler answers for it.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] otherwise.
+    pub fn validate(&self) -> Result<(), VerifyError> {
+        check(self.row_log2 <= MAX_ROW_LOG2, "rows are too long")?;
+        check_columns(&self.columns)?;
+        for table in self.tables.iter() {
+            check_table(self, table)?;
+        }
+        let mut filled = Filled::new(self);
+        for port in self.inputs.iter() {
+            filled.fill(check_input(self, port)?)?;
+        }
+        let mut lookups = 0u64;
+        for node in self.nodes.iter() {
+            let reads = node.relation.reads();
+            check_accumulator(self, reads)?;
+            filled.check_reads(reads)?;
+            for id in node.relation.writes() {
+                filled.fill(id)?;
+            }
+            let constraints = node.relation.constraints(self)?;
+            lookups = lookups.saturating_add(check_constraints(self, &filled, &constraints)?);
+        }
+        check(
+            lookups >> MAX_LOOKUPS_LOG2 == 0,
+            "there are too many lookups",
+        )?;
+        for port in self.outputs.iter() {
+            check(port.range.0 <= port.range.1, "a port's range is empty")?;
+            check_accumulator(self, &port.value)?;
+            filled.check_reads(&port.value)?;
+        }
+        for table in self.tables.iter() {
+            filled.fill(table.multiplicities)?;
+        }
+        filled.check_complete()
+    }
+}
+
+fn check(holds: bool, reason: &'static str) -> Result<(), VerifyError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(VerifyError::Key(reason))
+    }
+}
+
+fn check_shape(shape: &[u32]) -> Result<u32, VerifyError> {
+    check(shape.len() <= MAX_RANK, "a tensor has too many axes")?;
+    let mut len_log2 = 0u32;
+    for &len in shape {
+        check(len >= 1, "an axis is empty")?;
+        check(len <= 1 << MAX_AXIS_LOG2, "an axis is too long")?;
+        len_log2 = len_log2.saturating_add(crate::model::axis_log2(len));
+    }
+    check(len_log2 <= MAX_LEN_LOG2, "a tensor is too large")?;
+    Ok(len_log2)
+}
+
+fn check_columns(columns: &[Column]) -> Result<(), VerifyError> {
+    let mut names = HashSet::new();
+    let mut total = 0u64;
+    for column in columns {
+        check(names.insert(&*column.name), "two columns have one name")?;
+        let len_log2 = check_shape(&column.shape)?;
+        let len = 1u64.checked_shl(len_log2).unwrap_or(u64::MAX);
+        total = total.saturating_add(len);
+    }
+    check(total <= 1 << MAX_LEN_LOG2, "the columns are too large")
+}
+
+fn check_table(model: &Model, table: &Table) -> Result<(), VerifyError> {
+    check(table.len_log2 <= MAX_TABLE_LOG2, "a table is too long")?;
+    let len = 1u32.checked_shl(u32::from(table.len_log2)).unwrap_or(0);
+    let holds_zero = table.first_key <= 0 && table.first_key.saturating_add(i64::from(len)) > 0;
+    check(holds_zero, "a table has no key 0")?;
+    check(table.outputs.len() <= 2, "a table has too many outputs")?;
+    let outputs = table.outputs.iter().map(|&id| (id, ColumnKind::Constant));
+    for (id, kind) in outputs.chain([(table.multiplicities, ColumnKind::Witness)]) {
+        let column = column(model, id)?;
+        check(column.kind == kind, "a table's column is of the wrong kind")?;
+        check(
+            *column.shape == [len],
+            "a table's column has the wrong shape",
+        )?;
+    }
+    Ok(())
+}
+
+/// The column that a port fills.
+fn check_input(model: &Model, port: &Port) -> Result<ColumnId, VerifyError> {
+    let (low, high) = port.range;
+    check(low <= high, "a port's range is empty")?;
+    let in_32_bits = i32::try_from(low).is_ok() && i32::try_from(high).is_ok();
+    check(in_32_bits, "an input's range is too wide")?;
+    check_accumulator(model, &port.value)?;
+    match *port.value.columns {
+        [(1, id)] if port.value.terms.is_empty() => Ok(id),
+        _ => Err(VerifyError::Key("an input is not one whole column")),
+    }
+}
+
+/// Number of values looked up.
+fn check_constraints(
+    model: &Model,
+    filled: &Filled,
+    constraints: &Constraints,
+) -> Result<u64, VerifyError> {
+    let mut lookups = 0u64;
+    let entries = || {
+        constraints
+            .lookups
+            .iter()
+            .flat_map(|lookup| lookup.entries.iter())
+    };
+    for accumulator in entries()
+        .map(|entry| &entry.accumulator)
+        .chain(&constraints.zeros)
+    {
+        check_accumulator(model, accumulator)?;
+        filled.check_reads(accumulator)?;
+    }
+    for lookup in &constraints.lookups {
+        let mut shapes = lookup.entries.iter().map(|entry| &entry.accumulator.shape);
+        let shape = shapes
+            .next()
+            .ok_or(VerifyError::Key("a lookup has no key"))?;
+        check(
+            shapes.all(|other| other == shape),
+            "a lookup's entries differ in shape",
+        )?;
+        let len = 1u64.checked_shl(check_shape(shape)?).unwrap_or(u64::MAX);
+        lookups = lookups.saturating_add(len);
+    }
+    Ok(lookups)
+}
+
+fn check_accumulator(model: &Model, accumulator: &Accumulator) -> Result<(), VerifyError> {
+    check_shape(&accumulator.shape)?;
+    for &(_, id) in accumulator.columns.iter() {
+        check(
+            column(model, id)?.shape == accumulator.shape,
+            "a summand has another shape than its sum",
+        )?;
+    }
+    for term in accumulator.terms.iter() {
+        check_term(model, &accumulator.shape, term)?;
+    }
+    Ok(())
+}
+
+fn check_term(model: &Model, shape: &[u32], term: &Term) -> Result<(), VerifyError> {
+    check(
+        term.operands.len() <= MAX_OPERANDS,
+        "a product has too many operands",
+    )?;
+    check_shape(&term.summed)?;
+    let lens: Vec<u32> = shape.iter().chain(term.summed.iter()).copied().collect();
+    check(lens.len() <= MAX_RANK, "a product has too many axes")?;
+    for view in term.operands.iter() {
+        check_view(model, &lens, view)?;
+    }
+    Ok(())
+}
+
+fn check_view(model: &Model, lens: &[u32], view: &View) -> Result<(), VerifyError> {
+    let column = column(model, view.column)?;
+    check(
+        column.shape.len() == view.index.len(),
+        "a view has too few or too many maps",
+    )?;
+    let mut used = [false; MAX_RANK];
+    for map in view.index.iter() {
+        check_map(lens, map, &mut used)?;
+    }
+    Ok(())
+}
+
+fn check_map(lens: &[u32], map: &AxisMap, used: &mut [bool]) -> Result<(), VerifyError> {
+    let mut reach = u64::from(map.offset.unsigned_abs());
+    for &(axis, stride) in map.strides.iter() {
+        let axis = usize::from(axis);
+        let len = lens
+            .get(axis)
+            .ok_or(VerifyError::Key("a view reads along no axis"))?;
+        let used = used
+            .get_mut(axis)
+            .ok_or(VerifyError::Key("a view reads along no axis"))?;
+        check(!std::mem::replace(used, true), "a view uses an axis twice")?;
+        let step = u64::from(stride.unsigned_abs()).saturating_mul(u64::from(*len));
+        reach = reach.saturating_add(step);
+    }
+    check(reach <= MAX_REACH, "a view reaches too far")
+}
+
+/// Which columns are known.
+struct Filled(Vec<bool>);
+
+impl Filled {
+    fn new(model: &Model) -> Self {
+        let is_constant = |column: &Column| column.kind == ColumnKind::Constant;
+        Self(model.columns.iter().map(is_constant).collect())
+    }
+
+    fn fill(&mut self, id: ColumnId) -> Result<(), VerifyError> {
+        let filled = self
+            .0
+            .get_mut(id.0 as usize)
+            .ok_or(VerifyError::Key("a column does not exist"))?;
+        check(
+            !std::mem::replace(filled, true),
+            "a column is filled twice, or is a constant",
+        )
+    }
+
+    fn check_reads(&self, accumulator: &Accumulator) -> Result<(), VerifyError> {
+        let views = accumulator
+            .terms
+            .iter()
+            .flat_map(|term| term.operands.iter());
+        let columns = accumulator.columns.iter().map(|&(_, id)| id);
+        let filled = |id: ColumnId| self.0.get(id.0 as usize) == Some(&true);
+        let known = columns.chain(views.map(|view| view.column)).all(filled);
+        check(known, "a column is read before it is filled")
+    }
+
+    fn check_complete(&self) -> Result<(), VerifyError> {
+        check(
+            self.0.iter().all(|&filled| filled),
+            "a column is never filled",
+        )
+    }
+}
+// verify-path: end
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Node, TableId};
+    use crate::relations::testing::{Draft, everything};
+    use crate::relations::{Exact, Map, Relation};
+
+    #[test]
+    fn every_relation_together() {
+        let draft = everything();
+        let mut trace = draft.run(&[vec![4, 0, 2]]);
+        let outputs = trace.outputs(&draft.model).unwrap();
+        assert_eq!(outputs[0].len(), 12);
+        for node in draft.model.nodes.iter() {
+            for id in node.relation.writes() {
+                draft.assert_caught(&mut trace, &[(id, 0, 1)]);
+            }
+        }
+    }
+
+    /// What is wrong with the model of all relations after a change.
+    fn reason(change: impl FnOnce(&mut Draft)) -> &'static str {
+        let mut draft = everything();
+        change(&mut draft);
+        match draft.model.validate() {
+            Err(VerifyError::Key(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn column_at<'a>(draft: &'a mut Draft, name: &str) -> &'a mut Column {
+        let columns = draft.model.columns.to_mut().iter_mut();
+        columns
+            .into_iter()
+            .find(|column| column.name == name)
+            .unwrap()
+    }
+
+    fn table_at(draft: &mut Draft) -> &mut Table {
+        &mut draft.model.tables.to_mut()[3]
+    }
+
+    fn add_node(draft: &mut Draft, relation: Relation) {
+        draft.node("added", relation);
+    }
+
+    /// Adds a node that reads `accumulator`.
+    fn read(draft: &mut Draft, accumulator: Accumulator) {
+        let mapped = Vec::new().into();
+        add_node(
+            draft,
+            Relation::Map(Map {
+                accumulator,
+                table: TableId(0),
+                mapped,
+            }),
+        );
+    }
+
+    #[test]
+    fn columns_and_rows() {
+        assert_eq!(
+            reason(|draft| draft.model.row_log2 = 25),
+            "rows are too long"
+        );
+        assert_eq!(
+            reason(|draft| column_at(draft, "hot").name = "iota".into()),
+            "two columns have one name"
+        );
+        assert_eq!(
+            reason(|draft| column_at(draft, "hot").shape.to_mut()[0] = 0),
+            "an axis is empty"
+        );
+        assert_eq!(
+            reason(|draft| column_at(draft, "hot").shape.to_mut()[0] = u32::MAX),
+            "an axis is too long"
+        );
+        assert_eq!(
+            reason(|draft| column_at(draft, "hot").shape = vec![1 << 18; 2].into()),
+            "a tensor is too large"
+        );
+        assert_eq!(
+            reason(|draft| column_at(draft, "hot").shape = vec![1; 33].into()),
+            "a tensor has too many axes"
+        );
+        let large = |draft: &mut Draft| draft.witness("large", &[1 << 30, 1 << 4]);
+        assert_eq!(
+            reason(|draft| {
+                large(draft);
+            }),
+            "the columns are too large"
+        );
+    }
+
+    #[test]
+    fn tables() {
+        assert_eq!(
+            reason(|draft| table_at(draft).len_log2 = 21),
+            "a table is too long"
+        );
+        assert_eq!(
+            reason(|draft| table_at(draft).len_log2 = 9),
+            "a table's column has the wrong shape"
+        );
+        assert_eq!(
+            reason(|draft| table_at(draft).first_key = 1),
+            "a table has no key 0"
+        );
+        assert_eq!(
+            reason(|draft| table_at(draft).first_key = i64::MIN),
+            "a table has no key 0"
+        );
+        let multiplicities = |draft: &mut Draft| table_at(draft).multiplicities;
+        assert_eq!(
+            reason(|draft| {
+                let id = multiplicities(draft);
+                table_at(draft).outputs.to_mut()[0] = id;
+            }),
+            "a table's column is of the wrong kind"
+        );
+        assert_eq!(
+            reason(|draft| table_at(draft).outputs.to_mut()[0] = ColumnId(999)),
+            "a column does not exist"
+        );
+        assert_eq!(
+            reason(|draft| table_at(draft).outputs = vec![ColumnId(0); 3].into()),
+            "a table has too many outputs"
+        );
+    }
+
+    #[test]
+    fn ports() {
+        fn input(draft: &mut Draft) -> &mut Port {
+            &mut draft.model.inputs.to_mut()[0]
+        }
+        assert_eq!(
+            reason(|draft| input(draft).range = (1, 0)),
+            "a port's range is empty"
+        );
+        assert_eq!(
+            reason(|draft| input(draft).range = (0, 1 << 31)),
+            "an input's range is too wide"
+        );
+        let not_whole = "an input is not one whole column";
+        assert_eq!(
+            reason(|draft| input(draft).value.columns.to_mut()[0].0 = 2),
+            not_whole
+        );
+        assert_eq!(
+            reason(|draft| input(draft).value = input(draft).value.clone().plus_constant(1)),
+            not_whole
+        );
+        let shape = "a summand has another shape than its sum";
+        assert_eq!(
+            reason(|draft| input(draft).value.shape = vec![4].into()),
+            shape
+        );
+        assert_eq!(
+            reason(|draft| draft.model.outputs.to_mut()[0].range = (1, 0)),
+            "a port's range is empty"
+        );
+        let outputs = |draft: &mut Draft, id| {
+            draft.model.outputs.to_mut()[0].value = Accumulator::of_column(vec![64].into(), id)
+        };
+        assert_eq!(
+            reason(|draft| {
+                let id = draft.model.tables[0].multiplicities;
+                outputs(draft, id);
+            }),
+            "a column is read before it is filled"
+        );
+    }
+
+    #[test]
+    fn order() {
+        let twice = "a column is filled twice, or is a constant";
+        assert_eq!(
+            reason(|draft| draft.model.nodes.to_mut().swap(1, 2)),
+            "a column is read before it is filled"
+        );
+        assert_eq!(
+            reason(|draft| {
+                let first: Node = draft.model.nodes[0].clone();
+                draft.model.nodes.to_mut().push(first);
+            }),
+            twice
+        );
+        assert_eq!(
+            reason(|draft| {
+                let shared = draft.model.tables[0].multiplicities;
+                draft.table("short", 0, 6, &[]);
+                draft.model.tables.to_mut()[4].multiplicities = shared;
+            }),
+            twice
+        );
+        let exact = |draft: &mut Draft, output| {
+            let accumulator = Accumulator::zero(vec![5].into());
+            add_node(
+                draft,
+                Relation::Exact(Exact {
+                    accumulator,
+                    output,
+                }),
+            );
+        };
+        assert_eq!(reason(|draft| exact(draft, ColumnId(1))), twice);
+        assert_eq!(
+            reason(|draft| exact(draft, ColumnId(999))),
+            "a column does not exist"
+        );
+        assert_eq!(
+            reason(|draft| {
+                draft.witness("idle", &[1]);
+            }),
+            "a column is never filled"
+        );
+        assert_eq!(
+            reason(|draft| {
+                let output = draft.witness("other", &[6]);
+                exact(draft, output);
+            }),
+            "a summand has another shape than its sum"
+        );
+    }
+
+    #[test]
+    fn terms_and_views() {
+        let view = |maps: &[(i32, &[(u8, i32)])]| View {
+            column: ColumnId(2),
+            index: (maps.iter())
+                .map(|&(offset, strides)| AxisMap {
+                    offset,
+                    strides: strides.to_vec().into(),
+                })
+                .collect(),
+        };
+        let with = |summed: Vec<u32>, operands: Vec<View>| {
+            reason(|draft| {
+                read(
+                    draft,
+                    Accumulator::zero(vec![3].into()).plus_product(1, summed, operands),
+                )
+            })
+        };
+        let plain = view(&[(0, &[(0, 1)]), (0, &[])]);
+        assert_eq!(
+            with(vec![], vec![plain.clone(); 5]),
+            "a product has too many operands"
+        );
+        assert_eq!(with(vec![1; 32], vec![]), "a product has too many axes");
+        assert_eq!(with(vec![0], vec![]), "an axis is empty");
+        assert_eq!(
+            with(vec![], vec![view(&[(0, &[])])]),
+            "a view has too few or too many maps"
+        );
+        assert_eq!(
+            with(vec![], vec![view(&[(0, &[(1, 1)]), (0, &[])])]),
+            "a view reads along no axis"
+        );
+        assert_eq!(
+            with(vec![2], vec![view(&[(0, &[(0, 1)]), (0, &[(0, 1)])])]),
+            "a view uses an axis twice"
+        );
+        assert_eq!(
+            with(vec![2], vec![view(&[(0, &[(0, 1), (0, 1)]), (0, &[])])]),
+            "a view uses an axis twice"
+        );
+        let far = view(&[(0, &[(1, i32::MIN)]), (0, &[])]);
+        assert_eq!(with(vec![1 << 20], vec![far]), "a view reaches too far");
+        let missing = View {
+            column: ColumnId(999),
+            ..plain
+        };
+        assert_eq!(with(vec![], vec![missing]), "a column does not exist");
+    }
+
+    #[test]
+    fn lookups() {
+        assert_eq!(
+            reason(|draft| read(draft, Accumulator::zero(vec![1 << 30].into()))),
+            "there are too many lookups"
+        );
+        assert_eq!(
+            reason(|draft| {
+                let mapped = draft.witness("mapped", &[4]);
+                let accumulator = Accumulator::zero(vec![3].into());
+                let mapped = vec![mapped].into();
+                add_node(
+                    draft,
+                    Relation::Map(Map {
+                        accumulator,
+                        table: TableId(3),
+                        mapped,
+                    }),
+                );
+            }),
+            "a summand has another shape than its sum"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        /// Keys come from anywhere: no bytes may make the checks panic.
+        #[test]
+        fn malformed_models_do_not_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+            let mut bytes = postcard::to_allocvec(&everything().model).unwrap();
+            for (at, byte) in changes {
+                *at.get_mut(&mut bytes) = byte;
+            }
+            if let Ok(model) = postcard::from_bytes::<Model>(&bytes) {
+                let constraints = model.constraints();
+                if model.validate().is_ok() {
+                    prop_assert!(constraints.is_ok());
+                }
+            }
+        }
+    }
+}

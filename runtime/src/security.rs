@@ -1,0 +1,42 @@
+//! The soundness budget of a schedule, computed and not asserted.
+
+use crate::logup;
+use crate::schedule::Schedule;
+
+/// Bits of the generic attack on a discrete logarithm in BN254's G1: half of the group order's 254 bits, less the constant of Pollard's rho.
+const CURVE_BITS: u32 = 126;
+/// log2 of the scalar field's order, rounded down.
+const FIELD_BITS: u32 = 253;
+
+/// One line of the budget: errors out of the field's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityTerm {
+    /// What may go wrong.
+    pub name: &'static str,
+    /// Numerator of the error probability; the denominator is the field's order.
+    pub numerator: u128,
+}
+
+/// Every term of the budget *(Schwartz-Zippel, summed by a union bound)*.
+pub fn security_terms(schedule: &Schedule) -> Vec<SecurityTerm> {
+    let leaves = schedule.leaves.len as u128;
+    let equations = (2 + schedule.zeros.len() + schedule.linear.len()) as u128;
+    let rounds = (schedule.contraction_rounds * schedule.contraction_degree) as u128;
+    vec![
+        SecurityTerm { name: "lookup challenge alpha: degree of the sum of fractions", numerator: 2 * leaves },
+        SecurityTerm { name: "fingerprint challenge beta: degree 3 for each pair of rows", numerator: 3 * leaves * leaves },
+        SecurityTerm { name: "LogUp-GKR rounds", numerator: logup::soundness_terms(schedule.leaves.len_log2) as u128 },
+        SecurityTerm { name: "zero checks and public values at tau", numerator: schedule.tau_len as u128 },
+        SecurityTerm { name: "folding of equations", numerator: equations },
+        SecurityTerm { name: "contraction rounds", numerator: rounds },
+        SecurityTerm { name: "folding of claims", numerator: schedule.pieces.len() as u128 },
+        SecurityTerm { name: "opening rounds and folding of vectors", numerator: 64 + schedule.lows.len() as u128 },
+    ]
+}
+
+/// Security in bits: the least of the field's budget and the curve's.
+pub fn security_bits(schedule: &Schedule) -> u32 {
+    let total: u128 = security_terms(schedule).iter().map(|term| term.numerator).fold(1, u128::saturating_add);
+    let lost = u128::BITS - total.leading_zeros();
+    FIELD_BITS.saturating_sub(lost).min(CURVE_BITS)
+}
