@@ -3,7 +3,7 @@
 //! | bytes | meaning |
 //! |---|---|
 //! | 8 | magic `zkilnw1\0` |
-//! | 4 | number of columns, witness columns included |
+//! | 4 | number of constant columns |
 //! | 5 a column | bytes of one value (1, 2 or 4), number of values |
 //! | rest | the values, column by column |
 //!
@@ -31,7 +31,7 @@ pub fn digest(bytes: &[u8]) -> [u8; 32] {
         .into()
 }
 
-/// The file of `columns`; a column of no values is written as such.
+/// The file of `columns`.
 ///
 /// # Panics
 ///

@@ -144,10 +144,10 @@ pub fn tiny() -> Compiled {
         lookups,
         cost: 12,
     };
-    let mut constants = vec![Vec::new(); 9];
-    constants[1] = vec![3, -1, 2, 0, 4, -5, 7, 1, -2, 2, 2, 2];
-    constants[2] = vec![10, -20, 30];
-    constants[6] = (-128..128).map(|key: i32| key.max(0)).collect();
+    let mut constants = vec![Vec::new(); 3];
+    constants[0] = vec![3, -1, 2, 0, 4, -5, 7, 1, -2, 2, 2, 2];
+    constants[1] = vec![10, -20, 30];
+    constants[2] = (-128..128).map(|key: i32| key.max(0)).collect();
     commit(Lowered {
         model,
         constants,
