@@ -1,33 +1,21 @@
 //! ONNX to a quantised integer program, a proving plan, and Rust source.
 
+pub mod build;
+mod cache;
+pub mod calibrate;
 pub mod compile;
 pub mod emit;
+mod erf;
 pub mod error;
+mod external;
+pub mod float;
+pub mod fuse;
 pub mod graph;
+pub mod import;
+pub mod interpret;
+mod pointwise;
+mod samples;
 
-mod import {
-    //! Shim until the import is merged.
-    pub struct Imported {
-        pub graph: crate::graph::Graph,
-        pub parameters: u64,
-        pub onnx_nodes: u64,
-    }
-    pub fn import(
-        _: &[u8],
-        _: &std::path::Path,
-        _: &crate::Options,
-    ) -> Result<Imported, crate::CompileError> {
-        Ok(Imported {
-            graph: crate::graph::Graph {
-                nodes: vec![],
-                inputs: vec![],
-                outputs: vec![],
-            },
-            parameters: 0,
-            onnx_nodes: 0,
-        })
-    }
-}
 mod lower {
     //! Shim until lowering is merged.
     pub fn lower(
