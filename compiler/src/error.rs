@@ -28,6 +28,14 @@ pub enum CompileError {
         /// From the operating system.
         source: std::io::Error,
     },
+    /// A result could not be written.
+    #[error("cannot write `{path}`: {source}")]
+    Write {
+        /// File or directory.
+        path: String,
+        /// From the operating system.
+        source: std::io::Error,
+    },
     /// The file is no ONNX model that can be analysed.
     #[error("cannot load `{path}`: {reason}")]
     Load {
@@ -50,4 +58,7 @@ pub enum CompileError {
         /// Reached.
         got: u32,
     },
+    /// The compiler made a plan that the runtime refuses.
+    #[error("the plan is malformed, which is a fault of zkiln: {0}")]
+    Plan(String),
 }

@@ -1,8 +1,13 @@
 //! ONNX to a quantised integer program, a proving plan, and Rust source.
 
+pub mod build;
+mod cache;
 pub mod calibrate;
+pub mod compile;
+pub mod emit;
 mod erf;
 pub mod error;
+mod external;
 pub mod float;
 pub mod fuse;
 pub mod graph;
@@ -11,6 +16,7 @@ pub mod interpret;
 mod pointwise;
 pub mod lower;
 mod ops;
+mod samples;
 
 use graph::Dtype;
 use zkiln_runtime::model::Model;

@@ -1,1 +1,88 @@
-//! x
+//! `include_model!`: an ONNX file as a Rust module that proves it.
+//!
+//! Parse, check, expand: all that can be wrong with the arguments or with the model is reported where it is written, and expansion cannot
+//! fail.
+
+mod arguments;
+
+use std::path::PathBuf;
+
+use proc_macro2::TokenStream;
+use syn::{Error, LitStr};
+use zkiln_compiler::{CompileError, build};
+
+use arguments::Arguments;
+
+/// Compiles an ONNX model and becomes a module named after it.
+///
+/// ```ignore
+/// zkiln::include_model!("models/nanoGPT.onnx");           // -> pub mod nano_gpt
+/// zkiln::include_model!(
+///     "models/mlp.onnx",
+///     name = "small",                                     // -> pub mod small
+///     dims = { batch = 1, "seq-len" = 64 },               // symbolic dimensions; 1 if not given
+///     samples = "models/mlp.samples.jsonl",               // inputs that tell the ranges of values; or a list of files
+///     activation_bits = 12,
+///     weight_bits = 12,
+/// );
+/// ```
+///
+/// Paths are relative to the package. The model is compiled when one of its files or options has changed, and only then.
+/// Whatever cannot be proved is an error that names the ONNX node.
+#[proc_macro]
+pub fn include_model(arguments: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    expand(arguments.into())
+        .unwrap_or_else(Error::into_compile_error)
+        .into()
+}
+
+fn expand(arguments: TokenStream) -> Result<TokenStream, Error> {
+    let Arguments { path, request } = syn::parse2(arguments)?;
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let request = request.within(&package.unwrap_or_default());
+    build::module(&request).map_err(|error| at(&path, error))
+}
+
+/// All complaints about the model, where its path is written.
+fn at(path: &LitStr, error: CompileError) -> Error {
+    let complaints = match error {
+        CompileError::Nodes(complaints) => complaints.iter().map(ToString::to_string).collect(),
+        error => vec![error.to_string()],
+    };
+    let errors = complaints
+        .into_iter()
+        .map(|complaint| Error::new(path.span(), complaint));
+    let combine = |mut all: Error, error| {
+        all.combine(error);
+        all
+    };
+    errors
+        .reduce(combine)
+        .unwrap_or_else(|| Error::new(path.span(), "the model cannot be compiled"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zkiln_compiler::Complaint;
+
+    #[test]
+    fn every_complaint_is_an_error_of_its_own() {
+        let complaint = |node: &str| Complaint {
+            node: node.into(),
+            op: "Loop".into(),
+            reason: "cannot be proved".into(),
+            help: "unroll it".into(),
+        };
+        let error = CompileError::Nodes(vec![complaint("a"), complaint("b")]);
+        let path = LitStr::new("m.onnx", proc_macro2::Span::call_site());
+        let texts: Vec<String> = at(&path, error).into_iter().map(|e| e.to_string()).collect();
+        assert_eq!(
+            texts,
+            [
+                "node `a` (Loop): cannot be proved; unroll it",
+                "node `b` (Loop): cannot be proved; unroll it"
+            ]
+        );
+    }
+}

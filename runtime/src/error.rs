@@ -20,6 +20,22 @@ pub enum ProveError {
         /// Greatest allowed.
         high: i64,
     },
+    /// An element of an input has no integer in its port's range: it is too large, or no number.
+    #[error(
+        "input `{input}`, element {index}: {value} is outside the calibrated range {low}..={high}; give sample inputs that cover it when compiling"
+    )]
+    InputRange {
+        /// Input port.
+        input: String,
+        /// Row-major.
+        index: usize,
+        /// The real value, in decimal.
+        value: String,
+        /// Least allowed.
+        low: String,
+        /// Greatest allowed.
+        high: String,
+    },
     /// An input has the wrong number of elements.
     #[error("input `{input}`: expected {expected} elements, got {got}")]
     InputLength {

@@ -3,6 +3,7 @@
 //! The crate knows integers, columns and proofs; it knows no floats, no ONNX and no files.
 
 pub mod accumulate;
+pub mod codegen;
 pub mod commitment;
 mod contraction;
 pub mod error;
@@ -17,5 +18,6 @@ pub mod schedule;
 pub mod security;
 pub mod trace;
 pub mod transcript;
+pub mod weights;
 
 pub use ark_bn254::{Fr, G1Affine};

@@ -1,0 +1,124 @@
+//! The whole way from an ONNX file to a committed model.
+
+use std::path::{Path, PathBuf};
+
+use zkiln_runtime::error::ProveError;
+use zkiln_runtime::key::ProverKey;
+
+use crate::emit::snake_case;
+use crate::error::CompileError;
+use crate::import::{self, Imported, load};
+use crate::lower::lower;
+use crate::{Lowered, Options, samples};
+
+/// Security level below which nothing is compiled.
+const SECURITY_BITS: u32 = 100;
+
+/// A model whose constants are committed: all that both sides need.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The statement, the constants and what they mean.
+    pub lowered: Lowered,
+    /// The verifier key.
+    pub key: Vec<u8>,
+    /// The constants' row commitments: the verifier key without the model.
+    pub commitments: Vec<u8>,
+    /// Digest of the verifier key.
+    pub digest: [u8; 32],
+    /// Length of every proof.
+    pub proof_bytes: usize,
+    /// Security level.
+    pub security_bits: u32,
+}
+
+/// A model to be compiled: its file, the options, and files of sample inputs.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// ONNX file; external data lies beside it.
+    pub path: PathBuf,
+    /// What the user chose. Samples in here come before those of files.
+    pub options: Options,
+    /// JSON lines of the form `{"inputs":[{"name","dtype","shape","data"}]}`.
+    pub samples: Vec<PathBuf>,
+}
+
+impl Request {
+    /// The model at `path` with default options.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            options: Options::default(),
+            samples: Vec::new(),
+        }
+    }
+
+    /// Name of the generated module: the chosen one or else the file's stem, in snake case.
+    pub fn module_name(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        snake_case(self.options.name.as_deref().unwrap_or(&stem))
+    }
+
+    /// The model's file name, for people.
+    pub fn origin(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Imports, lowers and commits.
+    ///
+    /// # Errors
+    /// All that is wrong with the files or with the model's nodes, at once.
+    pub fn compile(&self) -> Result<Compiled, CompileError> {
+        let mut options = self.options.clone();
+        let loaded = load::from_path(&self.path, &options)?;
+        for file in &self.samples {
+            options.samples.extend(samples::read(file, &loaded.inputs)?);
+        }
+        let imported = import::complete(loaded, &self.path.display().to_string(), &options)?;
+        commit(lowered(imported, &options, &self.module_name())?)
+    }
+}
+
+/// Compiles the model at `path`.
+///
+/// # Errors
+/// As [`Request::compile`].
+pub fn compile(path: &Path, options: &Options) -> Result<Compiled, CompileError> {
+    let request = Request {
+        options: options.clone(),
+        ..Request::new(path)
+    };
+    request.compile()
+}
+
+fn lowered(imported: Imported, options: &Options, name: &str) -> Result<Lowered, CompileError> {
+    Ok(Lowered {
+        parameters: imported.parameters,
+        onnx_nodes: imported.onnx_nodes,
+        ..lower(&imported.graph, options, name)?
+    })
+}
+
+/// Commits to the constants.
+///
+/// # Errors
+/// [`CompileError::Security`]; [`CompileError::Plan`] for a model that the runtime refuses.
+pub fn commit(lowered: Lowered) -> Result<Compiled, CompileError> {
+    let refused = |error: ProveError| CompileError::Plan(error.to_string());
+    let key = ProverKey::new(lowered.model.clone(), lowered.constants.clone()).map_err(refused)?;
+    let key = key.verifier_key();
+    if key.security_bits() < SECURITY_BITS {
+        return Err(CompileError::Security {
+            expected: SECURITY_BITS,
+            got: key.security_bits(),
+        });
+    }
+    Ok(Compiled {
+        key: key.to_bytes(),
+        commitments: key.commitment_bytes(),
+        digest: key.digest(),
+        proof_bytes: key.proof_bytes(),
+        security_bits: key.security_bits(),
+        lowered,
+    })
+}

@@ -1,0 +1,221 @@
+//! What a node proves, as a line of mathematics.
+
+use zkiln_runtime::codegen::LETTERS;
+use zkiln_runtime::model::{Accumulator, AxisMap, ColumnId, Model, Node, TableId, Term, View};
+use zkiln_runtime::relations::Relation;
+
+/// Summands printed before the rest is only counted.
+const SUMMANDS: usize = 6;
+
+/// Lines on what `node` states, in letters for the axes of its accumulator.
+pub fn node(model: &Model, node: &Node) -> Vec<String> {
+    let mut lines = relation(&Speaker(model), &node.relation);
+    if lines.is_empty() {
+        lines.push(format!("`{}`", quoted(&node.name)));
+    }
+    lines.join("\n\n").lines().map(String::from).collect()
+}
+
+fn relation(say: &Speaker, relation: &Relation) -> Vec<String> {
+    match relation {
+        Relation::Requant(it) => {
+            let axes = axes(it.accumulator.shape.len());
+            let y = say.column(it.output, &axes);
+            let mut lines = vec![format!(
+                "`{y} = round(({}) / 2^{})`",
+                say.sum(&it.accumulator),
+                it.shift
+            )];
+            lines.extend(say.mapped(&it.mapped, it.table, &y, &axes));
+            lines
+        }
+        Relation::Map(it) => {
+            let axes = axes(it.accumulator.shape.len());
+            let sum = say.sum(&it.accumulator);
+            match say.mapped(&it.mapped, it.table, &sum, &axes) {
+                lines if lines.is_empty() => {
+                    vec![format!("`{sum}` is in `{}`", say.table(it.table))]
+                }
+                lines => lines,
+            }
+        }
+        Relation::Exact(it) => {
+            let axes = axes(it.accumulator.shape.len());
+            vec![format!(
+                "`{} = {}`",
+                say.column(it.output, &axes),
+                say.sum(&it.accumulator)
+            )]
+        }
+        Relation::RowMax(it) => {
+            let axes = axes(it.scores.shape.len());
+            let (last, rows) = axes
+                .split_last()
+                .map_or(("", &[][..]), |(last, rows)| (last, rows));
+            let (max, scores) = (say.column(it.max, rows), say.sum(&it.scores));
+            let [exp, hit] = [it.exp, it.hit].map(|column| say.column(column, &axes));
+            vec![
+                format!("`{max} = max over {last} of {scores}`"),
+                format!(
+                    "`({exp}, {hit}) = {}({max} - ({scores}))`",
+                    say.table(it.table)
+                ),
+            ]
+        }
+        Relation::Quotient(it) => {
+            let axes = axes(it.denominator.shape.len());
+            let quotient = say.column(it.quotient, &axes);
+            vec![format!(
+                "`{quotient} = floor({} / ({}))`",
+                it.numerator,
+                say.sum(&it.denominator)
+            )]
+        }
+        Relation::OneHot(it) => {
+            let axes = axes(it.index.shape.len() + 1);
+            let value = axes.last().map_or("", |&value| value);
+            let hot = say.column(it.hot, &axes);
+            vec![format!(
+                "`{hot} = 1 if {value} = {} else 0`",
+                say.sum(&it.index)
+            )]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `a`, `b`, ...: the first `len` axes.
+fn axes(len: usize) -> Vec<&'static str> {
+    (0..len).map(letter).collect()
+}
+
+fn letter(axis: usize) -> &'static str {
+    const LOWER: [&str; 16] = [
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p",
+    ];
+    const { assert!(LOWER.len() == LETTERS.len()) };
+    LOWER.get(axis).copied().unwrap_or("_")
+}
+
+/// Knows the names of columns and tables.
+struct Speaker<'a>(&'a Model);
+
+impl Speaker<'_> {
+    fn name(&self, column: ColumnId) -> String {
+        quoted(&self.0.columns[column.0 as usize].name)
+    }
+
+    fn table(&self, table: TableId) -> String {
+        quoted(&self.0.tables[table.0 as usize].name)
+    }
+
+    fn column<T: AsRef<str>>(&self, column: ColumnId, index: &[T]) -> String {
+        let index: Vec<&str> = index.iter().map(AsRef::as_ref).collect();
+        if index.is_empty() {
+            self.name(column)
+        } else {
+            format!("{}[{}]", self.name(column), index.join(", "))
+        }
+    }
+
+    fn mapped(&self, mapped: &[ColumnId], table: TableId, key: &str, axes: &[&str]) -> Vec<String> {
+        let outputs: Vec<String> = mapped
+            .iter()
+            .map(|&column| self.column(column, axes))
+            .collect();
+        match outputs.as_slice() {
+            [] => Vec::new(),
+            [output] => vec![format!("`{output} = {}({key})`", self.table(table))],
+            outputs => vec![format!(
+                "`({}) = {}({key})`",
+                outputs.join(", "),
+                self.table(table)
+            )],
+        }
+    }
+
+    fn sum(&self, accumulator: &Accumulator) -> String {
+        let axes = axes(accumulator.shape.len());
+        let columns = accumulator
+            .columns
+            .iter()
+            .map(|&(factor, id)| (factor, self.column(id, &axes)));
+        let terms = accumulator
+            .terms
+            .iter()
+            .map(|term| (term.coefficient, self.term(term, axes.len())));
+        let summands: Vec<(i64, String)> = columns.chain(terms).collect();
+        let mut text = String::new();
+        for (i, (factor, summand)) in summands.iter().take(SUMMANDS).enumerate() {
+            text += match (i, *factor < 0) {
+                (0, false) => "",
+                (0, true) => "-",
+                (_, false) => " + ",
+                (_, true) => " - ",
+            };
+            text += &match (factor.unsigned_abs(), summand.as_str()) {
+                (1, "") => "1".into(),
+                (1, summand) => summand.into(),
+                (factor, "") => factor.to_string(),
+                (factor, summand) => format!("{factor} {summand}"),
+            };
+        }
+        match summands.len() {
+            0 => "0".into(),
+            len if len > SUMMANDS => format!("{text} + ({} more)", len - SUMMANDS),
+            _ => text,
+        }
+    }
+
+    /// Without its coefficient; empty for a mere constant.
+    fn term(&self, term: &Term, outputs: usize) -> String {
+        let product: Vec<String> = term.operands.iter().map(|view| self.view(view)).collect();
+        let summed = (outputs..).zip(term.summed.iter());
+        let summed: Vec<String> = summed
+            .map(|(axis, len)| format!("{} < {len}", letter(axis)))
+            .collect();
+        let sum = if summed.is_empty() {
+            String::new()
+        } else {
+            format!("sum({}) ", summed.join(", "))
+        };
+        match product.as_slice() {
+            [] if summed.is_empty() => String::new(),
+            [] => format!("{sum}1"),
+            product => sum + &product.join(" * "),
+        }
+    }
+
+    fn view(&self, view: &View) -> String {
+        let index: Vec<String> = view.index.iter().map(affine).collect();
+        self.column(view.column, &index)
+    }
+}
+
+/// `2a + c - 1`.
+fn affine(map: &AxisMap) -> String {
+    let mut text = String::new();
+    for &(axis, stride) in map.strides.iter() {
+        text += match (text.is_empty(), stride < 0) {
+            (true, false) => "",
+            (true, true) => "-",
+            (false, false) => " + ",
+            (false, true) => " - ",
+        };
+        if stride.unsigned_abs() != 1 {
+            text += &stride.unsigned_abs().to_string();
+        }
+        text += letter(axis.into());
+    }
+    match (text.is_empty(), map.offset) {
+        (true, offset) => offset.to_string(),
+        (false, 0) => text,
+        (false, offset) if offset < 0 => format!("{text} - {}", offset.unsigned_abs()),
+        (false, offset) => format!("{text} + {offset}"),
+    }
+}
+
+/// A name that may stand between backticks, in a line of a table.
+pub fn quoted(name: &str) -> String {
+    name.replace(['`', '\n', '\r'], "'").replace('|', "¦")
+}

@@ -1,0 +1,475 @@
+//! Values of the model's types as Rust expressions.
+//!
+//! The types derive [`Serialize`]; that is enough to write them as struct literals, so that a new relation needs
+//! nothing here. Columns and tables become names, plain axis maps become letters.
+
+use std::fmt::{self, Display};
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{format_ident, quote};
+use serde::ser::{self, Serialize};
+use zkiln_runtime::codegen::LETTERS;
+use zkiln_runtime::model::Model;
+use zkiln_runtime::relations::Relation;
+
+/// What generated code calls the columns and tables of the model.
+pub struct Symbols {
+    /// Constant in `mod column` of each column.
+    pub columns: Vec<Ident>,
+    /// Constant in `mod table` of each table.
+    pub tables: Vec<Ident>,
+    /// Constant of each node's relation.
+    pub nodes: Vec<Ident>,
+}
+
+/// Type of a node's constant, and its value.
+pub fn relation(relation: &Relation, symbols: &Symbols) -> (Ident, TokenStream) {
+    let Value::Variant(_, _, inner) = Value::of(relation) else {
+        unreachable!("a relation is a variant around a struct");
+    };
+    let Value::Struct(name, _) = &*inner else {
+        unreachable!("a relation is a variant around a struct");
+    };
+    (ident(name), inner.tokens(symbols))
+}
+
+/// The model, whose nodes are constants.
+pub fn model(model: &Model, symbols: &Symbols) -> TokenStream {
+    let Value::Struct(name, fields) = Value::of(model) else {
+        unreachable!("a model is a struct");
+    };
+    let name = ident(name);
+    let fields = fields.iter().map(|(field, value)| {
+        let value = match *field {
+            "nodes" => nodes(model, symbols),
+            _ => value.tokens(symbols),
+        };
+        let field = ident(field);
+        quote!(#field: #value)
+    });
+    quote!(#name { #(#fields),* })
+}
+
+fn nodes(model: &Model, symbols: &Symbols) -> TokenStream {
+    let nodes = model
+        .nodes
+        .iter()
+        .zip(&symbols.nodes)
+        .map(|(node, constant)| {
+            let Value::Variant(relation, variant, _) = Value::of(&node.relation) else {
+                unreachable!("a relation is a variant around a struct");
+            };
+            let (relation, variant, node) = (ident(relation), ident(variant), &*node.name);
+            quote!(Node { name: name(#node), relation: #relation::#variant(#constant) })
+        });
+    quote!(list(&[#(#nodes),*]))
+}
+
+fn ident(name: &str) -> Ident {
+    Ident::new(name, Span::call_site())
+}
+
+/// A serialised value.
+enum Value {
+    Integer(i128),
+    Bool(bool),
+    Text(String),
+    List(Vec<Value>),
+    Tuple(Vec<Value>),
+    Struct(&'static str, Vec<(&'static str, Value)>),
+    Wrapper(&'static str, Box<Value>),
+    Unit(&'static str, &'static str),
+    Variant(&'static str, &'static str, Box<Value>),
+    Option(Option<Box<Value>>),
+}
+
+impl Value {
+    fn of(value: &impl Serialize) -> Self {
+        value
+            .serialize(Tree)
+            .expect("the model's types are plain data")
+    }
+
+    fn tokens(&self, symbols: &Symbols) -> TokenStream {
+        let all = |values: &[Value]| {
+            values
+                .iter()
+                .map(|value| value.tokens(symbols))
+                .collect::<Vec<_>>()
+        };
+        match self {
+            Self::Integer(value) => integer(*value),
+            Self::Bool(value) => quote!(#value),
+            Self::Text(text) => quote!(name(#text)),
+            Self::List(values) => {
+                let values = all(values);
+                quote!(list(&[#(#values),*]))
+            }
+            Self::Tuple(values) => {
+                let values = all(values);
+                quote!((#(#values),*))
+            }
+            Self::Struct("AxisMap", fields) => axis_map(fields, symbols),
+            Self::Struct("Column", fields) => column(fields),
+            Self::Struct(name, fields) => {
+                let name = ident(name);
+                let fields = fields.iter().map(|(field, value)| {
+                    let (field, value) = (ident(field), value.tokens(symbols));
+                    quote!(#field: #value)
+                });
+                quote!(#name { #(#fields),* })
+            }
+            Self::Wrapper("ColumnId", id) => {
+                let column = &symbols.columns[id.index()];
+                quote!(column::#column)
+            }
+            Self::Wrapper("TableId", id) => {
+                let table = &symbols.tables[id.index()];
+                quote!(table::#table)
+            }
+            Self::Wrapper(name, inner) => {
+                let (name, inner) = (ident(name), inner.tokens(symbols));
+                quote!(#name(#inner))
+            }
+            Self::Unit(name, variant) => {
+                let (name, variant) = (ident(name), ident(variant));
+                quote!(#name::#variant)
+            }
+            Self::Variant(name, variant, inner) => {
+                let (name, variant, inner) = (ident(name), ident(variant), inner.tokens(symbols));
+                quote!(#name::#variant(#inner))
+            }
+            Self::Option(None) => quote!(None),
+            Self::Option(Some(inner)) => {
+                let inner = inner.tokens(symbols);
+                quote!(Some(#inner))
+            }
+        }
+    }
+
+    fn index(&self) -> usize {
+        match self {
+            Self::Integer(value) => usize::try_from(*value).expect("an index"),
+            _ => unreachable!("identifiers wrap an integer"),
+        }
+    }
+}
+
+/// An integer of any type, unsuffixed.
+pub fn integer(value: i128) -> TokenStream {
+    let magnitude = Literal::u128_unsuffixed(value.unsigned_abs());
+    if value < 0 {
+        quote!(-#magnitude)
+    } else {
+        quote!(#magnitude)
+    }
+}
+
+/// `C` for axis 2 as it is, `affine(-1, &[(0, 2), (2, 1)])` for anything else.
+fn axis_map(fields: &[(&'static str, Value)], symbols: &Symbols) -> TokenStream {
+    let [("offset", offset), ("strides", Value::List(strides))] = fields else {
+        unreachable!("an axis map has an offset and strides");
+    };
+    if let (Value::Integer(0), [Value::Tuple(pair)]) = (offset, strides.as_slice())
+        && let [axis, Value::Integer(1)] = pair.as_slice()
+        && let Some(letter) = LETTERS.get(axis.index())
+    {
+        let letter = format_ident!("{letter}");
+        return quote!(#letter);
+    }
+    let offset = offset.tokens(symbols);
+    let strides = strides.iter().map(|pair| pair.tokens(symbols));
+    quote!(affine(#offset, &[#(#strides),*]))
+}
+
+/// `witness("x", &[1, 4])` or `constant("fc.weight", &[4, 8])`.
+fn column(fields: &[(&'static str, Value)]) -> TokenStream {
+    let [
+        ("name", Value::Text(name)),
+        ("kind", Value::Unit(_, kind)),
+        ("shape", Value::List(shape)),
+    ] = fields
+    else {
+        unreachable!("a column has a name, a kind and a shape");
+    };
+    let constructor = ident(&kind.to_lowercase());
+    let shape = shape
+        .iter()
+        .map(|len| len.index())
+        .map(Literal::usize_unsuffixed);
+    quote!(#constructor(#name, &[#(#shape),*]))
+}
+
+/// Serialises into a [`Value`].
+struct Tree;
+
+/// What the model's types do not contain.
+#[derive(Debug)]
+struct Unsupported(String);
+
+impl Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unsupported {}
+
+impl ser::Error for Unsupported {
+    fn custom<T: Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+fn unsupported(kind: &str) -> Result<Value, Unsupported> {
+    Err(Unsupported(format!("{kind} has no literal")))
+}
+
+macro_rules! integers {
+    ($($method:ident $type:ty),*) => {
+        $(fn $method(self, value: $type) -> Result<Value, Unsupported> {
+            Ok(Value::Integer(value.into()))
+        })*
+    };
+}
+
+impl ser::Serializer for Tree {
+    type Ok = Value;
+    type Error = Unsupported;
+    type SerializeSeq = Items;
+    type SerializeTuple = Items;
+    type SerializeTupleStruct = ser::Impossible<Value, Unsupported>;
+    type SerializeTupleVariant = ser::Impossible<Value, Unsupported>;
+    type SerializeMap = ser::Impossible<Value, Unsupported>;
+    type SerializeStruct = Fields;
+    type SerializeStructVariant = ser::Impossible<Value, Unsupported>;
+
+    integers!(
+        serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_i128 i128,
+        serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64
+    );
+
+    fn serialize_bool(self, value: bool) -> Result<Value, Unsupported> {
+        Ok(Value::Bool(value))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<Value, Unsupported> {
+        Ok(Value::Text(value.into()))
+    }
+
+    fn serialize_f32(self, _: f32) -> Result<Value, Unsupported> {
+        unsupported("a float")
+    }
+
+    fn serialize_f64(self, _: f64) -> Result<Value, Unsupported> {
+        unsupported("a float")
+    }
+
+    fn serialize_char(self, _: char) -> Result<Value, Unsupported> {
+        unsupported("a character")
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<Value, Unsupported> {
+        unsupported("a byte string")
+    }
+
+    fn serialize_unit(self) -> Result<Value, Unsupported> {
+        unsupported("the unit")
+    }
+
+    fn serialize_unit_struct(self, name: &'static str) -> Result<Value, Unsupported> {
+        unsupported(name)
+    }
+
+    fn serialize_none(self) -> Result<Value, Unsupported> {
+        Ok(Value::Option(None))
+    }
+
+    fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<Value, Unsupported> {
+        Ok(Value::Option(Some(Box::new(value.serialize(Tree)?))))
+    }
+
+    fn serialize_unit_variant(
+        self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<Value, Unsupported> {
+        Ok(Value::Unit(name, variant))
+    }
+
+    fn serialize_newtype_struct<T: ?Sized + Serialize>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<Value, Unsupported> {
+        Ok(Value::Wrapper(name, Box::new(value.serialize(Tree)?)))
+    }
+
+    fn serialize_newtype_variant<T: ?Sized + Serialize>(
+        self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<Value, Unsupported> {
+        Ok(Value::Variant(
+            name,
+            variant,
+            Box::new(value.serialize(Tree)?),
+        ))
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Items, Unsupported> {
+        Ok(Items {
+            values: Vec::new(),
+            close: Value::List,
+        })
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Items, Unsupported> {
+        Ok(Items {
+            values: Vec::new(),
+            close: Value::Tuple,
+        })
+    }
+
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Fields, Unsupported> {
+        Ok(Fields {
+            name,
+            values: Vec::new(),
+        })
+    }
+
+    fn serialize_tuple_struct(
+        self,
+        name: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleStruct, Unsupported> {
+        Err(Unsupported(format!("{name} has no literal")))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        name: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, Unsupported> {
+        Err(Unsupported(format!("{name} has no literal")))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, Unsupported> {
+        Err(Unsupported("a map has no literal".into()))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, Unsupported> {
+        Err(Unsupported(format!("{name} has no literal")))
+    }
+}
+
+/// Elements of a list or tuple.
+struct Items {
+    values: Vec<Value>,
+    close: fn(Vec<Value>) -> Value,
+}
+
+impl ser::SerializeSeq for Items {
+    type Ok = Value;
+    type Error = Unsupported;
+
+    fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Unsupported> {
+        self.values.push(value.serialize(Tree)?);
+        Ok(())
+    }
+
+    fn end(self) -> Result<Value, Unsupported> {
+        Ok((self.close)(self.values))
+    }
+}
+
+impl ser::SerializeTuple for Items {
+    type Ok = Value;
+    type Error = Unsupported;
+
+    fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), Unsupported> {
+        ser::SerializeSeq::serialize_element(self, value)
+    }
+
+    fn end(self) -> Result<Value, Unsupported> {
+        ser::SerializeSeq::end(self)
+    }
+}
+
+/// Fields of a struct.
+struct Fields {
+    name: &'static str,
+    values: Vec<(&'static str, Value)>,
+}
+
+impl ser::SerializeStruct for Fields {
+    type Ok = Value;
+    type Error = Unsupported;
+
+    fn serialize_field<T: ?Sized + Serialize>(
+        &mut self,
+        field: &'static str,
+        value: &T,
+    ) -> Result<(), Unsupported> {
+        self.values.push((field, value.serialize(Tree)?));
+        Ok(())
+    }
+
+    fn end(self) -> Result<Value, Unsupported> {
+        Ok(Value::Struct(self.name, self.values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zkiln_runtime::codegen::{AxisMap, ColumnId, Term, View, affine, list};
+
+    #[test]
+    fn terms_read_like_einsums() {
+        let symbols = Symbols {
+            columns: vec![format_ident!("X"), format_ident!("W")],
+            tables: Vec::new(),
+            nodes: Vec::new(),
+        };
+        const ROW: AxisMap = affine(0, &[(0, 1)]);
+        let view = |column, map| View {
+            column: ColumnId(column),
+            index: vec![ROW, map].into(),
+        };
+        let term = Term {
+            coefficient: -3,
+            summed: list(&[4]),
+            operands: vec![
+                view(0, affine(0, &[(2, 1)])),
+                view(1, affine(-1, &[(1, 2), (2, 1)])),
+            ]
+            .into(),
+        };
+        let expected = quote! {
+            Term {
+                coefficient: -3,
+                summed: list(&[4]),
+                operands: list(&[
+                    View { column: column::X, index: list(&[A, C]) },
+                    View { column: column::W, index: list(&[A, affine(-1, &[(1, 2), (2, 1)])]) }
+                ])
+            }
+        };
+        assert_eq!(
+            Value::of(&term).tokens(&symbols).to_string(),
+            expected.to_string()
+        );
+    }
+}

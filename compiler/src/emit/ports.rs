@@ -1,0 +1,135 @@
+//! `Input` and `Output`: one field an ONNX port, shapes in the type.
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+use zkiln_runtime::model::Port;
+
+use super::describe::quoted;
+use super::literal::integer;
+use super::names::{Scope, screaming_case, snake_case};
+use crate::PortInfo;
+use crate::graph::Dtype;
+
+/// Tensors of more bytes are boxed: a thread's stack holds only a few of them.
+const BOXED_BYTES: usize = 256 << 10;
+
+/// One port with its names in the generated module.
+struct Field<'a> {
+    port: &'a Port,
+    info: &'a PortInfo,
+    field: Ident,
+    scale: Ident,
+}
+
+/// The struct `name` with one field for each of `ports`, and its conversions to and from integers.
+pub fn structure(name: &str, doc: &str, ports: &[Port], infos: &[PortInfo]) -> TokenStream {
+    let (mut fields, mut scales) = (Scope::default(), Scope::default());
+    let fields: Vec<Field> = ports
+        .iter()
+        .zip(infos)
+        .map(|(port, info)| Field {
+            port,
+            info,
+            field: fields.unique(snake_case(&info.name)),
+            scale: scales.unique(screaming_case(&info.name)),
+        })
+        .collect();
+    let declarations = fields.iter().map(Field::declaration);
+    let scales = fields.iter().map(Field::scale);
+    let zeros = fields
+        .iter()
+        .map(|Field { field, .. }| quote!(#field: zeros()));
+    let to_integers = fields
+        .iter()
+        .map(|Field { field, scale, .. }| quote!(Self::#scale.quantise(&self.#field)?));
+    let from_integers = fields
+        .iter()
+        .enumerate()
+        .map(|(i, Field { field, scale, .. })| {
+            let i = Literal::usize_unsuffixed(i);
+            quote!(#field: Self::#scale.dequantise(tensor(tensors, #i)))
+        });
+    let name = format_ident!("{name}");
+    let doc = format!(" {doc}");
+    quote! {
+        #[doc = #doc]
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct #name { #(#declarations),* }
+
+        impl #name {
+            #(#scales)*
+
+            fn to_integers(&self) -> Result<Vec<Vec<i64>>, ProveError> {
+                Ok(vec![#(#to_integers),*])
+            }
+
+            fn from_integers(tensors: &[Vec<i64>]) -> Self {
+                Self { #(#from_integers),* }
+            }
+        }
+
+        impl Default for #name {
+            fn default() -> Self {
+                Self { #(#zeros),* }
+            }
+        }
+    }
+}
+
+impl Field<'_> {
+    fn declaration(&self) -> TokenStream {
+        let (field, element) = (&self.field, element(self.info.dtype));
+        let array = self
+            .info
+            .shape
+            .iter()
+            .rev()
+            .fold(quote!(#element), |inner, &len| {
+                let len = Literal::usize_unsuffixed(len);
+                quote!([#inner; #len])
+            });
+        let bytes = self.info.shape.iter().product::<usize>() * element_bytes(self.info.dtype);
+        let tensor = if bytes > BOXED_BYTES {
+            quote!(Box<#array>)
+        } else {
+            array
+        };
+        let (low, high) = self.port.range;
+        let doc = match self.info.dtype {
+            Dtype::Float32 => {
+                let [low, high] = [low, high].map(|bound| bound as f64 * self.info.scale);
+                format!(
+                    " `{}`: {low} to {high} in steps of {}.",
+                    quoted(&self.info.name),
+                    self.info.scale
+                )
+            }
+            Dtype::Int64 => format!(" `{}`: {low} to {high}.", quoted(&self.info.name)),
+            Dtype::Bool => format!(" `{}`.", quoted(&self.info.name)),
+        };
+        quote!(#[doc = #doc] pub #field: #tensor)
+    }
+
+    fn scale(&self) -> TokenStream {
+        let (scale, name) = (&self.scale, &self.info.name);
+        let unit = Literal::f64_unsuffixed(self.info.scale);
+        let [low, high] = [self.port.range.0, self.port.range.1].map(|bound| integer(bound.into()));
+        quote!(const #scale: Scale = Scale { port: #name, unit: #unit, range: (#low, #high) };)
+    }
+}
+
+fn element(dtype: Dtype) -> TokenStream {
+    match dtype {
+        Dtype::Float32 => quote!(f32),
+        Dtype::Int64 => quote!(i64),
+        Dtype::Bool => quote!(bool),
+    }
+}
+
+fn element_bytes(dtype: Dtype) -> usize {
+    match dtype {
+        Dtype::Float32 => size_of::<f32>(),
+        Dtype::Int64 => size_of::<i64>(),
+        Dtype::Bool => size_of::<bool>(),
+    }
+}

@@ -1,0 +1,235 @@
+//! The emitted module of a tiny model, held against the file in `golden/`.
+//!
+//! `ZKILN_BLESS=1 cargo test --release -p zkiln-compiler emit` writes the files anew. The `zkiln` crate compiles and runs them.
+
+use std::path::{Path, PathBuf};
+
+use zkiln_runtime::codegen::*;
+
+use super::{Generated, emit, located};
+use crate::compile::{Compiled, commit};
+use crate::graph::Dtype;
+use crate::{Lowered, NodeReport, PortInfo};
+
+const X: ColumnId = ColumnId(0);
+const WEIGHT: ColumnId = ColumnId(1);
+const BIAS: ColumnId = ColumnId(2);
+const FC: ColumnId = ColumnId(3);
+const RELU: ColumnId = ColumnId(4);
+const POOL: ColumnId = ColumnId(5);
+const RELU_OUTPUTS: ColumnId = ColumnId(6);
+const RELU_MULTIPLICITIES: ColumnId = ColumnId(7);
+const RANGE_MULTIPLICITIES: ColumnId = ColumnId(8);
+const RANGE_4: TableId = TableId(0);
+const RELU_TABLE: TableId = TableId(1);
+
+/// `pool(relu(fc(x)))`: a matrix product with a bias, a table, and sums of neighbours.
+pub fn tiny() -> Compiled {
+    let view = |column, maps: &[AxisMap]| View {
+        column,
+        index: maps.to_vec().into(),
+    };
+    let term = |summed: &'static [u32], operands: Vec<View>| Term {
+        coefficient: 1,
+        summed: list(summed),
+        operands: operands.into(),
+    };
+    let fc = Requant {
+        accumulator: Accumulator {
+            shape: list(&[1, 3]),
+            columns: list(&[]),
+            terms: vec![
+                term(&[4], vec![view(X, &[A, C]), view(WEIGHT, &[C, B])]),
+                Term {
+                    coefficient: 16,
+                    ..term(&[], vec![view(BIAS, &[B])])
+                },
+            ]
+            .into(),
+        },
+        shift: 4,
+        remainder: Limbs {
+            tables: list(&[RANGE_4]),
+            columns: list(&[]),
+        },
+        output: FC,
+        table: RELU_TABLE,
+        mapped: list(&[RELU]),
+    };
+    let pool = Exact {
+        accumulator: Accumulator {
+            shape: list(&[1, 2]),
+            columns: list(&[]),
+            terms: vec![
+                term(&[], vec![view(RELU, &[A, affine(0, &[(1, 2)])])]),
+                term(&[], vec![view(RELU, &[A, affine(1, &[(1, 2)])])]),
+            ]
+            .into(),
+        },
+        output: POOL,
+    };
+    let column = |shape: &'static [u32], id| Accumulator {
+        shape: list(shape),
+        columns: vec![(1, id)].into(),
+        terms: list(&[]),
+    };
+    let model = Model {
+        name: name("tiny"),
+        row_log2: 4,
+        columns: vec![
+            witness("x", &[1, 4]),
+            constant("fc.weight", &[4, 3]),
+            constant("fc.bias", &[3]),
+            witness("fc", &[1, 3]),
+            witness("relu", &[1, 3]),
+            witness("pool", &[1, 2]),
+            constant("relu/outputs", &[256]),
+            witness("relu/multiplicities", &[256]),
+            witness("range_4/multiplicities", &[16]),
+        ]
+        .into(),
+        tables: vec![
+            Table {
+                name: name("range_4"),
+                len_log2: 4,
+                first_key: 0,
+                outputs: list(&[]),
+                multiplicities: RANGE_MULTIPLICITIES,
+            },
+            Table {
+                name: name("relu"),
+                len_log2: 8,
+                first_key: -128,
+                outputs: vec![RELU_OUTPUTS].into(),
+                multiplicities: RELU_MULTIPLICITIES,
+            },
+        ]
+        .into(),
+        nodes: vec![
+            Node {
+                name: name("fc"),
+                relation: Relation::Requant(fc),
+            },
+            Node {
+                name: name("pool"),
+                relation: Relation::Exact(pool),
+            },
+        ]
+        .into(),
+        inputs: vec![Port {
+            name: name("x"),
+            value: column(&[1, 4], X),
+            range: (-128, 127),
+        }]
+        .into(),
+        outputs: vec![Port {
+            name: name("type"),
+            value: column(&[1, 2], POOL),
+            range: (0, 254),
+        }]
+        .into(),
+    };
+    let port = |name: &str, shape: &[usize], scale| PortInfo {
+        name: name.into(),
+        dtype: Dtype::Float32,
+        shape: shape.into(),
+        scale,
+    };
+    let row = |node: &str, relation: &str, shape: &str, lookups| NodeReport {
+        node: node.into(),
+        relation: relation.into(),
+        shape: shape.into(),
+        scale_log2: 5.0,
+        bits: 8,
+        lookups,
+        cost: 12,
+    };
+    let mut constants = vec![Vec::new(); 3];
+    constants[0] = vec![3, -1, 2, 0, 4, -5, 7, 1, -2, 2, 2, 2];
+    constants[1] = vec![10, -20, 30];
+    constants[2] = (-128..128).map(|key: i32| key.max(0)).collect();
+    commit(Lowered {
+        model,
+        constants,
+        inputs: vec![port("x", &[1, 4], 0.0625)],
+        outputs: vec![port("type", &[1, 2], 0.03125)],
+        report: vec![
+            row("fc", "requant", "[1,4]x[4,3]", 8),
+            row("pool", "exact", "[1,3]", 0),
+        ],
+        parameters: 15,
+        onnx_nodes: 4,
+    })
+    .expect("the tiny model can be committed")
+}
+
+fn generated() -> Generated {
+    emit(&tiny(), "tiny.onnx")
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/emit/golden")
+}
+
+#[test]
+fn the_module_is_the_golden_one() {
+    for (file, bytes) in generated().files() {
+        let path = golden().join(&file);
+        if std::env::var_os("ZKILN_BLESS").is_some() {
+            std::fs::write(&path, bytes).expect("the golden file can be written");
+        }
+        let expected = std::fs::read(&path).expect("the golden file exists");
+        let differs = format!(
+            "{file} differs; bless it if that is meant:\n{}",
+            String::from_utf8_lossy(bytes)
+        );
+        assert!(expected == bytes, "{differs}");
+    }
+}
+
+#[test]
+fn the_module_is_rust_of_few_words() {
+    let source = generated().source;
+    let file = syn::parse_file(&source).expect("the module is Rust");
+    assert_eq!(file.items.len(), 1);
+    let code: Vec<&str> = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    for word in [
+        "unsafe",
+        "for ",
+        "while ",
+        "loop",
+        "unwrap",
+        "panic",
+        " + ",
+        " * ",
+        "::zkiln_runtime",
+    ] {
+        assert!(
+            !code
+                .iter()
+                .any(|line| line.contains(word) && !line.contains("impl ")),
+            "`{word}` in the module"
+        );
+    }
+}
+
+#[test]
+fn emission_is_deterministic() {
+    assert_eq!(generated(), generated());
+}
+
+#[test]
+fn side_files_are_located() {
+    let source = "fn f() -> &'static [u8] { include_bytes!(\"tiny.weights\") }";
+    let tokens = located(source, Path::new("/cache/abc")).expect("lexes");
+    assert!(tokens.to_string().contains("\"/cache/abc/tiny.weights\""));
+    assert!(
+        located(&generated().source, Path::new("/x"))
+            .unwrap()
+            .to_string()
+            .contains("\"/x/tiny.commitments\"")
+    );
+}

@@ -1,0 +1,144 @@
+//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", activation_bits = 12, weight_bits = 12`.
+
+use std::path::PathBuf;
+
+use syn::parse::{Parse, ParseStream};
+use syn::{Error, Ident, LitInt, LitStr, Token, braced, bracketed, token};
+use zkiln_compiler::compile::Request;
+
+/// What was written between the parentheses.
+#[derive(Debug)]
+pub struct Arguments {
+    /// The model's path, as written.
+    pub path: LitStr,
+    /// The path and all options.
+    pub request: Request,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let path: LitStr = input.parse()?;
+        let mut request = Request::new(path.value());
+        let mut given: Vec<Ident> = Vec::new();
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let option: Ident = input.parse()?;
+            if given.contains(&option) {
+                return Err(Error::new(option.span(), format!("`{option}` is given twice")));
+            }
+            input.parse::<Token![=]>()?;
+            assign(&mut request, &option, input)?;
+            given.push(option);
+        }
+        Ok(Self { path, request })
+    }
+}
+
+fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Result<()> {
+    let options = &mut request.options;
+    match option.to_string().as_str() {
+        "name" => options.name = Some(name(input)?),
+        "dims" => options.dimensions = dimensions(input)?,
+        "samples" => request.samples = paths(input)?,
+        "activation_bits" => options.activation_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
+        "weight_bits" => options.weight_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
+        _ => {
+            let known = "`name`, `dims`, `samples`, `activation_bits`, `weight_bits`";
+            let message = format!("there is no option `{option}`; the options are {known}");
+            return Err(Error::new(option.span(), message));
+        }
+    }
+    Ok(())
+}
+
+/// A string that names a module.
+fn name(input: ParseStream) -> syn::Result<String> {
+    let name: LitStr = input.parse()?;
+    match name.parse::<Ident>() {
+        Ok(_) => Ok(name.value()),
+        Err(_) => Err(Error::new(name.span(), "a module cannot have this name")),
+    }
+}
+
+/// `{ batch = 1, "seq-len" = 64 }`.
+fn dimensions(input: ParseStream) -> syn::Result<Vec<(String, usize)>> {
+    let content;
+    braced!(content in input);
+    let entry = |input: ParseStream| {
+        let name = if input.peek(LitStr) {
+            input.parse::<LitStr>()?.value()
+        } else {
+            input.parse::<Ident>()?.to_string()
+        };
+        input.parse::<Token![=]>()?;
+        Ok((name, input.parse::<LitInt>()?.base10_parse()?))
+    };
+    let entries = content.parse_terminated(entry, Token![,])?;
+    Ok(entries.into_iter().collect())
+}
+
+/// `"a.jsonl"` or `["a.jsonl", "b.jsonl"]`.
+fn paths(input: ParseStream) -> syn::Result<Vec<PathBuf>> {
+    let path = |input: ParseStream| Ok(PathBuf::from(input.parse::<LitStr>()?.value()));
+    if !input.peek(token::Bracket) {
+        return Ok(vec![path(input)?]);
+    }
+    let content;
+    bracketed!(content in input);
+    let paths = content.parse_terminated(path, Token![,])?;
+    Ok(paths.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn parse(text: &str) -> Result<Request, String> {
+        let arguments = syn::parse_str::<Arguments>(text);
+        arguments.map(|a| a.request).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_path_is_enough() {
+        let request = parse(r#""models/x.onnx""#).expect("parses");
+        assert_eq!(request.path, Path::new("models/x.onnx"));
+        assert!(request.samples.is_empty() && request.options.name.is_none());
+        assert!(parse(r#""x.onnx","#).is_ok());
+    }
+
+    #[test]
+    fn every_option_is_kept() {
+        let text = r#""x.onnx", name = "net", dims = { batch = 1, "seq-len" = 64, }, samples = ["a", "b"],
+            activation_bits = 10, weight_bits = 8,"#;
+        let Request { options, samples, .. } = parse(text).expect("parses");
+        assert_eq!(options.name.as_deref(), Some("net"));
+        assert_eq!(options.dimensions, [("batch".to_string(), 1), ("seq-len".to_string(), 64)]);
+        assert_eq!(samples, [Path::new("a"), Path::new("b")]);
+        assert_eq!((options.activation_bits, options.weight_bits), (Some(10), Some(8)));
+        let one = parse(r#""x.onnx", samples = "a""#).expect("parses");
+        assert_eq!(one.samples, [Path::new("a")]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, expected) in [
+            ("", "expected string literal"),
+            ("x", "expected string literal"),
+            (r#""x" name = "y""#, "expected `,`"),
+            (r#""x", width = 3"#, "there is no option `width`; the options are `name`"),
+            (r#""x", name = "y", name = "z""#, "`name` is given twice"),
+            (r#""x", name = "no name""#, "a module cannot have this name"),
+            (r#""x", name = "type""#, "a module cannot have this name"),
+            (r#""x", weight_bits = 300"#, "number too large"),
+            (r#""x", dims = { batch = -1 }"#, "expected integer literal"),
+            (r#""x", samples = 3"#, "expected string literal"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
