@@ -18,11 +18,11 @@ pub struct ModelArgs {
     /// Sample inputs that the value ranges are calibrated on, one JSON object a line (default: seeded random inputs)
     #[arg(long, value_name = "FILE.jsonl")]
     pub samples: Option<PathBuf>,
-    /// Bits of activations
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=20))]
+    /// Bits of activations, 6 to 16 (default: 12)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(6..=16))]
     pub activation_bits: Option<u8>,
-    /// Bits of weights
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=20))]
+    /// Bits of weights, 4 to 16 (default: 12)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(4..=16))]
     pub weight_bits: Option<u8>,
 }
 

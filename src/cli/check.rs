@@ -13,13 +13,10 @@ use super::stages::{Stage, Stages};
 use super::terminal::{Progress, bytes, grouped, milliseconds, say, say_json, table};
 use crate::tensors::OutTensor;
 
-/// Seed of the input when none is given.
-const SEED: u64 = 1;
-
 /// Compile a model, run it, prove it, verify it, and compare its outputs
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --input the input is random, from a fixed seed. With --input it is a calibration sample as well.
+The input is --input, which is a calibration sample as well; else the first of --samples; else random, from a fixed seed.
 Outputs are compared with --expect, or with the float model where it is not given; an error beyond --tolerance, relative to
 the range of the expected output, is exit code 1. Times are wall time; prove_ms includes witness_ms.
 
@@ -88,7 +85,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     if let Some(input) = &given {
         options.samples.push(args::sample(float.inputs(), input));
     }
-    let input = given.unwrap_or_else(|| float.random_input(SEED));
+    let input = match (given, options.samples.first()) {
+        (Some(input), _) => input,
+        (None, Some(sample)) => sample.iter().map(|tensor| tensor.data.clone()).collect(),
+        (None, None) => engine::synthetic_input(&args.model.model, &options)?,
+    };
     let expected = match expected {
         Some(expected) => expected,
         None => float.run(&input)?,

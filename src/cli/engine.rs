@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use zkiln_compiler::float::{FloatModel, Port};
+use zkiln_compiler::graph::Tensor;
 use zkiln_compiler::{Lowered, NodeReport, Options, PortInfo};
 use zkiln_runtime::error::ProveError;
 use zkiln_runtime::model::ColumnKind;
@@ -11,41 +13,67 @@ pub use zkiln_runtime::key::VerifierKey;
 use zkiln_runtime::protocol;
 pub use zkiln_runtime::protocol::{Proof, Statement, verify};
 
-use super::absent::{self, FloatModel};
 use super::error::CliError;
 use crate::tensors::OutTensor;
 
 /// A model in floats, as its file has it.
 pub struct FloatNetwork {
     model: FloatModel,
+    inputs: Vec<PortInfo>,
+    outputs: Vec<PortInfo>,
 }
 
 impl FloatNetwork {
     /// Reads an ONNX file; `dimensions` are the lengths of symbolic ones.
     pub fn load(path: &Path, dimensions: &[(String, usize)]) -> Result<Self, CliError> {
-        let model = FloatModel::load(path, dimensions)?;
-        Ok(Self { model })
+        let options = Options {
+            dimensions: dimensions.to_vec(),
+            ..Options::default()
+        };
+        let model = FloatModel::load_path(path, &options)?;
+        let port = |port: &Port| PortInfo {
+            name: port.name.clone(),
+            dtype: port.dtype,
+            shape: port.shape.clone(),
+            scale: 1.0,
+        };
+        let inputs = model.inputs.iter().map(port).collect();
+        let outputs = model.outputs.iter().map(port).collect();
+        Ok(Self {
+            model,
+            inputs,
+            outputs,
+        })
     }
 
     /// In ONNX order; scales are not known yet.
     pub fn inputs(&self) -> &[PortInfo] {
-        self.model.inputs()
+        &self.inputs
     }
 
     /// In ONNX order; scales are not known yet.
     pub fn outputs(&self) -> &[PortInfo] {
-        self.model.outputs()
+        &self.outputs
     }
 
     /// The float outputs.
     pub fn run(&self, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, CliError> {
-        Ok(self.model.run(inputs)?)
+        let tensor = |(port, data): (&PortInfo, &Vec<f64>)| Tensor {
+            shape: port.shape.clone(),
+            data: data.clone(),
+        };
+        let tensors: Vec<Tensor> = self.inputs.iter().zip(inputs).map(tensor).collect();
+        let outputs = self.model.run(&tensors)?;
+        Ok(outputs.into_iter().map(|tensor| tensor.data).collect())
     }
+}
 
-    /// Random inputs that the model accepts.
-    pub fn random_input(&self, seed: u64) -> Vec<Vec<f64>> {
-        self.model.random_input(seed)
-    }
+/// Inputs that the ONNX file takes, always the same: the first of those that it is calibrated on without samples.
+pub fn synthetic_input(path: &Path, options: &Options) -> Result<Vec<Vec<f64>>, CliError> {
+    let imported = zkiln_compiler::import::import_path(path, options)?;
+    let mut samples = zkiln_compiler::calibrate::synthetic_inputs(&imported.graph, 1);
+    let first = samples.pop().unwrap_or_default();
+    Ok(first.into_iter().map(|tensor| tensor.data).collect())
 }
 
 /// Figures of a compiled model.
@@ -74,7 +102,7 @@ pub struct Program {
 impl Program {
     /// Compiles the ONNX file.
     pub fn compile(path: &Path, options: &Options) -> Result<Self, CliError> {
-        let compiled = absent::compile(path, options)?;
+        let compiled = zkiln_compiler::compile::compile(path, options)?;
         let mut lowered = compiled.lowered;
         let constants = std::mem::take(&mut lowered.constants);
         let verifier = VerifierKey::from_bytes(&compiled.key)?;
@@ -140,7 +168,13 @@ impl Program {
 
 /// The generated files of an ONNX file: name and content.
 pub fn emit(path: &Path, options: &Options) -> Result<Vec<(String, Vec<u8>)>, CliError> {
-    Ok(absent::emit(path, options)?)
+    let compiled = zkiln_compiler::compile::compile(path, options)?;
+    let origin = path.file_name().unwrap_or(path.as_os_str());
+    let generated = zkiln_compiler::emit::emit(&compiled, &origin.to_string_lossy());
+    let files = generated.files().into_iter();
+    let mut files: Vec<_> = files.map(|(name, bytes)| (name, bytes.to_vec())).collect();
+    files.push((format!("{}.vk", compiled.lowered.model.name), compiled.key));
+    Ok(files)
 }
 
 /// The nearest integers; those too large for the port are refused when proving.

@@ -1,6 +1,5 @@
 //! The command line: one file a command, `engine` the only one that knows how a model is compiled and proved.
 
-mod absent;
 mod args;
 mod check;
 mod compare;
