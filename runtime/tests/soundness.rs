@@ -330,5 +330,9 @@ fn transcript_is_as_written_down() {
     if std::env::var_os("ZKILN_BLESS").is_some() {
         std::fs::write(path, &log).unwrap();
     }
-    assert_eq!(log, std::fs::read_to_string(path).unwrap(), "if this is meant, bless with ZKILN_BLESS=1");
+    let golden = std::fs::read_to_string(path).unwrap();
+    for (number, (got, expected)) in log.lines().zip(golden.lines()).enumerate() {
+        assert_eq!(got, expected, "line {}; if this is meant, bless with ZKILN_BLESS=1", number + 1);
+    }
+    assert_eq!(log.lines().count(), golden.lines().count(), "if this is meant, bless with ZKILN_BLESS=1");
 }

@@ -191,16 +191,40 @@ impl AxisFunctional {
                 let high_bits = log2.saturating_sub(low_bits);
                 let block = 1i64 << low_bits.min(62);
                 let used = (i64::from(*len).saturating_add(block - 1)) >> low_bits.min(62);
-                (0..used)
-                    .map(|high| {
-                        let start = high.saturating_mul(block);
-                        let len = i64::from(*len).saturating_sub(start).min(block) as u32;
-                        let low = Self::Pushed { log2: low_bits, len, offset: offset.saturating_sub(start), parts: parts.clone() };
-                        (Self::Eq(bits(high as u32, high_bits)), low)
-                    })
-                    .collect()
+                let piece = |high: i64| {
+                    let start = high.saturating_mul(block);
+                    let len = i64::from(*len).saturating_sub(start).min(block) as u32;
+                    let low = Self::Pushed { log2: low_bits, len, offset: offset.saturating_sub(start), parts: parts.clone() };
+                    (Self::Eq(bits(high as u32, high_bits)), low)
+                };
+                match self.whole_blocks(low_bits) {
+                    Some((whole, high, low)) => std::iter::once((high, low)).chain((whole..used).map(piece)).collect(),
+                    None => (0..used).map(piece).collect(),
+                }
             }
         }
+    }
+
+    /// For a truncated plain axis (one part, stride 1, no offset): the blocks of `2^low_bits` that lie wholly inside, which are a tensor product.
+    fn whole_blocks(&self, low_bits: u32) -> Option<(i64, Self, Self)> {
+        let Self::Pushed { log2, len, offset: 0, parts } = self else { return None };
+        let [Part { stride: 1, len: part, weights }] = parts.as_slice() else { return None };
+        let high_bits = log2.checked_sub(low_bits)?;
+        let block = 1u32.checked_shl(low_bits)?;
+        let whole = (*len).min(*part).checked_shr(low_bits).filter(|&whole| whole > 0)?;
+        let (above, below) = match weights {
+            AxisWeights::Ones => (AxisWeights::Ones, AxisWeights::Ones),
+            AxisWeights::Eq(point) => {
+                let (above, below) = point.split_at_checked(point.len().checked_sub(low_bits as usize)?)?;
+                (AxisWeights::Eq(above.to_vec()), AxisWeights::Eq(below.to_vec()))
+            }
+        };
+        let pushed = |log2: u32, len: u32, weights| Self::Pushed { log2, len, offset: 0, parts: vec![Part { stride: 1, len, weights }] };
+        let low = match below {
+            AxisWeights::Eq(point) => Self::Eq(point),
+            ones => pushed(low_bits, block, ones),
+        };
+        Some((i64::from(whole), pushed(high_bits, whole, above), low))
     }
 }
 
