@@ -13,6 +13,15 @@
 //! values below `c p` and `d p` is less than `(1 + c d / 84) p`, as `2^260 > 84 p`. Sums and differences find the multiple of `p` to take
 //! off from the top limb alone: eight cases, one table.
 
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "one contract for all methods, given above"
+)]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "limb i of a times limb j of b goes to limb i + j"
+)]
+
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
@@ -310,8 +319,8 @@ impl<C: MontConfig<4>> Packed<C> {
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub fn add(&self, other: &Self) -> Self {
         let mut sum = [_mm512_setzero_si512(); 5];
-        for limb in 0..5 {
-            sum[limb] = _mm512_add_epi64(self.limbs[limb], other.limbs[limb]);
+        for (limb, sum) in sum.iter_mut().enumerate() {
+            *sum = _mm512_add_epi64(self.limbs[limb], other.limbs[limb]);
         }
         let units = _mm512_srli_epi64::<UNIT_SHIFT>(sum[4]);
         Self::corrected(sum, units, &Constants::<C>::SUM_CORRECTIONS)
