@@ -46,7 +46,8 @@ struct Exceptions {
 /// `sums[i] = left + right` for the i-th pair of points of `table`.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn add_pairs(table: &[Point], pairs: &[[Entry; 2]], sums: &mut [Point]) {
-    let mut additions = Vec::with_capacity(BATCH.min(pairs.len()).div_ceil(LANES) + CHAINS);
+    let groups = BATCH.min(pairs.len()).div_ceil(CHAINS * LANES);
+    let mut additions = vec![[Addition::new(); CHAINS]; groups];
     for (pairs, sums) in pairs.chunks(BATCH).zip(sums.chunks_mut(BATCH)) {
         add_batch(table, pairs, sums, &mut additions);
     }
@@ -57,21 +58,17 @@ fn add_batch(
     table: &[Point],
     pairs: &[[Entry; 2]],
     sums: &mut [Point],
-    additions: &mut Vec<[Addition; CHAINS]>,
+    additions: &mut [[Addition; CHAINS]],
 ) {
     let mut running = [Lanes::broadcast(Fq::ONE); CHAINS];
-    additions.clear();
-    for pairs in pairs.chunks(CHAINS * LANES) {
+    for (pairs, group) in pairs.chunks(CHAINS * LANES).zip(additions.iter_mut()) {
         let (first, second) = pairs.split_at_checked(LANES).unwrap_or((pairs, &[]));
-        let mut group = [
-            Addition::begin(table, first),
-            Addition::begin(table, second),
-        ];
-        for (addition, running) in group.iter_mut().zip(&mut running) {
+        for ((addition, pairs), running) in group.iter_mut().zip([first, second]).zip(&mut running)
+        {
+            addition.begin(table, pairs);
             addition.prefix = *running;
             *running = running.mul(&addition.denominator);
         }
-        additions.push(group);
     }
     let mut inverses = invert(&running);
     let groups = additions.iter().zip(sums.chunks_mut(CHAINS * LANES));
@@ -79,10 +76,17 @@ fn add_batch(
         let [first, second] = group;
         let inverted = Lanes::mul_two(&inverses, [&first.prefix, &second.prefix]);
         inverses = Lanes::mul_two(&inverses, [&first.denominator, &second.denominator]);
-        let points = finish(group, &inverted);
-        sums.iter_mut()
-            .zip(points.as_flattened())
-            .for_each(|(to, from)| *to = *from);
+        match sums.as_chunks_mut::<LANES>() {
+            ([first, second], _) => finish(group, &inverted, [first, second]),
+            _ => {
+                let mut points = [[Point::IDENTITY; LANES]; CHAINS];
+                finish(group, &inverted, points.each_mut());
+                let points = points.as_flattened();
+                sums.iter_mut()
+                    .zip(points)
+                    .for_each(|(to, from)| *to = *from);
+            }
+        }
     }
 }
 
@@ -135,10 +139,28 @@ impl Coordinates {
 }
 
 impl Addition {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn new() -> Self {
+        let zero = Lanes::zero();
+        let identity = Coordinates {
+            x: zero,
+            y: zero,
+            identity: 0xff,
+        };
+        Self {
+            left: identity,
+            right: identity,
+            exceptions: Exceptions::default(),
+            denominator: zero,
+            prefix: zero,
+        }
+    }
+
     /// Reads at most eight pairs (missing ones are identities) and finds what to invert.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn begin(table: &[Point], pairs: &[[Entry; 2]]) -> Self {
+    fn begin(&mut self, table: &[Point], pairs: &[[Entry; 2]]) {
         let mut block = [[Entry::IDENTITY; 2]; LANES];
         let block = match pairs.first_chunk::<LANES>() {
             Some(whole) => whole,
@@ -150,12 +172,11 @@ impl Addition {
                 &block
             }
         };
-        let [left_negative, right_negative] = [0, 1].map(|side: usize| {
-            (0..).zip(block).fold(0, |mask, (lane, pair)| {
-                let entry = pair.get(side).copied().unwrap_or(Entry::IDENTITY);
-                mask | u8::from(entry.is_negative()) << lane
-            })
-        });
+        let (mut left_negative, mut right_negative) = (0, 0);
+        for (lane, [left, right]) in block.iter().enumerate() {
+            left_negative |= u8::from(left.is_negative()) << lane;
+            right_negative |= u8::from(right.is_negative()) << lane;
+        }
         let left = Coordinates::read(
             block.each_ref().map(|[left, _]| left.point(table)),
             left_negative,
@@ -164,19 +185,15 @@ impl Addition {
             block.each_ref().map(|[_, right]| right.point(table)),
             right_negative,
         );
-        let difference = right.x.sub(&left.x);
-        let mut addition = Self {
-            left,
-            right,
-            exceptions: Exceptions::default(),
-            denominator: difference,
-            prefix: difference,
-        };
+        self.denominator = right.x.sub(&left.x);
+        self.exceptions = Exceptions::default();
         let same_x = left.x.equal_lanes(&right.x);
-        if same_x | left.identity | right.identity != 0 {
-            addition.except(same_x);
+        let identity = left.identity | right.identity;
+        self.left = left;
+        self.right = right;
+        if same_x | identity != 0 {
+            self.except(same_x);
         }
-        addition
     }
 
     /// Marks the exceptional lanes and mends their denominators: one where there is no slope.
@@ -229,7 +246,11 @@ impl Addition {
 /// The sums, given the inverses of the denominators.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn finish(group: &[Addition; CHAINS], inverted: &[Lanes; CHAINS]) -> [[Point; LANES]; CHAINS] {
+fn finish(
+    group: &[Addition; CHAINS],
+    inverted: &[Lanes; CHAINS],
+    sums: [&mut [Point; LANES]; CHAINS],
+) {
     let [first, second] = group;
     let slopes = Lanes::mul_two(inverted, [&first.numerator(), &second.numerator()]);
     let squares = Lanes::mul_two(&slopes, slopes.each_ref());
@@ -241,8 +262,7 @@ fn finish(group: &[Addition; CHAINS], inverted: &[Lanes; CHAINS]) -> [[Point; LA
     let [first_x, second_x] = &x;
     let runs = [first.left.x.sub(first_x), second.left.x.sub(second_x)];
     let rises = Lanes::mul_two(&slopes, runs.each_ref());
-    let mut points = [[Point::IDENTITY; LANES]; CHAINS];
-    let results = group.iter().zip(&x).zip(&rises).zip(&mut points);
+    let results = group.iter().zip(&x).zip(&rises).zip(sums);
     for (((addition, x), rise), points) in results {
         let mut sum = Coordinates {
             x: x.canonical(),
@@ -261,5 +281,4 @@ fn finish(group: &[Addition; CHAINS], inverted: &[Lanes; CHAINS]) -> [[Point; LA
             points.each_mut().map(|point| &mut point.y),
         );
     }
-    points
 }

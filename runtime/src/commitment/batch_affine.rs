@@ -8,7 +8,7 @@ use ark_ec::AdditiveGroup;
 use super::point::{Point, vectorised};
 
 /// Additions that share an inversion; their operands and scratch fit the second-level cache.
-pub(super) const BATCH: usize = 1024;
+pub(super) const BATCH: usize = 2048;
 
 /// A point of a table, or its negative: index and sign.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::batch_affine::{Entry, Weights, segment_sums, sort_by_bucket, weighted_sums};
 use super::generators::Generators;
+use super::point::Point;
 
 /// Rows whose buckets are weighted in step: as many independent additions.
 const TASK_ROWS: usize = 64;
@@ -49,12 +50,13 @@ pub fn commit_rows(generators: &Generators, values: &[i32], row_len: usize) -> V
         .chunk_by(|(left, _), (right, _)| left == right)
         .flat_map(|alike| alike.chunks(task_rows))
         .collect();
+    let shifted = generators.shifted();
     let done: Vec<Vec<G1Affine>> = tasks
         .par_iter()
         .map(|task| {
             let log2 = task.first().map_or(0, |(log2, _)| *log2);
             let rows: Vec<&[i32]> = task.iter().map(|(_, index)| rows[*index]).collect();
-            commit_task(generators, &rows, log2)
+            commit_task(shifted, generators.len(), &rows, log2)
         })
         .collect();
     let mut commitments = vec![G1Affine::identity(); rows.len()];
@@ -65,13 +67,18 @@ pub fn commit_rows(generators: &Generators, values: &[i32], row_len: usize) -> V
 }
 
 /// Commitments of rows that use `2^buckets_log2` buckets each.
-fn commit_task(generators: &Generators, rows: &[&[i32]], buckets_log2: u32) -> Vec<G1Affine> {
+fn commit_task(
+    shifted: &[Point],
+    shift_stride: usize,
+    rows: &[&[i32]],
+    buckets_log2: u32,
+) -> Vec<G1Affine> {
     let mut buckets = Vec::with_capacity(rows.len() << buckets_log2);
     let mut digits = Vec::with_capacity(2 * GROUP_DIGITS);
     let mut group_rows = 0;
     let mut flush = |digits: &mut Vec<(u32, Entry)>, group_rows: &mut usize| {
         let (entries, lengths) = sort_by_bucket(digits, *group_rows << buckets_log2);
-        buckets.extend(segment_sums(generators.shifted(), &entries, &lengths));
+        buckets.extend(segment_sums(shifted, &entries, &lengths));
         digits.clear();
         *group_rows = 0;
     };
@@ -81,7 +88,7 @@ fn commit_task(generators: &Generators, rows: &[&[i32]], buckets_log2: u32) -> V
             push_digits(
                 *value,
                 index,
-                generators.len(),
+                shift_stride,
                 buckets_log2,
                 first_bucket,
                 &mut digits,

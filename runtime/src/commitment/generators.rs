@@ -29,27 +29,32 @@ pub struct Generators {
 static DERIVED: Mutex<Vec<Arc<Generators>>> = Mutex::new(Vec::new());
 
 impl Generators {
-    /// The first `len` generators. The shorter list is a prefix of the longer. Derived once a process.
+    /// The first `len` generators. The shorter list is a prefix of the longer. Kept for the whole process.
     pub fn derive(len: usize) -> Arc<Self> {
-        // The lock is held during the derivation, so that concurrent proofs share it.
-        let mut derived = DERIVED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = derived.iter().find(|found| found.len() == len) {
-            return found.clone();
+        if let Some(found) = Self::known(|known| known.len() == len) {
+            return found;
         }
-        let longest = derived.iter().max_by_key(|known| known.len());
-        let known = longest.map_or(&[][..], |known| known.points());
-        let mut points: Vec<G1Affine> = known.iter().copied().take(len).collect();
-        let missing: Vec<G1Affine> = (points.len()..len)
-            .into_par_iter()
-            .map(hash_to_curve)
-            .collect();
-        points.extend(missing);
+        // No lock is held while threads work: a worker that waits may take up another proof, which would wait for its own lock.
+        let longer = Self::known(|known| known.len() > len);
+        let points = match longer {
+            Some(longer) => longer.points().iter().copied().take(len).collect(),
+            None => (0..len).into_par_iter().map(hash_to_curve).collect(),
+        };
         let generators = Arc::new(Self {
             points,
             shifted: OnceLock::new(),
         });
+        let mut derived = DERIVED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = derived.iter().find(|known| known.len() == len) {
+            return found.clone();
+        }
         derived.push(generators.clone());
         generators
+    }
+
+    fn known(wanted: impl Fn(&Self) -> bool) -> Option<Arc<Self>> {
+        let derived = DERIVED.lock().unwrap_or_else(PoisonError::into_inner);
+        derived.iter().find(|known| wanted(known)).cloned()
     }
 
     /// Their number.
@@ -69,22 +74,31 @@ impl Generators {
 
     /// `2^shift G_j` at index `shift * len + j`, for shifts below [`SHIFTS`]; 2 KiB a generator, made at the first commitment.
     pub(super) fn shifted(&self) -> &[Point] {
-        self.shifted.get_or_init(|| {
-            let chunk_len = self.len().div_ceil(rayon::current_num_threads()).max(1);
-            let mut table = Vec::with_capacity(SHIFTS * self.len());
-            table.extend(self.points.iter().map(Point::from_affine));
-            for _ in 1..SHIFTS {
-                let from = table.len() - self.len();
-                let doubled: Vec<_> = table[from..]
-                    .par_chunks(chunk_len)
-                    .map(double_all)
-                    .collect();
-                doubled
-                    .iter()
-                    .for_each(|part| table.extend_from_slice(part));
+        // As in `derive`, nobody waits for anybody: two proofs at the same time may both make it.
+        match self.shifted.get() {
+            Some(table) => table,
+            None => {
+                let table = self.make_shifted();
+                self.shifted.get_or_init(|| table)
             }
-            table
-        })
+        }
+    }
+
+    fn make_shifted(&self) -> Vec<Point> {
+        let chunk_len = self.len().div_ceil(rayon::current_num_threads()).max(1);
+        let mut table = Vec::with_capacity(SHIFTS * self.len());
+        table.extend(self.points.iter().map(Point::from_affine));
+        for _ in 1..SHIFTS {
+            let from = table.len() - self.len();
+            let doubled: Vec<_> = table[from..]
+                .par_chunks(chunk_len)
+                .map(double_all)
+                .collect();
+            doubled
+                .iter()
+                .for_each(|part| table.extend_from_slice(part));
+        }
+        table
     }
 }
 
@@ -120,6 +134,15 @@ mod tests {
         for point in long.points() {
             assert!(point.is_on_curve() && !point.is_zero() && seen.insert(point.x));
         }
+    }
+
+    /// Workers that wait for each other's derivations must not deadlock.
+    #[test]
+    fn derivation_inside_parallel_work() {
+        (0..64usize).into_par_iter().for_each(|task| {
+            let generators = Generators::derive(400 + task % 3);
+            assert_eq!(generators.shifted().len(), SHIFTS * generators.len());
+        });
     }
 
     #[test]

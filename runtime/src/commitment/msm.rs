@@ -13,6 +13,9 @@ use super::point::Point;
 /// Bits of a scalar.
 const SCALAR_BITS: u32 = Fr::MODULUS_BIT_SIZE;
 
+/// Digits summed at a time.
+const GROUP_DIGITS: usize = 8192;
+
 /// `sum_i scalars[i] * points[i]`.
 ///
 /// If the lengths differ, the longer list is cut to the length of the shorter; callers for whom that matters compare them first.
@@ -60,17 +63,21 @@ fn window_sums(
     window_bits: u32,
 ) -> Vec<G1Projective> {
     let buckets_log2 = window_bits - 1;
-    let mut digits = Vec::with_capacity(scalars.len());
+    let mut digits = Vec::with_capacity(scalars.len().max(GROUP_DIGITS));
     let mut buckets = Vec::with_capacity(windows.len() << buckets_log2);
-    for window in windows {
+    // Some windows at a time: enough digits to share inversions, few enough to stay in the cache.
+    let together = (GROUP_DIGITS / scalars.len().max(1)).max(1);
+    for windows in windows.chunks(together) {
         digits.clear();
-        for (index, scalar) in scalars.iter().enumerate() {
-            let digit = signed_digit(scalar, *window, window_bits);
-            if let Some(bucket) = digit.unsigned_abs().checked_sub(1) {
-                digits.push((bucket, Entry::new(index, digit < 0)));
+        for (first_bucket, window) in (0..).step_by(1 << buckets_log2).zip(windows) {
+            for (index, scalar) in scalars.iter().enumerate() {
+                let digit = signed_digit(scalar, *window, window_bits);
+                if let Some(bucket) = digit.unsigned_abs().checked_sub(1) {
+                    digits.push((first_bucket + bucket, Entry::new(index, digit < 0)));
+                }
             }
         }
-        let (entries, lengths) = sort_by_bucket(&digits, 1 << buckets_log2);
+        let (entries, lengths) = sort_by_bucket(&digits, windows.len() << buckets_log2);
         buckets.extend(segment_sums(points, &entries, &lengths));
     }
     weighted_sums(buckets, buckets_log2, Weights::All)

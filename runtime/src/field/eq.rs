@@ -18,20 +18,32 @@ pub fn eq_table(point: &[Fr]) -> Vec<Fr> {
     for (bit, coordinate) in point.iter().rev().enumerate() {
         let (low, rest) = table.split_at_mut(1 << bit);
         let high = rest.get_mut(..1 << bit).unwrap_or_default();
-        let split = |(low, high): (&mut Fr, &mut Fr)| {
-            *high = *low * coordinate;
-            *low -= *high;
-        };
         if low.len() < PARALLEL_LEN {
-            low.iter_mut().zip(high).for_each(split);
+            split(low, high, coordinate);
         } else {
-            low.par_iter_mut()
-                .zip(high)
-                .with_min_len(PARALLEL_LEN / 4)
-                .for_each(split);
+            low.par_chunks_mut(PARALLEL_LEN / 2)
+                .zip(high.par_chunks_mut(PARALLEL_LEN / 2))
+                .for_each(|(low, high)| split(low, high, coordinate));
         }
     }
     table
+}
+
+/// `high = low * coordinate`, `low = low * (1 - coordinate)`.
+fn split(low: &mut [Fr], high: &mut [Fr], coordinate: &Fr) {
+    #[cfg(target_arch = "x86_64")]
+    if super::ifma::available() {
+        // SAFETY: the instructions are there.
+        return unsafe { super::small_ifma::split(low, high, coordinate) };
+    }
+    split_scalar(low, high, coordinate);
+}
+
+pub(super) fn split_scalar(low: &mut [Fr], high: &mut [Fr], coordinate: &Fr) {
+    for (low, high) in low.iter_mut().zip(high) {
+        *high = *low * coordinate;
+        *low -= *high;
+    }
 }
 
 /// `eq(a, b)`. The shorter point is continued with zeros.

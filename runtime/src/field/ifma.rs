@@ -2,6 +2,8 @@
 //!
 //! A [`Packed`] is eight elements side by side, five limbs of 52 bits each, in Montgomery form of radix `2^260`. It is a
 //! different form from [`Fr`](super::Fr)'s (radix `2^256`): convert with [`Packed::load`] and [`Packed::store`], or keep vectors packed.
+//! A product of one factor in each form is in the form of radix `2^256`: so a slice of `Fr` can be scaled by a packed challenge
+//! without conversions, through [`Packed::load_words`] and [`Packed::store_words`].
 //!
 //! Every method has the instruction set as a target feature: call them from functions that have it too
 //! (`#[target_feature(enable = "avx512f,avx512ifma")]`), and those, once [`available`] said yes, through one `unsafe` call.
@@ -10,6 +12,15 @@
 //! **Bounds.** With `u = 2^253`, `u < p < 2u`, a packed value is less than `p + u + 2^210 < 1.7 p`, its limbs less than `2^52`. A product of
 //! values below `c p` and `d p` is less than `(1 + c d / 84) p`, as `2^260 > 84 p`. Sums and differences find the multiple of `p` to take
 //! off from the top limb alone: eight cases, one table.
+
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "one contract for all methods, given above"
+)]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "limb i of a times limb j of b goes to limb i + j"
+)]
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
@@ -67,17 +78,22 @@ impl<C: MontConfig<4>> Constants<C> {
     const DIFFERENCE_CORRECTIONS: [[i64; 8]; 5] = Self::corrections(-4);
 
     /// `2^264 mod p`: multiplying by it takes radix `2^256` to radix `2^260`.
-    const TO_PACKED: [u64; 5] = {
-        let mut words = C::R.0;
-        let mut doublings = 0;
-        while doublings < 8 {
-            words = double_modulo(words, C::MODULUS.0);
-            doublings += 1;
-        }
-        split(words)
-    };
+    const TO_PACKED: [u64; 5] = split(Self::power_of_two(264));
+    /// `2^520 mod p`: makes up for two reductions.
+    const TWICE_REDUCED: [u64; 5] = split(Self::power_of_two(520));
     /// `2^256 mod p`: multiplying by it takes radix `2^260` to radix `2^256`.
     const FROM_PACKED: [u64; 5] = split(C::R.0);
+
+    /// `2^exponent mod p`, for exponents of at least 256.
+    const fn power_of_two(exponent: u32) -> [u64; 4] {
+        let mut words = C::R.0;
+        let mut reached = 256;
+        while reached < exponent {
+            words = double_modulo(words, C::MODULUS.0);
+            reached += 1;
+        }
+        words
+    }
 
     const fn corrections(first_unit: i64) -> [[i64; 8]; 5] {
         let top = Self::MODULUS[4] as i64;
@@ -118,7 +134,7 @@ const fn double_modulo(words: [u64; 4], modulus: [u64; 4]) -> [u64; 4] {
 }
 
 /// Limbs of 52 bits.
-const fn split(words: [u64; 4]) -> [u64; 5] {
+pub(super) const fn split(words: [u64; 4]) -> [u64; 5] {
     let [a, b, c, d] = words;
     [
         a & LIMB_MASK,
@@ -131,19 +147,19 @@ const fn split(words: [u64; 4]) -> [u64; 5] {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn set(value: u64) -> __m512i {
+pub(super) fn set(value: u64) -> __m512i {
     _mm512_set1_epi64(value as i64)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn low(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+pub(super) fn low(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
     _mm512_madd52lo_epu64(sum, a, b)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn high(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+pub(super) fn high(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
     _mm512_madd52hi_epu64(sum, a, b)
 }
 
@@ -166,7 +182,7 @@ fn lanes(vector: __m512i) -> [u64; 8] {
 /// Carries (signed) from limb to limb; the last keeps what is left.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn carry<const N: usize>(limbs: &mut [__m512i; N]) {
+pub(super) fn carry<const N: usize>(limbs: &mut [__m512i; N]) {
     let mask = set(LIMB_MASK);
     for limb in 1..N {
         let over = _mm512_srai_epi64::<LIMB_BITS>(limbs[limb - 1]);
@@ -210,9 +226,42 @@ impl<C: MontConfig<4>> Packed<C> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub fn load(values: &[Element<C>; LANES]) -> Self {
-        let words = transpose_in(values.each_ref().map(|value| &value.0.0));
         let factor = Self::new(Constants::<C>::TO_PACKED.map(|limb| set(limb)));
-        Self::from_words(words).mul(&factor)
+        Self::load_words(values).mul(&factor)
+    }
+
+    /// The elements' words as they are: packed, they mean a sixteenth of the elements.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn load_words(values: &[Element<C>; LANES]) -> Self {
+        Self::from_words(transpose_in(values.each_ref().map(|value| &value.0.0)))
+    }
+
+    /// The inverse of [`Self::load_words`]; canonical.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn store_words(&self, values: &mut [Element<C>; LANES]) {
+        let words = self.canonical().to_words();
+        transpose_out(words, values.each_mut().map(|value| &mut value.0.0));
+    }
+
+    /// The residue of the integer `sum_i limbs[i] 2^(52 i)`, for limbs below `2^63` (as an integer, not in Montgomery form).
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn from_sums(limbs: [__m512i; 6]) -> Self {
+        let mut sums = [_mm512_setzero_si512(); 10];
+        sums.iter_mut()
+            .zip(limbs)
+            .for_each(|(sum, limb)| *sum = limb);
+        carry(&mut sums);
+        let factor = Self::new(Constants::<C>::TWICE_REDUCED.map(|limb| set(limb)));
+        Self::reduce(sums).mul(&factor)
+    }
+
+    /// Limbs of 52 bits.
+    #[inline(always)]
+    pub(crate) fn limbs(&self) -> [__m512i; 5] {
+        self.limbs
     }
 
     /// As [`Self::load`] for at most eight elements; the rest is zero.
@@ -231,9 +280,8 @@ impl<C: MontConfig<4>> Packed<C> {
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub fn store(&self) -> [Element<C>; LANES] {
         let factor = Self::new(Constants::<C>::FROM_PACKED.map(|limb| set(limb)));
-        let words = self.mul(&factor).canonical().to_words();
         let mut values = [Element::<C>::ZERO; LANES];
-        transpose_out(words, values.each_mut().map(|value| &mut value.0.0));
+        self.mul(&factor).store_words(&mut values);
         values
     }
 
@@ -271,8 +319,8 @@ impl<C: MontConfig<4>> Packed<C> {
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub fn add(&self, other: &Self) -> Self {
         let mut sum = [_mm512_setzero_si512(); 5];
-        for limb in 0..5 {
-            sum[limb] = _mm512_add_epi64(self.limbs[limb], other.limbs[limb]);
+        for (limb, sum) in sum.iter_mut().enumerate() {
+            *sum = _mm512_add_epi64(self.limbs[limb], other.limbs[limb]);
         }
         let units = _mm512_srli_epi64::<UNIT_SHIFT>(sum[4]);
         Self::corrected(sum, units, &Constants::<C>::SUM_CORRECTIONS)
@@ -694,6 +742,11 @@ mod tests {
             in_bounds(&fast);
             assert_eq!(fast.store(), slow.store());
         }
+        let mut words = [Element::<C>::ZERO; 8];
+        Packed::load_words(&a)
+            .mul(&Packed::broadcast(b[0]))
+            .store_words(&mut words);
+        assert_eq!(words, a.map(|a| a * b[0]));
         assert_eq!(cx.negated_canonical().store(), a.map(|a| -a));
         let zeros = a.map(|a| u8::from(a == Element::<C>::ZERO));
         let mask = zeros.iter().rev().fold(0, |mask, zero| mask << 1 | zero);

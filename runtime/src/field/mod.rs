@@ -10,6 +10,8 @@ mod eq;
 #[cfg(target_arch = "x86_64")]
 pub mod ifma;
 mod small;
+#[cfg(target_arch = "x86_64")]
+mod small_ifma;
 
 pub use eq::{eq_eval, eq_table, less_than};
 pub use small::{

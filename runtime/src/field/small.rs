@@ -7,6 +7,8 @@ use ark_ff::{AdditiveGroup, BigInt, MontConfig, PrimeField};
 use rayon::prelude::*;
 
 use super::Fr;
+#[cfg(target_arch = "x86_64")]
+use super::{ifma, small_ifma};
 
 const MODULUS: [u64; 4] = Fr::MODULUS.0;
 /// `-p^-1 mod 2^64`.
@@ -124,21 +126,31 @@ impl SmallAccumulator {
 /// If the lengths differ.
 pub fn dot_small(values: &[i32], weights: &[Fr]) -> Fr {
     assert_eq!(values.len(), weights.len(), "dot_small: lengths differ");
-    let sum = |values: &[i32], weights: &[Fr]| {
-        let mut sum = SmallAccumulator::new();
-        for (value, weight) in values.iter().zip(weights) {
-            sum.add(*value, weight);
-        }
-        sum.finish()
-    };
     if values.len() <= PARALLEL_LEN {
-        return sum(values, weights);
+        return dot_small_serial(values, weights);
     }
     values
         .par_chunks(PARALLEL_LEN)
         .zip(weights.par_chunks(PARALLEL_LEN))
-        .map(|(values, weights)| sum(values, weights))
+        .map(|(values, weights)| dot_small_serial(values, weights))
         .sum()
+}
+
+fn dot_small_serial(values: &[i32], weights: &[Fr]) -> Fr {
+    #[cfg(target_arch = "x86_64")]
+    if ifma::available() {
+        // SAFETY: the instructions are there.
+        return unsafe { small_ifma::dot_small(values, weights) };
+    }
+    dot_small_scalar(values, weights)
+}
+
+pub(super) fn dot_small_scalar(values: &[i32], weights: &[Fr]) -> Fr {
+    let mut sum = SmallAccumulator::new();
+    for (value, weight) in values.iter().zip(weights) {
+        sum.add(*value, weight);
+    }
+    sum.finish()
 }
 
 /// `sum_row weights[row] * rows[row]`: a vector of `row_len` elements. Rows are row-major and the last one may be short.
@@ -175,12 +187,24 @@ pub fn combine_rows_small(rows: &[i32], row_len: usize, weights: &[Fr]) -> Vec<F
 }
 
 fn combine_rows_serial(rows: &[i32], row_len: usize, weights: &[Fr]) -> Vec<Fr> {
-    let mut out = Vec::with_capacity(row_len);
-    let live: Vec<(&[i32], [i64; 4])> = rows
+    let live: Vec<(&[i32], &Fr)> = rows
         .chunks(row_len)
         .zip(weights)
         .filter(|(_, weight)| **weight != Fr::ZERO)
-        .map(|(row, weight)| (row, offset_limbs(weight)))
+        .collect();
+    #[cfg(target_arch = "x86_64")]
+    if ifma::available() {
+        // SAFETY: the instructions are there.
+        return unsafe { small_ifma::combine_rows(&live, row_len) };
+    }
+    combine_rows_scalar(&live, row_len)
+}
+
+fn combine_rows_scalar(live: &[(&[i32], &Fr)], row_len: usize) -> Vec<Fr> {
+    let mut out = Vec::with_capacity(row_len);
+    let live: Vec<(&[i32], [i64; 4])> = live
+        .iter()
+        .map(|(row, weight)| (*row, offset_limbs(weight)))
         .collect();
     for from in (0..row_len).step_by(BLOCK_COLUMNS) {
         let columns = BLOCK_COLUMNS.min(row_len - from);
@@ -275,20 +299,30 @@ fn wide_product(a: &[u64; 4], b: &[u64; 4]) -> [u64; 8] {
 /// If the lengths differ.
 pub fn dot(a: &[Fr], b: &[Fr]) -> Fr {
     assert_eq!(a.len(), b.len(), "dot: lengths differ");
-    let sum = |a: &[Fr], b: &[Fr]| {
-        let mut sum = ProductAccumulator::new();
-        for (a, b) in a.iter().zip(b) {
-            sum.add(a, b);
-        }
-        sum.finish()
-    };
     if a.len() <= PARALLEL_LEN {
-        return sum(a, b);
+        return dot_serial(a, b);
     }
     a.par_chunks(PARALLEL_LEN / 4)
         .zip(b.par_chunks(PARALLEL_LEN / 4))
-        .map(|(a, b)| sum(a, b))
+        .map(|(a, b)| dot_serial(a, b))
         .sum()
+}
+
+fn dot_serial(a: &[Fr], b: &[Fr]) -> Fr {
+    #[cfg(target_arch = "x86_64")]
+    if ifma::available() {
+        // SAFETY: the instructions are there.
+        return unsafe { small_ifma::dot(a, b) };
+    }
+    dot_scalar(a, b)
+}
+
+pub(super) fn dot_scalar(a: &[Fr], b: &[Fr]) -> Fr {
+    let mut sum = ProductAccumulator::new();
+    for (a, b) in a.iter().zip(b) {
+        sum.add(a, b);
+    }
+    sum.finish()
 }
 
 #[cfg(test)]
@@ -334,7 +368,9 @@ mod tests {
         #[test]
         fn dot_small_equals_slow(terms in prop::collection::vec((small(), element()), 0..60)) {
             let (values, weights): (Vec<i32>, Vec<Fr>) = terms.into_iter().unzip();
-            prop_assert_eq!(dot_small(&values, &weights), slow_small(&values, &weights));
+            let slow = slow_small(&values, &weights);
+            prop_assert_eq!(dot_small(&values, &weights), slow);
+            prop_assert_eq!(dot_small_scalar(&values, &weights), slow);
         }
 
         #[test]
@@ -342,6 +378,7 @@ mod tests {
             let (a, b): (Vec<Fr>, Vec<Fr>) = terms.iter().copied().unzip();
             let slow: Fr = terms.iter().map(|(a, b)| *a * b).sum();
             prop_assert_eq!(dot(&a, &b), slow);
+            prop_assert_eq!(dot_scalar(&a, &b), slow);
         }
 
         #[test]
@@ -356,6 +393,8 @@ mod tests {
                 .map(|i| (i ^ seed).wrapping_mul(0x9e37_79b9) as i32 >> (i % 32))
                 .collect();
             let combined = combine_rows_small(&values, row_len, &weights);
+            let live: Vec<(&[i32], &Fr)> = values.chunks(row_len).zip(&weights).collect();
+            prop_assert_eq!(&combined, &combine_rows_scalar(&live, row_len));
             prop_assert_eq!(combined.len(), row_len);
             for (column, sum) in combined.iter().enumerate() {
                 let slow: Fr = weights.iter().enumerate().map(|(row, weight)| {
@@ -388,6 +427,11 @@ mod tests {
             assert_eq!(sum.finish(), expected.double());
             let (values, weights) = (vec![value; len as usize], vec![largest; len as usize]);
             assert_eq!(dot_small(&values, &weights), expected);
+            let row = [value; 16];
+            let rows = vec![row; 1 << 16];
+            let combined = combine_rows_small(rows.as_flattened(), 16, &weights[..1 << 16]);
+            let expected = from_i64(i64::from(value) << 16) * largest;
+            assert_eq!(combined, vec![expected; 16]);
         }
         let mut sum = ProductAccumulator::new();
         (0..len).for_each(|_| sum.add(&largest, &largest));
@@ -404,9 +448,7 @@ mod tests {
     #[test]
     fn many_rows_in_parallel() {
         let (rows, row_len) = (700, 300);
-        let values: Vec<i32> = (0..rows * row_len)
-            .map(|i| (i * i) as i32 - 70_000)
-            .collect();
+        let values: Vec<i32> = (0..rows * row_len).map(|i| (i * i) as i32 >> 3).collect();
         let weights: Vec<Fr> = (0..rows as u64).map(|i| Fr::from(i % 7).pow([9])).collect();
         let combined = combine_rows_small(&values, row_len, &weights);
         for column in [0, 1, 255, 256, 299] {
