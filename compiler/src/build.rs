@@ -144,7 +144,7 @@ pub fn module(request: &Request) -> Result<TokenStream, CompileError> {
     };
     let source = fs::read_to_string(entry.source()).map_err(unreadable)?;
     let module = located(&source, &entry.directory)
-        .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        .map_err(|error| unreadable(io::Error::other(error.to_string())))?;
     let files = entry.files.iter().map(|path| path.to_string_lossy());
     // A function that nobody calls leaves nothing in the program, while a constant would.
     Ok(quote! {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
+use tract_onnx::pb::{GraphProto, TensorProto};
 use tract_onnx::prelude::Framework;
 
 /// The files that the `model` at `path` refers to, in the order of their names; none for what is no model.
