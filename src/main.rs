@@ -1,2 +1,8 @@
-//! x
-fn main() {}
+//! The command line of zkiln.
+
+mod cli;
+mod tensors;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -14,23 +14,15 @@ pub mod graph;
 pub mod import;
 pub mod interpret;
 mod pointwise;
+pub mod lower;
+mod ops;
 mod samples;
 
-mod lower {
-    //! Shim until lowering is merged.
-    pub fn lower(
-        _: &crate::graph::Graph,
-        _: &crate::Options,
-        _: &str,
-    ) -> Result<crate::Lowered, crate::CompileError> {
-        Err(crate::CompileError::Samples(String::new()))
-    }
-}
-
-use graph::{Dtype, Graph, Tensor};
+use graph::Dtype;
 use zkiln_runtime::model::Model;
 
 pub use error::{CompileError, Complaint};
+pub use lower::lower;
 
 /// What the user may choose about a compilation.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -106,6 +98,3 @@ pub struct Lowered {
     /// Number of ONNX nodes.
     pub onnx_nodes: u64,
 }
-
-#[allow(dead_code)]
-fn contract(_: Graph, _: Tensor) {}

@@ -14,22 +14,41 @@ use crate::field::ifma::{LANES, Packed, transpose_in, transpose_out};
 
 type Lanes = Packed<FqConfig>;
 
-/// Blocks whose running products do not wait for each other.
-const CHAINS: usize = 4;
+/// Blocks of eight additions that are worked on together: their chains of operations do not wait for each other.
+const CHAINS: usize = 2;
 
-/// Eight additions under way: what is to be inverted, and the product of those before in the same chain.
+/// Eight additions under way: the operands, what is to be inverted, and the product of those before in the same chain.
 #[derive(Clone, Copy)]
-struct Pending {
+struct Addition {
+    left: Coordinates,
+    right: Coordinates,
+    exceptions: Exceptions,
     denominator: Lanes,
     prefix: Lanes,
+}
+
+/// Canonical coordinates of eight points.
+#[derive(Clone, Copy)]
+struct Coordinates {
+    x: Lanes,
+    y: Lanes,
+    identity: __mmask8,
+}
+
+/// Lanes that are no ordinary addition.
+#[derive(Clone, Copy, Default)]
+struct Exceptions {
+    any: __mmask8,
+    doubling: __mmask8,
+    opposite: __mmask8,
 }
 
 /// `sums[i] = left + right` for the i-th pair of points of `table`.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn add_pairs(table: &[Point], pairs: &[[Entry; 2]], sums: &mut [Point]) {
-    let mut pending = Vec::with_capacity(BATCH / LANES);
+    let mut additions = Vec::with_capacity(BATCH.min(pairs.len()).div_ceil(LANES) + CHAINS);
     for (pairs, sums) in pairs.chunks(BATCH).zip(sums.chunks_mut(BATCH)) {
-        add_batch(table, pairs, sums, &mut pending);
+        add_batch(table, pairs, sums, &mut additions);
     }
 }
 
@@ -38,45 +57,40 @@ fn add_batch(
     table: &[Point],
     pairs: &[[Entry; 2]],
     sums: &mut [Point],
-    pending: &mut Vec<[Pending; CHAINS]>,
+    additions: &mut Vec<[Addition; CHAINS]>,
 ) {
-    let zero = Lanes::zero();
-    let one = Lanes::broadcast(Fq::ONE);
-    let mut running = [one; CHAINS];
-    pending.clear();
+    let mut running = [Lanes::broadcast(Fq::ONE); CHAINS];
+    additions.clear();
     for pairs in pairs.chunks(CHAINS * LANES) {
-        let mut group = [Pending {
-            denominator: one,
-            prefix: zero,
-        }; CHAINS];
-        let blocks = pairs.chunks(LANES).zip(&mut group).zip(&mut running);
-        for ((pairs, pending), running) in blocks {
-            pending.denominator = Pairs::read(table, pairs).denominator();
-            pending.prefix = *running;
-            *running = running.mul(&pending.denominator);
+        let (first, second) = pairs.split_at_checked(LANES).unwrap_or((pairs, &[]));
+        let mut group = [
+            Addition::begin(table, first),
+            Addition::begin(table, second),
+        ];
+        for (addition, running) in group.iter_mut().zip(&mut running) {
+            addition.prefix = *running;
+            *running = running.mul(&addition.denominator);
         }
-        pending.push(group);
+        additions.push(group);
     }
     let mut inverses = invert(&running);
-    let groups = pairs
-        .chunks(CHAINS * LANES)
-        .zip(sums.chunks_mut(CHAINS * LANES));
-    for ((pairs, sums), pending) in groups.zip(pending.iter()).rev() {
-        let blocks = pairs.chunks(LANES).zip(sums.chunks_mut(LANES));
-        for (((pairs, sums), pending), inverse) in blocks.zip(pending).zip(&mut inverses) {
-            let inverted = inverse.mul(&pending.prefix);
-            *inverse = inverse.mul(&pending.denominator);
-            Pairs::read(table, pairs).finish(&inverted, sums);
-        }
+    let groups = additions.iter().zip(sums.chunks_mut(CHAINS * LANES));
+    for (group, sums) in groups.rev() {
+        let [first, second] = group;
+        let inverted = Lanes::mul_two(&inverses, [&first.prefix, &second.prefix]);
+        inverses = Lanes::mul_two(&inverses, [&first.denominator, &second.denominator]);
+        let points = finish(group, &inverted);
+        sums.iter_mut()
+            .zip(points.as_flattened())
+            .for_each(|(to, from)| *to = *from);
     }
 }
 
 /// The inverses of nonzero elements, by one inversion in all.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn invert(chains: &[Lanes; CHAINS]) -> [Lanes; CHAINS] {
-    let [a, b, c, d] = chains;
-    let (ab, cd) = (a.mul(b), c.mul(d));
-    let mut lanes = ab.mul(&cd).store();
+    let [a, b] = chains;
+    let mut lanes = a.mul(b).store();
     let mut running = Fq::ONE;
     let prefixes = lanes.map(|lane| {
         let prefix = running;
@@ -89,170 +103,163 @@ fn invert(chains: &[Lanes; CHAINS]) -> [Lanes; CHAINS] {
         inverse *= *lane;
         *lane = own;
     }
-    let all = Lanes::load(&lanes);
-    let (inverse_ab, inverse_cd) = (all.mul(&cd), all.mul(&ab));
-    [
-        inverse_ab.mul(b),
-        inverse_ab.mul(a),
-        inverse_cd.mul(d),
-        inverse_cd.mul(c),
-    ]
+    let both = Lanes::load(&lanes);
+    [both.mul(b), both.mul(a)]
 }
 
-/// Eight pairs of points; missing ones are identities.
-struct Pairs<'a> {
-    left: [&'a Point; LANES],
-    right: [&'a Point; LANES],
-    left_negative: __mmask8,
-    right_negative: __mmask8,
-    left_x: Lanes,
-    right_x: Lanes,
-}
-
-/// Lanes that are no ordinary addition.
-struct Exceptions {
-    left_identity: __mmask8,
-    right_identity: __mmask8,
-    doubling: __mmask8,
-    opposite: __mmask8,
-}
-
-impl<'a> Pairs<'a> {
+impl Coordinates {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn read(table: &'a [Point], pairs: &[[Entry; 2]]) -> Self {
-        let mut left = [&Point::IDENTITY; LANES];
-        let mut right = [&Point::IDENTITY; LANES];
-        let (mut left_negative, mut right_negative) = (0, 0);
-        for (lane, [l, r]) in pairs.iter().enumerate().take(LANES) {
-            left_negative |= u8::from(l.is_negative()) << lane;
-            right_negative |= u8::from(r.is_negative()) << lane;
-        }
-        let slots = left.iter_mut().zip(&mut right);
-        for ((left, right), [l, r]) in slots.zip(pairs) {
-            *left = l.point(table);
-            *right = r.point(table);
-        }
+    fn read(points: [&Point; LANES], negative: __mmask8) -> Self {
+        let x = Lanes::from_words(transpose_in(points.map(|point| &point.x)));
+        let y = Lanes::from_words(transpose_in(points.map(|point| &point.y)));
+        // No other point has y = 0.
+        let identity = y.zero_lanes();
+        let y = if negative == 0 {
+            y
+        } else {
+            y.negated_canonical().select(negative & !identity, &y)
+        };
+        Self { x, y, identity }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn select(&self, mask: __mmask8, other: &Self) -> Self {
         Self {
+            x: self.x.select(mask, &other.x),
+            y: self.y.select(mask, &other.y),
+            identity: 0,
+        }
+    }
+}
+
+impl Addition {
+    /// Reads at most eight pairs (missing ones are identities) and finds what to invert.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn begin(table: &[Point], pairs: &[[Entry; 2]]) -> Self {
+        let mut block = [[Entry::IDENTITY; 2]; LANES];
+        let block = match pairs.first_chunk::<LANES>() {
+            Some(whole) => whole,
+            None => {
+                block
+                    .iter_mut()
+                    .zip(pairs)
+                    .for_each(|(to, from)| *to = *from);
+                &block
+            }
+        };
+        let [left_negative, right_negative] = [0, 1].map(|side: usize| {
+            (0..).zip(block).fold(0, |mask, (lane, pair)| {
+                let entry = pair.get(side).copied().unwrap_or(Entry::IDENTITY);
+                mask | u8::from(entry.is_negative()) << lane
+            })
+        });
+        let left = Coordinates::read(
+            block.each_ref().map(|[left, _]| left.point(table)),
+            left_negative,
+        );
+        let right = Coordinates::read(
+            block.each_ref().map(|[_, right]| right.point(table)),
+            right_negative,
+        );
+        let difference = right.x.sub(&left.x);
+        let mut addition = Self {
             left,
             right,
-            left_negative,
-            right_negative,
-            left_x: Lanes::from_words(transpose_in(left.map(|point| &point.x))),
-            right_x: Lanes::from_words(transpose_in(right.map(|point| &point.x))),
+            exceptions: Exceptions::default(),
+            denominator: difference,
+            prefix: difference,
+        };
+        let same_x = left.x.equal_lanes(&right.x);
+        if same_x | left.identity | right.identity != 0 {
+            addition.except(same_x);
         }
+        addition
     }
 
-    /// Canonical.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn left_y(&self) -> Lanes {
-        signed(self.left.map(|point| &point.y), self.left_negative)
-    }
-
-    /// Canonical.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn right_y(&self) -> Lanes {
-        signed(self.right.map(|point| &point.y), self.right_negative)
-    }
-
-    /// Lanes in which an exception is possible: the same x twice, or zero once.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn suspects(&self) -> __mmask8 {
-        let zero = Lanes::zero();
-        self.left_x.equal_lanes(&self.right_x)
-            | self.left_x.equal_lanes(&zero)
-            | self.right_x.equal_lanes(&zero)
-    }
-
+    /// Marks the exceptional lanes and mends their denominators: one where there is no slope.
     #[cold]
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn exceptions(&self) -> Exceptions {
-        let zero = Lanes::zero();
-        let (left_y, right_y) = (self.left_y(), self.right_y());
-        let left_identity = self.left_x.equal_lanes(&zero) & left_y.equal_lanes(&zero);
-        let right_identity = self.right_x.equal_lanes(&zero) & right_y.equal_lanes(&zero);
-        let same_x = self.left_x.equal_lanes(&self.right_x) & !left_identity & !right_identity;
-        let same_y = left_y.equal_lanes(&right_y);
-        Exceptions {
-            left_identity,
-            right_identity,
-            doubling: same_x & same_y,
-            opposite: same_x & !same_y,
-        }
-    }
-
-    /// What the slopes are divided by; one where there is none.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn denominator(&self) -> Lanes {
-        let difference = self.right_x.sub(&self.left_x);
-        if self.suspects() == 0 {
-            return difference;
-        }
-        let Exceptions {
-            left_identity,
-            right_identity,
+    fn except(&mut self, same_x: __mmask8) {
+        let identity = self.left.identity | self.right.identity;
+        let same_y = self.left.y.equal_lanes(&self.right.y);
+        let doubling = same_x & same_y & !identity;
+        let opposite = same_x & !same_y & !identity;
+        self.exceptions = Exceptions {
+            any: doubling | opposite | identity,
             doubling,
             opposite,
-        } = self.exceptions();
-        let slopeless = left_identity | right_identity | opposite;
-        let denominator = self.left_y().double().select(doubling, &difference);
-        Lanes::broadcast(Fq::ONE).select(slopeless, &denominator)
+        };
+        let denominator = self.left.y.double().select(doubling, &self.denominator);
+        self.denominator = Lanes::broadcast(Fq::ONE).select(opposite | identity, &denominator);
     }
 
-    /// The sums, given the inverses of the denominators.
+    /// The slope's numerator.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn finish(&self, inverted: &Lanes, sums: &mut [Point]) {
-        let (left_y, right_y) = (self.left_y(), self.right_y());
-        let suspects = self.suspects();
-        let mut numerator = right_y.sub(&left_y);
-        if suspects != 0 {
-            let square = self.left_x.square();
-            let tangent = square.double().add(&square);
-            numerator = tangent.select(self.exceptions().doubling, &numerator);
+    fn numerator(&self) -> Lanes {
+        let difference = self.right.y.sub(&self.left.y);
+        if self.exceptions.doubling == 0 {
+            return difference;
         }
-        let slope = numerator.mul(inverted);
-        let x = slope.square().sub(&self.left_x.add(&self.right_x));
-        let y = slope.mul(&self.left_x.sub(&x)).sub(&left_y);
-        let (mut x, mut y) = (x.canonical(), y.canonical());
-        if suspects != 0 {
-            let Exceptions {
-                left_identity,
-                right_identity,
-                opposite,
-                ..
-            } = self.exceptions();
-            let zero = Lanes::zero();
-            x = zero.select(
-                opposite,
-                &self
-                    .left_x
-                    .select(right_identity, &self.right_x.select(left_identity, &x)),
-            );
-            y = zero.select(
-                opposite,
-                &left_y.select(right_identity, &right_y.select(left_identity, &y)),
-            );
-        }
-        let mut block = [Point::IDENTITY; LANES];
-        transpose_out(x.to_words(), block.each_mut().map(|point| &mut point.x));
-        transpose_out(y.to_words(), block.each_mut().map(|point| &mut point.y));
-        sums.iter_mut().zip(block).for_each(|(to, from)| *to = from);
+        let square = self.left.x.square();
+        let tangent = square.double().add(&square);
+        tangent.select(self.exceptions.doubling, &difference)
+    }
+
+    /// The sums without a slope, in their lanes.
+    #[cold]
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn mend(&self, sum: &mut Coordinates) {
+        let nothing = Coordinates {
+            x: Lanes::zero(),
+            y: Lanes::zero(),
+            identity: 0,
+        };
+        *sum = nothing.select(self.exceptions.opposite, sum);
+        *sum = self.left.select(self.right.identity, sum);
+        *sum = self.right.select(self.left.identity, sum);
     }
 }
 
-/// The coordinates, negated in some lanes; canonical.
+/// The sums, given the inverses of the denominators.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn signed(rows: [&[u64; 4]; LANES], negative: __mmask8) -> Lanes {
-    let y = Lanes::from_words(transpose_in(rows));
-    if negative == 0 {
-        return y;
+fn finish(group: &[Addition; CHAINS], inverted: &[Lanes; CHAINS]) -> [[Point; LANES]; CHAINS] {
+    let [first, second] = group;
+    let slopes = Lanes::mul_two(inverted, [&first.numerator(), &second.numerator()]);
+    let squares = Lanes::mul_two(&slopes, slopes.each_ref());
+    let [first_square, second_square] = &squares;
+    let x = [
+        first_square.sub_two_canonical(&first.left.x, &first.right.x),
+        second_square.sub_two_canonical(&second.left.x, &second.right.x),
+    ];
+    let [first_x, second_x] = &x;
+    let runs = [first.left.x.sub(first_x), second.left.x.sub(second_x)];
+    let rises = Lanes::mul_two(&slopes, runs.each_ref());
+    let mut points = [[Point::IDENTITY; LANES]; CHAINS];
+    let results = group.iter().zip(&x).zip(&rises).zip(&mut points);
+    for (((addition, x), rise), points) in results {
+        let mut sum = Coordinates {
+            x: x.canonical(),
+            y: rise.sub(&addition.left.y).canonical(),
+            identity: 0,
+        };
+        if addition.exceptions.any != 0 {
+            addition.mend(&mut sum);
+        }
+        transpose_out(
+            sum.x.to_words(),
+            points.each_mut().map(|point| &mut point.x),
+        );
+        transpose_out(
+            sum.y.to_words(),
+            points.each_mut().map(|point| &mut point.y),
+        );
     }
-    Lanes::zero().sub(&y).canonical().select(negative, &y)
+    points
 }

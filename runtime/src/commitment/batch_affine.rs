@@ -17,7 +17,7 @@ pub(super) struct Entry(u32);
 impl Entry {
     const NEGATIVE: u32 = 1 << 31;
     /// Outside every table: the identity.
-    const IDENTITY: Self = Self(Self::NEGATIVE - 1);
+    pub(super) const IDENTITY: Self = Self(Self::NEGATIVE - 1);
 
     /// The `index`-th point, at most `2^31 - 2`.
     #[inline]
@@ -62,40 +62,65 @@ pub(super) fn double_all(points: &[Point]) -> Vec<Point> {
 
 /// The sum of each segment of `entries`; segments are consecutive, of the given lengths. Balanced trees, all in step.
 pub(super) fn segment_sums(table: &[Point], entries: &[Entry], lengths: &[usize]) -> Vec<Point> {
-    let mut lengths = lengths.to_vec();
-    let mut pairs = Vec::with_capacity(entries.len() / 2 + lengths.len());
-    let mut rest = entries;
-    for length in &mut lengths {
-        let (segment, tail) = rest.split_at_checked(*length).unwrap_or((rest, &[]));
-        rest = tail;
-        let (whole, odd) = segment.as_chunks::<2>();
-        pairs.extend_from_slice(whole);
-        pairs.extend(odd.iter().map(|last| [*last, Entry::IDENTITY]));
-        *length = segment.len().div_ceil(2);
+    let mut level = Level::next(table, entries, lengths);
+    while level.lengths.iter().any(|length| *length > 1) {
+        level = Level::next(&level.points, &level.entries, &level.lengths);
     }
-    let mut points = add_pairs(table, &pairs);
-    while lengths.iter().any(|length| *length > 1) {
-        pairs.clear();
-        let mut from = 0;
-        for length in &mut lengths {
-            let end = from + *length;
-            pairs.extend((from..end).step_by(2).map(|left| {
-                let right = left + 1;
-                let right = if right < end {
-                    Entry::new(right, false)
-                } else {
-                    Entry::IDENTITY
-                };
-                [Entry::new(left, false), right]
-            }));
-            from = end;
-            *length = length.div_ceil(2);
+    // At most one entry a segment is left. A lone one may still bear its sign.
+    let mut left = level.entries.iter();
+    let pairs: Vec<[Entry; 2]> = level
+        .lengths
+        .iter()
+        .map(|length| match left.by_ref().take(*length).last() {
+            Some(entry) => [*entry, Entry::IDENTITY],
+            None => [Entry::IDENTITY; 2],
+        })
+        .collect();
+    if pairs.iter().any(|[entry, _]| entry.is_negative()) {
+        return add_pairs(&level.points, &pairs);
+    }
+    let points = pairs.iter().map(|[entry, _]| *entry.point(&level.points));
+    points.collect()
+}
+
+/// One level of the trees of [`segment_sums`]: half as many entries.
+struct Level {
+    points: Vec<Point>,
+    entries: Vec<Entry>,
+    lengths: Vec<usize>,
+}
+
+impl Level {
+    /// Adds neighbours; the last of an odd number is handed on with its sign.
+    fn next(table: &[Point], entries: &[Entry], lengths: &[usize]) -> Self {
+        let mut pairs = Vec::with_capacity(entries.len() / 2);
+        let mut rest = entries;
+        let mut segments = Vec::with_capacity(lengths.len());
+        for length in lengths {
+            let (segment, tail) = rest.split_at_checked(*length).unwrap_or((rest, &[]));
+            rest = tail;
+            let (whole, odd) = segment.as_chunks::<2>();
+            pairs.extend_from_slice(whole);
+            segments.push((whole.len(), odd.first()));
         }
-        points = add_pairs(&points, &pairs);
+        let mut points = add_pairs(table, &pairs);
+        let mut entries = Vec::with_capacity(pairs.len() + lengths.len());
+        let mut lengths = Vec::with_capacity(lengths.len());
+        let mut sums = 0..points.len();
+        for (pairs, odd) in segments {
+            entries.extend(sums.by_ref().take(pairs).map(|sum| Entry::new(sum, false)));
+            entries.extend(odd.map(|odd| {
+                points.push(*odd.point(table));
+                Entry::new(points.len() - 1, odd.is_negative())
+            }));
+            lengths.push(pairs + usize::from(odd.is_some()));
+        }
+        Self {
+            points,
+            entries,
+            lengths,
+        }
     }
-    let mut points = points.into_iter();
-    let sum = |length: &usize| points.by_ref().take(*length).last().unwrap_or_default();
-    lengths.iter().map(sum).collect()
 }
 
 /// The weights of a group of buckets.

@@ -66,6 +66,19 @@ impl<C: MontConfig<4>> Constants<C> {
     /// The same for units -4, -3, ..., 3.
     const DIFFERENCE_CORRECTIONS: [[i64; 8]; 5] = Self::corrections(-4);
 
+    /// `2^264 mod p`: multiplying by it takes radix `2^256` to radix `2^260`.
+    const TO_PACKED: [u64; 5] = {
+        let mut words = C::R.0;
+        let mut doublings = 0;
+        while doublings < 8 {
+            words = double_modulo(words, C::MODULUS.0);
+            doublings += 1;
+        }
+        split(words)
+    };
+    /// `2^256 mod p`: multiplying by it takes radix `2^260` to radix `2^256`.
+    const FROM_PACKED: [u64; 5] = split(C::R.0);
+
     const fn corrections(first_unit: i64) -> [[i64; 8]; 5] {
         let top = Self::MODULUS[4] as i64;
         let mut out = [[0; 8]; 5];
@@ -84,6 +97,24 @@ impl<C: MontConfig<4>> Constants<C> {
         }
         out
     }
+}
+
+/// `2 words mod modulus`, for `words < modulus < 2^255`.
+const fn double_modulo(words: [u64; 4], modulus: [u64; 4]) -> [u64; 4] {
+    let mut doubled = [0; 4];
+    let mut reduced = [0; 4];
+    let mut borrow = false;
+    let mut limb = 0;
+    while limb < 4 {
+        let below = if limb == 0 { 0 } else { words[limb - 1] >> 63 };
+        doubled[limb] = words[limb] << 1 | below;
+        let (once, first) = doubled[limb].overflowing_sub(modulus[limb]);
+        let (twice, second) = once.overflowing_sub(borrow as u64);
+        reduced[limb] = twice;
+        borrow = first || second;
+        limb += 1;
+    }
+    if borrow { doubled } else { reduced }
 }
 
 /// Limbs of 52 bits.
@@ -180,7 +211,7 @@ impl<C: MontConfig<4>> Packed<C> {
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub fn load(values: &[Element<C>; LANES]) -> Self {
         let words = transpose_in(values.each_ref().map(|value| &value.0.0));
-        let factor = Self::broadcast(Element::<C>::from(16u64));
+        let factor = Self::new(Constants::<C>::TO_PACKED.map(|limb| set(limb)));
         Self::from_words(words).mul(&factor)
     }
 
@@ -199,8 +230,7 @@ impl<C: MontConfig<4>> Packed<C> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub fn store(&self) -> [Element<C>; LANES] {
-        // Montgomery multiplication by the integer 2^256 is division by 16.
-        let factor = Self::new(split(C::R.0).map(|limb| set(limb)));
+        let factor = Self::new(Constants::<C>::FROM_PACKED.map(|limb| set(limb)));
         let words = self.mul(&factor).canonical().to_words();
         let mut values = [Element::<C>::ZERO; LANES];
         transpose_out(words, values.each_mut().map(|value| &mut value.0.0));
@@ -262,6 +292,33 @@ impl<C: MontConfig<4>> Packed<C> {
         Self::corrected(difference, units, &Constants::<C>::DIFFERENCE_CORRECTIONS)
     }
 
+    /// `self - a - b`, for canonical `a` and `b`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn sub_two_canonical(&self, a: &Self, b: &Self) -> Self {
+        let mut difference = [_mm512_setzero_si512(); 5];
+        for limb in 0..5 {
+            let once = _mm512_sub_epi64(self.limbs[limb], a.limbs[limb]);
+            difference[limb] = _mm512_sub_epi64(once, b.limbs[limb]);
+        }
+        // As in `sub`, with two borrows; more than -3.1 and less than 2.6 units.
+        let offset = set((4 << UNIT_SHIFT) - 2);
+        let units = _mm512_srli_epi64::<UNIT_SHIFT>(_mm512_add_epi64(difference[4], offset));
+        Self::corrected(difference, units, &Constants::<C>::DIFFERENCE_CORRECTIONS)
+    }
+
+    /// `p - self` as an integer, canonical if `self` is canonical and not zero.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn negated_canonical(&self) -> Self {
+        let mut limbs = Self::modulus();
+        for (limb, own) in limbs.iter_mut().zip(self.limbs) {
+            *limb = _mm512_sub_epi64(*limb, own);
+        }
+        carry(&mut limbs);
+        Self::new(limbs)
+    }
+
     /// `self + self`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
@@ -294,6 +351,31 @@ impl<C: MontConfig<4>> Packed<C> {
         Self::reduce(sums)
     }
 
+    /// Two products at once: neither waits for the other.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn mul_two(a: &[Self; 2], b: [&Self; 2]) -> [Self; 2] {
+        let zero = _mm512_setzero_si512();
+        let mut sums = [[zero; 10]; 2];
+        for i in 0..5 {
+            for j in 0..5 {
+                for k in 0..2 {
+                    let (x, y) = (a[k].limbs[i], b[k].limbs[j]);
+                    sums[k][i + j] = low(sums[k][i + j], x, y);
+                    sums[k][i + j + 1] = high(sums[k][i + j + 1], x, y);
+                }
+            }
+        }
+        let modulus = Self::modulus();
+        let minus_inverse = set(Constants::<C>::MINUS_INVERSE);
+        for i in 0..5 {
+            for sums in &mut sums {
+                Self::reduce_limb(sums, i, &modulus, minus_inverse);
+            }
+        }
+        sums.map(|sums| Self::high_limbs(sums))
+    }
+
     /// `self * self`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
@@ -319,23 +401,41 @@ impl<C: MontConfig<4>> Packed<C> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn reduce(mut sums: [__m512i; 10]) -> Self {
-        let zero = _mm512_setzero_si512();
         let modulus = Self::modulus();
         let minus_inverse = set(Constants::<C>::MINUS_INVERSE);
         for i in 0..5 {
-            let factor = low(zero, sums[i], minus_inverse);
-            let vanishing = low(sums[i], factor, modulus[0]);
-            let over = _mm512_srli_epi64::<LIMB_BITS>(vanishing);
-            // The next factor waits for this limb: three short sums rather than one long one.
-            let own_high = high(sums[i + 1], factor, modulus[0]);
-            let own_low = low(zero, factor, modulus[1]);
-            sums[i + 1] = _mm512_add_epi64(_mm512_add_epi64(own_high, own_low), over);
-            sums[i + 2] = high(sums[i + 2], factor, modulus[1]);
-            for j in 2..5 {
-                sums[i + j] = low(sums[i + j], factor, modulus[j]);
-                sums[i + j + 1] = high(sums[i + j + 1], factor, modulus[j]);
-            }
+            Self::reduce_limb(&mut sums, i, &modulus, minus_inverse);
         }
+        Self::high_limbs(sums)
+    }
+
+    /// Makes limb `i` vanish by a multiple of `p`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn reduce_limb(
+        sums: &mut [__m512i; 10],
+        i: usize,
+        modulus: &[__m512i; 5],
+        minus_inverse: __m512i,
+    ) {
+        let zero = _mm512_setzero_si512();
+        let factor = low(zero, sums[i], minus_inverse);
+        let vanishing = low(sums[i], factor, modulus[0]);
+        let over = _mm512_srli_epi64::<LIMB_BITS>(vanishing);
+        // The next factor waits for this limb: three short sums rather than one long one.
+        let own_high = high(sums[i + 1], factor, modulus[0]);
+        let own_low = low(zero, factor, modulus[1]);
+        sums[i + 1] = _mm512_add_epi64(_mm512_add_epi64(own_high, own_low), over);
+        sums[i + 2] = high(sums[i + 2], factor, modulus[1]);
+        for j in 2..5 {
+            sums[i + j] = low(sums[i + j], factor, modulus[j]);
+            sums[i + j + 1] = high(sums[i + j + 1], factor, modulus[j]);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn high_limbs(sums: [__m512i; 10]) -> Self {
         let [_, _, _, _, _, mut limbs @ ..] = sums;
         carry(&mut limbs);
         Self::new(limbs)
@@ -370,8 +470,21 @@ impl<C: MontConfig<4>> Packed<C> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub(crate) fn equal_lanes(&self, other: &Self) -> __mmask8 {
-        let pairs = self.limbs.into_iter().zip(other.limbs);
-        pairs.fold(0xff, |mask, (a, b)| mask & _mm512_cmpeq_epi64_mask(a, b))
+        let mut differences = _mm512_setzero_si512();
+        for (a, b) in self.limbs.into_iter().zip(other.limbs) {
+            differences = _mm512_or_si512(differences, _mm512_xor_si512(a, b));
+        }
+        _mm512_cmpeq_epi64_mask(differences, _mm512_setzero_si512())
+    }
+
+    /// Lanes that are zero; must be canonical.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(crate) fn zero_lanes(&self) -> __mmask8 {
+        let [a, b, c, d, e] = self.limbs;
+        let any = _mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d));
+        let any = _mm512_or_si512(any, e);
+        _mm512_cmpeq_epi64_mask(any, _mm512_setzero_si512())
     }
 
     /// The sum of the eight elements.
@@ -523,7 +636,7 @@ impl<C: MontConfig<4>> PackedProductSum<C> {
 mod tests {
     use super::*;
     use ark_bn254::{FqConfig, FrConfig};
-    use ark_ff::{Field, PrimeField};
+    use ark_ff::{BigInt, Field, PrimeField};
     use proptest::prelude::*;
 
     fn element<C: MontConfig<4>>() -> impl Strategy<Value = Element<C>> {
@@ -571,6 +684,22 @@ mod tests {
         assert_eq!(x.sub(&y).store(), map2(&a, &b, |a, b| a - b));
         assert_eq!(x.mul(&y).store(), map2(&a, &b, |a, b| a * b));
         assert_eq!(x.square().store(), a.map(|a| a.square()));
+        let [xy, yy] = Packed::mul_two(&[x, y], [&y, &y]);
+        assert_eq!(xy.store(), x.mul(&y).store());
+        assert_eq!(yy.store(), y.square().store());
+        let (cx, cy) = (x.canonical(), y.canonical());
+        for minuend in [x, cx, Packed::zero(), x.add(&x)] {
+            let slow = minuend.sub(&x).sub(&y);
+            let fast = minuend.sub_two_canonical(&cx, &cy);
+            in_bounds(&fast);
+            assert_eq!(fast.store(), slow.store());
+        }
+        assert_eq!(cx.negated_canonical().store(), a.map(|a| -a));
+        let zeros = a.map(|a| u8::from(a == Element::<C>::ZERO));
+        let mask = zeros.iter().rev().fold(0, |mask, zero| mask << 1 | zero);
+        assert_eq!(cx.zero_lanes(), mask);
+        assert_eq!(cx.equal_lanes(&Packed::zero()), mask);
+        assert_eq!(cx.equal_lanes(&x.add(&y).sub(&y).canonical()), 0xff);
         assert_eq!(Packed::<C>::broadcast(a[0]).store(), [a[0]; 8]);
         assert_eq!(x.sum_lanes(), a.into_iter().sum());
         assert_eq!(

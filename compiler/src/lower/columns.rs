@@ -1,0 +1,194 @@
+//! The columns and tables of the program under construction.
+
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+
+use zkiln_runtime::model::{ColumnId, ColumnKind, TableId};
+
+/// A committed column and what is known of it.
+#[derive(Debug)]
+pub struct ColumnPlan {
+    /// Unique.
+    pub name: String,
+    /// Constant or witness.
+    pub kind: ColumnKind,
+    /// True lengths.
+    pub shape: Vec<u32>,
+    /// Least and greatest value, for certain.
+    pub bounds: (i64, i64),
+    /// Elements of a constant.
+    pub data: Vec<i32>,
+}
+
+/// All columns, in order of creation.
+#[derive(Debug, Default)]
+pub struct Columns {
+    list: Vec<ColumnPlan>,
+    names: HashSet<String>,
+    constants: HashMap<u64, Vec<ColumnId>>,
+}
+
+impl Columns {
+    fn push(&mut self, column: ColumnPlan) -> ColumnId {
+        self.list.push(column);
+        ColumnId(self.list.len() as u32 - 1)
+    }
+
+    fn unique(&mut self, name: &str) -> String {
+        let mut candidate = name.to_string();
+        let mut count = 1;
+        while !self.names.insert(candidate.clone()) {
+            count += 1;
+            candidate = format!("{name}.{count}");
+        }
+        candidate
+    }
+
+    /// A column that the prover fills with values in `bounds`.
+    pub fn witness(&mut self, name: &str, shape: Vec<u32>, bounds: (i64, i64)) -> ColumnId {
+        let name = self.unique(name);
+        self.push(ColumnPlan { name, kind: ColumnKind::Witness, shape, bounds, data: vec![] })
+    }
+
+    /// A constant column; equal ones are one column.
+    pub fn constant(&mut self, name: &str, shape: Vec<u32>, data: Vec<i32>) -> ColumnId {
+        let mut hasher = DefaultHasher::new();
+        (&shape, &data).hash(&mut hasher);
+        let hash = hasher.finish();
+        if let Entry::Occupied(known) = self.constants.entry(hash) {
+            let same = |id: &&ColumnId| self.list[id.0 as usize].shape == shape && self.list[id.0 as usize].data == data;
+            if let Some(&id) = known.get().iter().find(same) {
+                return id;
+            }
+        }
+        let bounds = data.iter().fold((0, 0), |(lo, hi), &x| (lo.min(i64::from(x)), hi.max(i64::from(x))));
+        let name = self.unique(name);
+        let id = self.push(ColumnPlan { name, kind: ColumnKind::Constant, shape, bounds, data });
+        self.constants.entry(hash).or_default().push(id);
+        id
+    }
+
+    /// What is known of a column.
+    pub fn get(&self, id: ColumnId) -> &ColumnPlan {
+        &self.list[id.0 as usize]
+    }
+
+    /// Narrows or sets what a witness column may hold.
+    pub fn set_bounds(&mut self, id: ColumnId, bounds: (i64, i64)) {
+        self.list[id.0 as usize].bounds = bounds;
+    }
+
+    /// All columns, in order of creation.
+    pub fn into_list(self) -> Vec<ColumnPlan> {
+        self.list
+    }
+
+    /// All columns, in order of creation.
+    pub fn list(&self) -> &[ColumnPlan] {
+        &self.list
+    }
+}
+
+/// A lookup table.
+#[derive(Debug)]
+pub struct TablePlan {
+    /// For people.
+    pub name: String,
+    /// log2 of the number of rows.
+    pub len_log2: u8,
+    /// Key of row 0.
+    pub first_key: i64,
+    /// Constant columns.
+    pub outputs: Vec<ColumnId>,
+    /// Witness column.
+    pub multiplicities: ColumnId,
+}
+
+impl TablePlan {
+    /// Least and greatest key.
+    pub fn keys(&self) -> (i64, i64) {
+        (self.first_key, self.first_key + (1 << self.len_log2) - 1)
+    }
+}
+
+/// Keys of a table: `2^bits` of them, from 0 or half of them negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// log2 of their number.
+    pub bits: u8,
+    /// Whether half of them are negative.
+    pub signed: bool,
+}
+
+impl Keys {
+    /// The fewest keys that include `lo..=hi` and 0; unsigned if nothing is negative.
+    pub fn covering(lo: i128, hi: i128) -> Self {
+        let bits_of = |x: i128| (128 - x.max(0).leading_zeros()) as u8;
+        if lo >= 0 { Self { bits: bits_of(hi).max(1), signed: false } } else { Self { bits: bits_of(hi).max(bits_of(-lo - 1)) + 1, signed: true } }
+    }
+
+    /// Key of row 0.
+    pub fn first(self) -> i64 {
+        if self.signed { -(1 << (self.bits - 1)) } else { 0 }
+    }
+
+    /// Least and greatest key.
+    pub fn bounds(self) -> (i64, i64) {
+        (self.first(), self.first() + (1 << self.bits) - 1)
+    }
+
+    /// Every key in order.
+    pub fn iter(self) -> impl Iterator<Item = i64> {
+        let (lo, hi) = self.bounds();
+        lo..=hi
+    }
+}
+
+/// All tables; equal ones are one table.
+#[derive(Debug, Default)]
+pub struct Tables {
+    list: Vec<TablePlan>,
+}
+
+impl Tables {
+    /// The table with these keys and outputs, one value a key each.
+    pub fn table(&mut self, columns: &mut Columns, name: &str, keys: Keys, outputs: &[Vec<i32>]) -> TableId {
+        let outputs: Vec<ColumnId> = outputs
+            .iter()
+            .enumerate()
+            .map(|(i, data)| columns.constant(&format!("table/{name}/{i}"), vec![1 << keys.bits], data.clone()))
+            .collect();
+        if let Some(id) = self.find(keys, &outputs) {
+            return id;
+        }
+        let multiplicities = columns.witness(&format!("table/{name}/multiplicities"), vec![1 << keys.bits], (0, i64::from(i32::MAX)));
+        self.list.push(TablePlan { name: name.to_string(), len_log2: keys.bits, first_key: keys.first(), outputs, multiplicities });
+        TableId(self.list.len() as u32 - 1)
+    }
+
+    /// The range table with these keys.
+    pub fn range(&mut self, columns: &mut Columns, keys: Keys) -> TableId {
+        self.table(columns, &format!("{}{}", if keys.signed { "signed" } else { "range" }, keys.bits), keys, &[])
+    }
+
+    fn find(&self, keys: Keys, outputs: &[ColumnId]) -> Option<TableId> {
+        let same = |t: &TablePlan| t.len_log2 == keys.bits && t.first_key == keys.first() && t.outputs == outputs;
+        self.list.iter().position(same).map(|i| TableId(i as u32))
+    }
+
+    /// Whether the range table with these keys exists.
+    pub fn has_range(&self, keys: Keys) -> bool {
+        self.find(keys, &[]).is_some()
+    }
+
+    /// A table's plan.
+    pub fn get(&self, id: TableId) -> &TablePlan {
+        &self.list[id.0 as usize]
+    }
+
+    /// All tables.
+    pub fn list(&self) -> &[TablePlan] {
+        &self.list
+    }
+}

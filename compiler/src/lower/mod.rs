@@ -1,0 +1,234 @@
+//! Lowering: from the float graph to the integer [`Model`](zkiln_runtime::model::Model).
+//!
+//! The walk gives every node's value a symbolic expression ([`value`]); operators ([`crate::ops`]) rewrite expressions and ask for a
+//! [`boundary`] where something non-linear happens or an expression would become too costly to prove. [`quantise`] turns
+//! expressions into integer accumulators, [`intervals`] proves that these cannot overflow, `assemble` makes the model.
+
+mod assemble;
+pub(crate) mod boundary;
+pub(crate) mod columns;
+pub(crate) mod intervals;
+pub(crate) mod product;
+pub(crate) mod quantise;
+pub(crate) mod regroup;
+pub(crate) mod value;
+pub(crate) mod weight;
+
+use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
+use zkiln_runtime::relations::Relation;
+
+use crate::graph::{Graph, Node, NodeId, Op};
+use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, ops};
+use columns::{Columns, Tables};
+use quantise::{Goal, Quantised};
+use value::{Fresh, Value};
+
+/// Bits of activations unless the options say otherwise.
+const ACTIVATION_BITS: u8 = 12;
+/// Bits of weights unless the options say otherwise.
+const WEIGHT_BITS: u8 = 12;
+/// How many more bits than activations a value has that later layers add to: its errors stay to the end.
+const RESIDUAL_EXTRA_BITS: u8 = 2;
+/// How many more bits than activations model inputs have: they need no table.
+const INPUT_EXTRA_BITS: u8 = 1;
+/// Outputs whose exact integers stay below this many bits are not rounded.
+const OUTPUT_BITS: u32 = 50;
+
+/// Widths in bits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Boundary values.
+    pub activation_bits: u8,
+    /// Weights, sign included.
+    pub weight_bits: u8,
+}
+
+impl Settings {
+    /// Width of values that later layers add to.
+    pub fn residual_bits(self) -> u8 {
+        self.activation_bits + RESIDUAL_EXTRA_BITS
+    }
+
+    /// Width of model inputs.
+    pub fn input_bits(self) -> u8 {
+        self.activation_bits + INPUT_EXTRA_BITS
+    }
+}
+
+/// Why a node cannot be lowered.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// It is the node's own fault: reason and help.
+    Complaint(String, String),
+    /// An operand could not be lowered; that complaint is enough.
+    Operand,
+}
+
+/// A refusal with its reason and what to do about it.
+pub(crate) fn refuse(reason: impl Into<String>, help: impl Into<String>) -> Refusal {
+    Refusal::Complaint(reason.into(), help.into())
+}
+
+/// The program under construction.
+pub(crate) struct Lowering<'a> {
+    pub graph: &'a Graph,
+    pub settings: Settings,
+    pub fresh: Fresh,
+    pub columns: Columns,
+    pub tables: Tables,
+    nodes: Vec<ModelNode>,
+    report: Vec<NodeReport>,
+    inputs: Vec<(Port, PortInfo)>,
+    values: Vec<Option<Value>>,
+    readers: Vec<Vec<NodeId>>,
+    current: NodeId,
+}
+
+/// Lowers a fused and calibrated graph to an integer program.
+///
+/// # Errors
+/// [`CompileError::Nodes`] with a complaint for every node that cannot be lowered.
+pub fn lower(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, CompileError> {
+    let settings = Settings {
+        activation_bits: options.activation_bits.unwrap_or(ACTIVATION_BITS).clamp(6, 16),
+        weight_bits: options.weight_bits.unwrap_or(WEIGHT_BITS).clamp(4, 16),
+    };
+    let mut lowering = Lowering::new(graph, settings);
+    let mut complaints = vec![];
+    for (id, node) in graph.nodes.iter().enumerate() {
+        lowering.current = id;
+        match lowering.node(node) {
+            Ok(value) => lowering.values[id] = Some(value),
+            Err(refusal) => complaints.extend(complaint(node, refusal)),
+        }
+        lowering.forget(node);
+    }
+    let mut outputs = vec![];
+    for (name, id) in &graph.outputs {
+        lowering.current = *id;
+        match lowering.output(name, *id) {
+            Ok(port) => outputs.push(port),
+            Err(refusal) => complaints.extend(complaint(&graph.nodes[*id], refusal)),
+        }
+    }
+    if complaints.is_empty() { Ok(lowering.assemble(name, outputs)) } else { Err(CompileError::Nodes(complaints)) }
+}
+
+fn complaint(node: &Node, refusal: Refusal) -> Option<Complaint> {
+    match refusal {
+        Refusal::Operand => None,
+        Refusal::Complaint(reason, help) => Some(Complaint { node: node.name.clone(), op: ops::name(&node.op).to_string(), reason, help }),
+    }
+}
+
+impl<'a> Lowering<'a> {
+    fn new(graph: &'a Graph, settings: Settings) -> Self {
+        let mut readers = vec![vec![]; graph.nodes.len()];
+        for (id, node) in graph.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|&input| readers[input].push(id));
+        }
+        Self {
+            graph,
+            settings,
+            fresh: Fresh::default(),
+            columns: Columns::default(),
+            tables: Tables::default(),
+            nodes: vec![],
+            report: vec![],
+            inputs: vec![],
+            values: vec![None; graph.nodes.len()],
+            readers,
+            current: 0,
+        }
+    }
+
+    fn node(&mut self, node: &Node) -> Result<Value, Refusal> {
+        let mut value = ops::lower(self, node)?.normalise();
+        debug_assert_eq!(value.shape(), node.shape, "{}", node.name);
+        value.range = node.range;
+        value.name = node.name.as_str().into();
+        match self.shared_bits() {
+            Some(bits) if !value.is_simple() => self.small(&value, bits),
+            _ => Ok(value),
+        }
+    }
+
+    /// The width at which the current node's value is committed if it is no simple expression: `None` if it has one reader, or all
+    /// take different slices.
+    fn shared_bits(&self) -> Option<u8> {
+        let readers = &self.readers[self.current];
+        let reads = readers.len() + self.graph.outputs.iter().filter(|(_, id)| *id == self.current).count();
+        let op = |&id: &NodeId| &self.graph.nodes[id].op;
+        if reads < 2 || (reads == readers.len() && readers.iter().map(op).all(|op| matches!(op, Op::Slice { .. }))) {
+            return None;
+        }
+        let adds = readers.iter().map(op).any(|op| matches!(op, Op::Binary(_) | Op::Reduce { .. } | Op::RmsNorm { .. }));
+        Some(if adds { self.settings.residual_bits() } else { self.settings.activation_bits })
+    }
+
+    /// Drops values that nothing reads any more.
+    fn forget(&mut self, node: &Node) {
+        for &input in &node.inputs {
+            let is_output = self.graph.outputs.iter().any(|(_, id)| *id == input);
+            if !is_output && self.readers[input].iter().all(|&reader| reader <= self.current) {
+                self.values[input] = None;
+            }
+        }
+    }
+
+    /// The `index`-th operand of `node`, over axes of its own.
+    pub fn read(&mut self, node: &Node, index: usize) -> Result<Value, Refusal> {
+        let mut value = self.values[node.inputs[index]].clone().ok_or(Refusal::Operand)?;
+        value.freshen(&self.fresh);
+        Ok(value)
+    }
+
+    /// Name of the node that is being lowered.
+    pub fn here(&self) -> String {
+        self.graph.nodes[self.current].name.clone()
+    }
+
+    /// Nodes that read the value of node `id`.
+    pub fn readers(&self, id: NodeId) -> &[NodeId] {
+        &self.readers[id]
+    }
+
+    /// The one-hot column of this index, if there is one already.
+    pub fn known_one_hot(&self, index: &Accumulator, len: u32) -> Option<ColumnId> {
+        self.nodes.iter().find_map(|node| match &node.relation {
+            Relation::OneHot(known) if known.index == *index && self.columns.get(known.hot).shape.last() == Some(&len) => Some(known.hot),
+            _ => None,
+        })
+    }
+
+    /// Node that is being lowered.
+    pub fn current(&self) -> NodeId {
+        self.current
+    }
+
+    /// Adds a node to the program.
+    pub fn emit(&mut self, name: &str, quantised: &Quantised, bits: u32, relation: Relation) {
+        self.report.push(self.describe(name, quantised, bits, &relation));
+        self.nodes.push(ModelNode { name: name.to_string().into(), relation });
+    }
+
+    /// Adds a public input.
+    pub fn add_input(&mut self, port: Port, info: PortInfo) {
+        self.inputs.push((port, info));
+    }
+
+    fn output(&mut self, name: &str, id: NodeId) -> Result<(Port, PortInfo), Refusal> {
+        let mut value = self.values[id].clone().ok_or(Refusal::Operand)?;
+        let axes = value.axes();
+        let mut quantised = self.accumulate(&value, &axes, Goal::Output);
+        if !quantised.as_ref().is_ok_and(|q| q.magnitude < 1 << OUTPUT_BITS) {
+            value = self.small(&value, self.settings.residual_bits())?;
+            quantised = self.accumulate(&value, &axes, Goal::Output);
+        }
+        let quantised = quantised?;
+        let range = (quantised.bounds.0 as i64, quantised.bounds.1 as i64);
+        let port = Port { name: name.to_string().into(), value: quantised.accumulator, range };
+        let info = PortInfo { name: name.to_string(), dtype: crate::graph::Dtype::Float32, shape: self.graph.nodes[id].shape.clone(), scale: quantised.unit };
+        Ok((port, info))
+    }
+}

@@ -1,0 +1,158 @@
+//! Products and contractions of values, and when an operand has to be committed first.
+
+use super::value::{Axis, Fresh, Term, Value};
+use super::{Lowering, Refusal};
+
+/// Most columns in a product.
+const MAX_DEGREE: usize = 3;
+/// Most products of a pair of sums.
+const MAX_PRODUCTS: usize = 8;
+/// A product may cost this many times the size of its operands to prove.
+const MAX_BLOWUP: usize = 4;
+/// Sizes that are too small to matter.
+const NEGLIGIBLE: usize = 1024;
+
+fn volume<'a>(axes: impl IntoIterator<Item = &'a Axis>) -> usize {
+    axes.into_iter().map(|axis| axis.len).product()
+}
+
+impl Term {
+    /// Axes of each operand: columns, then the weight tensor.
+    fn operand_axes(&self) -> Vec<Vec<Axis>> {
+        let views = self.factors.iter().map(|view| {
+            let mut axes: Vec<Axis> = view.axes().collect();
+            axes.sort();
+            axes.dedup();
+            axes
+        });
+        views.chain(self.weight.iter().map(|weight| weight.axes.clone())).collect()
+    }
+
+    /// Whether the term is a column times constants, without sums.
+    fn is_simple(&self) -> bool {
+        self.factors.len() <= 1 && self.summed.is_empty()
+    }
+
+    /// `sum over summed of self * other`, constants contracted at once where no column is read.
+    fn times(&self, other: &Self, summed: &[Axis], fresh: &Fresh) -> Self {
+        let (mut left, mut right) = (self.clone(), other.clone());
+        left.freshen(fresh);
+        right.freshen(fresh);
+        let mut product = Self {
+            factors: [left.factors, right.factors].concat(),
+            weight: None,
+            scalar: left.scalar * right.scalar,
+            summed: [&left.summed, &right.summed, summed].concat(),
+        };
+        product.weight = match (left.weight, right.weight) {
+            (Some(a), Some(b)) => {
+                let inner: Vec<Axis> = product.summed.iter().copied().filter(|axis| !product.reads(axis.id) && (a.mentions(axis.id) || b.mentions(axis.id))).collect();
+                product.summed.retain(|axis| !inner.contains(axis));
+                Some(a.contract(&b, &inner))
+            }
+            (a, b) => a.or(b),
+        };
+        product
+    }
+
+    /// Whether the product costs much more to prove than its operands are large.
+    fn blows_up(&self, other: &Self, summed: &[Axis]) -> bool {
+        if self.is_constant() && other.is_constant() {
+            return false;
+        }
+        let read = |axis: &Axis| self.reads(axis.id) || other.reads(axis.id);
+        let (mut operands, theirs) = (self.operand_axes(), other.operand_axes());
+        if let (Some(a), Some(b)) = (&self.weight, &other.weight) {
+            let joint: Vec<Axis> = a.union(b).into_iter().filter(|axis| read(axis) || !summed.contains(axis)).collect();
+            if volume(&joint) > MAX_BLOWUP * a.data.len().max(b.data.len()).max(NEGLIGIBLE) {
+                return true;
+            }
+            operands.pop();
+            operands.extend(theirs[..theirs.len() - 1].iter().cloned());
+            operands.push(joint);
+        } else {
+            operands.extend(theirs);
+        }
+        let summed = || self.summed.iter().chain(&other.summed).chain(summed.iter().filter(|axis| read(axis)));
+        let mut shared: Vec<Axis> = operands.concat();
+        shared.sort();
+        shared.dedup();
+        shared.retain(|axis| !summed().any(|s| s == axis) && operands.iter().filter(|axes| axes.contains(axis)).count() > 1);
+        let cube = volume(&shared) * volume(summed());
+        cube > MAX_BLOWUP * operands.iter().map(volume).sum::<usize>().max(NEGLIGIBLE)
+    }
+}
+
+impl Value {
+    /// Summands in which a column occurs.
+    pub fn column_terms(&self) -> usize {
+        self.terms.iter().filter(|term| !term.is_constant()).count()
+    }
+
+    /// Whether the value is as cheap to use as a column: one column times constants, plus constants.
+    pub fn is_simple(&self) -> bool {
+        self.column_terms() <= 1 && self.terms.iter().all(Term::is_simple)
+    }
+
+    /// Reluctance to use the value in a product as it is.
+    fn complexity(&self) -> usize {
+        let weighted = self.terms.iter().any(|term| !term.is_constant() && term.weight.is_some());
+        if self.is_simple() { usize::from(weighted) } else { 2 + self.terms.iter().map(|term| term.factors.len() + term.summed.len()).sum::<usize>() }
+    }
+
+    fn degree(&self) -> usize {
+        self.terms.iter().map(|term| term.factors.len()).max().unwrap_or(0)
+    }
+}
+
+/// Whether the product of the values is out of proportion.
+fn too_complex(a: &Value, b: &Value, summed: &[Axis]) -> bool {
+    let contracted = !summed.is_empty() && (a.is_constant() || b.is_constant());
+    let several = |value: &Value| value.column_terms() > 1 || value.degree() > 1 || !value.is_simple();
+    a.degree() + b.degree() > MAX_DEGREE
+        || a.column_terms() * b.column_terms() > MAX_PRODUCTS
+        || (contracted && (several(a) || several(b)))
+        || a.terms.iter().any(|x| b.terms.iter().any(|y| x.blows_up(y, summed)))
+}
+
+impl Lowering<'_> {
+    /// `sum over summed of a * b` with dimensions `dims`; operands that are too complex are committed first.
+    pub fn contract(&mut self, mut a: Value, mut b: Value, summed: &[Axis], dims: Vec<Vec<Axis>>) -> Result<Value, Refusal> {
+        let bits = self.settings.activation_bits;
+        while too_complex(&a, &b, summed) {
+            let (left, right) = (a.complexity(), b.complexity());
+            let operand = if left >= right { &mut a } else { &mut b };
+            let before = operand.complexity();
+            *operand = self.small(operand, bits)?;
+            if operand.complexity() >= before {
+                break;
+            }
+        }
+        let products = a.terms.iter().flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
+        Ok(Value::new(dims, products.collect()).normalise())
+    }
+
+    /// Elementwise product over the same axes; where one value has no axis in a dimension, it is repeated.
+    pub fn multiply(&mut self, a: Value, b: Value) -> Result<Value, Refusal> {
+        let dims = a.dims.iter().zip(&b.dims).map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() }).collect();
+        self.contract(a, b, &[], dims)
+    }
+
+    /// Commits every sum of the value on its own, so that products of it stay cheap: a mean is one column entry a row.
+    pub fn hoist_sums(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+        let mut hoisted = Value { terms: vec![], ..value.clone() };
+        for term in &value.terms {
+            let alone = Value { terms: vec![term.clone()], proven: None, ..value.clone() };
+            let is_sum = !term.summed.is_empty() && alone.mentioned().len() < value.mentioned().len();
+            let terms = match is_sum {
+                true => match self.exact(&alone, 30)? {
+                    Some(exact) => exact.terms,
+                    None => self.small(&alone, bits)?.terms,
+                },
+                false => vec![term.clone()],
+            };
+            hoisted.terms.extend(terms);
+        }
+        Ok(hoisted.normalise())
+    }
+}

@@ -1,0 +1,314 @@
+//! From a real-valued expression to an exact integer accumulator.
+//!
+//! All terms of an accumulator share one unit `base * 2^k`. A term without a weight tensor has to be an integer multiple of it; weight
+//! tensors are rounded to integers at a unit of their own, which is the common one times a power of two. The base is a power of two
+//! unless a number like `1/49` or `1/sqrt(48)` is common to all terms: then it stays out of the integers, and costs nothing.
+
+use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
+
+use super::columns::{Columns, Keys};
+use super::intervals::{self, ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
+use super::value::{Axis, Term, Value, View};
+use super::{Refusal, refuse};
+
+/// Bits of a coefficient that can only approximate its real number.
+const COEFFICIENT_BITS: i32 = 16;
+/// Bits of a constant column, such as a bias.
+const CONSTANT_BITS: i32 = 24;
+/// How far beyond its calibrated range a value may go.
+pub const MARGIN: f64 = 1.25;
+/// Rounding weights may cost this fraction of the step that the accumulator will be rounded to.
+const WEIGHT_ERROR: f64 = 1.0 / 8.0;
+
+/// What the accumulator is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Goal {
+    /// Kept exactly; constants are rounded to the unit that the columns have.
+    Exact,
+    /// Kept exactly, in units fine enough for the constants.
+    Output,
+    /// Rounded to the least step `base * 2^k` of which `levels` reach `magnitude`.
+    Rounded {
+        /// Greatest magnitude that has to fit.
+        magnitude: f64,
+        /// Steps.
+        levels: f64,
+    },
+}
+
+/// An exact integer accumulator and what its integers mean.
+#[derive(Clone, Debug)]
+pub struct Quantised {
+    /// Over the axes asked for.
+    pub accumulator: Accumulator,
+    /// Real value of one unit.
+    pub unit: f64,
+    /// log2 of [`Goal::Rounded`]'s step in units; may be negative. Zero if nothing is to be rounded.
+    pub step_log2: i32,
+    /// What the accumulator can be.
+    pub bounds: Bounds,
+    /// Sum of what the terms can be in magnitude: bounds partial sums too.
+    pub magnitude: i128,
+    /// Multiply-adds of the reference.
+    pub cost: u64,
+}
+
+impl Quantised {
+    /// The same real numbers in units `2^bits` times finer.
+    pub fn refined(mut self, bits: u32) -> Self {
+        for term in self.accumulator.terms.to_mut() {
+            term.coefficient = term.coefficient.saturating_mul(1 << bits);
+        }
+        self.unit /= f64::from(bits).exp2();
+        self.step_log2 += bits as i32;
+        self.bounds = (self.bounds.0 << bits, self.bounds.1 << bits);
+        self.magnitude <<= bits;
+        self
+    }
+}
+
+impl Goal {
+    /// To be rounded to `bits`-bit integers that cover the calibrated range with a margin.
+    pub fn rounded(range: (f64, f64), keys: Keys) -> Self {
+        let magnitude = range.0.abs().max(range.1.abs()) * MARGIN;
+        let levels = power(i32::from(keys.bits) - i32::from(keys.signed));
+        Self::Rounded { magnitude: if magnitude > 0.0 { magnitude } else { 1.0 }, levels }
+    }
+}
+
+/// How a term's constants become integers: `scalar * weight = coefficient * integers * base * 2^log2`.
+struct Plan {
+    coefficient: i64,
+    log2: i32,
+}
+
+/// `log2` of the least power of two that is at least `x`.
+pub fn ceil_log2(x: f64) -> i32 {
+    let exponent = x.log2().floor() as i32;
+    if f64::from(exponent).exp2() >= x { exponent } else { exponent + 1 }
+}
+
+fn power(log2: i32) -> f64 {
+    f64::from(log2).exp2()
+}
+
+/// Whether `x` is an integer for all purposes.
+fn near_integer(x: f64) -> bool {
+    (x - x.round()).abs() <= 1e-9 * x.abs()
+}
+
+/// The real number of which all elements are integer multiples below `limit`, if there is one.
+fn grid(data: &[f64], limit: f64) -> Option<f64> {
+    let step = data.iter().filter(|x| **x != 0.0).fold(f64::INFINITY, |step, x| step.min(x.abs()));
+    let fits = |&x: &f64| near_integer(x / step) && (x / step).abs() < limit;
+    (step.is_finite() && data.iter().all(fits)).then_some(step)
+}
+
+/// Quantises the value over `axes`, which must be those it mentions.
+pub fn accumulate(columns: &mut Columns, name: &str, value: &Value, axes: &[Axis], goal: Goal, weight_bits: u8) -> Result<Quantised, Refusal> {
+    let limit = power(i32::from(weight_bits) - 1);
+    let terms: Vec<&Term> = value.terms.iter().filter(|term| !term.is_constant()).collect();
+    let reals: Vec<Option<f64>> = terms.iter().map(|term| common_real(term, limit)).collect();
+    let most: Vec<f64> = terms.iter().map(|term| greatest_product(term, columns)).collect();
+    let base = base(&reals, &most);
+    let step_log2 = match goal {
+        Goal::Exact | Goal::Output => None,
+        Goal::Rounded { magnitude, levels } => Some(ceil_log2(magnitude / levels / base)),
+    };
+    let plans: Vec<Plan> = (terms.iter().zip(&reals).zip(&most))
+        .map(|((term, real), &most)| match real {
+            Some(real) => plan_scalar(real / base, most, step_log2),
+            None => plan_weight(term, base, most, step_log2, limit),
+        })
+        .collect();
+    let least = plans.iter().map(|plan| plan.log2).min();
+    let unit_log2 = common_unit(value, least, base, step_log2, goal);
+    let mut builder = Builder { columns, name, axes, unit: base * power(unit_log2), terms: vec![], bounds: (0, 0), magnitude: 0, cost: 0 };
+    for ((term, plan), real) in terms.iter().zip(&plans).zip(&reals) {
+        let shift = plan.log2 - unit_log2;
+        let coefficient = if shift < 63 { i128::from(plan.coefficient) << shift } else { i128::MAX };
+        builder.push(term, coefficient, real.map_or(base * power(plan.log2), f64::abs))?;
+    }
+    for term in value.terms.iter().filter(|term| term.is_constant()) {
+        builder.push_constant(term)?;
+    }
+    builder.finish(step_log2.map_or(0, |step| step - unit_log2))
+}
+
+/// The unit of the whole accumulator, given the finest one of its terms.
+fn common_unit(value: &Value, least: Option<i32>, base: f64, step_log2: Option<i32>, goal: Goal) -> i32 {
+    let constants: Vec<&Term> = value.terms.iter().filter(|term| term.is_constant()).collect();
+    let greatest = constants.iter().map(|term| term.weight.as_ref().map_or(1.0, |w| w.max_abs()) * term.scalar.abs()).fold(0.0, f64::max);
+    if greatest == 0.0 {
+        return least.or(step_log2).unwrap_or(0);
+    }
+    let fine = match (goal, step_log2) {
+        (_, Some(step)) => step - 4,
+        (_, None) => ceil_log2(greatest / base) - COEFFICIENT_BITS,
+    };
+    match (least, goal) {
+        (Some(least), Goal::Exact) => least,
+        (Some(least), _) => least.min(fine),
+        (None, _) => fine,
+    }
+}
+
+/// The real value of one integer unit of a term without weight, or with weights that are integers already.
+fn common_real(term: &Term, limit: f64) -> Option<f64> {
+    match &term.weight {
+        None => Some(term.scalar.abs()),
+        Some(weight) => grid(&weight.data, limit).map(|step| step * term.scalar.abs()),
+    }
+}
+
+/// Greatest magnitude of a sum of products of column elements, had all weights magnitude 1.
+fn greatest_product(term: &Term, columns: &Columns) -> f64 {
+    let (lo, hi) = product_bounds(&term.factors, columns);
+    lo.unsigned_abs().max(hi.unsigned_abs()) as f64
+}
+
+/// The base of the unit: of all `reals` if they are integer multiples of one; of the weightiest, to a power of two, if not.
+fn base(reals: &[Option<f64>], most: &[f64]) -> f64 {
+    let least = reals.iter().flatten().fold(f64::INFINITY, |least, &real| least.min(real));
+    if !least.is_finite() {
+        return 1.0;
+    }
+    let multiples = reals.iter().flatten().all(|&real| near_integer(real / least) && real / least < power(40));
+    if multiples {
+        return least;
+    }
+    let weighty = reals.iter().zip(most).filter_map(|(real, &most)| real.map(|real| (real, real * most)));
+    weighty.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |(real, _)| real)
+}
+
+fn plan_scalar(ratio: f64, most: f64, step_log2: Option<i32>) -> Plan {
+    let first = 0.max(-ceil_log2(ratio));
+    let good = |log2: i32| {
+        let error = ((ratio * power(log2)).round() / power(log2) - ratio).abs();
+        let tolerated = step_log2.map_or(0.0, |step| power(step - 4) / most.max(1.0));
+        error <= ratio * power(-COEFFICIENT_BITS) || error <= tolerated
+    };
+    let log2 = if near_integer(ratio) { 0 } else { (first..first + COEFFICIENT_BITS).find(|&log2| good(log2)).unwrap_or(first + COEFFICIENT_BITS) };
+    Plan { coefficient: (ratio * power(log2)).round() as i64, log2: -log2 }
+}
+
+fn plan_weight(term: &Term, base: f64, most: f64, step_log2: Option<i32>, limit: f64) -> Plan {
+    let greatest = term.weight.as_ref().map_or(1.0, |weight| weight.max_abs()) * term.scalar.abs();
+    let log2 = ceil_log2(greatest / base / (limit - 1.0));
+    let summands: f64 = term.summed.iter().map(|axis| axis.len as f64).product();
+    // Rounding errors are uniform with deviation 0.29; columns are taken to be normal with their bound at three deviations.
+    let noise = 0.29 * (most / 3.0).max(1.0) * summands.sqrt();
+    let coarse = step_log2.map(|step| step - ceil_log2(noise / WEIGHT_ERROR));
+    Plan { coefficient: 1, log2: coarse.map_or(log2, |coarse| log2.max(coarse)) }
+}
+
+struct Builder<'a> {
+    columns: &'a mut Columns,
+    name: &'a str,
+    axes: &'a [Axis],
+    unit: f64,
+    terms: Vec<IntegerTerm>,
+    bounds: Bounds,
+    magnitude: i128,
+    cost: u64,
+}
+
+impl Builder<'_> {
+    /// A term whose weight tensor is in units of `real`.
+    fn push(&mut self, term: &Term, coefficient: i128, real: f64) -> Result<(), Refusal> {
+        let sign = if term.scalar < 0.0 { -1 } else { 1 };
+        let mut operands: Vec<IntegerView> = term.factors.iter().map(|view| self.view(view, &term.summed)).collect();
+        let product = product_bounds(&term.factors, self.columns);
+        let (bounds, signed) = match &term.weight {
+            None => (sum_bounds(product, None, &term.summed), coefficient * sign),
+            Some(weight) => {
+                let data: Vec<i32> = weight.data.iter().map(|x| (x * term.scalar / real).round() as i32).collect();
+                let bounds = sum_bounds(product, Some((&weight.axes, &data)), &term.summed);
+                let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
+                let column = self.columns.constant(&format!("{}/weight", self.name), shape, data);
+                operands.push(self.view(&View::whole(column, &weight.axes), &term.summed));
+                (bounds, coefficient)
+            }
+        };
+        self.cost += cube(term, self.axes);
+        self.add(signed, bounds, &term.summed, operands)
+    }
+
+    fn push_constant(&mut self, term: &Term) -> Result<(), Refusal> {
+        let Some(weight) = &term.weight else {
+            let value = (term.scalar / self.unit).round() as i128;
+            return self.add(value, (1, 1), &[], vec![]);
+        };
+        let greatest = weight.max_abs() * term.scalar.abs() / self.unit;
+        let shift = (ceil_log2(greatest.max(1.0)) - CONSTANT_BITS).max(0);
+        let factor = term.scalar / self.unit / power(shift);
+        let data: Vec<i32> = weight.data.iter().map(|x| (x * factor).round() as i32).collect();
+        let bounds = data.iter().fold((0, 0), |(lo, hi): Bounds, &x| (lo.min(x.into()), hi.max(x.into())));
+        let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
+        let column = self.columns.constant(&format!("{}/constant", self.name), shape, data);
+        let view = self.view(&View::whole(column, &weight.axes), &[]);
+        self.add(if shift < 100 { 1i128 << shift } else { i128::MAX }, bounds, &[], vec![view])
+    }
+
+    fn add(&mut self, coefficient: i128, bounds: Bounds, summed: &[Axis], operands: Vec<IntegerView>) -> Result<(), Refusal> {
+        let scaled = intervals::scaled(bounds, coefficient);
+        self.bounds = (self.bounds.0.saturating_add(scaled.0), self.bounds.1.saturating_add(scaled.1));
+        self.magnitude = self.magnitude.saturating_add(scaled.0.saturating_abs().max(scaled.1.saturating_abs()));
+        let coefficient = match i64::try_from(coefficient) {
+            Ok(coefficient) => coefficient,
+            Err(_) => return Err(too_wide(i128::MAX)),
+        };
+        if coefficient != 0 {
+            let summed = summed.iter().map(|axis| axis.len as u32).collect();
+            self.terms.push(IntegerTerm { coefficient, summed, operands: operands.into() });
+        }
+        Ok(())
+    }
+
+    fn view(&self, view: &View, summed: &[Axis]) -> IntegerView {
+        let number = |axis: &Axis| self.axes.iter().chain(summed).position(|a| a == axis).expect("views read along known axes") as u8;
+        let index = view.index.iter().map(|index| AxisMap {
+            offset: index.offset as i32,
+            strides: index.parts.iter().map(|(axis, stride)| (number(axis), *stride as i32)).collect(),
+        });
+        IntegerView { column: view.column, index: index.collect() }
+    }
+
+    fn finish(self, step_log2: i32) -> Result<Quantised, Refusal> {
+        if self.magnitude >= 1 << ACCUMULATOR_BITS {
+            return Err(too_wide(self.magnitude));
+        }
+        let shape = self.axes.iter().map(|axis| axis.len as u32).collect();
+        Ok(Quantised {
+            accumulator: Accumulator { shape, columns: vec![].into(), terms: self.terms.into() },
+            unit: self.unit,
+            step_log2,
+            bounds: self.bounds,
+            magnitude: self.magnitude,
+            cost: self.cost,
+        })
+    }
+}
+
+/// Multiply-adds of a term.
+fn cube(term: &Term, axes: &[Axis]) -> u64 {
+    let output = axes.iter().filter(|axis| term.mentions(axis.id));
+    output.chain(&term.summed).map(|axis| axis.len as u64).product()
+}
+
+/// The complaint about an accumulator that 64-bit integers cannot hold.
+pub fn too_wide(magnitude: i128) -> Refusal {
+    refuse(
+        format!("its exact sums need {} bits and only {ACCUMULATOR_BITS} are safe", 129 - magnitude.leading_zeros()),
+        "use fewer activation or weight bits, or split the operator".to_string(),
+    )
+}
+
+/// Whether no weight tensor of the value has to be rounded and all numbers are multiples of one.
+pub fn is_exact(value: &Value, weight_bits: u8) -> bool {
+    let limit = power(i32::from(weight_bits) - 1);
+    let reals: Option<Vec<f64>> = value.terms.iter().filter(|term| !term.is_constant()).map(|term| common_real(term, limit)).collect();
+    let Some(reals) = reals else { return false };
+    let least = reals.iter().fold(f64::INFINITY, |least, &real| least.min(real));
+    !reals.is_empty() && reals.iter().all(|real| near_integer(real / least) && real / least < power(COEFFICIENT_BITS))
+}

@@ -1,0 +1,514 @@
+//! Symbolic values: real multilinear polynomials in committed columns.
+//!
+//! A [`Value`] says what a float tensor of the graph *will be* once its columns are filled:
+//!
+//! ```text
+//! value[o] = sum_terms scalar * sum_{summed} weight[o, summed] * prod_views column[index(o, summed)]
+//! ```
+//!
+//! Columns hold integers; the real value of one unit is part of the scalar. Linear operators, constant factors and
+//! data movement only rewrite this expression; nothing is quantised before a boundary ([`super::boundary`]).
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use zkiln_runtime::model::ColumnId;
+
+use super::weight::Weight;
+use crate::graph::Tensor;
+
+/// An index variable. Axes of length 1 never occur in values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Axis {
+    /// Unique name.
+    pub id: u32,
+    /// How many indices it takes.
+    pub len: usize,
+}
+
+/// Names of summed axes in normal form start here, those of output axes below.
+const SUMMED: u32 = 1 << 31;
+
+/// Source of new axes.
+#[derive(Debug, Default)]
+pub struct Fresh(Cell<u32>);
+
+impl Fresh {
+    /// An axis that no value mentions yet.
+    pub fn axis(&self, len: usize) -> Axis {
+        self.0.set(self.0.get() + 1);
+        Axis { id: self.0.get(), len }
+    }
+
+    /// Axes of a tensor of `shape`: one factor a dimension, none for length 1.
+    pub fn dims(&self, shape: &[usize]) -> Vec<Vec<Axis>> {
+        shape.iter().map(|&len| if len == 1 { vec![] } else { vec![self.axis(len)] }).collect()
+    }
+}
+
+/// Where along one column axis of length `len` a view reads: `offset + sum stride * axis`, zero outside.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Index {
+    /// Length of the column's axis.
+    pub len: usize,
+    /// Index at the origin.
+    pub offset: i64,
+    /// Axes and their strides, by axis.
+    pub parts: Vec<(Axis, i64)>,
+}
+
+/// A column read through one affine map an axis.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct View {
+    /// What is read.
+    pub column: ColumnId,
+    /// One map for each axis of the column.
+    pub index: Vec<Index>,
+}
+
+/// One product of a [`Value`].
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// Columns; none for a constant.
+    pub factors: Vec<View>,
+    /// Constant factor that varies.
+    pub weight: Option<Weight>,
+    /// Constant factor that does not.
+    pub scalar: f64,
+    /// Axes that are summed away.
+    pub summed: Vec<Axis>,
+}
+
+/// A tensor of the graph as an expression in columns.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Each dimension is a product of axes, most significant first; none for length 1.
+    pub dims: Vec<Vec<Axis>>,
+    /// Summands.
+    pub terms: Vec<Term>,
+    /// Calibrated range.
+    pub range: (f64, f64),
+    /// Range known for certain, where it is narrower than what the terms alone tell.
+    pub proven: Option<(f64, f64)>,
+    /// ONNX name: what columns that hold it are named after.
+    pub name: Rc<str>,
+}
+
+impl Index {
+    /// Least and greatest index over all axes but `except`.
+    fn span(&self, except: u32) -> (i64, i64) {
+        self.parts.iter().filter(|(axis, _)| axis.id != except).fold((self.offset, self.offset), |(lo, hi), &(axis, stride)| {
+            let reach = stride * (axis.len as i64 - 1);
+            (lo + reach.min(0), hi + reach.max(0))
+        })
+    }
+
+    /// Whether the map leaves the column whenever `axis` is outside its length.
+    fn leaves_with(&self, axis: Axis) -> bool {
+        let Some(&(_, stride)) = self.parts.iter().find(|(part, _)| part.id == axis.id) else { return false };
+        let ((lo, hi), len, shape) = (self.span(axis.id), axis.len as i64, self.len as i64);
+        if stride > 0 { lo + stride * len >= shape && hi - stride < 0 } else { hi + stride * len < 0 && lo - stride >= shape }
+    }
+
+    fn substitute(&mut self, id: u32, offset: i64, parts: &[(Axis, i64)]) {
+        let Some(at) = self.parts.iter().position(|(axis, _)| axis.id == id) else { return };
+        let (_, stride) = self.parts.remove(at);
+        self.offset += stride * offset;
+        for &(axis, step) in parts.iter().filter(|(axis, _)| axis.len != 1) {
+            match self.parts.iter_mut().find(|(part, _)| part.id == axis.id) {
+                Some((_, sum)) => *sum += stride * step,
+                None => self.parts.push((axis, stride * step)),
+            }
+        }
+        self.parts.retain(|&(_, stride)| stride != 0);
+        self.parts.sort();
+    }
+}
+
+impl View {
+    /// A whole column, one axis for each of its axes.
+    pub fn whole(column: ColumnId, axes: &[Axis]) -> Self {
+        let index = axes.iter().map(|&axis| Index { len: axis.len, offset: 0, parts: vec![(axis, 1)] }).collect();
+        Self { column, index }
+    }
+
+    /// Whether the view reads along the axis `id`.
+    pub fn mentions(&self, id: u32) -> bool {
+        self.axes().any(|axis| axis.id == id)
+    }
+
+    /// Axes that the view reads along.
+    pub fn axes(&self) -> impl Iterator<Item = Axis> {
+        self.index.iter().flat_map(|index| index.parts.iter().map(|&(axis, _)| axis))
+    }
+
+    fn rename(&mut self, name: &impl Fn(Axis) -> Axis) {
+        for index in &mut self.index {
+            for (axis, _) in &mut index.parts {
+                *axis = name(*axis);
+            }
+            index.parts.sort();
+        }
+    }
+
+    /// The column axis at which the adjacent `factors` are one axis in disguise, with that axis's stride.
+    fn mergeable(&self, factors: &[Axis]) -> Option<Option<(usize, i64)>> {
+        let used: Vec<usize> =
+            (0..self.index.len()).filter(|&i| self.index[i].parts.iter().any(|(axis, _)| factors.contains(axis))).collect();
+        let &[at] = used.as_slice() else { return used.is_empty().then_some(None) };
+        let stride_of = |axis: &Axis| self.index[at].parts.iter().find(|(part, _)| part == axis).map(|&(_, stride)| stride);
+        let last = stride_of(factors.last()?)?;
+        let mut expected = last;
+        for factor in factors.iter().rev() {
+            if stride_of(factor)? != expected {
+                return None;
+            }
+            expected *= factor.len as i64;
+        }
+        Some(Some((at, last)))
+    }
+}
+
+impl Term {
+    /// A constant term.
+    pub fn constant(weight: Weight) -> Self {
+        match weight.uniform() {
+            Some(scalar) => Self { factors: vec![], weight: None, scalar, summed: vec![] },
+            None => Self { factors: vec![], weight: Some(weight), scalar: 1.0, summed: vec![] },
+        }
+    }
+
+    /// `unit` times a column.
+    pub fn view(view: View, unit: f64) -> Self {
+        Self { factors: vec![view], weight: None, scalar: unit, summed: vec![] }
+    }
+
+    /// Whether no column occurs in it.
+    pub fn is_constant(&self) -> bool {
+        self.factors.is_empty()
+    }
+
+    /// Whether some column is read along the axis `id`.
+    pub fn reads(&self, id: u32) -> bool {
+        self.factors.iter().any(|view| view.mentions(id))
+    }
+
+    /// Whether the term varies along the axis `id`.
+    pub fn mentions(&self, id: u32) -> bool {
+        self.reads(id) || self.weight.as_ref().is_some_and(|weight| weight.mentions(id))
+    }
+
+    fn rename(&mut self, name: &impl Fn(Axis) -> Axis) {
+        self.factors.iter_mut().for_each(|view| view.rename(name));
+        self.weight = self.weight.take().map(|weight| weight.rename(name));
+        self.summed.iter_mut().for_each(|axis| *axis = name(*axis));
+    }
+
+    /// Gives the summed axes new names, so that the term can be multiplied by another.
+    pub fn freshen(&mut self, fresh: &Fresh) {
+        for axis in self.summed.clone() {
+            let new = fresh.axis(axis.len);
+            self.rename(&|a| if a == axis { new } else { a });
+        }
+    }
+
+    /// Multiplies the constant factor, over the union of the axes.
+    pub fn multiply_weight(&mut self, weight: &Weight) {
+        self.weight = Some(match &self.weight {
+            None => weight.clone(),
+            Some(own) => own.product(weight),
+        });
+    }
+
+    /// Reads `axis` at `offset + sum stride * part`, zero outside its length.
+    fn substitute(&mut self, axis: Axis, offset: i64, parts: &[(Axis, i64)]) {
+        let (lo, hi) = Index { len: axis.len, offset, parts: parts.to_vec() }.span(0);
+        let stays = lo >= 0 && hi < axis.len as i64;
+        let zero_outside = self.weight.as_ref().is_some_and(|weight| weight.mentions(axis.id))
+            || self.factors.iter().any(|view| view.index.iter().any(|index| index.leaves_with(axis)));
+        for view in &mut self.factors {
+            view.index.iter_mut().for_each(|index| index.substitute(axis.id, offset, parts));
+        }
+        self.weight = self.weight.take().map(|weight| weight.substitute(axis.id, offset, parts));
+        if !stays && !zero_outside {
+            self.multiply_weight(&Weight::inside(axis.len, offset, parts));
+        }
+    }
+
+    /// Sums constants over axes that no column is read along, and gives summed axes canonical names. `None` if zero.
+    fn normalise(mut self) -> Option<Self> {
+        for axis in std::mem::take(&mut self.summed) {
+            if self.reads(axis.id) {
+                self.summed.push(axis);
+            } else if self.mentions(axis.id) {
+                self.weight = self.weight.take().map(|weight| weight.sum_over(axis));
+            } else {
+                self.scalar *= axis.len as f64;
+            }
+        }
+        if let Some(weight) = self.weight.take() {
+            match weight.uniform() {
+                Some(scalar) => self.scalar *= scalar,
+                None => self.weight = Some(weight.reduced()),
+            }
+        }
+        (self.scalar != 0.0).then(|| self.canonical())
+    }
+
+    /// Orders factors and names summed axes by first occurrence, such that equal products look equal.
+    fn canonical(mut self) -> Self {
+        let neutral = |axis: Axis| if self.summed.contains(&axis) { Axis { id: SUMMED, ..axis } } else { axis };
+        self.factors.sort_by_cached_key(|view| {
+            let mut view = view.clone();
+            view.rename(&neutral);
+            view
+        });
+        let best = orders(self.factors.len()).into_iter().map(|order| self.named_in(&order)).min_by(|a, b| a.factors.cmp(&b.factors));
+        best.unwrap_or(self)
+    }
+
+    fn named_in(&self, order: &[usize]) -> Self {
+        let mut term = Self { factors: order.iter().map(|&i| self.factors[i].clone()).collect(), ..self.clone() };
+        let mut seen: Vec<Axis> = vec![];
+        for index in term.factors.iter().flat_map(|view| &view.index) {
+            let mut parts: Vec<_> = index.parts.iter().filter(|(axis, _)| self.summed.contains(axis)).collect();
+            parts.sort_by_key(|&&(axis, stride)| (stride, axis.len));
+            for &(axis, _) in parts {
+                if !seen.contains(&axis) {
+                    seen.push(axis);
+                }
+            }
+        }
+        let place = |axis: Axis| seen.iter().position(|&s| s == axis);
+        term.rename(&|axis| place(axis).map_or(axis, |i| Axis { id: SUMMED + i as u32, ..axis }));
+        term.summed.sort();
+        term.factors.sort();
+        term
+    }
+
+    /// Adds `other` if it is a multiple of the same columns.
+    fn absorb(&mut self, other: &Self) -> bool {
+        if self.factors != other.factors || self.summed != other.summed {
+            return false;
+        }
+        match (&self.weight, &other.weight) {
+            (None, None) => self.scalar += other.scalar,
+            (left, right) => {
+                let one = Weight::new(vec![], vec![1.0]);
+                let (left, right) = (left.as_ref().unwrap_or(&one), right.as_ref().unwrap_or(&one));
+                let joint: usize = left.union(right).iter().map(|axis| axis.len).product();
+                if joint > 4 * left.data.len().max(right.data.len()).max(256) {
+                    return false;
+                }
+                self.weight = Some(left.sum(self.scalar, right, other.scalar));
+                self.scalar = 1.0;
+            }
+        }
+        true
+    }
+}
+
+/// All orders of up to three factors; the given one for more.
+fn orders(len: usize) -> Vec<Vec<usize>> {
+    match len {
+        0 | 1 => vec![(0..len).collect()],
+        2 => vec![vec![0, 1], vec![1, 0]],
+        3 => vec![vec![0, 1, 2], vec![0, 2, 1], vec![1, 0, 2], vec![1, 2, 0], vec![2, 0, 1], vec![2, 1, 0]],
+        _ => vec![(0..len).collect()],
+    }
+}
+
+impl Value {
+    /// A model constant.
+    pub fn constant(tensor: &Tensor, fresh: &Fresh) -> Self {
+        let dims = fresh.dims(&tensor.shape);
+        let weight = Weight::new(dims.concat(), tensor.data.clone());
+        let range = tensor.data.iter().fold((0.0f64, 0.0f64), |(lo, hi), &x| (lo.min(x), hi.max(x)));
+        Self { range, proven: Some(range), ..Self::new(dims, vec![Term::constant(weight)]) }
+    }
+
+    /// Without range or name yet.
+    pub fn new(dims: Vec<Vec<Axis>>, terms: Vec<Term>) -> Self {
+        Self { dims, terms, range: (0.0, 0.0), proven: None, name: "".into() }
+    }
+
+    /// The axes that terms vary along, in order: what a column of the value has.
+    pub fn mentioned(&self) -> Vec<Axis> {
+        self.axes().into_iter().filter(|axis| self.terms.iter().any(|term| term.mentions(axis.id))).collect()
+    }
+
+    /// Length of dimension `dim`.
+    pub fn len(&self, dim: usize) -> usize {
+        self.dims[dim].iter().map(|axis| axis.len).product()
+    }
+
+    /// Lengths of the dimensions.
+    pub fn shape(&self) -> Vec<usize> {
+        (0..self.dims.len()).map(|dim| self.len(dim)).collect()
+    }
+
+    /// All output axes, most significant first.
+    pub fn axes(&self) -> Vec<Axis> {
+        self.dims.concat()
+    }
+
+    /// Whether no column occurs in it.
+    pub fn is_constant(&self) -> bool {
+        self.terms.iter().all(Term::is_constant)
+    }
+
+    /// The constant terms as one weight over all axes.
+    pub fn constant_part(&self) -> Weight {
+        let zero = Weight::new(vec![], vec![0.0]);
+        let sum = self.terms.iter().filter(|term| term.is_constant()).fold(zero, |sum, term| match &term.weight {
+            Some(weight) => sum.sum(1.0, weight, term.scalar),
+            None => sum.map(|x| x + term.scalar),
+        });
+        sum.over(&self.axes())
+    }
+
+    /// Replaces an axis by another of the same length.
+    pub fn rename(&mut self, from: Axis, to: Axis) {
+        let name = |axis: Axis| if axis == from { to } else { axis };
+        self.terms.iter_mut().for_each(|term| term.rename(&name));
+        self.dims.iter_mut().flatten().for_each(|axis| *axis = name(*axis));
+    }
+
+    /// Gives all output axes new names: for a second use of the value in one operator.
+    pub fn freshen(&mut self, fresh: &Fresh) {
+        for axis in self.axes() {
+            self.rename(axis, fresh.axis(axis.len));
+        }
+    }
+
+    /// Reads `axis` at `offset + sum stride * part`, zero outside its length. Dimensions are the caller's affair.
+    pub fn substitute(&mut self, axis: Axis, offset: i64, parts: &[(Axis, i64)]) {
+        self.terms.iter_mut().for_each(|term| term.substitute(axis, offset, parts));
+    }
+
+    /// Keeps the value only where the map `offset + sum stride * part` is within `len`.
+    pub fn mask(&mut self, len: usize, offset: i64, parts: &[(Axis, i64)]) {
+        let inside = Weight::inside(len, offset, parts);
+        self.terms.iter_mut().for_each(|term| term.multiply_weight(&inside));
+    }
+
+    /// Sums every term over `summed`. Dimensions are the caller's affair.
+    pub fn sum_over(mut self, summed: &[Axis]) -> Self {
+        self.terms.iter_mut().for_each(|term| term.summed.extend(summed));
+        self.proven = None;
+        self.normalise()
+    }
+
+    /// Splits `axis` into axes of lengths `lens`, most significant first.
+    pub fn split(&mut self, axis: Axis, lens: &[usize], fresh: &Fresh) {
+        let factors: Vec<Axis> = lens.iter().filter(|&&len| len != 1).map(|&len| fresh.axis(len)).collect();
+        if factors.len() < 2 {
+            return;
+        }
+        let stride = |i: usize| factors[i + 1..].iter().map(|axis| axis.len as i64).product();
+        let parts: Vec<(Axis, i64)> = factors.iter().enumerate().map(|(i, &axis)| (axis, stride(i))).collect();
+        self.substitute(axis, 0, &parts);
+        for dim in &mut self.dims {
+            if let Some(at) = dim.iter().position(|&a| a == axis) {
+                dim.splice(at..=at, factors.iter().copied());
+            }
+        }
+    }
+
+    /// Splits the axes of dimension `dim` into lengths `lens`, of which its present lengths are products.
+    pub fn refine(&mut self, dim: usize, lens: &[usize], fresh: &Fresh) {
+        let mut rest = lens;
+        for axis in self.dims[dim].clone() {
+            let mut taken = 0;
+            let mut product = 1;
+            while product < axis.len && taken < rest.len() {
+                product *= rest[taken];
+                taken += 1;
+            }
+            self.split(axis, &rest[..taken], fresh);
+            rest = &rest[taken..];
+        }
+    }
+
+    /// Makes the axes of dimension `dim` one, if every term allows it.
+    pub fn merge(&mut self, dim: usize, fresh: &Fresh) -> bool {
+        let factors = self.dims[dim].clone();
+        if factors.len() < 2 {
+            return true;
+        }
+        if !self.terms.iter().flat_map(|term| &term.factors).all(|view| view.mergeable(&factors).is_some()) {
+            return false;
+        }
+        let merged = fresh.axis(self.len(dim));
+        for term in &mut self.terms {
+            for view in &mut term.factors {
+                if let Some(Some((at, stride))) = view.mergeable(&factors) {
+                    view.index[at].parts.retain(|(axis, _)| !factors.contains(axis));
+                    view.index[at].parts.push((merged, stride));
+                }
+            }
+            term.weight = term.weight.take().map(|weight| weight.merge(&factors, merged));
+        }
+        self.dims[dim] = vec![merged];
+        true
+    }
+
+    /// Normal form: constants are summed, equal products merged, zeros dropped.
+    pub fn normalise(mut self) -> Self {
+        let mut terms: Vec<Term> = vec![];
+        for term in std::mem::take(&mut self.terms).into_iter().filter_map(Term::normalise) {
+            if !terms.iter_mut().any(|known| known.absorb(&term)) {
+                terms.push(term);
+            }
+        }
+        terms.retain(|term| term.scalar != 0.0 && term.weight.as_ref().is_none_or(|weight| weight.data.iter().any(|&x| x != 0.0)));
+        self.terms = terms;
+        self
+    }
+
+    /// Multiplied by a number.
+    pub fn scaled(mut self, factor: f64) -> Self {
+        let turn = |(lo, hi): (f64, f64)| if factor < 0.0 { (hi * factor, lo * factor) } else { (lo * factor, hi * factor) };
+        self.terms.iter_mut().for_each(|term| term.scalar *= factor);
+        self.range = turn(self.range);
+        self.proven = self.proven.map(turn);
+        self
+    }
+
+    /// Sum of values over the same axes. Ranges add.
+    pub fn plus(mut self, other: Self) -> Self {
+        self.terms.extend(other.terms);
+        for (dim, theirs) in self.dims.iter_mut().zip(other.dims) {
+            if dim.is_empty() {
+                *dim = theirs;
+            }
+        }
+        self.range = (self.range.0 + other.range.0, self.range.1 + other.range.1);
+        self.proven = self.proven.zip(other.proven).map(|(a, b)| (a.0 + b.0, a.1 + b.1));
+        self.normalise()
+    }
+}
+
+/// The common refinement of two factorisations of one length, most significant first.
+pub fn common_refinement(left: &[usize], right: &[usize]) -> Option<Vec<usize>> {
+    let (mut left, mut right) = (left.iter().copied(), right.iter().copied());
+    let mut common = vec![];
+    let (mut a, mut b) = (1, 1);
+    loop {
+        if a == 1 {
+            a = left.find(|&len| len != 1).unwrap_or(1);
+        }
+        if b == 1 {
+            b = right.find(|&len| len != 1).unwrap_or(1);
+        }
+        if a == 1 && b == 1 {
+            return Some(common);
+        }
+        let step = a.min(b);
+        if step == 1 || !a.is_multiple_of(step) || !b.is_multiple_of(step) {
+            return None;
+        }
+        common.push(step);
+        (a, b) = (a / step, b / step);
+    }
+}

@@ -1,0 +1,91 @@
+//! Elementwise arithmetic on two operands, which repeat along axes of length 1.
+//!
+//! Sums and products of expressions are expressions. A quotient is a product with a table of reciprocals.
+
+use super::{extremum, pointwise};
+use crate::graph::{BinaryFn, Node};
+use crate::lower::value::Value;
+use crate::lower::{Lowering, Refusal, refuse};
+
+/// Sums of more columns than this are committed before more is added.
+const MAX_SUMMANDS: usize = 16;
+/// Constants this much below the other operand's range mask it: they are for a softmax to drop.
+const MASK_FACTOR: f64 = 4.0;
+
+pub(super) fn lower(cx: &mut Lowering, node: &Node, function: BinaryFn) -> Result<Value, Refusal> {
+    let (mut a, mut b) = (cx.read(node, 0)?, cx.read(node, 1)?);
+    if a.is_constant() && b.is_constant() {
+        cx.align(&mut a, &mut b)?;
+        return Ok(constants(&a, &b, function));
+    }
+    match function {
+        BinaryFn::Add => add(cx, a, b),
+        BinaryFn::Sub => add(cx, a, b.scaled(-1.0)),
+        BinaryFn::Mul => multiply(cx, node, a, b),
+        BinaryFn::Div => {
+            let inverse = reciprocal(cx, &b)?;
+            multiply(cx, node, a, inverse)
+        }
+        BinaryFn::Max => extremum::maximum(cx, a, b),
+        BinaryFn::Min => Ok(extremum::maximum(cx, a.scaled(-1.0), b.scaled(-1.0))?.scaled(-1.0)),
+        BinaryFn::Pow => power(cx, node, a, &b),
+    }
+}
+
+fn constants(a: &Value, b: &Value, function: BinaryFn) -> Value {
+    let dims: Vec<_> = a.dims.iter().zip(&b.dims).map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() }).collect();
+    let axes = dims.concat();
+    let (left, right) = (a.constant_part().over(&axes), b.constant_part().over(&axes));
+    let data = left.data.iter().zip(right.data.iter()).map(|(&a, &b)| function.eval(a, b)).collect();
+    Value::new(dims, vec![crate::lower::value::Term::constant(crate::lower::weight::Weight::new(axes, data))])
+}
+
+/// `a + b`.
+pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value, Refusal> {
+    a = prepare(cx, a, &b)?;
+    b = prepare(cx, b, &a)?;
+    cx.align(&mut a, &mut b)?;
+    Ok(a.plus(b))
+}
+
+/// Commits a summand that would get lost in a mask, or is too long a sum already.
+fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Refusal> {
+    if other.is_constant() && !value.is_simple() && masks(other, &value) {
+        return cx.small(&value, cx.settings.activation_bits);
+    }
+    if value.terms.len() > MAX_SUMMANDS { cx.small(&value, cx.settings.residual_bits()) } else { Ok(value) }
+}
+
+/// Whether a constant is so far below the value that it can only be a mask.
+fn masks(constant: &Value, value: &Value) -> bool {
+    let least = constant.constant_part().data.iter().fold(0.0, |least: f64, &x| least.min(x));
+    let span = value.range.1 - value.range.0;
+    least < -MASK_FACTOR * span && least < -10.0
+}
+
+fn multiply(cx: &mut Lowering, node: &Node, mut a: Value, mut b: Value) -> Result<Value, Refusal> {
+    cx.align(&mut a, &mut b)?;
+    let square = node.inputs[0] == node.inputs[1];
+    let product = cx.multiply(a, b)?;
+    Ok(Value { proven: square.then_some((0.0, f64::INFINITY)), ..product })
+}
+
+/// `1 / value`.
+fn reciprocal(cx: &mut Lowering, value: &Value) -> Result<Value, Refusal> {
+    if value.is_constant() {
+        return Ok(pointwise::map_constant(value, f64::recip));
+    }
+    // Divisors within 1/64 of the calibrated range of zero give quotients that no fixed scale holds.
+    let greatest = 64.0 / value.range.0.abs().max(value.range.1.abs()).max(f64::MIN_POSITIVE);
+    cx.through_table(value, "recip", cx.settings.activation_bits, greatest, &f64::recip)
+}
+
+fn power(cx: &mut Lowering, node: &Node, base: Value, exponent: &Value) -> Result<Value, Refusal> {
+    let uniform = exponent.is_constant().then(|| exponent.constant_part().uniform()).flatten();
+    let Some(exponent) = uniform else {
+        return Err(refuse("its exponent is not one constant number", "write the power as exp(b * log(a)) or use one exponent"));
+    };
+    let greatest = node.range.0.abs().max(node.range.1.abs());
+    let value = cx.through_table(&base, &format!("pow {exponent}"), cx.settings.activation_bits, greatest, &|x| x.powf(exponent))?;
+    Ok(value)
+}

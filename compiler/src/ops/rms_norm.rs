@@ -1,0 +1,40 @@
+//! Root-mean-square normalisation `x / sqrt(mean(x^2) + epsilon)`: an exact sum of squares, a table of inverse roots, a product.
+
+use crate::graph::Node;
+use crate::lower::value::Value;
+use crate::lower::{Lowering, Refusal};
+
+/// How many more bits than activations the mean square has: small ones matter, and there are few of them.
+const SQUARE_EXTRA_BITS: u8 = 1;
+/// The least mean square that calibration saw may be undercut by this factor.
+const UNDERCUT: f64 = 0.5;
+
+pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize, epsilon: f64) -> Result<Value, Refusal> {
+    let value = cx.read(node, 0)?;
+    let mut value = cx.hoist_sums(&value, cx.settings.residual_bits())?;
+    if !is_short_sum(&value) {
+        value = cx.small(&value, cx.settings.residual_bits())?;
+    }
+    let summed = value.dims[dim].clone();
+    let mut dims = value.dims.clone();
+    dims[dim] = vec![];
+    let squares = cx.contract(value.clone(), value.clone(), &summed, dims)?;
+    let mut mean = squares.scaled(1.0 / value.len(dim) as f64);
+    let greatest = value.range.0.abs().max(value.range.1.abs()).powi(2);
+    let (least, greatest) = node.stats.first().map_or((greatest / 64.0, greatest), |&(lo, hi)| (lo - epsilon, hi - epsilon));
+    mean.range = (0.0, greatest);
+    mean.proven = Some((0.0, f64::INFINITY));
+    mean.name = format!("{}/mean_square", node.name).into();
+    let inverse_root = |x: f64| (x + epsilon).sqrt().recip();
+    let bits = cx.settings.activation_bits + SQUARE_EXTRA_BITS;
+    let root = cx.through_table(&mean, &format!("rsqrt {epsilon:e}"), bits, inverse_root(least.max(0.0) * UNDERCUT), &inverse_root)?;
+    let mut normalised = cx.multiply(value, root)?;
+    normalised.range = node.range;
+    normalised.name = node.name.as_str().into();
+    cx.small(&normalised, cx.settings.activation_bits)
+}
+
+/// Whether the value is a sum of few columns, so that its square is cheap and exact.
+fn is_short_sum(value: &Value) -> bool {
+    value.terms.len() <= 2 && value.terms.iter().all(|term| term.factors.len() == 1 && term.weight.is_none() && term.summed.is_empty())
+}

@@ -1,0 +1,50 @@
+//! Select: with a constant condition, a 0/1 weight on either branch; otherwise `no + condition * (yes - no)`.
+
+use super::binary;
+use crate::graph::Node;
+use crate::lower::value::{Term, Value};
+use crate::lower::{Lowering, Refusal};
+
+pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
+    let (condition, yes, no) = (cx.read(node, 0)?, cx.read(node, 1)?, cx.read(node, 2)?);
+    if condition.is_constant() {
+        let yes = branch(cx, &condition, yes, |x| x != 0.0)?;
+        let no = branch(cx, &condition, no, |x| x == 0.0)?;
+        return binary::add(cx, yes, no);
+    }
+    let mut difference = binary::add(cx, yes, no.clone().scaled(-1.0))?;
+    difference.name = cx.here().into();
+    let mut condition = condition;
+    cx.align(&mut condition, &mut difference)?;
+    let chosen = cx.multiply(condition, difference)?;
+    binary::add(cx, chosen, no)
+}
+
+/// The value where `taken(condition)`, zero elsewhere.
+fn branch(cx: &mut Lowering, condition: &Value, value: Value, taken: impl Fn(f64) -> bool) -> Result<Value, Refusal> {
+    let mut condition = condition.clone();
+    condition.freshen(&cx.fresh);
+    let mask = condition.constant_part().map(|x| f64::from(taken(x)));
+    if mask.uniform() == Some(1.0) || mask.uniform() == Some(0.0) {
+        return Ok(if mask.uniform() == Some(1.0) { value } else { value.scaled(0.0) });
+    }
+    let mut mask = Value { terms: vec![Term::constant(mask)], ..condition };
+    let mut value = match value.is_constant() || value.is_simple() {
+        true => value,
+        false => cx.small(&value, cx.settings.activation_bits)?,
+    };
+    cx.align(&mut mask, &mut value)?;
+    if value.is_constant() {
+        return Ok(chosen_constant(&mask, &value));
+    }
+    cx.multiply(value, mask)
+}
+
+/// `value` where the mask is 1; zero elsewhere, whatever the value is there.
+fn chosen_constant(mask: &Value, value: &Value) -> Value {
+    let dims: Vec<_> = mask.dims.iter().zip(&value.dims).map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() }).collect();
+    let axes = dims.concat();
+    let (mask, value) = (mask.constant_part().over(&axes), value.constant_part().over(&axes));
+    let data = mask.data.iter().zip(value.data.iter()).map(|(&mask, &value)| if mask != 0.0 { value } else { 0.0 }).collect();
+    Value::new(dims, vec![Term::constant(crate::lower::weight::Weight::new(axes, data))])
+}

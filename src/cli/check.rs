@@ -1,0 +1,288 @@
+//! `zkiln check`: everything at once, in one process.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::args::{self, ModelArgs};
+use super::compare::{Comparison, compare};
+use super::engine::{self, FloatNetwork, Program, Proof, Statement};
+use super::error::CliError;
+use super::stages::{Stage, Stages};
+use super::terminal::{Progress, bytes, grouped, milliseconds, say, say_json, table};
+use crate::tensors::OutTensor;
+
+/// Compile a model, run it, prove it, verify it, and compare its outputs
+#[derive(clap::Args)]
+#[command(after_help = "\
+The input is --input, which is a calibration sample as well; else the first of --samples; else random, from a fixed seed.
+Outputs are compared with --expect, or with the float model where it is not given; an error beyond --tolerance, relative to
+the range of the expected output, is exit code 1. Times are wall time; prove_ms includes witness_ms.
+
+Examples:
+  zkiln check models/nanoGPT.onnx
+  zkiln check models/nanoGPT.onnx --input models/nanoGPT.input.json --expect models/nanoGPT.expected.json --runs 5
+  zkiln check model.onnx --dim batch=1 --dim sequence=16 --samples calibration.jsonl --json")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The input: JSON, .npy or .npz
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// The expected outputs: JSON, .npy or .npz
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+    /// Prove and verify this often, and report medians
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Greatest error that passes, relative to the range of the expected output
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    tolerance: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is reported; the names are those of the JSON object.
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    nodes: u64,
+    params: u64,
+    boundaries: u64,
+    lookups: u64,
+    outputs: Vec<OutTensor>,
+    max_abs_error: f64,
+    max_rel_error: f64,
+    argmax_agreement: Option<f64>,
+    compile_ms: f64,
+    witness_ms: f64,
+    prove_ms: f64,
+    verify_ms: f64,
+    proof_bytes: usize,
+    verifier_key_bytes: usize,
+    peak_rss_bytes: u64,
+    security_bits: u32,
+    verified: bool,
+}
+
+/// The whole way of one input.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let stages = Stages::listen();
+    let progress = Progress::new(args.json);
+    progress.step("compiling");
+    let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
+    let given = args.input.as_ref();
+    let given = given
+        .map(|path| args::read_inputs(path, float.inputs()))
+        .transpose()?;
+    let expected = args.expect.as_ref();
+    let expected = expected
+        .map(|path| args::read_outputs(path, float.outputs()))
+        .transpose()?;
+    let mut options = args.model.options(float.inputs())?;
+    if let Some(input) = &given {
+        options.samples.push(args::sample(float.inputs(), input));
+    }
+    let input = match (given, options.samples.first()) {
+        (Some(input), _) => input,
+        (None, Some(sample)) => sample.iter().map(|tensor| tensor.data.clone()).collect(),
+        (None, None) => engine::synthetic_input(&args.model.model, &options)?,
+    };
+    let expected = match expected {
+        Some(expected) => expected,
+        None => float.run(&input)?,
+    };
+
+    let compiling = Instant::now();
+    let program = Program::compile(&args.model.model, &options)?;
+    let compile = compiling.elapsed();
+    let integers = program.quantise(&input);
+
+    let runs = measure(&program, &integers, args.runs, &stages, &progress)?;
+    drop(progress);
+    let outputs = engine::tensors(program.outputs(), &runs.statement.outputs);
+    let (counts, key) = (program.counts(), program.verifier_key());
+    let comparison = compare(&outputs, &expected);
+    let report = Report {
+        model: args.model.file_name(),
+        nodes: counts.onnx_nodes,
+        params: counts.params,
+        boundaries: counts.boundaries,
+        lookups: counts.lookups,
+        outputs,
+        max_abs_error: comparison.max_abs,
+        max_rel_error: comparison.max_rel,
+        argmax_agreement: comparison.argmax_agreement,
+        compile_ms: ms(compile),
+        witness_ms: runs.witness_ms,
+        prove_ms: median(runs.prove_ms),
+        verify_ms: median(runs.verify_ms),
+        proof_bytes: runs.proof.as_bytes().len(),
+        verifier_key_bytes: key.to_bytes().len(),
+        peak_rss_bytes: peak_rss_bytes(),
+        security_bits: key.security_bits(),
+        verified: true,
+    };
+    match args.json {
+        true => say_json(&report),
+        false => say_report(&report, &runs.stages),
+    }
+    judge(&comparison, args.tolerance)
+}
+
+/// What proving and verifying gave, and how long it took each time.
+struct Runs {
+    statement: Statement,
+    proof: Proof,
+    witness_ms: f64,
+    prove_ms: Vec<f64>,
+    verify_ms: Vec<f64>,
+    /// Of the average run.
+    stages: Vec<Stage>,
+}
+
+fn measure(
+    program: &Program,
+    integers: &[Vec<i64>],
+    count: u32,
+    stages: &Stages,
+    progress: &Progress,
+) -> Result<Runs, CliError> {
+    let (mut prove_ms, mut verify_ms) = (Vec::new(), Vec::new());
+    let mut last = None;
+    stages.take();
+    for run in 1..=count {
+        progress.step(format!("proving, run {run} of {count}"));
+        let proving = Instant::now();
+        let (statement, proof) = program.prove(integers)?;
+        prove_ms.push(ms(proving.elapsed()));
+        progress.step(format!("verifying, run {run} of {count}"));
+        let verifying = Instant::now();
+        engine::verify(program.verifier_key(), &statement, &proof)?;
+        verify_ms.push(ms(verifying.elapsed()));
+        last = Some((statement, proof));
+    }
+    let Some((statement, proof)) = last else {
+        return Err(CliError::Statement("nothing was proved".into()));
+    };
+    let mut stages = stages.take();
+    stages.retain(|stage| !stage.name.starts_with("verify"));
+    for stage in &mut stages {
+        stage.time /= count;
+    }
+    let witness = stages.iter().find(|stage| stage.name == "witness");
+    let witness_ms = witness.map_or(0.0, |stage| ms(stage.time));
+    Ok(Runs {
+        statement,
+        proof,
+        witness_ms,
+        prove_ms,
+        verify_ms,
+        stages,
+    })
+}
+
+fn judge(comparison: &Comparison, tolerance: f64) -> Result<(), CliError> {
+    if comparison.max_rel <= tolerance {
+        return Ok(());
+    }
+    let error = comparison.max_rel;
+    Err(CliError::Comparison(format!(
+        "the greatest error is {error:.4} of the output's range, more than {tolerance}; give --samples or more bits"
+    )))
+}
+
+fn say_report(report: &Report, stages: &[Stage]) {
+    let row = |name: &str, figure: String| vec![name.to_owned(), figure];
+    let agreement = report.argmax_agreement;
+    let figures = [
+        row("model", report.model.clone()),
+        row("ONNX nodes", grouped(report.nodes)),
+        row("parameters", grouped(report.params)),
+        row("boundaries", grouped(report.boundaries)),
+        row("lookups", grouped(report.lookups)),
+        row("greatest error", format!("{:.3e}", report.max_abs_error)),
+        row(
+            "of the range",
+            format!("{:.3} %", 100.0 * report.max_rel_error),
+        ),
+        row(
+            "argmax agreement",
+            agreement.map_or("-".into(), |a| format!("{:.1} %", 100.0 * a)),
+        ),
+        row("compile", milliseconds(report.compile_ms)),
+        row("prove", milliseconds(report.prove_ms)),
+        row("verify", milliseconds(report.verify_ms)),
+        row("proof", bytes(report.proof_bytes as u64)),
+        row("verifier key", bytes(report.verifier_key_bytes as u64)),
+        row("peak memory", bytes(report.peak_rss_bytes)),
+        row("security", format!("{} bits", report.security_bits)),
+        row(
+            "verified",
+            if report.verified { "yes" } else { "no" }.into(),
+        ),
+    ];
+    say(&table(&figures));
+    let mut rows = vec![
+        ["stage of proving", "time", "share"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(stages.iter().map(|stage| {
+        let time = ms(stage.time);
+        vec![
+            format!("{}{}", "  ".repeat(stage.depth), stage.name),
+            milliseconds(time),
+            format!("{:.0} %", 100.0 * time / report.prove_ms),
+        ]
+    }));
+    say(&format!("\n{}", table(&rows)));
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Zero for none.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
+    match (values.get(low), values.get(high)) {
+        (Some(a), Some(b)) => (a + b) / 2.0,
+        _ => 0.0,
+    }
+}
+
+/// Greatest memory of this process so far; zero where the system does not say.
+fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.map_or(0, |kilobytes| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(Vec::new()), 0.0);
+    }
+
+    #[test]
+    fn judges_by_the_range() {
+        let comparison = |max_rel| Comparison {
+            max_abs: 1.0,
+            max_rel,
+            argmax_agreement: None,
+        };
+        assert!(judge(&comparison(0.01), 0.1).is_ok());
+        assert_eq!(judge(&comparison(0.2), 0.1).unwrap_err().exit_code(), 1);
+        assert!(judge(&comparison(f64::NAN), 0.1).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! Why a command ends without success, and with which exit code.
+
+use std::path::Path;
+
+use thiserror::Error;
+use zkiln_compiler::CompileError;
+use zkiln_runtime::error::{ProveError, VerifyError};
+
+use crate::tensors::TensorError;
+
+/// What a command could not do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// The model is refused.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// A file of tensors is refused.
+    #[error(transparent)]
+    Tensors(#[from] TensorError),
+    /// The input cannot be proved.
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    /// One of many inputs cannot be run.
+    #[error("`{place}`: {source}")]
+    Input {
+        /// File and line.
+        place: String,
+        /// Why.
+        source: ProveError,
+    },
+    /// The proof is rejected.
+    #[error("the proof is rejected: {0}")]
+    Verify(#[from] VerifyError),
+    /// The statement is not about this key's model.
+    #[error("the statement is rejected: {0}")]
+    Statement(String),
+    /// Outputs are further from the expected ones than allowed.
+    #[error("the comparison failed: {0}")]
+    Comparison(String),
+    /// A file cannot be read, or holds something else than it should.
+    #[error("`{file}`: {reason}")]
+    File {
+        /// As given.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A result cannot be written.
+    #[error("cannot write `{file}`: {source}")]
+    Write {
+        /// As given.
+        file: String,
+        /// From the operating system.
+        source: std::io::Error,
+    },
+}
+
+impl CliError {
+    /// A [`CliError::File`].
+    pub fn file(path: &Path, reason: impl ToString) -> Self {
+        Self::File {
+            file: path.display().to_string(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// 1: the answer is no. 2: the question was refused.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Verify(VerifyError::Key(_)) => 2,
+            Self::Verify(_) | Self::Statement(_) | Self::Comparison(_) | Self::Write { .. } => 1,
+            _ => 2,
+        }
+    }
+
+    /// For `--json`: the message, and every complaint about a node by itself.
+    pub fn json(&self) -> serde_json::Value {
+        let mut object = serde_json::json!({
+            "error": self.to_string(),
+            "exit_code": self.exit_code(),
+        });
+        if let Self::Compile(CompileError::Nodes(complaints)) = self {
+            let list = complaints.iter().map(|c| {
+                serde_json::json!({"node": c.node, "op": c.op, "reason": c.reason, "help": c.help})
+            });
+            object["nodes"] = list.collect();
+        }
+        object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zkiln_compiler::Complaint;
+
+    #[test]
+    fn answers_and_refusals_have_their_codes() {
+        let refused: [CliError; 3] = [
+            ProveError::InputCount {
+                expected: 1,
+                got: 2,
+            }
+            .into(),
+            VerifyError::Key("too short").into(),
+            CliError::file(Path::new("in.json"), "no such file"),
+        ];
+        assert!(refused.iter().all(|e| e.exit_code() == 2));
+        let failed: [CliError; 3] = [
+            VerifyError::Opening.into(),
+            CliError::Statement("another model".into()),
+            CliError::Comparison("too far".into()),
+        ];
+        assert!(failed.iter().all(|e| e.exit_code() == 1));
+    }
+
+    #[test]
+    fn json_lists_nodes() {
+        let complaint = Complaint {
+            node: "n".into(),
+            op: "Loop".into(),
+            reason: "no".into(),
+            help: "unroll".into(),
+        };
+        let json = CliError::from(CompileError::Nodes(vec![complaint])).json();
+        assert_eq!(json["nodes"][0]["op"], "Loop");
+        assert_eq!(json["exit_code"], 2);
+    }
+}

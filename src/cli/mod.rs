@@ -1,0 +1,85 @@
+//! The command line: one file a command, `engine` the only one that knows how a model is compiled and proved.
+
+mod args;
+mod check;
+mod compare;
+mod compile;
+mod engine;
+mod error;
+mod inspect;
+mod prove;
+mod public;
+mod run;
+mod stages;
+mod terminal;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::CliError;
+
+/// Proves that an ONNX model was run: compile it, run it, prove it, verify it.
+#[derive(Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "\
+Exit codes: 0 fine; 1 failed (a proof rejected, a comparison failed); 2 the model, an input or the command line refused.
+Start with: zkiln check models/nanoGPT.onnx --input models/nanoGPT.input.json"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Args),
+    Run(run::Args),
+    Compile(compile::Args),
+    Inspect(inspect::Args),
+    Prove(prove::Args),
+    Verify(verify::Args),
+}
+
+impl Command {
+    fn run(&self) -> Result<(), CliError> {
+        match self {
+            Self::Check(args) => check::run(args),
+            Self::Run(args) => run::run(args),
+            Self::Compile(args) => compile::run(args),
+            Self::Inspect(args) => inspect::run(args),
+            Self::Prove(args) => prove::run(args),
+            Self::Verify(args) => verify::run(args),
+        }
+    }
+
+    fn json(&self) -> bool {
+        match self {
+            Self::Check(args) => args.json,
+            Self::Run(args) => args.json,
+            Self::Compile(args) => args.json,
+            Self::Inspect(args) => args.json,
+            Self::Prove(args) => args.json,
+            Self::Verify(args) => args.json,
+        }
+    }
+}
+
+/// Runs what the process was asked for.
+pub fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    match command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("zkiln: {error}");
+            // `check` has said its figures already when only the comparison failed.
+            if command.json() && !matches!(error, CliError::Comparison(_)) {
+                terminal::say_json(&error.json());
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `zkiln run`: quantised inference without proofs.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::args::ModelArgs;
+use super::engine::{self, FloatNetwork, Program};
+use super::error::CliError;
+use super::terminal::{Progress, milliseconds, say, say_json};
+use crate::tensors::{self, Finite, Side};
+
+/// Run the quantised model on many inputs: exactly what would be proved, without proving it
+#[derive(clap::Args)]
+#[command(after_help = "\
+One JSON object a line: {\"inputs\":[{\"name\",\"dtype\",\"shape\",\"data\"}]} in, {\"outputs\":[...]} out, in the same order.
+
+Example:
+  zkiln run models/tiny_mlp.onnx --inputs models/tiny_mlp.samples.jsonl --out outputs.jsonl")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The inputs, one JSON object a line
+    #[arg(long, value_name = "FILE.jsonl")]
+    inputs: PathBuf,
+    /// Where the outputs go, one JSON object a line
+    #[arg(long, value_name = "FILE.jsonl")]
+    out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Compiles once, then one line after the other.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let progress = Progress::new(args.json);
+    progress.step("compiling");
+    let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
+    let options = args.model.options(float.inputs())?;
+    let lines = tensors::lines(&args.inputs, Side::Inputs)?;
+    let program = Program::compile(&args.model.model, &options)?;
+    let failed = |source| CliError::Write {
+        file: args.out.display().to_string(),
+        source,
+    };
+    let mut out = BufWriter::new(File::create(&args.out).map_err(failed)?);
+    let started = Instant::now();
+    let mut runs = 0u64;
+    for line in lines {
+        let (place, read) = line?;
+        progress.step(format!("running {place}"));
+        let data = tensors::fit(read, program.inputs(), &place, Finite::Required)?;
+        let outputs = program
+            .run(&program.quantise(&data))
+            .map_err(|e| CliError::Input { place, source: e })?;
+        serde_json::to_writer(
+            &mut out,
+            &json!({"outputs": engine::tensors(program.outputs(), &outputs)}),
+        )
+        .map_err(|e| failed(e.into()))?;
+        out.write_all(b"\n").map_err(failed)?;
+        runs += 1;
+    }
+    out.flush().map_err(failed)?;
+    drop(progress);
+    let ms = started.elapsed().as_secs_f64() * 1e3;
+    if args.json {
+        say_json(&json!({"model": args.model.file_name(), "runs": runs, "run_ms": ms}));
+    } else {
+        say(&format!(
+            "{runs} runs in {}, outputs in {}",
+            milliseconds(ms),
+            args.out.display()
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! What people see: text, tables and progress.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Writes to standard output; a reader that went away is no error.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.write_all(b"\n");
+}
+
+/// Writes one JSON document to standard output.
+pub fn say_json(value: &impl serde::Serialize) {
+    let mut out = std::io::stdout().lock();
+    let _ = serde_json::to_writer(&mut out, value);
+    let _ = out.write_all(b"\n");
+}
+
+/// Rows of cells in aligned columns: the first to the left, all others to the right. The first row is a heading.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let mut text = String::new();
+        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
+            text += &match column {
+                0 => format!("{cell}{padding}"),
+                _ => format!("  {padding}{cell}"),
+            };
+        }
+        text.trim_end().to_owned()
+    };
+    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    if lines.len() > 1 {
+        let rule = widths.iter().map(|width| width + 2).sum::<usize>();
+        lines.insert(1, "-".repeat(rule.saturating_sub(2)));
+    }
+    lines.join("\n")
+}
+
+/// `1234567` as `1 234 567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `153600` as `153.6 kB`.
+pub fn bytes(number: u64) -> String {
+    let value = number as f64;
+    match number {
+        0..1_000 => format!("{number} B"),
+        1_000..1_000_000 => format!("{:.1} kB", value / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", value / 1e6),
+        _ => format!("{:.2} GB", value / 1e9),
+    }
+}
+
+/// `0.0123 s` as `12.3 ms`.
+pub fn milliseconds(ms: f64) -> String {
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.2} ms"),
+        ms if ms < 1_000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.2} s", ms / 1e3),
+    }
+}
+
+/// What is being done, on a terminal; nothing anywhere else.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Silent with `quiet`, and when standard error is no terminal.
+    pub fn new(quiet: bool) -> Self {
+        if quiet || !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new_spinner();
+        let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+
+    /// The step that starts now.
+    pub fn step(&self, message: impl Into<String>) {
+        self.0.set_message(message.into());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aligns_columns() {
+        let cells = |row: [&str; 2]| row.map(str::to_owned).to_vec();
+        let text = table(&[cells(["a", "b"]), cells(["long", "1"]), cells(["x", "234"])]);
+        assert_eq!(text, "a       b\n---------\nlong    1\nx     234");
+    }
+
+    #[test]
+    fn writes_figures() {
+        assert_eq!(grouped(1234567), "1 234 567");
+        assert_eq!(grouped(12), "12");
+        assert_eq!(bytes(153_600), "153.6 kB");
+        assert_eq!(milliseconds(0.1234), "0.12 ms");
+        assert_eq!(milliseconds(2500.0), "2.50 s");
+    }
+}

@@ -1,0 +1,54 @@
+//! `zkiln verify`: yes or no, without a model.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::args;
+use super::engine::{self, Proof, VerifierKey};
+use super::error::CliError;
+use super::public::Public;
+use super::terminal::{say, say_json};
+
+/// Verify a proof against a verifier key and a public statement; needs no model
+#[derive(clap::Args)]
+#[command(after_help = "\
+What is verified is that the model behind the key maps the `integers` of the statement's inputs to those of its outputs.
+`scale` and `data` are for people and are not part of the proof. Take the key from someone you trust, never from the prover.
+
+Example:
+  zkiln verify --key model.vk --proof proof.bin --public public.json")]
+pub struct Args {
+    /// The verifier key
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The proof
+    #[arg(long, value_name = "FILE")]
+    proof: PathBuf,
+    /// The public statement
+    #[arg(long, value_name = "FILE.json")]
+    public: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads the three files and verifies.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let key = VerifierKey::from_bytes(&args::read_file(&args.key)?)
+        .map_err(|e| CliError::file(&args.key, e))?;
+    let proof = Proof::from_bytes(args::read_file(&args.proof)?);
+    let public: Public = serde_json::from_slice(&args::read_file(&args.public)?)
+        .map_err(|e| CliError::file(&args.public, format!("not a public statement: {e}")))?;
+    let statement = public.statement(&key.digest(), key.model())?;
+    engine::verify(&key, &statement, &proof)?;
+    let digest = args::hex(&key.digest());
+    if args.json {
+        say_json(&json!({"verified": true, "model_digest": digest}));
+    } else {
+        say(&format!(
+            "verified: the model {digest} maps these inputs to these outputs"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,474 @@
+//! The command line as its users meet it: exit codes, messages, files.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const MODEL: &str = "models/tiny_mlp.onnx";
+const INPUT: &str = "models/tiny_mlp.input.json";
+const EXPECTED: &str = "models/tiny_mlp.expected.json";
+const SAMPLES: &str = "models/tiny_mlp.samples.jsonl";
+
+/// What the process said.
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}{}", self.out, self.err))
+    }
+
+    /// Exit code 2, and all these words in the message.
+    #[track_caller]
+    fn refuses(&self, words: &[&str]) {
+        assert_eq!(self.code, 2, "{}{}", self.out, self.err);
+        for word in words {
+            assert!(self.err.contains(word), "no `{word}` in: {}", self.err);
+        }
+        assert!(!self.err.contains("panicked"), "{}", self.err);
+    }
+
+    #[track_caller]
+    fn fine(self) -> Self {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self
+    }
+}
+
+fn zkiln<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Answer {
+    let output = Command::new(env!("CARGO_BIN_EXE_zkiln"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    Answer {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A folder with files of a test's own.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+fn read_json(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn model_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// `check` with an input of this content.
+fn check_input(name: &str, content: impl AsRef<[u8]>) -> Answer {
+    let folder = Folder::new();
+    let input = folder.file(name, content);
+    zkiln(&["check", MODEL, "--input", &input])
+}
+
+fn numbers(list: &Value) -> Vec<f64> {
+    let list = list.as_array().unwrap();
+    list.iter().map(|x| x.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn wrong_command_lines_are_refused() {
+    zkiln::<&str>(&[]).refuses(&["Usage: zkiln"]);
+    zkiln(&["prove"]).refuses(&["--proof"]);
+    zkiln(&["check", MODEL, "--dim", "batch"]).refuses(&["NAME=N"]);
+    zkiln(&["check", MODEL, "--runs", "0"]).refuses(&["--runs"]);
+    zkiln(&["check", MODEL, "--weight-bits", "70"]).refuses(&["--weight-bits"]);
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    for command in ["check", "run", "compile", "inspect", "prove", "verify"] {
+        let answer = zkiln(&[command, "--help"]).fine();
+        assert!(answer.out.contains("Example"), "{command}");
+        assert!(answer.out.contains("--json"), "{command}");
+    }
+}
+
+#[test]
+fn missing_files_are_refused() {
+    zkiln(&["check", "no.onnx"]).refuses(&["no.onnx"]);
+    zkiln(&["check", MODEL, "--input", "no.json"]).refuses(&["no.json", "cannot read"]);
+    zkiln(&["check", MODEL, "--samples", "no.jsonl"]).refuses(&["no.jsonl"]);
+    zkiln(&["check", MODEL, "--expect", "no.json"]).refuses(&["no.json"]);
+    zkiln(&["verify", "--key", "no.vk", "--proof", "p", "--public", "q"]).refuses(&["no.vk"]);
+}
+
+#[test]
+fn files_that_are_no_models_are_refused() {
+    let folder = Folder::new();
+    let text = folder.file("text.onnx", "this is no model");
+    zkiln(&["check", &text]).refuses(&["text.onnx"]);
+    let empty = folder.file("empty.onnx", "");
+    zkiln(&["inspect", &empty]).refuses(&["empty.onnx"]);
+    let mut bytes = std::fs::read(model_file(MODEL)).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    let half = folder.file("half.onnx", bytes);
+    zkiln(&["check", &half]).refuses(&["half.onnx"]);
+}
+
+#[test]
+fn bad_inputs_are_refused_by_name() {
+    check_input("in.json", "{\"inputs\":").refuses(&["in.json", "not a JSON file of tensors"]);
+    check_input("in.json", "{}").refuses(&["in.json", "`inputs` or `input_data`"]);
+    check_input("in.json", r#"{"input_data":[[1,2,3]]}"#).refuses(&[
+        "in.json",
+        "`input`",
+        "expected 4 elements",
+        "got 3",
+    ]);
+    let tensor = |name: &str, shape: Value, data: Value| {
+        json!({"inputs": [{"name": name, "dtype": "float32", "shape": shape, "data": data}]})
+            .to_string()
+    };
+    check_input("in.json", tensor("x", json!([1, 4]), json!([0, 0, 0, 0])))
+        .refuses(&["in.json", "expected the tensors `input`, got `x`"]);
+    check_input("in.json", tensor("input", json!([4]), json!([0, 0, 0, 0])))
+        .refuses(&["`input`", "expected shape [1, 4], got shape [4]"]);
+    check_input(
+        "in.json",
+        tensor("input", json!([1, 4]), json!([0, "NaN", 0, 0])),
+    )
+    .refuses(&["`input`", "finite", "NaN at element 1"]);
+    check_input("in.npy", "not an array").refuses(&["in.npy", "not a NumPy array"]);
+    check_input("in.npz", "not an archive").refuses(&["in.npz"]);
+}
+
+#[test]
+fn bad_samples_are_refused_by_line() {
+    let folder = Folder::new();
+    let good = std::fs::read_to_string(model_file(SAMPLES)).unwrap();
+    let bad = folder.file("s.jsonl", format!("{good}{{\"input_data\":[[1]]}}\n"));
+    zkiln(&["check", MODEL, "--samples", &bad]).refuses(&["s.jsonl:5", "expected 4 elements"]);
+    let empty = folder.file("e.jsonl", "\n");
+    zkiln(&["check", MODEL, "--samples", &empty]).refuses(&["e.jsonl", "at least one sample"]);
+}
+
+#[test]
+fn refusals_are_json_on_demand() {
+    let answer = zkiln(&["check", MODEL, "--input", "no.json", "--json"]);
+    answer.refuses(&["no.json"]);
+    let json = answer.json();
+    assert_eq!(json["exit_code"], 2);
+    assert!(json["error"].as_str().unwrap().contains("no.json"));
+}
+
+#[test]
+fn check_reports_everything() {
+    let answer = zkiln(&[
+        "check",
+        MODEL,
+        "--samples",
+        SAMPLES,
+        "--input",
+        INPUT,
+        "--expect",
+        EXPECTED,
+        "--runs",
+        "2",
+        "--json",
+    ])
+    .fine();
+    let json = answer.json();
+    let keys: BTreeSet<&str> = json
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let expected = [
+        "model",
+        "nodes",
+        "params",
+        "boundaries",
+        "lookups",
+        "outputs",
+        "max_abs_error",
+        "max_rel_error",
+        "argmax_agreement",
+        "compile_ms",
+        "witness_ms",
+        "prove_ms",
+        "verify_ms",
+        "proof_bytes",
+        "verifier_key_bytes",
+        "peak_rss_bytes",
+        "security_bits",
+        "verified",
+    ];
+    assert_eq!(keys, BTreeSet::from(expected));
+    assert_eq!(json["verified"], true);
+    assert_eq!(json["params"], 139);
+    assert_eq!(json["argmax_agreement"], 1.0);
+    assert!(json["max_rel_error"].as_f64().unwrap() < 0.01);
+    assert!(json["security_bits"].as_u64().unwrap() >= 100);
+    assert!(json["prove_ms"].as_f64().unwrap() >= json["witness_ms"].as_f64().unwrap());
+    assert!(json["witness_ms"].as_f64().unwrap() > 0.0);
+    let output = &json["outputs"][0];
+    let wanted = &read_json(model_file(EXPECTED))["outputs"][0];
+    for key in ["name", "dtype", "shape"] {
+        assert_eq!(output[key], wanted[key]);
+    }
+    for (got, expected) in numbers(&output["data"])
+        .iter()
+        .zip(numbers(&wanted["data"]))
+    {
+        assert!((got - expected).abs() < 0.02, "{got} {expected}");
+    }
+}
+
+#[test]
+fn check_tells_people() {
+    let answer = zkiln(&["check", MODEL]).fine();
+    for word in [
+        "verified",
+        "stage of proving",
+        "witness",
+        "commit",
+        "lookups",
+        "opening",
+    ] {
+        assert!(answer.out.contains(word), "no `{word}` in: {}", answer.out);
+    }
+    assert!(
+        answer.err.is_empty(),
+        "no progress in a pipe: {}",
+        answer.err
+    );
+}
+
+#[test]
+fn check_fails_when_outputs_are_far() {
+    let folder = Folder::new();
+    let mut expected = read_json(model_file(EXPECTED));
+    expected["outputs"][0]["data"] = json!([1, 2, 3]);
+    let wrong = folder.file("wrong.json", expected.to_string());
+    let answer = zkiln(&["check", MODEL, "--input", INPUT, "--expect", &wrong]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.err.contains("comparison failed"), "{}", answer.err);
+    expected["outputs"][0]["shape"] = json!([3]);
+    let shape = folder.file("shape.json", expected.to_string());
+    zkiln(&["check", MODEL, "--input", INPUT, "--expect", &shape]).refuses(&["[1, 3]", "[3]"]);
+}
+
+#[test]
+fn formats_of_inputs_agree() {
+    let data = numbers(&read_json(model_file(INPUT))["inputs"][0]["data"]);
+    let folder = Folder::new();
+    let ezkl = folder.file("in.json", json!({"input_data": [data]}).to_string());
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 4), }\n";
+    let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+    npy.extend((header.len() as u16).to_le_bytes());
+    npy.extend(header.as_bytes());
+    npy.extend(data.iter().flat_map(|x| x.to_le_bytes()));
+    let npy = folder.file("in.npy", npy);
+    let outputs = |input: &str| {
+        let answer = zkiln(&[
+            "check",
+            MODEL,
+            "--samples",
+            SAMPLES,
+            "--input",
+            input,
+            "--json",
+        ]);
+        answer.fine().json()["outputs"].clone()
+    };
+    let expected = outputs(INPUT);
+    assert_eq!(outputs(&ezkl), expected);
+    assert_eq!(outputs(&npy), expected);
+}
+
+/// `prove` into a folder; the files are `p.bin`, `public.json`, `model.vk`.
+fn prove(folder: &Folder, model: &str, input: &str, options: &[&str]) -> Answer {
+    let files = ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
+    let [proof, public, key] = &files;
+    let mut arguments = vec!["prove", model, "--input", input];
+    arguments.extend(["--proof", proof, "--public", public, "--key", key]);
+    arguments.extend(options);
+    zkiln(&arguments)
+}
+
+fn verify(key: &str, proof: &str, public: &str) -> Answer {
+    zkiln(&["verify", "--key", key, "--proof", proof, "--public", public])
+}
+
+#[test]
+fn proofs_verify_and_tampering_does_not() {
+    let folder = Folder::new();
+    prove(&folder, MODEL, INPUT, &["--samples", SAMPLES]).fine();
+    let [proof, public, key] = ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
+    verify(&key, &proof, &public).fine();
+
+    let good = read_json(&public);
+    let edits: &[(&str, Edit)] = &[
+        ("output", |p| increment(&mut p["outputs"][0]["integers"][1])),
+        ("input", |p| increment(&mut p["inputs"][0]["integers"][0])),
+        ("range", |p| {
+            p["outputs"][0]["integers"][0] = json!(i64::MAX)
+        }),
+        ("length", |p| {
+            p["outputs"][0]["integers"].as_array_mut().unwrap().clear()
+        }),
+        ("count", |p| p["inputs"] = json!([])),
+        ("name", |p| p["outputs"][0]["name"] = json!("other")),
+        ("shape", |p| p["outputs"][0]["shape"] = json!([2, 2])),
+        ("model", |p| p["model_digest"] = json!("00".repeat(32))),
+    ];
+    for (name, edit) in edits {
+        let mut public = good.clone();
+        edit(&mut public);
+        let public = folder.file("tampered.json", public.to_string());
+        let answer = verify(&key, &proof, &public);
+        assert_eq!(answer.code, 1, "{name}: {}", answer.err);
+        assert!(answer.err.contains("rejected"), "{name}: {}", answer.err);
+    }
+
+    let bytes = std::fs::read(&proof).unwrap();
+    for at in [0, bytes.len() / 3, bytes.len() - 1] {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        let tampered = folder.file("tampered.bin", bytes);
+        assert_eq!(verify(&key, &tampered, &public).code, 1, "byte {at}");
+    }
+    for bytes in [&bytes[1..], &[], &[bytes.as_slice(), &[0]].concat()] {
+        let tampered = folder.file("tampered.bin", bytes);
+        assert_eq!(verify(&key, &tampered, &public).code, 1);
+    }
+}
+
+/// A way to change a statement.
+type Edit = fn(&mut Value);
+
+fn increment(integer: &mut Value) {
+    *integer = json!(integer.as_i64().unwrap() + 1);
+}
+
+#[test]
+fn statements_and_keys_are_read_strictly() {
+    let folder = Folder::new();
+    prove(&folder, MODEL, INPUT, &[]).fine();
+    let [proof, public, key] = ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
+    let good = read_json(&public);
+    let edits: &[Edit] = &[
+        |p| p["comment"] = json!("one key more"),
+        |p| p["outputs"][0]["integers"][0] = json!(0.5),
+        |p| p["outputs"][0]["integers"][0] = json!("1"),
+        |p| p["inputs"][0]["shape"] = json!([-1]),
+        |p| *p = json!([]),
+    ];
+    for edit in edits {
+        let mut public = good.clone();
+        edit(&mut public);
+        let public = folder.file("strict.json", public.to_string());
+        verify(&key, &proof, &public).refuses(&["strict.json", "not a public statement"]);
+    }
+    let bytes = std::fs::read(&key).unwrap();
+    for bytes in [&bytes[1..], &bytes[..bytes.len() - 1], &[]] {
+        let broken = folder.file("broken.vk", bytes);
+        verify(&broken, &proof, &public).refuses(&["broken.vk", "malformed"]);
+    }
+}
+
+#[test]
+fn keys_of_other_models_reject() {
+    let (ours, other) = (Folder::new(), Folder::new());
+    prove(&ours, MODEL, INPUT, &[]).fine();
+    prove(&other, MODEL, INPUT, &["--weight-bits", "8"]).fine();
+    let answer = verify(
+        &other.path("model.vk"),
+        &ours.path("p.bin"),
+        &ours.path("public.json"),
+    );
+    assert_eq!(answer.code, 1);
+    assert!(answer.err.contains("model"), "{}", answer.err);
+}
+
+#[test]
+fn proving_out_of_range_is_refused_by_node() {
+    let folder = Folder::new();
+    let input = folder.file("far.json", r#"{"input_data":[[1e6,-1e6,1e6,-1e6]]}"#);
+    prove(&folder, MODEL, &input, &["--samples", SAMPLES]).refuses(&["calibrated range", "node"]);
+    assert!(!Path::new(&folder.path("p.bin")).exists());
+}
+
+#[test]
+fn run_gives_what_would_be_proved() {
+    let folder = Folder::new();
+    let out = folder.path("out.jsonl");
+    let options = ["--samples", SAMPLES];
+    let run = ["run", MODEL, "--inputs", SAMPLES, "--out", &out];
+    zkiln(&[run.as_slice(), &options].concat()).fine();
+    let outputs = std::fs::read_to_string(&out).unwrap();
+    let samples = std::fs::read_to_string(model_file(SAMPLES)).unwrap();
+    assert_eq!(outputs.lines().count(), samples.lines().count());
+    for (sample, output) in samples.lines().zip(outputs.lines()) {
+        let input = folder.file("in.json", sample);
+        prove(&folder, MODEL, &input, &options).fine();
+        let public = read_json(folder.path("public.json"));
+        let output: Value = serde_json::from_str(output).unwrap();
+        assert_eq!(output["outputs"][0]["data"], public["outputs"][0]["data"]);
+    }
+}
+
+#[test]
+fn run_names_the_line_that_does_not_fit() {
+    let folder = Folder::new();
+    let good = std::fs::read_to_string(model_file(SAMPLES)).unwrap();
+    let inputs = folder.file("many.jsonl", format!("{good}\nnonsense\n"));
+    let out = folder.path("out.jsonl");
+    zkiln(&["run", MODEL, "--inputs", &inputs, "--out", &out]).refuses(&["many.jsonl:6"]);
+}
+
+#[test]
+fn inspect_shows_nodes_and_security() {
+    let answer = zkiln(&["inspect", MODEL]).fine();
+    for word in ["relation", "lookups", "security", "bits"] {
+        assert!(answer.out.contains(word), "no `{word}` in: {}", answer.out);
+    }
+    let json = zkiln(&["inspect", MODEL, "--json"]).fine().json();
+    assert!(!json["report"].as_array().unwrap().is_empty());
+    assert!(json["security_bits"].as_u64().unwrap() >= 100);
+}
+
+#[test]
+fn compile_writes_module_weights_and_key() {
+    let folder = Folder::new();
+    let out = folder.path("generated");
+    zkiln(&["compile", MODEL, "--out", &out]).fine();
+    for name in ["tiny_mlp.rs", "tiny_mlp.weights", "tiny_mlp.vk"] {
+        let file = Path::new(&out).join(name);
+        assert!(
+            std::fs::metadata(&file).is_ok_and(|f| f.len() > 0),
+            "{name}"
+        );
+    }
+    let module = std::fs::read_to_string(Path::new(&out).join("tiny_mlp.rs")).unwrap();
+    assert!(module.contains("@generated"));
+}
