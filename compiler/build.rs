@@ -12,7 +12,9 @@ fn main() {
             println!("cargo::rerun-if-changed={}", sources.display());
             for file in files(sources) {
                 file.hash(&mut hasher);
-                fs::read(&file).expect("a source can be read").hash(&mut hasher);
+                fs::read(&file)
+                    .expect("a source can be read")
+                    .hash(&mut hasher);
             }
         }
     }
@@ -23,6 +25,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder can be listed");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("listed").path()).collect();
     paths.sort();
-    let expand = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
+    let expand = |path: PathBuf| {
+        if path.is_dir() {
+            files(&path)
+        } else {
+            vec![path]
+        }
+    };
     paths.into_iter().flat_map(expand).collect()
 }

@@ -144,7 +144,7 @@ pub fn module(request: &Request) -> Result<TokenStream, CompileError> {
     };
     let source = fs::read_to_string(entry.source()).map_err(unreadable)?;
     let module = located(&source, &entry.directory)
-        .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.to_string())))?;
+        .map_err(|error| unreadable(io::Error::other(error.to_string())))?;
     let files = entry.files.iter().map(|path| path.to_string_lossy());
     // A function that nobody calls leaves nothing in the program, while a constant would.
     Ok(quote! {
@@ -225,7 +225,11 @@ mod tests {
         for path in [&entry, &output] {
             fs::create_dir(path).expect("made");
         }
-        let entry = Entry { directory: entry, name: "net".into(), files: Vec::new() };
+        let entry = Entry {
+            directory: entry,
+            name: "net".into(),
+            files: Vec::new(),
+        };
         for text in ["first", "second"] {
             for name in file_names("net") {
                 // As the cache does: a new file in place of the old one.
@@ -233,14 +237,24 @@ mod tests {
                 fs::write(entry.directory.join(&name), text).expect("written");
             }
             publish(&entry, &output).expect("published");
-            assert_eq!(fs::read_to_string(output.join("net.rs")).expect("there"), text);
+            assert_eq!(
+                fs::read_to_string(output.join("net.rs")).expect("there"),
+                text
+            );
         }
     }
 
     #[test]
     fn errors_read_the_same_in_a_failed_build() {
         let error = BuildError::from(CompileError::Samples("no".into()));
-        assert_eq!(format!("{error:?}"), "sample inputs do not fit the model: no");
-        assert!(BuildError::Variable("OUT_DIR").to_string().starts_with("`OUT_DIR` is not set"));
+        assert_eq!(
+            format!("{error:?}"),
+            "sample inputs do not fit the model: no"
+        );
+        assert!(
+            BuildError::Variable("OUT_DIR")
+                .to_string()
+                .starts_with("`OUT_DIR` is not set")
+        );
     }
 }

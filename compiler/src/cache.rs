@@ -190,11 +190,16 @@ fn content_key(request: &Request) -> Result<(String, Vec<PathBuf>), CompileError
     hash.update(options_bytes(request));
     hash.update(digest(&model));
     drop(model);
-    let others: Vec<PathBuf> = external.into_iter().chain(request.samples.clone()).collect();
+    let others: Vec<PathBuf> = external
+        .into_iter()
+        .chain(request.samples.clone())
+        .collect();
     for path in &others {
         hash.update(digest(&read(path)?));
     }
-    let files = std::iter::once(request.path.clone()).chain(others).collect();
+    let files = std::iter::once(request.path.clone())
+        .chain(others)
+        .collect();
     Ok((hex(&hash.finalize()), files))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
+use tract_onnx::pb::{GraphProto, TensorProto};
 use tract_onnx::prelude::Framework;
 
 /// The files that the `model` at `path` refers to, in the order of their names; none for what is no model.
@@ -14,7 +14,10 @@ pub fn files(mut model: &[u8], path: &Path) -> Vec<PathBuf> {
         let graphs = model.graph.iter();
         graphs.for_each(|graph| collect(graph, &mut locations));
     }
-    locations.into_iter().map(|location| folder.join(location)).collect()
+    locations
+        .into_iter()
+        .map(|location| folder.join(location))
+        .collect()
 }
 
 fn collect(graph: &GraphProto, locations: &mut BTreeSet<String>) {
@@ -29,5 +32,7 @@ fn collect(graph: &GraphProto, locations: &mut BTreeSet<String>) {
 
 fn location(tensor: &TensorProto) -> Option<String> {
     let mut entries = tensor.external_data.iter();
-    entries.find(|entry| entry.key == "location").map(|entry| entry.value.clone())
+    entries
+        .find(|entry| entry.key == "location")
+        .map(|entry| entry.value.clone())
 }

@@ -126,10 +126,7 @@ mod tests {
         let mask = r#"{"name":"mask","shape":[2],"data":[0,0]}"#;
         for (tensors, reason) in [
             (x.to_string(), "the input `mask` is missing"),
-            (
-                format!("{x},{x},{mask}"),
-                "the model has no input `x` left",
-            ),
+            (format!("{x},{x},{mask}"), "the model has no input `x` left"),
             (
                 format!("{x},{}", mask.replace("[2]", "[3]")),
                 "the input `mask` has shape [2], not [3] with 2 elements",

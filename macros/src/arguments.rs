@@ -27,7 +27,10 @@ impl Parse for Arguments {
             }
             let option: Ident = input.parse()?;
             if given.contains(&option) {
-                return Err(Error::new(option.span(), format!("`{option}` is given twice")));
+                return Err(Error::new(
+                    option.span(),
+                    format!("`{option}` is given twice"),
+                ));
             }
             input.parse::<Token![=]>()?;
             assign(&mut request, &option, input)?;
@@ -43,7 +46,9 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
         "name" => options.name = Some(name(input)?),
         "dims" => options.dimensions = dimensions(input)?,
         "samples" => request.samples = paths(input)?,
-        "activation_bits" => options.activation_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
+        "activation_bits" => {
+            options.activation_bits = Some(input.parse::<LitInt>()?.base10_parse()?)
+        }
         "weight_bits" => options.weight_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
         _ => {
             let known = "`name`, `dims`, `samples`, `activation_bits`, `weight_bits`";
@@ -99,7 +104,9 @@ mod tests {
 
     fn parse(text: &str) -> Result<Request, String> {
         let arguments = syn::parse_str::<Arguments>(text);
-        arguments.map(|a| a.request).map_err(|error| error.to_string())
+        arguments
+            .map(|a| a.request)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -114,11 +121,19 @@ mod tests {
     fn every_option_is_kept() {
         let text = r#""x.onnx", name = "net", dims = { batch = 1, "seq-len" = 64, }, samples = ["a", "b"],
             activation_bits = 10, weight_bits = 8,"#;
-        let Request { options, samples, .. } = parse(text).expect("parses");
+        let Request {
+            options, samples, ..
+        } = parse(text).expect("parses");
         assert_eq!(options.name.as_deref(), Some("net"));
-        assert_eq!(options.dimensions, [("batch".to_string(), 1), ("seq-len".to_string(), 64)]);
+        assert_eq!(
+            options.dimensions,
+            [("batch".to_string(), 1), ("seq-len".to_string(), 64)]
+        );
         assert_eq!(samples, [Path::new("a"), Path::new("b")]);
-        assert_eq!((options.activation_bits, options.weight_bits), (Some(10), Some(8)));
+        assert_eq!(
+            (options.activation_bits, options.weight_bits),
+            (Some(10), Some(8))
+        );
         let one = parse(r#""x.onnx", samples = "a""#).expect("parses");
         assert_eq!(one.samples, [Path::new("a")]);
     }
@@ -129,7 +144,10 @@ mod tests {
             ("", "expected string literal"),
             ("x", "expected string literal"),
             (r#""x" name = "y""#, "expected `,`"),
-            (r#""x", width = 3"#, "there is no option `width`; the options are `name`"),
+            (
+                r#""x", width = 3"#,
+                "there is no option `width`; the options are `name`",
+            ),
             (r#""x", name = "y", name = "z""#, "`name` is given twice"),
             (r#""x", name = "no name""#, "a module cannot have this name"),
             (r#""x", name = "type""#, "a module cannot have this name"),

@@ -76,7 +76,10 @@ mod tests {
         };
         let error = CompileError::Nodes(vec![complaint("a"), complaint("b")]);
         let path = LitStr::new("m.onnx", proc_macro2::Span::call_site());
-        let texts: Vec<String> = at(&path, error).into_iter().map(|e| e.to_string()).collect();
+        let texts: Vec<String> = at(&path, error)
+            .into_iter()
+            .map(|e| e.to_string())
+            .collect();
         assert_eq!(
             texts,
             [

@@ -12,10 +12,16 @@ use zkiln_runtime::weights;
 /// # Errors
 ///
 /// [`VerifyError::Key`] if the commitments are not those of the module.
-pub fn checked_verifier_key(model: &Model, commitments: &[u8], digest: &[u8; 32]) -> Result<VerifierKey, VerifyError> {
+pub fn checked_verifier_key(
+    model: &Model,
+    commitments: &[u8],
+    digest: &[u8; 32],
+) -> Result<VerifierKey, VerifyError> {
     let key = VerifierKey::from_parts(model.clone(), commitments)?;
     if key.digest() != *digest {
-        return Err(VerifyError::Key("the file of commitments does not belong to the module"));
+        return Err(VerifyError::Key(
+            "the file of commitments does not belong to the module",
+        ));
     }
     Ok(key)
 }

@@ -25,7 +25,9 @@ impl Scale {
         let mut integers = Vec::with_capacity(T::LEN);
         let mut outlier = None;
         tensor.each(&mut |element| match element.to_integer(self.unit) {
-            Some(integer) if (self.range.0..=self.range.1).contains(&integer) => integers.push(integer),
+            Some(integer) if (self.range.0..=self.range.1).contains(&integer) => {
+                integers.push(integer)
+            }
             _ => {
                 outlier.get_or_insert((integers.len(), element.real()));
             }
@@ -44,7 +46,11 @@ impl Scale {
 
     /// The tensor of these integers of units.
     pub fn dequantise<T: Tensor>(&self, integers: &[i64]) -> T {
-        filled(integers.iter().map(|&integer| Scalar::from_integer(integer, self.unit)))
+        filled(
+            integers
+                .iter()
+                .map(|&integer| Scalar::from_integer(integer, self.unit)),
+        )
     }
 }
 
@@ -57,18 +63,29 @@ pub fn tensor(tensors: &[Vec<i64>], port: usize) -> &[i64] {
 mod tests {
     use super::*;
 
-    const SCALE: Scale = Scale { port: "x", unit: 0.25, range: (-4, 3) };
+    const SCALE: Scale = Scale {
+        port: "x",
+        unit: 0.25,
+        range: (-4, 3),
+    };
 
     #[test]
     fn reals_in_range_roundtrip_to_the_nearest_unit() {
         let integers = SCALE.quantise(&[[-1.0f32, 0.124], [0.125, 0.75]]);
         assert_eq!(integers, Ok(vec![-4, 0, 1, 3]));
-        assert_eq!(SCALE.dequantise::<[f32; 3]>(&[-4, 1, 3]), [-1.0, 0.25, 0.75]);
+        assert_eq!(
+            SCALE.dequantise::<[f32; 3]>(&[-4, 1, 3]),
+            [-1.0, 0.25, 0.75]
+        );
     }
 
     #[test]
     fn the_first_outlier_is_named() {
-        for (bad, value) in [(0.9f32, "0.8999999761581421"), (f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+        for (bad, value) in [
+            (0.9f32, "0.8999999761581421"),
+            (f32::NAN, "NaN"),
+            (f32::INFINITY, "inf"),
+        ] {
             let error = SCALE.quantise(&[0.0, bad, -9.0]).expect_err("out of range");
             assert_eq!(
                 error.to_string(),

@@ -216,15 +216,32 @@ mod tests {
 
     #[test]
     fn reals_round_half_away_from_zero() {
-        for (real, integer) in [(0.25, 1), (-0.25, -1), (0.24, 0), (-0.26, -1), (1.0, 2), (1.25, 3)] {
-            assert_eq!(Scalar::to_integer(real as f32, 0.5), Some(integer), "{real}");
+        for (real, integer) in [
+            (0.25, 1),
+            (-0.25, -1),
+            (0.24, 0),
+            (-0.26, -1),
+            (1.0, 2),
+            (1.25, 3),
+        ] {
+            assert_eq!(
+                Scalar::to_integer(real as f32, 0.5),
+                Some(integer),
+                "{real}"
+            );
         }
         assert_eq!(f32::from_integer(-3, 0.5), -1.5);
     }
 
     #[test]
     fn what_is_no_integer_is_none() {
-        for real in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN] {
+        for real in [
+            f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::MAX,
+            f32::MIN,
+        ] {
             assert_eq!(real.to_integer(1.0), None, "{real}");
         }
         assert_eq!((i64::MIN as f32).to_integer(1.0), Some(i64::MIN));

@@ -7,7 +7,9 @@ use tiny::{Input, Output, Statement};
 use crate::{Proof, ProveError, VerifyError};
 
 fn input() -> Input {
-    Input { x: [[1.0, -2.0, 0.5, 7.9375]] }
+    Input {
+        x: [[1.0, -2.0, 0.5, 7.9375]],
+    }
 }
 
 #[test]
@@ -24,7 +26,12 @@ fn a_generated_module_proves_and_verifies() {
 fn the_output_is_that_of_the_model() {
     // fc = round((x w + 16 b) / 16), relu, sums of neighbours; x in units of 1/16.
     let output = tiny::run(&input()).expect("runs");
-    assert_eq!(output, Output { type_: [[1.0, 1.78125]] });
+    assert_eq!(
+        output,
+        Output {
+            type_: [[1.0, 1.78125]]
+        }
+    );
 }
 
 #[test]
@@ -33,7 +40,10 @@ fn statements_and_proofs_travel_as_bytes() {
     let statement = Statement::from_bytes(&proven.statement.to_bytes()).expect("a statement");
     let proof = Proof::from_bytes(proven.proof.as_bytes());
     assert_eq!(tiny::verify(&statement, &proof), Ok(()));
-    assert!(matches!(Statement::from_bytes(&[1, 2, 3]), Err(VerifyError::Statement(_))));
+    assert!(matches!(
+        Statement::from_bytes(&[1, 2, 3]),
+        Err(VerifyError::Statement(_))
+    ));
 }
 
 #[test]
@@ -59,6 +69,7 @@ fn inputs_out_of_range_are_named() {
 
 #[test]
 fn the_verifier_key_travels_as_bytes() {
-    let key = crate::__private::VerifierKey::from_bytes(&tiny::verifier_key().expect("a key")).expect("a key");
+    let key = crate::__private::VerifierKey::from_bytes(&tiny::verifier_key().expect("a key"))
+        .expect("a key");
     assert_eq!(key.digest(), tiny::MODEL_DIGEST);
 }

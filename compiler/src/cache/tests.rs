@@ -247,7 +247,10 @@ fn the_target_directory_is_found() {
     let out = ("OUT_DIR", path("work/target/debug/build/net-1/out"));
     let chosen = ("CARGO_TARGET_DIR", path("chosen"));
     assert_eq!(find(&[manifest.clone()], &[]), path("work/target"));
-    assert_eq!(find(&[manifest.clone(), chosen.clone()], &[]), path("chosen"));
+    assert_eq!(
+        find(&[manifest.clone(), chosen.clone()], &[]),
+        path("chosen")
+    );
     assert_eq!(
         find(&[("CARGO_MANIFEST_DIR", path("alone"))], &[]),
         path("alone/target")
@@ -256,11 +259,13 @@ fn the_target_directory_is_found() {
     assert_eq!(find(&[out, chosen], &[]), path("work/target"));
     fs::write(path("elsewhere/CACHEDIR.TAG"), b"").expect("written");
     let output = path("elsewhere/debug/deps").display().to_string();
-    let rustc = |name: &str| {
-        (name == "CARGO_MANIFEST_DIR").then(|| path("work/net").into_os_string())
-    };
+    let rustc =
+        |name: &str| (name == "CARGO_MANIFEST_DIR").then(|| path("work/net").into_os_string());
     assert_eq!(
-        target_directory(rustc, vec!["rustc".into(), "--out-dir".into(), output.into()]),
+        target_directory(
+            rustc,
+            vec!["rustc".into(), "--out-dir".into(), output.into()]
+        ),
         path("elsewhere")
     );
 }

@@ -174,15 +174,11 @@ impl Speaker<'_> {
         let summed: Vec<String> = summed
             .map(|(axis, len)| format!("{} < {len}", letter(axis)))
             .collect();
-        let sum = if summed.is_empty() {
-            String::new()
-        } else {
-            format!("sum({}) ", summed.join(", "))
-        };
-        match product.as_slice() {
-            [] if summed.is_empty() => String::new(),
-            [] => format!("{sum}1"),
-            product => sum + &product.join(" * "),
+        let product = product.join(" * ");
+        match (summed.is_empty(), product.is_empty()) {
+            (true, _) => product,
+            (false, true) => format!("sum({}) 1", summed.join(", ")),
+            (false, false) => format!("sum({}) ({product})", summed.join(", ")),
         }
     }
 

@@ -5,14 +5,15 @@
 
 use std::fmt::{self, Display};
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Ident, Literal};
 use serde::ser::{self, Serialize};
 use zkiln_runtime::codegen::LETTERS;
 use zkiln_runtime::model::Model;
 use zkiln_runtime::relations::Relation;
 
-/// What generated code calls the columns and tables of the model.
+use super::layout::Layout;
+
+/// What generated code calls the parts of the model.
 pub struct Symbols {
     /// Constant in `mod column` of each column.
     pub columns: Vec<Ident>,
@@ -23,50 +24,42 @@ pub struct Symbols {
 }
 
 /// Type of a node's constant, and its value.
-pub fn relation(relation: &Relation, symbols: &Symbols) -> (Ident, TokenStream) {
-    let Value::Variant(_, _, inner) = Value::of(relation) else {
-        unreachable!("a relation is a variant around a struct");
-    };
+pub fn relation(relation: &Relation, symbols: &Symbols) -> (&'static str, Layout) {
+    let (_, _, inner) = variant(relation);
     let Value::Struct(name, _) = &*inner else {
         unreachable!("a relation is a variant around a struct");
     };
-    (ident(name), inner.tokens(symbols))
+    (name, inner.layout(symbols))
 }
 
 /// The model, whose nodes are constants.
-pub fn model(model: &Model, symbols: &Symbols) -> TokenStream {
+pub fn model(model: &Model, symbols: &Symbols) -> Layout {
     let Value::Struct(name, fields) = Value::of(model) else {
         unreachable!("a model is a struct");
     };
-    let name = ident(name);
-    let fields = fields.iter().map(|(field, value)| {
-        let value = match *field {
-            "nodes" => nodes(model, symbols),
-            _ => value.tokens(symbols),
-        };
-        let field = ident(field);
-        quote!(#field: #value)
+    let fields = fields.iter().map(|(field, value)| match *field {
+        "nodes" => (*field, nodes(model, symbols)),
+        _ => (*field, value.layout(symbols)),
     });
-    quote!(#name { #(#fields),* })
+    Layout::structure(name, fields)
 }
 
-fn nodes(model: &Model, symbols: &Symbols) -> TokenStream {
-    let nodes = model
-        .nodes
-        .iter()
-        .zip(&symbols.nodes)
-        .map(|(node, constant)| {
-            let Value::Variant(relation, variant, _) = Value::of(&node.relation) else {
-                unreachable!("a relation is a variant around a struct");
-            };
-            let (relation, variant, node) = (ident(relation), ident(variant), &*node.name);
-            quote!(Node { name: name(#node), relation: #relation::#variant(#constant) })
-        });
-    quote!(list(&[#(#nodes),*]))
+fn nodes(model: &Model, symbols: &Symbols) -> Layout {
+    let nodes = model.nodes.iter().zip(&symbols.nodes);
+    Layout::list(nodes.map(|(node, constant)| {
+        let (relation, variant, _) = variant(&node.relation);
+        let relation = Layout::word(format!("{relation}::{variant}({constant})"));
+        let name = Value::Text(node.name.to_string()).layout(symbols);
+        Layout::structure("Node", [("name", name), ("relation", relation)])
+    }))
 }
 
-fn ident(name: &str) -> Ident {
-    Ident::new(name, Span::call_site())
+/// Names of the enum and the variant, and what is in it.
+fn variant(relation: &Relation) -> (&'static str, &'static str, Box<Value>) {
+    match Value::of(relation) {
+        Value::Variant(relation, variant, inner) => (relation, variant, inner),
+        _ => unreachable!("a relation is a variant around a struct"),
+    }
 }
 
 /// A serialised value.
@@ -90,60 +83,35 @@ impl Value {
             .expect("the model's types are plain data")
     }
 
-    fn tokens(&self, symbols: &Symbols) -> TokenStream {
-        let all = |values: &[Value]| {
-            values
-                .iter()
-                .map(|value| value.tokens(symbols))
-                .collect::<Vec<_>>()
-        };
+    fn layout(&self, symbols: &Symbols) -> Layout {
+        let call = |name: &str, inner: &Self| Layout::call(name, [inner.layout(symbols)]);
         match self {
-            Self::Integer(value) => integer(*value),
-            Self::Bool(value) => quote!(#value),
-            Self::Text(text) => quote!(name(#text)),
-            Self::List(values) => {
-                let values = all(values);
-                quote!(list(&[#(#values),*]))
-            }
+            Self::Integer(value) => Layout::word(value),
+            Self::Bool(value) => Layout::word(value),
+            Self::Text(text) => Layout::word(format!("name({})", Literal::string(text))),
+            Self::List(values) => Layout::list(values.iter().map(|value| value.layout(symbols))),
             Self::Tuple(values) => {
-                let values = all(values);
-                quote!((#(#values),*))
+                Layout::call("", values.iter().map(|value| value.layout(symbols)))
             }
             Self::Struct("AxisMap", fields) => axis_map(fields, symbols),
             Self::Struct("Column", fields) => column(fields),
             Self::Struct(name, fields) => {
-                let name = ident(name);
-                let fields = fields.iter().map(|(field, value)| {
-                    let (field, value) = (ident(field), value.tokens(symbols));
-                    quote!(#field: #value)
-                });
-                quote!(#name { #(#fields),* })
+                let fields = fields
+                    .iter()
+                    .map(|(field, value)| (*field, value.layout(symbols)));
+                Layout::structure(name, fields)
             }
             Self::Wrapper("ColumnId", id) => {
-                let column = &symbols.columns[id.index()];
-                quote!(column::#column)
+                Layout::word(format!("column::{}", symbols.columns[id.index()]))
             }
             Self::Wrapper("TableId", id) => {
-                let table = &symbols.tables[id.index()];
-                quote!(table::#table)
+                Layout::word(format!("table::{}", symbols.tables[id.index()]))
             }
-            Self::Wrapper(name, inner) => {
-                let (name, inner) = (ident(name), inner.tokens(symbols));
-                quote!(#name(#inner))
-            }
-            Self::Unit(name, variant) => {
-                let (name, variant) = (ident(name), ident(variant));
-                quote!(#name::#variant)
-            }
-            Self::Variant(name, variant, inner) => {
-                let (name, variant, inner) = (ident(name), ident(variant), inner.tokens(symbols));
-                quote!(#name::#variant(#inner))
-            }
-            Self::Option(None) => quote!(None),
-            Self::Option(Some(inner)) => {
-                let inner = inner.tokens(symbols);
-                quote!(Some(#inner))
-            }
+            Self::Wrapper(name, inner) => call(name, inner),
+            Self::Unit(name, variant) => Layout::word(format!("{name}::{variant}")),
+            Self::Variant(name, variant, inner) => call(&format!("{name}::{variant}"), inner),
+            Self::Option(None) => Layout::word("None"),
+            Self::Option(Some(inner)) => call("Some", inner),
         }
     }
 
@@ -155,18 +123,8 @@ impl Value {
     }
 }
 
-/// An integer of any type, unsuffixed.
-pub fn integer(value: i128) -> TokenStream {
-    let magnitude = Literal::u128_unsuffixed(value.unsigned_abs());
-    if value < 0 {
-        quote!(-#magnitude)
-    } else {
-        quote!(#magnitude)
-    }
-}
-
 /// `C` for axis 2 as it is, `affine(-1, &[(0, 2), (2, 1)])` for anything else.
-fn axis_map(fields: &[(&'static str, Value)], symbols: &Symbols) -> TokenStream {
+fn axis_map(fields: &[(&'static str, Value)], symbols: &Symbols) -> Layout {
     let [("offset", offset), ("strides", Value::List(strides))] = fields else {
         unreachable!("an axis map has an offset and strides");
     };
@@ -174,16 +132,14 @@ fn axis_map(fields: &[(&'static str, Value)], symbols: &Symbols) -> TokenStream 
         && let [axis, Value::Integer(1)] = pair.as_slice()
         && let Some(letter) = LETTERS.get(axis.index())
     {
-        let letter = format_ident!("{letter}");
-        return quote!(#letter);
+        return Layout::word(letter);
     }
-    let offset = offset.tokens(symbols);
-    let strides = strides.iter().map(|pair| pair.tokens(symbols));
-    quote!(affine(#offset, &[#(#strides),*]))
+    let strides = Layout::slice(strides.iter().map(|pair| pair.layout(symbols)));
+    Layout::call("affine", [offset.layout(symbols), strides])
 }
 
 /// `witness("x", &[1, 4])` or `constant("fc.weight", &[4, 8])`.
-fn column(fields: &[(&'static str, Value)]) -> TokenStream {
+fn column(fields: &[(&'static str, Value)]) -> Layout {
     let [
         ("name", Value::Text(name)),
         ("kind", Value::Unit(_, kind)),
@@ -192,12 +148,9 @@ fn column(fields: &[(&'static str, Value)]) -> TokenStream {
     else {
         unreachable!("a column has a name, a kind and a shape");
     };
-    let constructor = ident(&kind.to_lowercase());
-    let shape = shape
-        .iter()
-        .map(|len| len.index())
-        .map(Literal::usize_unsuffixed);
-    quote!(#constructor(#name, &[#(#shape),*]))
+    let shape = Layout::slice(shape.iter().map(|len| Layout::word(len.index())));
+    let name = Layout::word(Literal::string(name));
+    Layout::call(&kind.to_lowercase(), [name, shape])
 }
 
 /// Serialises into a [`Value`].
@@ -434,6 +387,7 @@ impl ser::SerializeStruct for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quote::format_ident;
     use zkiln_runtime::codegen::{AxisMap, ColumnId, Term, View, affine, list};
 
     #[test]
@@ -457,19 +411,14 @@ mod tests {
             ]
             .into(),
         };
-        let expected = quote! {
-            Term {
-                coefficient: -3,
-                summed: list(&[4]),
-                operands: list(&[
-                    View { column: column::X, index: list(&[A, C]) },
-                    View { column: column::W, index: list(&[A, affine(-1, &[(1, 2), (2, 1)])]) }
-                ])
-            }
-        };
-        assert_eq!(
-            Value::of(&term).tokens(&symbols).to_string(),
-            expected.to_string()
-        );
+        let expected = "Term {
+    coefficient: -3,
+    summed: list(&[4]),
+    operands: list(&[
+        View { column: column::X, index: list(&[A, C]) },
+        View { column: column::W, index: list(&[A, affine(-1, &[(1, 2), (2, 1)])]) },
+    ]),
+}";
+        assert_eq!(Value::of(&term).layout(&symbols).print(0, 0), expected);
     }
 }

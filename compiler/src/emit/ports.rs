@@ -5,7 +5,6 @@ use quote::{format_ident, quote};
 use zkiln_runtime::model::Port;
 
 use super::describe::quoted;
-use super::literal::integer;
 use super::names::{Scope, screaming_case, snake_case};
 use crate::PortInfo;
 use crate::graph::Dtype;
@@ -21,8 +20,17 @@ struct Field<'a> {
     scale: Ident,
 }
 
-/// The struct `name` with one field for each of `ports`, and its conversions to and from integers.
-pub fn structure(name: &str, doc: &str, ports: &[Port], infos: &[PortInfo]) -> TokenStream {
+/// Which way a struct is converted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// To integers and back.
+    Input,
+    /// From integers.
+    Output,
+}
+
+/// `Input` or `Output`, with one field for each of `ports`.
+pub fn structure(side: Side, ports: &[Port], infos: &[PortInfo]) -> TokenStream {
     let (mut fields, mut scales) = (Scope::default(), Scope::default());
     let fields: Vec<Field> = ports
         .iter()
@@ -49,8 +57,18 @@ pub fn structure(name: &str, doc: &str, ports: &[Port], infos: &[PortInfo]) -> T
             let i = Literal::usize_unsuffixed(i);
             quote!(#field: Self::#scale.dequantise(tensor(tensors, #i)))
         });
+    let to_integers = (side == Side::Input).then(|| {
+        quote! {
+            fn to_integers(&self) -> Result<Vec<Vec<i64>>, ProveError> {
+                Ok(Vec::from([#(#to_integers),*]))
+            }
+        }
+    });
+    let (name, doc) = match side {
+        Side::Input => ("Input", " What the model computes on."),
+        Side::Output => ("Output", " What the model computes."),
+    };
     let name = format_ident!("{name}");
-    let doc = format!(" {doc}");
     quote! {
         #[doc = #doc]
         #[derive(Clone, Debug, PartialEq)]
@@ -59,9 +77,7 @@ pub fn structure(name: &str, doc: &str, ports: &[Port], infos: &[PortInfo]) -> T
         impl #name {
             #(#scales)*
 
-            fn to_integers(&self) -> Result<Vec<Vec<i64>>, ProveError> {
-                Ok(vec![#(#to_integers),*])
-            }
+            #to_integers
 
             fn from_integers(tensors: &[Vec<i64>]) -> Self {
                 Self { #(#from_integers),* }
@@ -113,8 +129,18 @@ impl Field<'_> {
     fn scale(&self) -> TokenStream {
         let (scale, name) = (&self.scale, &self.info.name);
         let unit = Literal::f64_unsuffixed(self.info.scale);
-        let [low, high] = [self.port.range.0, self.port.range.1].map(|bound| integer(bound.into()));
+        let [low, high] = [self.port.range.0, self.port.range.1].map(integer);
         quote!(const #scale: Scale = Scale { port: #name, unit: #unit, range: (#low, #high) };)
+    }
+}
+
+/// Unsuffixed, with its sign apart as in Rust's grammar.
+fn integer(value: i64) -> TokenStream {
+    let magnitude = Literal::u64_unsuffixed(value.unsigned_abs());
+    if value < 0 {
+        quote!(-#magnitude)
+    } else {
+        quote!(#magnitude)
     }
 }
 

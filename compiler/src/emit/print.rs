@@ -2,10 +2,31 @@
 
 use proc_macro2::TokenStream;
 
+use super::layout::Layout;
+
 /// Formats items; the same bytes for the same tokens.
 pub fn format(items: TokenStream) -> String {
     let file = syn::parse2(items).expect("emitted items are Rust");
     spaced(&prettyplease::unparse(&file))
+}
+
+/// A documented constant of the module: `start` is all before its value.
+pub fn item(docs: &[String], start: &str, value: &Layout) -> String {
+    let mut text = String::from("\n");
+    for line in docs {
+        text += format!("    /// {line}").trim_end();
+        text.push('\n');
+    }
+    text + &format!("    {start}{};\n", value.print(4, start.len()))
+}
+
+/// A formatted module with more items at its end.
+pub fn appended(module: &str, items: &str) -> String {
+    let open = module
+        .trim_end()
+        .strip_suffix('}')
+        .expect("a module ends in a brace");
+    format!("{open}{items}}}\n")
 }
 
 /// A blank line after each item that ends in a brace, and before each that has documentation.
@@ -29,7 +50,11 @@ fn apart(previous: &str, line: &str) -> bool {
         return false;
     }
     let (previous, line) = (previous.trim_start(), line.trim_start());
-    let opens_item = |line: &str| line.starts_with("///") || line.starts_with("#[");
+    let opens_item = |line: &str| {
+        ["///", "#[", "fn ", "impl "]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
     let ends_block =
         ["}", "};", "]);", "];"].contains(&previous) && !line.starts_with(['}', ')', ']']);
     let ends_imports = previous.starts_with("use ") || previous.starts_with("pub use ");

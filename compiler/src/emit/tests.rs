@@ -129,8 +129,8 @@ pub fn tiny() -> Compiled {
         }]
         .into(),
     };
-    let port = |name: &str, shape: &[usize], scale| PortInfo {
-        name: name.into(),
+    let port = |title: &str, shape: &[usize], scale| PortInfo {
+        name: title.into(),
         dtype: Dtype::Float32,
         shape: shape.into(),
         scale,
