@@ -8,6 +8,7 @@ use ark_ff::{AdditiveGroup, Field};
 
 use super::Leaves;
 use super::lanes::{Kernel, Lanes, total};
+use super::memory::Room;
 use super::tree::Chunk;
 
 /// Blocks of four vectors to ask for ahead of their use.
@@ -17,13 +18,13 @@ const AHEAD: usize = 4;
 pub type Block<L> = [L; 4];
 
 /// Fractions of one layer within one chunk.
-pub struct Level<L> {
+pub struct Level<'m, L> {
     /// Vectors, or vectors of unit leaves before any of their variables was bound (log2); at least four.
     pub log2: usize,
     /// What they are.
     pub kind: Kind,
     /// Numerators and denominators alternately; denominators only of unit leaves.
-    pub blocks: Vec<Block<L>>,
+    pub blocks: &'m mut [Block<L>],
 }
 
 /// Kinds of fractions; only the first kind is stored before it is bound.
@@ -97,7 +98,7 @@ fn prefetch<L: Lanes>(blocks: &[Block<L>], at: usize) {
 }
 
 /// Adds up the subtree of a chunk: all levels of at least four vectors, and for each lane `p0, p1, q0, q1` of the next.
-pub struct Build<'a> {
+pub struct Build<'a, 'm, L> {
     /// All leaves.
     pub leaves: &'a Leaves<'a>,
     /// Leaves of a lane (log2), at least four.
@@ -106,32 +107,46 @@ pub struct Build<'a> {
     pub place: Place,
     /// Whether all of the chunk's numerators are one.
     pub unit: bool,
+    /// Memory of [`blocks`].
+    pub room: Room<'m, Block<L>>,
 }
 
-impl<L: Lanes> Kernel<L> for Build<'_> {
-    type Output = (Vec<Level<L>>, Vec<[Fr; 4]>);
+/// Blocks that the levels of a chunk take.
+pub fn blocks(depth: usize, unit: bool) -> usize {
+    // 2^(k - 1) for a level of 2^k vectors, k > 1.
+    (1 << (if unit { depth - 2 } else { depth })) - 2
+}
+
+impl<'m, L: Lanes> Kernel<L> for Build<'_, 'm, L> {
+    type Output = (Vec<Level<'m, L>>, Vec<[Fr; 4]>);
 
     #[inline(always)]
-    fn run(self) -> Self::Output {
+    fn run(mut self) -> Self::Output {
         let mut levels = Vec::with_capacity(self.depth);
+        let mut log2 = self.depth;
         if self.unit {
-            for (above, kind) in [Kind::Unit, Kind::UnitParents].into_iter().enumerate() {
-                levels.push(Level {
-                    log2: self.depth - above,
-                    kind,
-                    blocks: Vec::new(),
-                });
+            for kind in [Kind::Unit, Kind::UnitParents] {
+                let blocks = &mut [];
+                levels.push(Level { log2, kind, blocks });
+                log2 -= 1;
             }
-            levels.push(self.unit_grandparents());
+        }
+        let kind = Kind::Any;
+        let room = self.room.take(1 << (log2 - 1));
+        let blocks = if self.unit {
+            self.unit_grandparents(room)
         } else {
-            levels.push(self.leaves());
-        }
-        while levels[levels.len() - 1].log2 > 2 {
-            let level = parents(&levels[levels.len() - 1]);
+            self.leaves(room)
+        };
+        let mut level = Level { log2, kind, blocks };
+        while log2 > 2 {
+            log2 -= 1;
+            let blocks = parents(level.blocks, self.room.take(1 << (log2 - 1)));
             levels.push(level);
+            level = Level { log2, kind, blocks };
         }
-        let blocks = &levels[levels.len() - 1].blocks;
-        let [[p0, p1], [q0, q1]] = add_pairs(blocks[0], blocks[1]);
+        let [[p0, p1], [q0, q1]] = add_pairs(level.blocks[0], level.blocks[1]);
+        levels.push(level);
         let mut top = vec![[Fr::ZERO; 4]; L::WIDTH];
         store([p0, p1, q0, q1], &mut top);
         (levels, top)
@@ -140,42 +155,33 @@ impl<L: Lanes> Kernel<L> for Build<'_> {
 
 /// The layer above.
 #[inline(always)]
-fn parents<L: Lanes>(level: &Level<L>) -> Level<L> {
-    let mut blocks = Vec::with_capacity(level.blocks.len() / 2);
-    for &[pa, qa, pb, qb] in level.blocks.as_chunks::<4>().0 {
+fn parents<'m, L: Lanes>(blocks: &[Block<L>], room: Room<'m, Block<L>>) -> &'m mut [Block<L>] {
+    let mut parents = room.fill();
+    for &[pa, qa, pb, qb] in blocks.as_chunks::<4>().0 {
         let ([p0, q0], [p1, q1]) = (add_pairs(pa, qa), add_pairs(pb, qb));
-        blocks.push(join(p0, p1));
-        blocks.push(join(q0, q1));
+        parents.push(join(p0, p1));
+        parents.push(join(q0, q1));
     }
-    Level {
-        log2: level.log2 - 1,
-        kind: Kind::Any,
-        blocks,
-    }
+    parents.finish()
 }
 
-impl Build<'_> {
+impl<'m, L: Lanes> Build<'_, 'm, L> {
     #[inline(always)]
-    fn unit_grandparents<L: Lanes>(&self) -> Level<L> {
-        let log2 = self.depth - 2;
+    fn unit_grandparents(&self, room: Room<'m, Block<L>>) -> &'m mut [Block<L>] {
         let leaves = &self.leaves.denominators;
-        let mut blocks = Vec::with_capacity(2 << (log2 - 2));
-        for at in 0..1 << (log2 - 2) {
+        let mut blocks = room.fill();
+        for at in 0..1 << (self.depth - 4) {
             let [pa, qa] = self.place.parents(leaves, 2 * at);
             let [pb, qb] = self.place.parents(leaves, 2 * at + 1);
             let ([p0, q0], [p1, q1]) = (add_pairs(pa, qa), add_pairs(pb, qb));
             blocks.push(join(p0, p1));
             blocks.push(join(q0, q1));
         }
-        Level {
-            log2,
-            kind: Kind::Any,
-            blocks,
-        }
+        blocks.finish()
     }
 
     #[inline(always)]
-    fn leaves<L: Lanes>(&self) -> Level<L> {
+    fn leaves(&self, room: Room<'m, Block<L>>) -> &'m mut [Block<L>] {
         let Leaves {
             unit,
             numerators,
@@ -184,7 +190,7 @@ impl Build<'_> {
         } = self.leaves;
         let Place { base, step } = self.place;
         let one = &Fr::ONE;
-        let mut blocks = Vec::with_capacity(2 << (self.depth - 2));
+        let mut blocks = room.fill();
         for at in 0..1 << (self.depth - 2) {
             let (mut p, mut q) = ([L::ZEROS; 4], [L::ZEROS; 4]);
             for i in 0..4 {
@@ -198,11 +204,7 @@ impl Build<'_> {
             blocks.push(p);
             blocks.push(q);
         }
-        Level {
-            log2: self.depth,
-            kind: Kind::Any,
-            blocks,
-        }
+        blocks.finish()
     }
 }
 
@@ -219,16 +221,16 @@ fn store<L: Lanes>(values: [L; 4], out: &mut [[Fr; 4]]) {
 }
 
 /// Sets the chunks' weights to factors of the sums over their lanes.
-pub struct Weigh<'a, L: Lanes> {
+pub struct Weigh<'a, 'm, L: Lanes> {
     /// The chunks.
-    pub chunks: &'a mut [Chunk<L>],
+    pub chunks: &'a mut [Chunk<'m, L>],
     /// `eq` of the variables above the chunks.
     pub eq: &'a [Fr],
     /// Batches numerators and denominators: a factor of the products of unit leaves.
     pub lambda: L::Constant,
 }
 
-impl<L: Lanes> Kernel<L> for Weigh<'_, L> {
+impl<L: Lanes> Kernel<L> for Weigh<'_, '_, L> {
     type Output = ();
 
     #[inline(always)]
@@ -252,18 +254,18 @@ pub struct Tables<L: Lanes> {
 }
 
 /// The leading coefficient of a layer's first round.
-pub struct FirstSum<'a, L: Lanes> {
+pub struct FirstSum<'a, 'm, L: Lanes> {
     /// All denominators.
     pub leaves: &'a [Fr],
     /// Some of the chunks.
-    pub chunks: &'a [Chunk<L>],
+    pub chunks: &'a [Chunk<'m, L>],
     /// Batches numerators and denominators.
     pub lambda: L::Constant,
     /// Weights.
     pub eq: &'a Tables<L>,
 }
 
-impl<L: Lanes> Kernel<L> for FirstSum<'_, L> {
+impl<L: Lanes> Kernel<L> for FirstSum<'_, '_, L> {
     type Output = [Fr; 1];
 
     #[inline(always)]
@@ -277,7 +279,7 @@ impl<L: Lanes> Kernel<L> for FirstSum<'_, L> {
             for (at, &weight) in self.eq.high.iter().enumerate() {
                 let at = at * self.eq.low.len();
                 let sum = match level.kind {
-                    Kind::Any => self.any(level, at),
+                    Kind::Any => self.any(level.blocks, at),
                     Kind::Unit => self.unit(chunk.place, at),
                     Kind::UnitParents => self.unit_parents(chunk.place, at),
                 };
@@ -289,14 +291,14 @@ impl<L: Lanes> Kernel<L> for FirstSum<'_, L> {
     }
 }
 
-impl<L: Lanes> FirstSum<'_, L> {
+impl<L: Lanes> FirstSum<'_, '_, L> {
     #[inline(always)]
-    fn any(&self, level: &Level<L>, at: usize) -> L::Sum {
+    fn any(&self, blocks: &[Block<L>], at: usize) -> L::Sum {
         let mut sum = L::sum();
         for (j, &weight) in (at..).zip(&self.eq.low) {
-            prefetch(&level.blocks, 2 * j);
-            prefetch(&level.blocks, 2 * j + 1);
-            let value = self.leading(level.blocks[2 * j], level.blocks[2 * j + 1]);
+            prefetch(blocks, 2 * j);
+            prefetch(blocks, 2 * j + 1);
+            let value = self.leading(blocks[2 * j], blocks[2 * j + 1]);
             L::accumulate(&mut sum, weight, value);
         }
         sum
@@ -373,11 +375,11 @@ impl<L: Lanes> Bind<L> {
 }
 
 /// Binds a variable, and sums up `h(0)` and the leading coefficient of the next round.
-pub struct BindSum<'a, L: Lanes> {
+pub struct BindSum<'a, 'm, L: Lanes> {
     /// All denominators.
     pub leaves: &'a [Fr],
     /// Some of the chunks.
-    pub chunks: &'a mut [Chunk<L>],
+    pub chunks: &'a mut [Chunk<'m, L>],
     /// Whether it is the layer's first variable.
     pub first: bool,
     /// How to bind.
@@ -386,7 +388,7 @@ pub struct BindSum<'a, L: Lanes> {
     pub eq: &'a Tables<L>,
 }
 
-impl<L: Lanes> Kernel<L> for BindSum<'_, L> {
+impl<L: Lanes> Kernel<L> for BindSum<'_, '_, L> {
     type Output = [Fr; 2];
 
     #[inline(always)]
@@ -401,8 +403,8 @@ impl<L: Lanes> Kernel<L> for BindSum<'_, L> {
                 bind: self.bind,
                 eq: self.eq,
             };
-            let blocks = &mut level.blocks;
-            let of_chunk = match (level.kind, self.first) {
+            let Level { kind, blocks, .. } = level;
+            let of_chunk = match (*kind, self.first) {
                 (Kind::Any, true) => pass.any::<true>(blocks),
                 (Kind::Any, false) => pass.any::<false>(blocks),
                 (Kind::Unit, true) => {
@@ -411,7 +413,7 @@ impl<L: Lanes> Kernel<L> for BindSum<'_, L> {
                 }
                 (Kind::Unit, false) => pass.unit(blocks),
                 (Kind::UnitParents, _) => {
-                    level.kind = Kind::Any;
+                    *kind = Kind::Any;
                     *blocks = std::mem::take(&mut chunk.spare);
                     pass.unit_parents(self.leaves, place, blocks)
                 }
@@ -491,8 +493,7 @@ impl<L: Lanes> Pass<'_, L> {
 
     /// Binds parents of unit leaves to `blocks`.
     #[inline(always)]
-    fn unit_parents(&self, leaves: &[Fr], place: Place, blocks: &mut Vec<Block<L>>) -> [L; 2] {
-        self.clear(blocks, 2);
+    fn unit_parents(&self, leaves: &[Fr], place: Place, blocks: &mut [Block<L>]) -> [L; 2] {
         let mut totals = [L::ZEROS; 2];
         let mut j = 0;
         for &high in &self.eq.high {
@@ -503,7 +504,8 @@ impl<L: Lanes> Pass<'_, L> {
                 let [p, q] = place.parents(leaves, 2 * j + 1);
                 let [p1, q1] = self.bind.any::<true>(p, q);
                 let (p, q) = (join(p0, p1), join(q0, q1));
-                blocks.extend_from_slice(&[p, q]);
+                blocks[2 * j] = p;
+                blocks[2 * j + 1] = q;
                 sums.any(low, p, q);
                 j += 1;
             }
@@ -534,8 +536,7 @@ impl<L: Lanes> Pass<'_, L> {
 
     /// Binds unit leaves to `blocks`.
     #[inline(always)]
-    fn unit_leaves(&self, leaves: &[Fr], place: Place, blocks: &mut Vec<Block<L>>) -> [L; 2] {
-        self.clear(blocks, 1);
+    fn unit_leaves(&self, leaves: &[Fr], place: Place, blocks: &mut [Block<L>]) -> [L; 2] {
         let mut totals = [L::ZEROS; 2];
         let mut j = 0;
         for &high in &self.eq.high {
@@ -544,7 +545,7 @@ impl<L: Lanes> Pass<'_, L> {
                 let q0 = self.bind.unit::<true>(place.leaves(leaves, 2 * j));
                 let q1 = self.bind.unit::<true>(place.leaves(leaves, 2 * j + 1));
                 let q = join(q0, q1);
-                blocks.push(q);
+                blocks[j] = q;
                 sums.unit(low, q);
                 j += 1;
             }
@@ -552,25 +553,19 @@ impl<L: Lanes> Pass<'_, L> {
         }
         totals
     }
-
-    /// Makes room for `blocks` a pair of fractions.
-    fn clear(&self, to: &mut Vec<Block<L>>, blocks: usize) {
-        to.clear();
-        to.reserve_exact(blocks * self.eq.low.len() * self.eq.high.len());
-    }
 }
 
 /// Binds the last variable within chunks; the pairs of fractions that are left.
-pub struct BindLast<'a, L: Lanes> {
+pub struct BindLast<'a, 'm, L: Lanes> {
     /// The chunks.
-    pub chunks: &'a mut [Chunk<L>],
+    pub chunks: &'a mut [Chunk<'m, L>],
     /// Whether it is the layer's first variable, too.
     pub first: bool,
     /// How to bind.
     pub bind: Bind<L>,
 }
 
-impl<L: Lanes> Kernel<L> for BindLast<'_, L> {
+impl<L: Lanes> Kernel<L> for BindLast<'_, '_, L> {
     type Output = Vec<[Fr; 4]>;
 
     /// By position: `p0, p1 + lambda q1, q0, q1`, or for unit leaves `q0 + mu, q1 + mu` in the last two.
@@ -595,7 +590,7 @@ impl<L: Lanes> Kernel<L> for BindLast<'_, L> {
             for (lane, quad) in lanes.iter().enumerate() {
                 quads[chunk.first + lane * chunk.stride] = *quad;
             }
-            if level.blocks.capacity() > chunk.spare.capacity() {
+            if level.blocks.len() > chunk.spare.len() {
                 chunk.spare = level.blocks;
             }
         }

@@ -16,8 +16,9 @@ use rayon::prelude::*;
 use super::dense::{self, Fraction, Quad, eq_table};
 use super::lanes::{Lanes, SUM_LOG2};
 use super::level::{
-    Bind, BindLast, BindSum, Block, Build, FirstSum, Kind, Level, Place, Tables, Weigh,
+    Bind, BindLast, BindSum, Block, Build, FirstSum, Kind, Level, Place, Tables, Weigh, blocks,
 };
+use super::memory::reserve;
 use super::{Children, Leaves, Rounds};
 
 /// Least number of chunks: bounds what rounding the length to whole chunks costs.
@@ -28,11 +29,11 @@ const DEPTH: usize = 4;
 const PARALLEL: usize = 1 << 10;
 
 /// All layers that were not proved yet.
-pub struct Tree<L> {
+pub struct Tree<'m, L> {
     /// Layers of `1, 2, 4, ...` nodes.
     top: Vec<Vec<Fraction>>,
     /// Layers below, in pieces.
-    chunks: Vec<Chunk<L>>,
+    chunks: Vec<Chunk<'m, L>>,
     /// All denominators, for the chunks.
     leaves: Vec<Fr>,
     /// Layers proved.
@@ -40,7 +41,7 @@ pub struct Tree<L> {
 }
 
 /// A piece of the lower layers.
-pub struct Chunk<L> {
+pub struct Chunk<'m, L> {
     /// Position of the first lane, in chunk lengths.
     pub first: usize,
     /// Distance of consecutive lanes.
@@ -48,14 +49,14 @@ pub struct Chunk<L> {
     /// The same in leaves.
     pub place: Place,
     /// Leaves first, of `2^depth` vectors; four vectors last.
-    pub levels: Vec<Level<L>>,
+    pub levels: Vec<Level<'m, L>>,
     /// Factor of the chunk in the sums of the present layer.
     pub weight: L,
     /// Memory of levels that were proved.
-    pub spare: Vec<Block<L>>,
+    pub spare: &'m mut [Block<L>],
 }
 
-impl<L: Lanes> Chunk<L> {
+impl<'m, L: Lanes> Chunk<'m, L> {
     /// Whether the present layer is that of unit leaves.
     pub fn is_unit(&self) -> bool {
         let level = self.levels.last();
@@ -63,15 +64,15 @@ impl<L: Lanes> Chunk<L> {
     }
 
     /// Positions of the lanes.
-    fn positions(&self) -> impl Iterator<Item = usize> + use<L> {
+    fn positions(&self) -> impl Iterator<Item = usize> + use<'m, L> {
         let (first, stride) = (self.first, self.stride);
         (0..L::WIDTH).map(move |lane| first + lane * stride)
     }
 }
 
-impl<L: Lanes> Tree<L> {
+impl<'m, L: Lanes> Tree<'m, L> {
     /// All layers of the tree.
-    pub fn new(leaves: Leaves) -> Self {
+    pub fn new(leaves: Leaves, memory: &'m mut Vec<Block<L>>) -> Self {
         let len = leaves.denominators.len();
         let expected = leaves.unit + leaves.numerators.len();
         assert_eq!(len, expected, "as many denominators as numerators");
@@ -89,17 +90,21 @@ impl<L: Lanes> Tree<L> {
         }
 
         // Whole chunks of unit leaves; the last of them go to the other zone.
-        let mut units = leaves.unit / (L::WIDTH << depth);
-        if std::env::var("ODD").is_ok() {
-            units -= 1 - units % 2;
-        }
+        let units = leaves.unit / (L::WIDTH << depth);
         let others = (len - units * (L::WIDTH << depth)).div_ceil(L::WIDTH << depth);
         let unit_chunks = (0..units).map(|first| (first, units, true));
         let other_chunks = (0..others).map(|i| (units * L::WIDTH + i, others, false));
-        let chunks: Vec<_> = unit_chunks.chain(other_chunks).collect();
-        let (chunks, tops): (Vec<_>, Vec<_>) = chunks
-            .into_par_iter()
+        let blocks = [blocks(depth, false), blocks(depth, true)];
+        let mut room = reserve(memory, others * blocks[0] + units * blocks[1]);
+        let builds: Vec<_> = unit_chunks
+            .chain(other_chunks)
             .map(|(first, stride, unit)| {
+                (first, stride, unit, room.take(blocks[usize::from(unit)]))
+            })
+            .collect();
+        let (chunks, tops): (Vec<_>, Vec<_>) = builds
+            .into_par_iter()
+            .map(|(first, stride, unit, room)| {
                 let place = Place {
                     base: first << depth,
                     step: stride << depth,
@@ -109,6 +114,7 @@ impl<L: Lanes> Tree<L> {
                     depth,
                     place,
                     unit,
+                    room,
                 });
                 let chunk = Chunk {
                     first,
@@ -116,7 +122,7 @@ impl<L: Lanes> Tree<L> {
                     place,
                     levels,
                     weight: L::ZEROS,
-                    spare: Vec::new(),
+                    spare: &mut [],
                 };
                 (chunk, top)
             })
@@ -247,10 +253,10 @@ fn lower_tables<L: Lanes>(point: &[Fr]) -> Tables<L> {
 }
 
 /// Adds up `sums` over all chunks, `live` vectors each.
-fn over_chunks<L: Lanes, const N: usize>(
-    chunks: &mut [Chunk<L>],
+fn over_chunks<'m, L: Lanes, const N: usize>(
+    chunks: &mut [Chunk<'m, L>],
     live: usize,
-    sums: impl Fn(&mut [Chunk<L>]) -> [Fr; N] + Send + Sync,
+    sums: impl Fn(&mut [Chunk<'m, L>]) -> [Fr; N] + Send + Sync,
 ) -> [Fr; N] {
     let threads = rayon::current_num_threads();
     if threads == 1 || live * chunks.len() < PARALLEL {
