@@ -14,12 +14,13 @@
 //! such a step is a limb as it stands, and no multiplication is needed to find it.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm256_loadu_si256, _mm512_add_epi64, _mm512_and_si512,
-    _mm512_castsi256_si512, _mm512_cmpgt_epu64_mask, _mm512_inserti64x4, _mm512_loadu_si512,
-    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_mask_sub_epi64,
-    _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_setzero_si512,
-    _mm512_slli_epi64, _mm512_srai_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+    __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi64,
+    _mm512_and_si512, _mm512_castsi256_si512, _mm512_cmpgt_epu64_mask, _mm512_inserti64x4,
+    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
+    _mm512_mask_sub_epi64, _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_permutexvar_epi64,
+    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_srai_epi64,
+    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64,
 };
 
 use ark_bn254::{Fr, FrConfig};
@@ -44,8 +45,11 @@ const P6: Limbs = multiple(6);
 const NEGATIVE_INVERSE: u64 = <FrConfig as MontConfig<4>>::INV & LIMB_MASK;
 /// `2^-52 mod p`.
 const LIMB_INVERSE: Limbs = limb_inverse();
-/// From `x 2^256` to `x 2^260`.
-const IMPORT: Limbs = split(power_of_two(264));
+/// Bits of the top limb below those that [`MULTIPLES`] goes by.
+const TOP_SHIFT: u32 = 47;
+/// Limb by limb, the greatest multiples of `p` not more than `0, 2^255, 2 * 2^255, ...`: numbers with these upper bits exceed them by
+/// less than `2^255 + p < 4 p`.
+const MULTIPLES: [[u64; 8]; 5] = multiples();
 /// From `x` to `x 2^260`.
 const IMPORT_INTEGER: Limbs = split(power_of_two(520));
 /// From `-x` to `x 2^260`.
@@ -99,8 +103,7 @@ impl Lanes for Ifma {
                 _mm512_inserti64x4::<1>(low, _mm256_loadu_si256(high))
             };
         }
-        let words = transpose(rows);
-        product(&from_words(words), &Self::splat(IMPORT))
+        times_16(transpose(rows))
     }
 
     #[inline(always)]
@@ -127,6 +130,7 @@ impl Lanes for Ifma {
         product(&value, &factor)
     }
 
+    #[inline(always)]
     fn store(self, out: &mut [Fr]) {
         let exported = product(&self, &Self::splat(EXPORT));
         let mut limbs = [[0u64; WIDTH]; 5];
@@ -212,6 +216,13 @@ impl Lanes for Ifma {
     #[inline(always)]
     fn diff_mul_add(self, by: Limbs, to: Self) -> Self {
         self.mul_add(by, to)
+    }
+
+    #[inline(always)]
+    fn prefetch(values: &[Self; 4]) {
+        for line in values.iter().flat_map(|value| &value.0) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast()) };
+        }
     }
 
     #[inline(always)]
@@ -355,21 +366,29 @@ fn transpose([r0, r1, r2, r3]: [__m512i; 4]) -> [__m512i; 4] {
     }
 }
 
-/// From words of 64 bits to limbs.
+/// From elements in Montgomery form `x 2^256` to `x 2^260`: sixteen times the words, less the greatest multiple of `p` that the
+/// upper bits allow.
 #[inline(always)]
-fn from_words([w0, w1, w2, w3]: [__m512i; 4]) -> Ifma {
+fn times_16([w0, w1, w2, w3]: [__m512i; 4]) -> Ifma {
     unsafe {
         let mask = _mm512_set1_epi64(LIMB_MASK as i64);
-        let limb1 = _mm512_or_si512(_mm512_srli_epi64::<52>(w0), _mm512_slli_epi64::<12>(w1));
-        let limb2 = _mm512_or_si512(_mm512_srli_epi64::<40>(w1), _mm512_slli_epi64::<24>(w2));
-        let limb3 = _mm512_or_si512(_mm512_srli_epi64::<28>(w2), _mm512_slli_epi64::<36>(w3));
-        Ifma([
-            _mm512_and_si512(w0, mask),
+        let limb1 = _mm512_or_si512(_mm512_srli_epi64::<48>(w0), _mm512_slli_epi64::<16>(w1));
+        let limb2 = _mm512_or_si512(_mm512_srli_epi64::<36>(w1), _mm512_slli_epi64::<28>(w2));
+        let limb3 = _mm512_or_si512(_mm512_srli_epi64::<24>(w2), _mm512_slli_epi64::<40>(w3));
+        let top = _mm512_srli_epi64::<12>(w3);
+        let mut limbs = [
+            _mm512_and_si512(_mm512_slli_epi64::<4>(w0), mask),
             _mm512_and_si512(limb1, mask),
             _mm512_and_si512(limb2, mask),
             _mm512_and_si512(limb3, mask),
-            _mm512_srli_epi64::<16>(w3),
-        ])
+            top,
+        ];
+        let index = _mm512_srli_epi64::<TOP_SHIFT>(top);
+        for i in 0..5 {
+            let row = _mm512_loadu_si512(MULTIPLES[i].as_ptr().cast());
+            limbs[i] = _mm512_sub_epi64(limbs[i], _mm512_permutexvar_epi64(index, row));
+        }
+        normalize_signed(limbs)
     }
 }
 
@@ -392,6 +411,26 @@ const fn multiple(factor: u64) -> Limbs {
         let limb = P[i] * factor + carry;
         out[i] = limb & LIMB_MASK;
         carry = limb >> LIMB;
+        i += 1;
+    }
+    out
+}
+
+const fn multiples() -> [[u64; 8]; 5] {
+    let mut out = [[0; 8]; 5];
+    let mut i = 0;
+    while i < 8 {
+        let mut factor = 0;
+        // The top limb of a multiple, and one more for those below, does not exceed the bits.
+        while multiple(factor + 1)[4] < (i as u64) << TOP_SHIFT {
+            factor += 1;
+        }
+        let limbs = multiple(factor);
+        let mut j = 0;
+        while j < 5 {
+            out[j][i] = limbs[j];
+            j += 1;
+        }
         i += 1;
     }
     out

@@ -49,6 +49,9 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// `self * by + to` of two factors, a factor.
     fn diff_mul_add(self, by: Self::Constant, to: Self) -> Self;
 
+    /// Asks for values soon to be read.
+    fn prefetch(values: &[Self; 4]);
+
     /// The empty sum.
     fn sum() -> Self::Sum;
     /// Adds `weight * value` to at most `2^SUM_LOG2 - 1` others.
@@ -69,6 +72,7 @@ pub trait Kernel<L: Lanes> {
 }
 
 /// Sum of all lanes.
+#[inline(always)]
 pub fn total<L: Lanes>(lanes: L) -> Fr {
     let mut elements = vec![Fr::ZERO; L::WIDTH];
     lanes.store(&mut elements);
@@ -146,6 +150,9 @@ impl Lanes for Fr {
     fn diff_mul_add(self, by: Fr, to: Self) -> Self {
         self.product(by) + to
     }
+
+    #[inline(always)]
+    fn prefetch(_: &[Self; 4]) {}
 
     #[inline(always)]
     fn sum() -> Self::Sum {

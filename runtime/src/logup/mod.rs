@@ -37,6 +37,7 @@ mod dense;
 mod ifma;
 mod lanes;
 mod level;
+mod memory;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -102,7 +103,8 @@ pub fn prove(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim {
 
 fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim {
     let len_log2 = leaves.len_log2;
-    let mut tree = Tree::<L>::new(leaves);
+    let mut memory = Vec::new();
+    let mut tree = Tree::<L>::new(leaves, &mut memory);
     let Some(mut children) = tree.children_of_root() else {
         let denominator = tree.root_denominator();
         transcript.send("lookup.root", &[denominator]);

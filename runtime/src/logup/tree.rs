@@ -14,50 +14,65 @@ use ark_ff::{AdditiveGroup, Field};
 use rayon::prelude::*;
 
 use super::dense::{self, Fraction, Quad, eq_table};
-use super::lanes::{Lanes, SUM_LOG2, total};
-use super::level::{Bind, BindLast, BindSum, Build, FirstSum, Level};
+use super::lanes::{Lanes, SUM_LOG2};
+use super::level::{
+    Bind, BindLast, BindSum, Block, Build, FirstSum, Kind, Level, Place, Tables, Weigh, blocks,
+};
+use super::memory::reserve;
 use super::{Children, Leaves, Rounds};
 
 /// Least number of chunks: bounds what rounding the length to whole chunks costs.
 const CHUNKS: usize = 32;
 /// Least depth for which chunks pay.
-const DEPTH: usize = 3;
+const DEPTH: usize = 4;
 /// Least number of vectors for which threads pay.
 const PARALLEL: usize = 1 << 10;
 
 /// All layers that were not proved yet.
-pub struct Tree<L> {
+pub struct Tree<'m, L> {
     /// Layers of `1, 2, 4, ...` nodes.
     top: Vec<Vec<Fraction>>,
     /// Layers below, in pieces.
-    chunks: Vec<Chunk<L>>,
+    chunks: Vec<Chunk<'m, L>>,
+    /// All denominators, for the chunks.
+    leaves: Vec<Fr>,
     /// Layers proved.
     proved: usize,
 }
 
 /// A piece of the lower layers.
-pub struct Chunk<L> {
+pub struct Chunk<'m, L> {
     /// Position of the first lane, in chunk lengths.
-    first: usize,
+    pub first: usize,
     /// Distance of consecutive lanes.
-    stride: usize,
+    pub stride: usize,
+    /// The same in leaves.
+    pub place: Place,
     /// Leaves first, of `2^depth` vectors; four vectors last.
-    pub levels: Vec<Level<L>>,
+    pub levels: Vec<Level<'m, L>>,
     /// Factor of the chunk in the sums of the present layer.
     pub weight: L,
+    /// Memory of levels that were proved.
+    pub spare: &'m mut [Block<L>],
 }
 
-impl<L: Lanes> Chunk<L> {
+impl<'m, L: Lanes> Chunk<'m, L> {
+    /// Whether the present layer is that of unit leaves.
+    pub fn is_unit(&self) -> bool {
+        let level = self.levels.last();
+        level.is_some_and(|level| level.kind == Kind::Unit)
+    }
+
     /// Positions of the lanes.
-    fn positions(&self) -> impl Iterator<Item = usize> + use<L> {
+    fn positions(&self) -> impl Iterator<Item = usize> + use<'m, L> {
         let (first, stride) = (self.first, self.stride);
         (0..L::WIDTH).map(move |lane| first + lane * stride)
     }
 }
 
-impl<L: Lanes> Tree<L> {
+impl<'m, L: Lanes> Tree<'m, L> {
     /// All layers of the tree.
-    pub fn new(leaves: Leaves) -> Self {
+    pub fn new(leaves: Leaves, memory: &'m mut Vec<Block<L>>) -> Self {
         let len = leaves.denominators.len();
         let expected = leaves.unit + leaves.numerators.len();
         assert_eq!(len, expected, "as many denominators as numerators");
@@ -69,6 +84,7 @@ impl<L: Lanes> Tree<L> {
             return Self {
                 top: dense::layers(leaves.len_log2, dense::leaves(&leaves)),
                 chunks: Vec::new(),
+                leaves: Vec::new(),
                 proved: 0,
             };
         }
@@ -78,36 +94,43 @@ impl<L: Lanes> Tree<L> {
         let others = (len - units * (L::WIDTH << depth)).div_ceil(L::WIDTH << depth);
         let unit_chunks = (0..units).map(|first| (first, units, true));
         let other_chunks = (0..others).map(|i| (units * L::WIDTH + i, others, false));
-        let chunks: Vec<_> = unit_chunks.chain(other_chunks).collect();
-        let (mut chunks, tops): (Vec<_>, Vec<_>) = chunks
-            .into_par_iter()
+        let blocks = [blocks(depth, false), blocks(depth, true)];
+        let mut room = reserve(memory, others * blocks[0] + units * blocks[1]);
+        let builds: Vec<_> = unit_chunks
+            .chain(other_chunks)
             .map(|(first, stride, unit)| {
+                (first, stride, unit, room.take(blocks[usize::from(unit)]))
+            })
+            .collect();
+        let (chunks, tops): (Vec<_>, Vec<_>) = builds
+            .into_par_iter()
+            .map(|(first, stride, unit, room)| {
+                let place = Place {
+                    base: first << depth,
+                    step: stride << depth,
+                };
                 let (levels, top) = L::vectorize(Build {
                     leaves: &leaves,
                     depth,
-                    first,
-                    stride,
+                    place,
                     unit,
+                    room,
                 });
-                let weight = L::splat(L::constant(Fr::ONE));
                 let chunk = Chunk {
                     first,
                     stride,
+                    place,
                     levels,
-                    weight,
+                    weight: L::ZEROS,
+                    spare: &mut [],
                 };
                 (chunk, top)
             })
             .unzip();
 
         let mut top = vec![dense::ZERO; 2 * L::WIDTH * chunks.len()];
-        let mut lanes = [(); 4].map(|()| vec![Fr::ZERO; L::WIDTH]);
-        for (chunk, values) in chunks.iter_mut().zip(tops) {
-            for (value, lanes) in values.into_iter().zip(&mut lanes) {
-                value.store(lanes);
-            }
-            for (lane, position) in chunk.positions().enumerate() {
-                let [p0, p1, q0, q1] = std::array::from_fn(|i| lanes[i][lane]);
+        for (chunk, pairs) in chunks.iter().zip(tops) {
+            for (position, [p0, p1, q0, q1]) in chunk.positions().zip(pairs) {
                 top[2 * position] = [p0, q0];
                 top[2 * position + 1] = [p1, q1];
             }
@@ -115,6 +138,7 @@ impl<L: Lanes> Tree<L> {
         Self {
             top: dense::layers(leaves.len_log2 + 1 - depth, top),
             chunks,
+            leaves: leaves.denominators,
             proved: 0,
         }
     }
@@ -149,111 +173,98 @@ impl<L: Lanes> Tree<L> {
             .inverse()
             .expect("that a challenge is zero has probability 1 / |Fr|");
         let levels = &self.chunks[0].levels;
-        let log2 = levels[levels.len() - 1].q.len().ilog2() as usize;
-        let constant = self.weigh_chunks(&rounds.point[log2 - 2..], lambda, mu);
+        let log2 = levels[levels.len() - 1].log2;
+        let constant = self.weigh(&rounds.point[log2 - 2..], lambda, mu);
+        let leaves = &self.leaves;
         let mut bind = Bind::<L> {
             at: L::constant(Fr::ZERO),
-            first: Some(L::constant(lambda)),
+            lambda: L::constant(lambda),
             mu: L::constant(mu),
         };
 
-        let (low, high) = lower_tables::<L>(&rounds.point[..log2 - 2]);
+        let eq = lower_tables::<L>(&rounds.point[..log2 - 2]);
         let [c] = over_chunks(&mut self.chunks, 1 << log2, |chunks| {
             L::vectorize(FirstSum {
+                leaves,
                 chunks,
-                lambda: L::constant(lambda),
-                low: &low,
-                high: &high,
+                lambda: bind.lambda,
+                eq: &eq,
             })
         });
         bind.at = L::constant(rounds.first(c));
         for round in 1..log2 - 1 {
-            let (low, high) = lower_tables::<L>(&rounds.point[round..log2 - 2]);
-            let live = 1 << (log2 - round);
-            let [a, c] = over_chunks(&mut self.chunks, live, |chunks| {
+            let eq = lower_tables::<L>(&rounds.point[round..log2 - 2]);
+            let [a, c] = over_chunks(&mut self.chunks, 1 << (log2 - round), |chunks| {
                 L::vectorize(BindSum {
+                    leaves,
                     chunks,
+                    first: round == 1,
                     bind,
-                    live,
-                    low: &low,
-                    high: &high,
+                    eq: &eq,
                 })
             });
             bind.at = L::constant(rounds.next(a + constant, c));
-            bind.first = None;
         }
-        self.collect(bind, lambda, mu)
+        self.bind_last(bind, log2 == 2, lambda, mu)
     }
 
     /// Sets the chunks' weights to `eq(point, x)`. Returns what the sums over chunks lack: the implicit fractions `0 / 1` give
     /// `lambda` each, and the shifted product of a unit pair is `mu` too much.
-    fn weigh_chunks(&mut self, point: &[Fr], lambda: Fr, mu: Fr) -> Fr {
+    fn weigh(&mut self, point: &[Fr], lambda: Fr, mu: Fr) -> Fr {
         let eq = eq_table(point, self.chunks.len() * L::WIDTH);
-        let factor = L::splat(L::constant(lambda));
-        let mut unit = Fr::ZERO;
-        for chunk in &mut self.chunks {
-            let (first, stride) = (chunk.first, chunk.stride);
-            chunk.weight = L::load(|lane| &eq[first + lane * stride]);
-            if chunk.levels.last().is_some_and(Level::is_unit) {
-                unit += chunk.positions().map(|i| eq[i]).sum::<Fr>();
-                chunk.weight = chunk.weight.product(factor);
-            }
-        }
+        L::vectorize(Weigh {
+            chunks: &mut self.chunks,
+            eq: &eq,
+            lambda: L::constant(lambda),
+        });
+        let units = self.chunks.iter().filter(|chunk| chunk.is_unit());
+        let unit: Fr = units.flat_map(Chunk::positions).map(|i| eq[i]).sum();
         lambda * (Fr::ONE - eq.iter().sum::<Fr>()) - mu * unit
     }
 
-    /// Binds the last variable within the chunks of a layer.
-    fn collect(&mut self, bind: Bind<L>, lambda: Fr, mu: Fr) -> Vec<Quad> {
-        let mut quads = vec![[Fr::ZERO; 4]; L::WIDTH * self.chunks.len()];
-        let mut lanes = [(); 4].map(|()| vec![Fr::ZERO; L::WIDTH]);
-        for chunk in &mut self.chunks {
-            let positions = chunk.positions();
-            let Some(level) = chunk.levels.pop() else {
-                continue;
-            };
-            let level = &level;
-            let values = L::vectorize(BindLast { level, bind });
-            for (value, lanes) in values.into_iter().zip(&mut lanes) {
-                value.store(lanes);
-            }
-            for (lane, position) in positions.enumerate() {
-                let [mut p0, mut p1, mut q0, mut q1] = std::array::from_fn(|i| lanes[i][lane]);
-                if level.is_unit() {
-                    q0 -= mu;
-                    q1 -= mu;
-                    p0 = Fr::ONE;
-                    p1 = Fr::ONE + lambda * q1;
-                }
-                quads[position] = [p0, p1, q0, q1];
-            }
+    /// Binds the last variable within the chunks.
+    fn bind_last(&mut self, bind: Bind<L>, first: bool, lambda: Fr, mu: Fr) -> Vec<Quad> {
+        let units = self.chunks.iter().filter(|chunk| chunk.is_unit());
+        let units: Vec<_> = units.flat_map(Chunk::positions).collect();
+        let mut quads = L::vectorize(BindLast {
+            chunks: &mut self.chunks,
+            first,
+            bind,
+        });
+        for i in units {
+            let [_, _, q0, q1] = quads[i].map(|value| value - mu);
+            quads[i] = [Fr::ONE, Fr::ONE + lambda * q1, q0, q1];
         }
         quads
     }
 }
 
-/// Tables of `eq(point, x)`: of at most `2^SUM_LOG2` values for the lower variables, and for the rest.
-fn lower_tables<L: Lanes>(point: &[Fr]) -> (Vec<L::Constant>, Vec<L::Constant>) {
+/// `eq(point, x)`, in a table of at most `2^SUM_LOG2` values for the lower variables, and one for the rest.
+fn lower_tables<L: Lanes>(point: &[Fr]) -> Tables<L> {
     let (low, high) = point.split_at(point.len().min(SUM_LOG2));
     let table = |point: &[Fr]| {
         let values = eq_table(point, 1 << point.len());
         values.into_iter().map(L::constant).collect()
     };
-    (table(low), table(high))
+    Tables {
+        low: table(low),
+        high: table(high),
+    }
 }
 
 /// Adds up `sums` over all chunks, `live` vectors each.
-fn over_chunks<L: Lanes, const N: usize>(
-    chunks: &mut [Chunk<L>],
+fn over_chunks<'m, L: Lanes, const N: usize>(
+    chunks: &mut [Chunk<'m, L>],
     live: usize,
-    sums: impl Fn(&mut [Chunk<L>]) -> [L; N] + Sync,
+    sums: impl Fn(&mut [Chunk<'m, L>]) -> [Fr; N] + Send + Sync,
 ) -> [Fr; N] {
     let threads = rayon::current_num_threads();
     if threads == 1 || live * chunks.len() < PARALLEL {
-        return sums(chunks).map(total);
+        return sums(chunks);
     }
     chunks
         .par_chunks_mut(chunks.len().div_ceil(8 * threads))
-        .map(|chunks| sums(chunks).map(total))
+        .map(sums)
         .reduce(
             || [Fr::ZERO; N],
             |a, b| std::array::from_fn(|i| a[i] + b[i]),
