@@ -42,16 +42,18 @@ fn constants(a: &Value, b: &Value, function: BinaryFn) -> Value {
 
 /// `a + b`.
 pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value, Refusal> {
-    for (value, other) in [(&mut a, &b.clone()), (&mut b, &a.clone())] {
-        if other.is_constant() && !value.is_simple() && masks(other, value) {
-            *value = cx.small(value, cx.settings.activation_bits)?;
-        }
-        if value.terms.len() > MAX_SUMMANDS {
-            *value = cx.small(value, cx.settings.residual_bits())?;
-        }
-    }
+    a = prepare(cx, a, &b)?;
+    b = prepare(cx, b, &a)?;
     cx.align(&mut a, &mut b)?;
     Ok(a.plus(b))
+}
+
+/// Commits a summand that would get lost in a mask, or is too long a sum already.
+fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Refusal> {
+    if other.is_constant() && !value.is_simple() && masks(other, &value) {
+        return cx.small(&value, cx.settings.activation_bits);
+    }
+    if value.terms.len() > MAX_SUMMANDS { cx.small(&value, cx.settings.residual_bits()) } else { Ok(value) }
 }
 
 /// Whether a constant is so far below the value that it can only be a mask.

@@ -14,7 +14,8 @@ struct Labelled {
 pub(super) fn lower(cx: &mut Lowering, node: &Node, inputs: &[Vec<u8>], output: &[u8]) -> Result<Value, Refusal> {
     let mut product: Option<Labelled> = None;
     for (index, labels) in inputs.iter().enumerate() {
-        let next = diagonal(cx, Labelled { value: cx.read(node, index)?, labels: labels.clone() })?;
+        let operand = Labelled { value: cx.read(node, index)?, labels: labels.clone() };
+        let next = diagonal(cx, operand)?;
         let wanted = |label: &u8| output.contains(label) || inputs[index + 1..].iter().any(|later| later.contains(label));
         product = Some(match product {
             None => sum_unwanted(next, wanted),
