@@ -55,11 +55,17 @@ pub(crate) fn calibrate(
                 .map(|(slot, v)| (OutletId::new(node.id, slot), v.clone()));
             observed.extend(outlets.filter(|(outlet, _)| wanted.contains(outlet)));
         })?;
+        let computed = graph
+            .inputs
+            .iter()
+            .copied()
+            .zip(sample.iter().cloned())
+            .collect();
         let seen = Observation {
             graph,
             origins,
             observed,
-            computed: HashMap::new(),
+            computed,
         }
         .nodes()?;
         for (node, seen) in graph.nodes.iter_mut().zip(seen) {
@@ -100,17 +106,22 @@ impl Observation<'_> {
 
     fn node(&mut self, id: NodeId) -> Result<Seen, CompileError> {
         let node = &self.graph.nodes[id];
-        if self.value(id)?.is_none() {
-            let operands: Vec<Cow<Tensor>> = node
-                .inputs
-                .iter()
-                .map(|i| Ok(self.value(*i)?.expect("operands come first")))
-                .collect::<Result<_, _>>()?;
-            let value =
-                interpret::evaluate_node(node, &operands.iter().map(|o| &**o).collect::<Vec<_>>());
-            self.computed.insert(id, value);
-        }
-        let range = self.value(id)?.expect("computed").range();
+        let range = match self.value(id)? {
+            Some(value) => value.range(),
+            None => {
+                let operand = |i: &NodeId| Ok(self.value(*i)?.expect("operands come first"));
+                let operands = node
+                    .inputs
+                    .iter()
+                    .map(operand)
+                    .collect::<Result<Vec<_>, CompileError>>()?;
+                let operands: Vec<&Tensor> = operands.iter().map(|o| &**o).collect();
+                let value = interpret::evaluate_node(node, &operands);
+                let range = value.range();
+                self.computed.insert(id, value);
+                range
+            }
+        };
         let stats = match (&node.op, node.inputs.first()) {
             (Op::Softmax { .. } | Op::RmsNorm { .. }, Some(operand)) => {
                 let operand = self.value(*operand)?.expect("operands come first");

@@ -7,6 +7,9 @@
 
 use crate::graph::{BinaryFn, Graph, NodeId, Op, Pointwise, Tensor};
 
+/// Size up to which functions grow: a chain of `x * x + x` doubles with each link.
+const LARGEST: usize = 200;
+
 /// A node as a function of another.
 #[derive(Clone)]
 struct Form {
@@ -94,6 +97,9 @@ fn compose(
         functions.push(form.function.clone());
     }
     let root = root.filter(|r| graph.nodes[*r].shape == node.shape)?;
+    if functions.iter().map(Pointwise::size).sum::<usize>() > LARGEST {
+        return None;
+    }
     Some(Form {
         root,
         function: build(&functions).simplify(),

@@ -173,6 +173,16 @@ impl Pointwise {
         }
     }
 
+    /// Number of operations, constants and variables.
+    pub fn size(&self) -> usize {
+        match self {
+            Pointwise::Variable | Pointwise::Constant(_) => 1,
+            Pointwise::Unary(_, a) => 1 + a.size(),
+            Pointwise::Binary(_, a, b) => 1 + a.size() + b.size(),
+            Pointwise::Select(c, a, b) => 1 + c.size() + a.size() + b.size(),
+        }
+    }
+
     /// `self(inner(x))`.
     pub fn compose(&self, inner: &Pointwise) -> Pointwise {
         match self {
@@ -236,6 +246,7 @@ fn simplify_binary(f: BinaryFn, a: Pointwise, b: Pointwise) -> Pointwise {
         (BinaryFn::Add, Constant(0.0), e) | (BinaryFn::Add | BinaryFn::Sub, e, Constant(0.0)) => e,
         (BinaryFn::Mul, Constant(1.0), e)
         | (BinaryFn::Mul | BinaryFn::Div | BinaryFn::Pow, e, Constant(1.0)) => e,
+        (BinaryFn::Mul, Constant(0.0), _) | (BinaryFn::Mul, _, Constant(0.0)) => Constant(0.0),
         (BinaryFn::Max, Constant(0.0), e) | (BinaryFn::Max, e, Constant(0.0)) => {
             Pointwise::unary(UnaryFn::Relu, e)
         }

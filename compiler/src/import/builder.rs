@@ -1,5 +1,8 @@
 //! Appends nodes to a graph: one method an operator, with what is trivial left out and what is constant computed.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use tract_onnx::prelude::OutletId;
 
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Tensor};
@@ -13,6 +16,23 @@ pub struct Builder {
     pub origins: Vec<Option<OutletId>>,
     /// ONNX name that new nodes get.
     pub name: String,
+    /// Constants by a hash of their shape and elements.
+    constants: HashMap<u64, Vec<NodeId>>,
+}
+
+/// See [`Builder::trivial`].
+enum Trivial {
+    Operand(NodeId),
+    Zero,
+}
+
+/// Equal also where NaN.
+fn equal_bits(a: &Tensor, b: &Tensor) -> bool {
+    a.shape == b.shape
+        && a.data
+            .iter()
+            .map(|v| v.to_bits())
+            .eq(b.data.iter().map(|v| v.to_bits()))
 }
 
 impl Builder {
@@ -27,28 +47,38 @@ impl Builder {
             graph,
             origins: Vec::new(),
             name: String::new(),
+            constants: HashMap::new(),
         }
     }
 
     /// Appends a node; with constant operands, its value, unless that is a longer repetition.
     pub fn push(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>) -> NodeId {
-        let mut node = Node {
-            name: self.name.clone(),
-            op,
-            inputs,
-            shape,
-            range: (0.0, 0.0),
-            stats: Vec::new(),
-        };
+        let node = self.node(op, inputs, shape);
         let operands: Option<Vec<&Tensor>> = node
             .inputs
             .iter()
             .map(|i| self.graph.nodes[*i].constant())
             .collect();
         if let Some(operands) = operands.filter(|o| !o.is_empty() && node.op != Op::Broadcast) {
-            node.op = Op::Constant(interpret::evaluate_node(&node, &operands));
-            node.inputs.clear();
+            let value = interpret::evaluate_node(&node, &operands);
+            return self.constant(value);
         }
+        self.append(node)
+    }
+
+    fn node(&self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>) -> Node {
+        let name = self.name.clone();
+        Node {
+            name,
+            op,
+            inputs,
+            shape,
+            range: (0.0, 0.0),
+            stats: Vec::new(),
+        }
+    }
+
+    fn append(&mut self, node: Node) -> NodeId {
         self.graph.nodes.push(node);
         self.origins.push(None);
         self.graph.nodes.len() - 1
@@ -79,10 +109,28 @@ impl Builder {
         self.graph.nodes[id].constant()
     }
 
-    /// A constant.
+    /// A constant; the one that is there already if it is the same.
     pub fn constant(&mut self, tensor: Tensor) -> NodeId {
+        let mut hasher = DefaultHasher::new();
+        tensor.shape.hash(&mut hasher);
+        tensor
+            .data
+            .iter()
+            .for_each(|v| v.to_bits().hash(&mut hasher));
+        let hash = hasher.finish();
+        let same = |id: &&NodeId| self.tensor(**id).is_some_and(|t| equal_bits(t, &tensor));
+        if let Some(&known) = self
+            .constants
+            .get(&hash)
+            .and_then(|ids| ids.iter().find(same))
+        {
+            return known;
+        }
         let shape = tensor.shape.clone();
-        self.push(Op::Constant(tensor), Vec::new(), shape)
+        let node = self.node(Op::Constant(tensor), Vec::new(), shape);
+        let id = self.append(node);
+        self.constants.entry(hash).or_default().push(id);
+        id
     }
 
     /// A constant of one element with `rank` axes.
@@ -202,7 +250,26 @@ impl Builder {
             return self.binary(BinaryFn::Mul, a, reciprocal);
         }
         let (inputs, shape) = self.meet(vec![a, b]);
-        self.push(Op::Binary(f), inputs, shape)
+        match self.trivial(f, a, b, &shape) {
+            Some(Trivial::Operand(x)) => x,
+            Some(Trivial::Zero) => {
+                let zero = self.scalar(0.0, shape.len());
+                self.broadcast(zero, &shape)
+            }
+            None => self.push(Op::Binary(f), inputs, shape),
+        }
+    }
+
+    /// A result that needs no computation: sums with 0, products with 0 and 1.
+    fn trivial(&self, f: BinaryFn, a: NodeId, b: NodeId, shape: &[usize]) -> Option<Trivial> {
+        let keeps = |x: NodeId| (self.graph.nodes[x].shape == shape).then_some(Trivial::Operand(x));
+        match (f, self.graph.uniform(a), self.graph.uniform(b)) {
+            (BinaryFn::Add | BinaryFn::Sub, _, Some(0.0)) => keeps(a),
+            (BinaryFn::Mul | BinaryFn::Div | BinaryFn::Pow, _, Some(1.0)) => keeps(a),
+            (BinaryFn::Add, Some(0.0), _) | (BinaryFn::Mul, Some(1.0), _) => keeps(b),
+            (BinaryFn::Mul, Some(0.0), _) | (BinaryFn::Mul, _, Some(0.0)) => Some(Trivial::Zero),
+            _ => None,
+        }
     }
 
     /// `if condition { yes } else { no }`; equal rank, axes of length 1 are repeated.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tract_onnx::dim_expr::parse_onnx_dim;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
-use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::SymbolScope;
@@ -268,21 +268,29 @@ fn names(graph: &GraphProto) -> HashSet<String> {
         .collect()
 }
 
+/// Elements of all float initialisers and of `Constant` nodes that are no single number.
 fn parameters(graph: &GraphProto) -> u64 {
-    let is_float = |t: i32| {
-        [
-            DataType::Float,
-            DataType::Double,
-            DataType::Float16,
-            DataType::Bfloat16,
-        ]
+    let floats = [
+        DataType::Float,
+        DataType::Double,
+        DataType::Float16,
+        DataType::Bfloat16,
+    ]
+    .map(|t| t as i32);
+    let volume = |t: &TensorProto| t.dims.iter().map(|d| (*d).max(0) as u64).product::<u64>();
+    let constants = graph
+        .node
         .iter()
-        .any(|d| *d as i32 == t)
-    };
+        .filter(|n| n.op_type == "Constant")
+        .flat_map(|n| &n.attribute);
+    let constants = constants
+        .filter_map(|a| a.t.as_ref())
+        .filter(|t| volume(t) > 1);
     graph
         .initializer
         .iter()
-        .filter(|t| is_float(t.data_type))
-        .map(|t| t.dims.iter().map(|d| (*d).max(0) as u64).product::<u64>())
+        .chain(constants)
+        .filter(|t| floats.contains(&t.data_type))
+        .map(volume)
         .sum()
 }

@@ -6,9 +6,13 @@
 mod builder;
 pub(crate) mod load;
 mod names;
+#[cfg(test)]
+pub(crate) mod onnx;
 mod ops;
 mod refused;
 pub(crate) mod tensors;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -147,12 +151,13 @@ pub(crate) fn translate(loaded: &Loaded) -> Result<(Graph, Vec<Option<OutletId>>
 }
 
 impl Importer<'_> {
-    /// Translates all nodes of a model whose inputs have `values` already. `within` names the node whose body the model is.
+    /// Translates all nodes of a model whose inputs have `values` already. For a body that is unrolled, `within` is the name of
+    /// its node and the step.
     pub fn walk(
         &mut self,
         model: &TypedModel,
         values: &mut HashMap<OutletId, NodeId>,
-        within: Option<&str>,
+        within: Option<(&str, usize)>,
     ) {
         let order = match model.eval_order() {
             Ok(order) => order,
@@ -166,8 +171,11 @@ impl Importer<'_> {
                 continue;
             }
             let part = names::onnx_part(&node.name, |n| self.known.contains(n));
-            self.build.name = within.unwrap_or(part).to_string();
-            let name = self.build.name.clone();
+            let onnx = within.map_or(part, |(name, _)| name).to_string();
+            self.build.name = match within {
+                Some((name, step)) if !node.op_is::<Const>() => format!("{name}/{step}"),
+                _ => onnx.clone(),
+            };
             match self.node(model, node, values) {
                 Ok(Some(results)) => {
                     for (slot, result) in results.into_iter().enumerate() {
@@ -180,7 +188,7 @@ impl Importer<'_> {
                 }
                 Ok(None) => self.stand_in(node, values),
                 Err(refusal) => {
-                    self.complain(&name, &node.op().name(), refusal);
+                    self.complain(&onnx, &node.op().name(), refusal);
                     self.stand_in(node, values);
                 }
             }
@@ -269,14 +277,14 @@ impl Importer<'_> {
             None => (refusal.reason, refusal.help),
         };
         let op = onnx.cloned().unwrap_or_else(|| tract_operator.to_string());
-        let complaint = Complaint {
-            node: name.to_string(),
-            op,
-            reason,
-            help,
-        };
-        if !self.complaints.contains(&complaint) {
-            self.complaints.push(complaint);
+        let said = |c: &Complaint| c.node == name && c.op == op;
+        if !self.complaints.iter().any(said) {
+            self.complaints.push(Complaint {
+                node: name.to_string(),
+                op,
+                reason,
+                help,
+            });
         }
     }
 

@@ -57,7 +57,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Scan) -> Translated 
             };
             values.insert(*outlet, value);
         }
-        importer.walk(&op.body, &mut values, Some(&format!("{name}/{step}")));
+        importer.walk(&op.body, &mut values, Some((&name, step)));
         let results: Option<Vec<NodeId>> = op
             .body
             .outputs
