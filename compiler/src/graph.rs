@@ -87,6 +87,8 @@ pub enum Pointwise {
     Unary(UnaryFn, Box<Pointwise>),
     /// Of two arguments.
     Binary(BinaryFn, Box<Pointwise>, Box<Pointwise>),
+    /// The second where the first is not 0, else the third.
+    Select(Box<Pointwise>, Box<Pointwise>, Box<Pointwise>),
 }
 
 /// Reductions; axes are kept with length 1.
@@ -115,6 +117,7 @@ pub struct Window {
 
 /// What a node computes from its inputs.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
 pub enum Op {
     /// Model input.
     Input(Dtype),
@@ -176,9 +179,16 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// Static shape of the value.
     pub shape: Vec<usize>,
-    /// Least and greatest value seen in calibration, widened to contain 0. For constants exact.
+    /// Least and greatest finite value seen in calibration, widened to contain 0. For constants exact. Infinities, and values
+    /// beyond [`MASKED`] in magnitude, are left out: models use them to mask, and no scale could hold them.
     pub range: (f64, f64),
+    /// Least and greatest value, not widened, of what the operator computes on the way. [`Op::Softmax`]: the sum of
+    /// `exp(x - max)` over the axis. [`Op::RmsNorm`]: `mean(x^2) + epsilon`. Other operators: empty.
+    pub stats: Vec<(f64, f64)>,
 }
+
+/// Magnitude from which a value is a mask's infinity and not a number to calculate with.
+pub const MASKED: f64 = 1e30;
 
 /// A model in topological order.
 #[derive(Clone, Debug)]
@@ -189,4 +199,142 @@ pub struct Graph {
     pub inputs: Vec<NodeId>,
     /// Model outputs in ONNX order: name and node.
     pub outputs: Vec<(String, NodeId)>,
+}
+
+impl Tensor {
+    /// A tensor of the given shape and row-major elements.
+    ///
+    /// # Panics
+    /// When their numbers differ.
+    pub fn new(shape: Vec<usize>, data: Vec<f64>) -> Tensor {
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            data.len(),
+            "shape {shape:?}"
+        );
+        Tensor { shape, data }
+    }
+
+    /// A tensor whose elements are all `value`.
+    pub fn filled(shape: Vec<usize>, value: f64) -> Tensor {
+        let volume = shape.iter().product();
+        Tensor {
+            shape,
+            data: vec![value; volume],
+        }
+    }
+
+    /// The common value of all elements, where there is one.
+    pub fn uniform(&self) -> Option<f64> {
+        let first = *self.data.first()?;
+        self.data.iter().all(|v| *v == first).then_some(first)
+    }
+
+    /// Least and greatest element, as [`Node::range`] has it.
+    pub fn range(&self) -> (f64, f64) {
+        range_of(self.data.iter().copied())
+    }
+}
+
+/// Least and greatest of the values, as [`Node::range`] has it.
+pub fn range_of(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values
+        .filter(|v| v.abs() < MASKED)
+        .fold((0.0, 0.0), |(least, greatest): (f64, f64), v| {
+            (least.min(v), greatest.max(v))
+        })
+}
+
+impl Node {
+    /// Number of elements.
+    pub fn volume(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The tensor of a constant.
+    pub fn constant(&self) -> Option<&Tensor> {
+        match &self.op {
+            Op::Constant(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+}
+
+impl Graph {
+    /// Of each node, the nodes that read it, in order; a node that reads twice is listed twice.
+    pub fn users(&self) -> Vec<Vec<NodeId>> {
+        let mut users = vec![Vec::new(); self.nodes.len()];
+        for (id, node) in self.nodes.iter().enumerate() {
+            for &input in &node.inputs {
+                users[input].push(id);
+            }
+        }
+        users
+    }
+
+    /// The value of a node that is a constant with equal elements, seen through [`Op::Broadcast`] and [`Op::Reshape`].
+    pub fn uniform(&self, id: NodeId) -> Option<f64> {
+        let node = &self.nodes[id];
+        match &node.op {
+            Op::Constant(tensor) => tensor.uniform(),
+            Op::Broadcast | Op::Reshape => self.uniform(node.inputs[0]),
+            _ => None,
+        }
+    }
+
+    /// Drops nodes that no output needs and restores the topological order; model inputs stay. Returns the old index of each
+    /// node that is left.
+    pub fn prune(&mut self) -> Vec<NodeId> {
+        let order = self.live_in_order();
+        let mut renamed = vec![usize::MAX; self.nodes.len()];
+        for (new, &old) in order.iter().enumerate() {
+            renamed[old] = new;
+        }
+        let mut old_nodes: Vec<Option<Node>> = std::mem::take(&mut self.nodes)
+            .into_iter()
+            .map(Some)
+            .collect();
+        for &old in &order {
+            let mut node = old_nodes[old].take().expect("each node is listed once");
+            node.inputs.iter_mut().for_each(|i| *i = renamed[*i]);
+            self.nodes.push(node);
+        }
+        self.inputs.iter_mut().for_each(|i| *i = renamed[*i]);
+        self.outputs.iter_mut().for_each(|(_, i)| *i = renamed[*i]);
+        order
+    }
+
+    /// Live nodes, operands first, otherwise as they are.
+    fn live_in_order(&self) -> Vec<NodeId> {
+        let mut live = vec![false; self.nodes.len()];
+        let mut stack: Vec<NodeId> = self
+            .outputs
+            .iter()
+            .map(|o| o.1)
+            .chain(self.inputs.iter().copied())
+            .collect();
+        while let Some(id) = stack.pop() {
+            if !std::mem::replace(&mut live[id], true) {
+                stack.extend(&self.nodes[id].inputs);
+            }
+        }
+        let mut placed = vec![false; self.nodes.len()];
+        let mut order = Vec::new();
+        for start in (0..self.nodes.len()).filter(|id| live[*id]) {
+            let mut stack = vec![(start, 0)];
+            while let Some((id, next)) = stack.pop() {
+                if placed[id] {
+                    continue;
+                }
+                match self.nodes[id].inputs.get(next) {
+                    Some(&input) => stack.extend([(id, next + 1), (input, 0)]),
+                    None => {
+                        placed[id] = true;
+                        order.push(id);
+                    }
+                }
+            }
+        }
+        order
+    }
 }

@@ -1,9 +1,16 @@
 //! ONNX to a quantised integer program, a proving plan, and Rust source.
 
+pub mod calibrate;
+mod erf;
 pub mod error;
+pub mod float;
+pub mod fuse;
 pub mod graph;
+pub mod import;
+pub mod interpret;
 pub mod lower;
 mod ops;
+mod pointwise;
 
 use graph::Dtype;
 use zkiln_runtime::model::Model;

@@ -1,0 +1,296 @@
+//! ONNX bytes to tract's decluttered graph with concrete shapes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use tract_onnx::dim_expr::parse_onnx_dim;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::prelude::tract_itertools::Itertools;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::SymbolScope;
+
+use super::refused;
+use super::tensors::port_dtype;
+use crate::float::Port;
+use crate::{CompileError, Options};
+
+/// A model that tract has analysed.
+pub struct Loaded {
+    /// Decluttered, with concrete shapes wherever no value decides them.
+    pub model: Arc<TypedModel>,
+    /// Inputs in ONNX order.
+    pub inputs: Vec<Port>,
+    /// Outputs in ONNX order.
+    pub outputs: Vec<Port>,
+    /// Operator type of each ONNX node, by the name tract gives it.
+    pub operators: HashMap<String, String>,
+    /// All names of the ONNX graph.
+    pub names: HashSet<String>,
+    /// Number of nodes.
+    pub onnx_nodes: u64,
+    /// Number of float parameters.
+    pub parameters: u64,
+}
+
+/// Loads a file, with its external data beside it.
+pub fn from_path(path: &Path, options: &Options) -> Result<Loaded, CompileError> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| CompileError::Read {
+        path: shown.clone(),
+        source,
+    })?;
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    from_proto(parse(&bytes, &shown)?, folder.to_str(), &shown, options)
+}
+
+/// Loads the bytes of a file without external data.
+pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Loaded, CompileError> {
+    from_proto(parse(bytes, path)?, None, path, options)
+}
+
+fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
+    tract_onnx::onnx()
+        .proto_model_for_read(&mut bytes)
+        .map_err(|e| refuse(path, &e))
+}
+
+/// Loads a decoded model; `folder` holds its external data.
+pub fn from_proto(
+    mut proto: ModelProto,
+    folder: Option<&str>,
+    path: &str,
+    options: &Options,
+) -> Result<Loaded, CompileError> {
+    let Some(graph) = proto.graph.as_mut() else {
+        return Err(CompileError::Load {
+            path: path.into(),
+            reason: "it has no graph".into(),
+        });
+    };
+    bind_dimensions(graph, options).map_err(|reason| CompileError::Load {
+        path: path.into(),
+        reason,
+    })?;
+    let onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    let known = |operator: &str| onnx.op_register.0.contains_key(operator);
+    let complaints = refused::by_type(graph, known);
+    if complaints.iter().any(|c| c.unknown) {
+        return Err(CompileError::Nodes(
+            complaints.into_iter().map(|c| c.complaint).collect(),
+        ));
+    }
+    let analysed = quietly(|| {
+        let parsed = onnx.parse(&proto, folder)?;
+        if let Some(name) = parsed.unresolved_inputs.first() {
+            return Err(TractError::msg(format!("nothing computes `{name}`")));
+        }
+        parsed.model.into_typed()?.into_decluttered()
+    });
+    let model = match analysed {
+        Ok(model) => model,
+        Err(_) if !complaints.is_empty() => {
+            return Err(CompileError::Nodes(
+                complaints.into_iter().map(|c| c.complaint).collect(),
+            ));
+        }
+        Err(e) => return Err(refuse(path, &e)),
+    };
+    let graph = proto.graph.as_ref().expect("checked above");
+    let port_names = |infos: &[ValueInfoProto]| infos.iter().map(|i| i.name.clone()).collect_vec();
+    let initialised: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let input_names = port_names(&graph.input)
+        .into_iter()
+        .filter(|n| !initialised.contains(n.as_str()));
+    let inputs = ports(&model, &model.inputs, input_names).map_err(|e| refuse(path, &e))?;
+    let outputs = ports(
+        &model,
+        &model.outputs,
+        port_names(&graph.output).into_iter(),
+    )
+    .map_err(|e| refuse(path, &e))?;
+    Ok(Loaded {
+        inputs,
+        outputs,
+        operators: refused::operators(graph),
+        names: names(graph),
+        onnx_nodes: graph.node.len() as u64,
+        parameters: parameters(graph),
+        model: Arc::new(model),
+    })
+}
+
+/// [`CompileError::Load`] with tract's chain of reasons.
+pub fn refuse(path: &str, error: &TractError) -> CompileError {
+    CompileError::Load {
+        path: path.into(),
+        reason: format!("{error:#}"),
+    }
+}
+
+/// tract panics on some malformed models; to us that is an error like another.
+fn quietly<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+        Err(TractError::msg(format!(
+            "tract panicked: {}",
+            text.unwrap_or_default()
+        )))
+    })
+}
+
+fn ports(
+    model: &TypedModel,
+    outlets: &[OutletId],
+    names: impl Iterator<Item = String>,
+) -> TractResult<Vec<Port>> {
+    let names = names.collect_vec();
+    if names.len() != outlets.len() {
+        return Err(TractError::msg(format!(
+            "{} ports are declared, {} found",
+            names.len(),
+            outlets.len()
+        )));
+    }
+    let describe = |(outlet, name): (&OutletId, String)| {
+        let fact = model.outlet_fact(*outlet)?;
+        let Some(shape) = fact.shape.as_concrete() else {
+            return Err(TractError::msg(format!(
+                "the shape {:?} of `{name}` depends on values",
+                fact.shape
+            )));
+        };
+        let Some(dtype) = port_dtype(fact.datum_type) else {
+            return Err(TractError::msg(format!(
+                "`{name}` has elements of type {:?}",
+                fact.datum_type
+            )));
+        };
+        Ok(Port {
+            name,
+            dtype,
+            shape: shape.to_vec(),
+        })
+    };
+    outlets.iter().zip(names).map(describe).collect()
+}
+
+/// Replaces the symbolic dimensions of all inputs by numbers: those of the options, else 1.
+fn bind_dimensions(graph: &mut GraphProto, options: &Options) -> Result<(), String> {
+    let initialised: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+    let mut known = BTreeSet::new();
+    for input in graph
+        .input
+        .iter_mut()
+        .filter(|i| !initialised.contains(&i.name))
+    {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            input.r#type.as_mut().and_then(|t| t.value.as_mut())
+        else {
+            continue;
+        };
+        for dim in tensor.shape.iter_mut().flat_map(|s| &mut s.dim) {
+            let value = match &dim.value {
+                Some(Dimension::DimValue(v)) if *v >= 0 => *v,
+                Some(Dimension::DimParam(text)) => bind(text, options, &mut known)
+                    .map_err(|e| format!("dimension `{text}` of `{}`: {e}", input.name))?,
+                _ => 1,
+            };
+            dim.value = Some(Dimension::DimValue(value));
+        }
+    }
+    match options
+        .dimensions
+        .iter()
+        .find(|(name, _)| !known.contains(name))
+    {
+        Some((name, _)) if known.is_empty() => Err(format!(
+            "it has no symbolic dimension, so none named `{name}`"
+        )),
+        Some((name, _)) => Err(format!(
+            "it has no symbolic dimension named `{name}`, only `{}`",
+            known.iter().join("`, `")
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The value of a dimension's expression; adds its symbols to `known`.
+fn bind(text: &str, options: &Options, known: &mut BTreeSet<String>) -> Result<i64, String> {
+    let chosen = |name: &str| {
+        options
+            .dimensions
+            .iter()
+            .find(|(n, _)| n == name)
+            .map_or(1, |(_, v)| *v as i64)
+    };
+    let scope = SymbolScope::default();
+    let Ok(parsed) = parse_onnx_dim(&scope, text) else {
+        known.insert(text.to_string());
+        return Ok(chosen(text));
+    };
+    let mut values = SymbolValues::default();
+    for symbol in parsed.symbols() {
+        let name = symbol.to_string();
+        values.set(&symbol, chosen(&name));
+        known.insert(name);
+    }
+    let value = parsed
+        .eval(&values)
+        .to_i64()
+        .map_err(|e| format!("{e:#}"))?;
+    if value < 0 {
+        Err(format!("is {value}"))
+    } else {
+        Ok(value)
+    }
+}
+
+fn names(graph: &GraphProto) -> HashSet<String> {
+    let nodes = graph
+        .node
+        .iter()
+        .flat_map(|n| std::iter::once(&n.name).chain(&n.output));
+    let tensors = graph.initializer.iter().map(|t| &t.name);
+    let inputs = graph.input.iter().map(|i| &i.name);
+    nodes
+        .chain(tensors)
+        .chain(inputs)
+        .filter(|n| !n.is_empty())
+        .cloned()
+        .collect()
+}
+
+/// Elements of all float initialisers and of `Constant` nodes that are no single number.
+fn parameters(graph: &GraphProto) -> u64 {
+    let floats = [
+        DataType::Float,
+        DataType::Double,
+        DataType::Float16,
+        DataType::Bfloat16,
+    ]
+    .map(|t| t as i32);
+    let volume = |t: &TensorProto| t.dims.iter().map(|d| (*d).max(0) as u64).product::<u64>();
+    let constants = graph
+        .node
+        .iter()
+        .filter(|n| n.op_type == "Constant")
+        .flat_map(|n| &n.attribute);
+    let constants = constants
+        .filter_map(|a| a.t.as_ref())
+        .filter(|t| volume(t) > 1);
+    graph
+        .initializer
+        .iter()
+        .chain(constants)
+        .filter(|t| floats.contains(&t.data_type))
+        .map(volume)
+        .sum()
+}

@@ -1,0 +1,60 @@
+//! Sums of products.
+
+use tract_onnx::tract_core::internal::InOut;
+use tract_onnx::tract_core::ops::einsum::EinSum;
+
+use super::{Call, Importer, Translated, refusal};
+use crate::graph::Op;
+
+/// Axes of length 1 that stand for longer ones are dropped; output axes that no input has are added after.
+pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translated {
+    if op.q_params.is_some() || !op.operating_dt.is_float() {
+        return Err(refusal(
+            format!("it computes in {:?}", op.operating_dt),
+            "export the float model; quantisation is done here",
+        ));
+    }
+    let axes: Vec<_> = op.axes.iter_all_axes().collect();
+    let longest = |label: usize| -> usize {
+        let lengths = call.inputs.iter().enumerate().flat_map(|(i, x)| {
+            let shape = importer.build.shape(*x);
+            axes[label].inputs[i]
+                .iter()
+                .map(move |a| shape[*a])
+                .collect::<Vec<_>>()
+        });
+        lengths.max().unwrap_or(0)
+    };
+    let lengths: Vec<usize> = (0..axes.len()).map(longest).collect();
+    let label_of = |io: InOut, position: usize| -> u8 {
+        axes.iter()
+            .position(|a| a.interface(io).contains(&position))
+            .expect("every position has an axis") as u8
+    };
+    let mut inputs = Vec::new();
+    let mut labels = Vec::new();
+    for (i, &x) in call.inputs.iter().enumerate() {
+        let shape = importer.build.shape(x);
+        let kept: Vec<(usize, u8)> = (0..shape.len())
+            .map(|a| (shape[a], label_of(InOut::In(i), a)))
+            .filter(|(length, label)| *length == lengths[*label as usize])
+            .collect();
+        let shape: Vec<usize> = kept.iter().map(|k| k.0).collect();
+        inputs.push(importer.build.reshape(x, &shape));
+        labels.push(kept.into_iter().map(|k| k.1).collect::<Vec<u8>>());
+    }
+    let output: Vec<u8> = (0..call.shapes[0].len())
+        .map(|a| label_of(InOut::Out(0), a))
+        .filter(|label| lengths[*label as usize] != 0)
+        .collect();
+    let shape = output.iter().map(|l| lengths[*l as usize]).collect();
+    let made = importer.build.push(
+        Op::Einsum {
+            inputs: labels,
+            output,
+        },
+        inputs,
+        shape,
+    );
+    Ok(vec![importer.build.reshape(made, &call.shapes[0])])
+}

@@ -1,0 +1,85 @@
+//! What tract's operators mean in ours: one file a family, one line an operator.
+
+mod axes;
+mod binary;
+mod cast;
+mod concat;
+mod conv;
+mod deconv;
+mod einsum;
+mod elementwise;
+mod gather;
+mod indices;
+mod linear;
+mod norm;
+mod pad;
+mod pool;
+mod recurrent;
+mod reduce;
+mod repeat;
+mod scan;
+mod scatter;
+mod select;
+mod slice;
+mod softmax;
+
+use tract_onnx::tract_core::ops as core;
+use tract_onnx::tract_core::ops::change_axes::AxisOp;
+
+use super::{Call, Importer, Refusal, refusal};
+use crate::graph::NodeId;
+
+/// Our nodes for a tract node's results.
+type Translated = Result<Vec<NodeId>, Refusal>;
+
+/// Looks the operator up and translates it.
+pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
+    macro_rules! table {
+        ($($operator:ty => $translate:path,)*) => {$(
+            if let Some(operator) = call.node.op_as::<$operator>() {
+                return $translate(importer, call, operator);
+            }
+        )*};
+    }
+    table! {
+        AxisOp => axes::translate,
+        core::array::CumSum => linear::cumulative_sum,
+        core::array::Gather => gather::gather,
+        core::array::GatherElements => gather::elements,
+        core::array::GatherNd => gather::tuples,
+        core::array::MultiBroadcastTo => repeat::broadcast,
+        core::array::OneHot => gather::one_hot,
+        core::array::Pad => pad::translate,
+        core::array::ScatterElements => scatter::elements,
+        core::array::ScatterNd => scatter::tuples,
+        core::array::Slice => slice::slice,
+        core::array::Tile => repeat::tile,
+        core::array::Trilu => select::triangle,
+        core::array::TypedConcat => concat::translate,
+        core::binary::TypedBinOp => binary::translate,
+        core::cast::Cast => cast::translate,
+        core::cnn::Conv => conv::translate,
+        core::cnn::Deconv => deconv::translate,
+        core::cnn::MaxPool => pool::max,
+        core::cnn::SumPool => pool::sum,
+        core::Downsample => slice::downsample,
+        core::einsum::EinSum => einsum::translate,
+        core::element_wise::ElementWiseOp => elementwise::translate,
+        core::gru_cell::GruEpilogue => recurrent::gru_cell,
+        core::gru_seq::GruSeq => recurrent::gru,
+        core::identity::Identity => axes::identity,
+        core::logic::Iff => select::iff,
+        core::lstm_cell::LstmEpilogue => recurrent::lstm_cell,
+        core::nn::Reduce => reduce::translate,
+        core::nn::Resize => linear::resize,
+        core::nn::RmsNorm => norm::rms,
+        core::nn::NearestUpsample => repeat::upsample,
+        core::quant::DequantizeLinearF32 => elementwise::dequantise,
+        core::nn::Softmax => softmax::translate,
+        core::scan::Scan => scan::translate,
+    }
+    Err(refusal(
+        "this operator is not compiled",
+        "express it with other operators",
+    ))
+}

@@ -1,0 +1,122 @@
+//! What can be said of an ONNX node by its type alone, before shapes are known.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::{GraphProto, NodeProto};
+
+use crate::Complaint;
+
+/// A complaint by type.
+pub struct TypeComplaint {
+    /// For people.
+    pub complaint: Complaint,
+    /// tract does not know the type, so that analysis cannot go on.
+    pub unknown: bool,
+}
+
+/// Types that tract knows and no graph of ours can say, whatever their attributes.
+const REFUSED: &[(&[&str], &str, &str)] = &[
+    (
+        &[
+            "TreeEnsembleClassifier",
+            "TreeEnsembleRegressor",
+            "TreeEnsemble",
+        ],
+        "decision trees are not compiled",
+        "export a differentiable model, or evaluate the trees outside the proof",
+    ),
+    (
+        &[
+            "RandomNormal",
+            "RandomNormalLike",
+            "RandomUniform",
+            "RandomUniformLike",
+            "Multinomial",
+            "Bernoulli",
+        ],
+        "its output is random",
+        "pass the random values as an input",
+    ),
+    (
+        &["NonZero", "Unique", "Compress", "NonMaxSuppression"],
+        "its output's shape depends on values",
+        "move it after the proof, or to constants",
+    ),
+    (
+        &["TopK", "ArgMax", "ArgMin"],
+        "sorting is not compiled",
+        "return the scores and sort them outside the proof",
+    ),
+    (
+        &[
+            "StringNormalizer",
+            "TfIdfVectorizer",
+            "CategoryMapper",
+            "LabelEncoder",
+        ],
+        "strings are not numbers",
+        "tokenise outside the model",
+    ),
+];
+
+/// Complaints about nodes by their type, in the model's order: types tract does not `know`, and [`REFUSED`] ones.
+pub fn by_type(graph: &GraphProto, know: impl Fn(&str) -> bool) -> Vec<TypeComplaint> {
+    let mut complaints = Vec::new();
+    for (index, node) in graph.node.iter().enumerate() {
+        let complain = |reason: &str, help: &str| Complaint {
+            node: name(index, node),
+            op: node.op_type.clone(),
+            reason: reason.into(),
+            help: help.into(),
+        };
+        if !know(&node.op_type) {
+            let reason = match node.domain.as_str() {
+                "" | "ai.onnx" => "this operator is not known".to_string(),
+                domain => format!("this operator of domain `{domain}` is not known"),
+            };
+            let complaint = complain(&reason, "express it with standard operators");
+            complaints.push(TypeComplaint {
+                complaint,
+                unknown: true,
+            });
+        } else if let Some((_, reason, help)) = REFUSED
+            .iter()
+            .find(|(types, ..)| types.contains(&&*node.op_type))
+        {
+            complaints.push(TypeComplaint {
+                complaint: complain(reason, help),
+                unknown: false,
+            });
+        }
+    }
+    complaints
+}
+
+/// Reason and help where the type of an ONNX node says it all.
+pub fn reason(operator: &str) -> Option<(&'static str, &'static str)> {
+    REFUSED
+        .iter()
+        .find(|(types, ..)| types.contains(&operator))
+        .map(|(_, reason, help)| (*reason, *help))
+}
+
+/// Operator type of each node, by the name tract gives it.
+pub fn operators(graph: &GraphProto) -> HashMap<String, String> {
+    graph
+        .node
+        .iter()
+        .enumerate()
+        .map(|(i, n)| (name(i, n), n.op_type.clone()))
+        .collect()
+}
+
+fn name(index: usize, node: &NodeProto) -> String {
+    if !node.name.is_empty() {
+        return node.name.clone();
+    }
+    node.output
+        .iter()
+        .find(|o| !o.is_empty())
+        .cloned()
+        .unwrap_or_else(|| format!("{index}-{}", node.op_type))
+}
