@@ -13,9 +13,9 @@ pub mod fuse;
 pub mod graph;
 pub mod import;
 pub mod interpret;
-mod pointwise;
 pub mod lower;
 mod ops;
+mod pointwise;
 mod samples;
 
 use graph::Dtype;

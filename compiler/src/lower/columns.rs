@@ -74,11 +74,6 @@ impl Columns {
         &self.list[id.0 as usize]
     }
 
-    /// Narrows or sets what a witness column may hold.
-    pub fn set_bounds(&mut self, id: ColumnId, bounds: (i64, i64)) {
-        self.list[id.0 as usize].bounds = bounds;
-    }
-
     /// All columns, in order of creation.
     pub fn into_list(self) -> Vec<ColumnPlan> {
         self.list
@@ -103,13 +98,6 @@ pub struct TablePlan {
     pub outputs: Vec<ColumnId>,
     /// Witness column.
     pub multiplicities: ColumnId,
-}
-
-impl TablePlan {
-    /// Least and greatest key.
-    pub fn keys(&self) -> (i64, i64) {
-        (self.first_key, self.first_key + (1 << self.len_log2) - 1)
-    }
 }
 
 /// Keys of a table: `2^bits` of them, from 0 or half of them negative.
@@ -180,11 +168,6 @@ impl Tables {
     /// Whether the range table with these keys exists.
     pub fn has_range(&self, keys: Keys) -> bool {
         self.find(keys, &[]).is_some()
-    }
-
-    /// A table's plan.
-    pub fn get(&self, id: TableId) -> &TablePlan {
-        &self.list[id.0 as usize]
     }
 
     /// All tables.

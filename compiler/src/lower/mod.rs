@@ -13,6 +13,10 @@ pub(crate) mod quantise;
 pub(crate) mod regroup;
 pub(crate) mod value;
 pub(crate) mod weight;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
 use zkiln_runtime::relations::Relation;

@@ -94,6 +94,12 @@ impl Value {
         self.column_terms() <= 1 && self.terms.iter().all(Term::is_simple)
     }
 
+    /// Whether the value is a sum of few plain columns, so that its square is cheap and exact.
+    pub fn is_short_sum(&self) -> bool {
+        let plain = |term: &Term| term.factors.len() == 1 && term.weight.is_none() && term.summed.is_empty();
+        self.terms.len() <= 2 && self.terms.iter().all(plain)
+    }
+
     /// Reluctance to use the value in a product as it is.
     fn complexity(&self) -> usize {
         let weighted = self.terms.iter().any(|term| !term.is_constant() && term.weight.is_some());
@@ -138,8 +144,20 @@ impl Lowering<'_> {
         self.contract(a, b, &[], dims)
     }
 
+    /// `sum over summed of value^2`, with dimensions `dims`; never negative.
+    pub fn sum_of_squares(&mut self, value: &Value, summed: &[Axis], dims: Vec<Vec<Axis>>) -> Result<Value, Refusal> {
+        let squares = self.contract(value.clone(), value.clone(), summed, dims)?;
+        Ok(Value { proven: Some((0.0, f64::INFINITY)), ..squares })
+    }
+
+    /// The value as a sum of few plain columns ([`Value::is_short_sum`]), of `bits` bits if it has to be committed.
+    pub fn short_sum(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+        let value = self.hoist_sums(value, bits)?;
+        if value.is_short_sum() { Ok(value) } else { self.small(&value, bits) }
+    }
+
     /// Commits every sum of the value on its own, so that products of it stay cheap: a mean is one column entry a row.
-    pub fn hoist_sums(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+    fn hoist_sums(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
         let mut hoisted = Value { terms: vec![], ..value.clone() };
         for term in &value.terms {
             let alone = Value { terms: vec![term.clone()], proven: None, ..value.clone() };

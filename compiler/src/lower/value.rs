@@ -512,3 +512,59 @@ pub fn common_refinement(left: &[usize], right: &[usize]) -> Option<Vec<usize>> 
         (a, b) = (a / step, b / step);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(id: u32, axes: &[Axis]) -> Value {
+        Value::new(axes.iter().map(|&axis| vec![axis]).collect(), vec![Term::view(View::whole(ColumnId(id), axes), 1.0)])
+    }
+
+    #[test]
+    fn equal_products_merge_whatever_their_summed_axes_are_called() {
+        let fresh = Fresh::default();
+        let (t, c, d) = (fresh.axis(4), fresh.axis(3), fresh.axis(3));
+        let row = |axis: Axis| Value { dims: vec![vec![t]], ..column(0, &[t, axis]) }.sum_over(&[axis]);
+        let sum = row(c).plus(row(d).scaled(2.0));
+        assert_eq!(sum.terms.len(), 1);
+        assert_eq!(sum.terms[0].scalar, 3.0);
+        assert!(sum.plus(row(d).scaled(-3.0)).terms.is_empty());
+    }
+
+    #[test]
+    fn padding_needs_no_mask_where_the_column_ends() {
+        let fresh = Fresh::default();
+        let (a, b, c) = (fresh.axis(4), fresh.axis(6), fresh.axis(8));
+        let mut padded = column(0, &[a]);
+        padded.substitute(a, -1, &[(b, 1)]);
+        assert!(padded.terms[0].weight.is_none());
+        assert_eq!(padded.terms[0].factors[0].index[0].offset, -1);
+        // A slice does not end where its column does.
+        let mut sliced = column(0, &[a]);
+        let part = fresh.axis(2);
+        sliced.substitute(a, 1, &[(part, 1)]);
+        sliced.substitute(part, -3, &[(c, 1)]);
+        let mask = sliced.terms[0].weight.as_ref().expect("a mask");
+        assert_eq!(*mask.data, [0., 0., 0., 1., 1., 0., 0., 0.]);
+    }
+
+    #[test]
+    fn split_and_merge_are_inverse() {
+        let fresh = Fresh::default();
+        let a = fresh.axis(12);
+        let mut value = column(0, &[a]);
+        value.split(a, &[2, 1, 6], &fresh);
+        assert_eq!(value.dims[0].iter().map(|axis| axis.len).collect::<Vec<_>>(), [2, 6]);
+        assert!(value.merge(0, &fresh));
+        assert_eq!(value.terms[0].factors[0].index[0].parts, [(value.dims[0][0], 1)]);
+    }
+
+    #[test]
+    fn refinements() {
+        assert_eq!(common_refinement(&[6, 4], &[3, 8]), Some(vec![3, 2, 4]));
+        assert_eq!(common_refinement(&[12], &[2, 1, 6]), Some(vec![2, 6]));
+        assert_eq!(common_refinement(&[6, 4], &[4, 6]), None);
+        assert_eq!(common_refinement(&[], &[]), Some(vec![]));
+    }
+}

@@ -17,10 +17,8 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, reducer: Reducer, axes: &[us
             Ok(sum(value).scaled(1.0 / count as f64))
         }
         Reducer::SumSquare => {
-            let value = cx.hoist_sums(&value, cx.settings.activation_bits)?;
-            let dims = kept(&value);
-            let squares = cx.contract(value.clone(), value, &summed, dims)?;
-            Ok(Value { proven: Some((0.0, f64::INFINITY)), ..squares })
+            let value = cx.short_sum(&value, cx.settings.residual_bits())?;
+            cx.sum_of_squares(&value, &summed, kept(&value))
         }
         Reducer::Max => over_all(cx, value, axes),
         Reducer::Min => Ok(over_all(cx, value.scaled(-1.0), axes)?.scaled(-1.0)),

@@ -11,19 +11,14 @@ const UNDERCUT: f64 = 0.5;
 
 pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize, epsilon: f64) -> Result<Value, Refusal> {
     let value = cx.read(node, 0)?;
-    let mut value = cx.hoist_sums(&value, cx.settings.residual_bits())?;
-    if !is_short_sum(&value) {
-        value = cx.small(&value, cx.settings.residual_bits())?;
-    }
+    let value = cx.short_sum(&value, cx.settings.residual_bits())?;
     let summed = value.dims[dim].clone();
     let mut dims = value.dims.clone();
     dims[dim] = vec![];
-    let squares = cx.contract(value.clone(), value.clone(), &summed, dims)?;
-    let mut mean = squares.scaled(1.0 / value.len(dim) as f64);
+    let mut mean = cx.sum_of_squares(&value, &summed, dims)?.scaled(1.0 / value.len(dim) as f64);
     let greatest = value.range.0.abs().max(value.range.1.abs()).powi(2);
     let (least, greatest) = node.stats.first().map_or((greatest / 64.0, greatest), |&(lo, hi)| (lo - epsilon, hi - epsilon));
     mean.range = (0.0, greatest);
-    mean.proven = Some((0.0, f64::INFINITY));
     mean.name = format!("{}/mean_square", node.name).into();
     let inverse_root = |x: f64| (x + epsilon).sqrt().recip();
     let bits = cx.settings.activation_bits + SQUARE_EXTRA_BITS;
@@ -32,9 +27,4 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize, epsilon: f64) ->
     normalised.range = node.range;
     normalised.name = node.name.as_str().into();
     cx.small(&normalised, cx.settings.activation_bits)
-}
-
-/// Whether the value is a sum of few columns, so that its square is cheap and exact.
-fn is_short_sum(value: &Value) -> bool {
-    value.terms.len() <= 2 && value.terms.iter().all(|term| term.factors.len() == 1 && term.weight.is_none() && term.summed.is_empty())
 }

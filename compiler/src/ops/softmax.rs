@@ -60,7 +60,8 @@ fn exponentials(cx: &mut Lowering, value: &Value, rows: &[Axis], axis: Axis) -> 
     let axes = [rows, &[axis]].concat();
     let scores = cx.accumulate(value, &axes, Goal::Exact)?;
     let (lo, hi) = cx.certain_range(value)?;
-    let seen = (value.range.1 - value.range.0) * MARGIN;
+    let masked = value.constant_part().data.iter().any(|&x| x < value.range.0);
+    let seen = if masked { f64::INFINITY } else { (value.range.1 - value.range.0) * MARGIN };
     let keys = Keys::covering(0, ((hi - lo).min(seen) / scores.unit).ceil() as i128);
     if keys.bits > MAX_KEY_BITS {
         return Err(refuse(
