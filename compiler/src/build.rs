@@ -82,20 +82,30 @@ impl Model {
     /// Whatever is wrong with the model, all at once; or no `OUT_DIR`.
     pub fn compile(self) -> Result<PathBuf, BuildError> {
         let variable = |name| env::var_os(name).ok_or(BuildError::Variable(name));
-        let output = PathBuf::from(variable("OUT_DIR")?);
-        let request = self.0.within(Path::new(&variable("CARGO_MANIFEST_DIR")?));
+        let (package, output) = (variable("CARGO_MANIFEST_DIR")?, variable("OUT_DIR")?);
+        let request = self.0.within(Path::new(&package));
         // Said before anything can fail: a corrected file is to be tried again.
         let named = std::iter::once(&request.path).chain(&request.samples);
         named.for_each(rerun_if_changed);
-        let entry = cached(&request)?;
+        let (entry, source) = written(&Cache::of_this_build(), &request, Path::new(&output))?;
         entry.files.iter().for_each(rerun_if_changed);
-        publish(&entry, &output).map_err(|source| CompileError::Write {
-            path: output.display().to_string(),
-            source,
-        })?;
-        let [source, ..] = file_names(&entry.name);
-        Ok(output.join(source))
+        Ok(source)
     }
+}
+
+/// The entry of a request, and the path of its module in `output`.
+fn written(
+    cache: &Cache,
+    request: &Request,
+    output: &Path,
+) -> Result<(Entry, PathBuf), CompileError> {
+    let entry = entry(cache, request)?;
+    publish(&entry, output).map_err(|source| CompileError::Write {
+        path: output.display().to_string(),
+        source,
+    })?;
+    let [source, ..] = file_names(&entry.name);
+    Ok((entry, output.join(source)))
 }
 
 fn rerun_if_changed(path: impl AsRef<Path>) {
@@ -125,10 +135,9 @@ impl Request {
     }
 }
 
-/// The entry of a request in the cache of this build.
-fn cached(request: &Request) -> Result<Entry, CompileError> {
-    let compile = || Ok(emit(&request.compile()?, &request.origin()));
-    Cache::of_this_build().get(request, compile)
+/// The entry of a request, compiled if there is none.
+fn entry(cache: &Cache, request: &Request) -> Result<Entry, CompileError> {
+    cache.get(request, || Ok(emit(&request.compile()?, &request.origin())))
 }
 
 /// The module of a model whose paths are absolute: what `include_model!` becomes. Whoever compiles it compiles again when one
@@ -137,7 +146,11 @@ fn cached(request: &Request) -> Result<Entry, CompileError> {
 /// # Errors
 /// Whatever is wrong with the model, all at once.
 pub fn module(request: &Request) -> Result<TokenStream, CompileError> {
-    let entry = cached(request)?;
+    included(&Cache::of_this_build(), request)
+}
+
+fn included(cache: &Cache, request: &Request) -> Result<TokenStream, CompileError> {
+    let entry = entry(cache, request)?;
     let unreadable = |source| CompileError::Read {
         path: entry.source().display().to_string(),
         source,
@@ -242,6 +255,28 @@ mod tests {
                 text
             );
         }
+    }
+
+    #[test]
+    fn a_macro_finds_what_a_build_script_has_compiled() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let cache = Cache::at(folder.path().join("zkiln"));
+        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let Model(request) = model("models/tiny_mlp.onnx").samples("models/tiny_mlp.samples.jsonl");
+        let request = request.within(&package);
+        let (entry, source) = written(&cache, &request, folder.path()).expect("compiles");
+        assert_eq!(source, folder.path().join("tiny_mlp.rs"));
+        assert_eq!(
+            entry.files,
+            [request.path.clone(), request.samples[0].clone()]
+        );
+        let tokens = included(&cache, &request).expect("is there").to_string();
+        assert!(
+            tokens.contains("pub mod tiny_mlp")
+                && tokens.contains("compile_again_when_these_change")
+        );
+        let log = fs::read_to_string(folder.path().join("zkiln/compilations")).expect("a log");
+        assert_eq!(log.lines().count(), 1);
     }
 
     #[test]

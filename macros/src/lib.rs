@@ -88,4 +88,19 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn a_model_that_is_none_is_an_error_at_its_path() {
+        for (arguments, expected) in [
+            (quote::quote!("missing.onnx"), "cannot read"),
+            (quote::quote!("Cargo.toml", name = "net"), "cannot load"),
+            (
+                quote::quote!("Cargo.toml", samples = "missing.jsonl"),
+                "cannot read",
+            ),
+        ] {
+            let error = expand(arguments).expect_err("no model").to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

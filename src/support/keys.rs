@@ -7,6 +7,7 @@ use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::Model;
 use zkiln_runtime::weights;
 
+// verify-path: begin
 /// The verifier key of `model`, held against its digest.
 ///
 /// # Errors
@@ -26,6 +27,16 @@ pub fn checked_verifier_key(
     Ok(key)
 }
 
+/// A key that is made on first use.
+///
+/// # Errors
+///
+/// Why it could not be made.
+pub fn loaded<T, E: Clone>(key: &'static LazyLock<Result<T, E>>) -> Result<&'static T, E> {
+    key.as_ref().map_err(E::clone)
+}
+// verify-path: end
+
 /// The prover key that joins `verifier_key` and the file of weights.
 ///
 /// # Errors
@@ -38,13 +49,4 @@ pub fn checked_prover_key(
 ) -> Result<ProverKey, ProveError> {
     let verifier_key = verifier_key.map_err(|error| ProveError::Weights(error.to_string()))?;
     ProverKey::from_parts(verifier_key, weights::decode(file, digest)?)
-}
-
-/// A key that is made on first use.
-///
-/// # Errors
-///
-/// Why it could not be made.
-pub fn loaded<T, E: Clone>(key: &'static LazyLock<Result<T, E>>) -> Result<&'static T, E> {
-    key.as_ref().map_err(E::clone)
 }

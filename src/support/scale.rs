@@ -100,6 +100,6 @@ mod tests {
     #[test]
     fn a_missing_port_has_no_elements() {
         assert_eq!(tensor(&[vec![1]], 0), [1]);
-        assert_eq!(tensor(&[], 0), [0i64; 0]);
+        assert!(tensor(&[], 0).is_empty());
     }
 }

@@ -211,7 +211,7 @@ mod tests {
         let tensor: Large = from_flat(&elements).expect("as many elements");
         assert_eq!(to_flat(&tensor.clone()), elements);
         assert_eq!(to_flat(&Large::zeros()), vec![0.0; 1 << 24]);
-        assert_eq!(to_flat(&Box::<[f32; 0]>::zeros()), [0f32; 0]);
+        assert!(to_flat(&Box::<[f32; 0]>::zeros()).is_empty());
     }
 
     #[test]

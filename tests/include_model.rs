@@ -1,0 +1,129 @@
+//! Models of ours through `include_model!`: typed, run, proved, verified; and the same in process.
+
+use std::path::{Path, PathBuf};
+
+use zkiln::{Proof, Tensor, VerifyError, to_flat};
+use zkiln_compiler::compile::{Compiled, Request};
+use zkiln_runtime::key::ProverKey;
+use zkiln_runtime::protocol;
+
+zkiln::include_model!(
+    "models/tiny_mlp.onnx",
+    samples = "models/tiny_mlp.samples.jsonl"
+);
+zkiln::include_model!(
+    "models/nanoGPT.onnx",
+    samples = ["models/nanoGPT.samples.jsonl"]
+);
+zkiln::include_model!(
+    "models/tiny_mlp.onnx",
+    name = "narrow",
+    activation_bits = 8,
+    weight_bits = 8
+);
+
+fn package(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The first tensor of a JSON file.
+fn tensor<T: Tensor>(
+    path: &str,
+    side: &str,
+    element: impl Fn(&serde_json::Value) -> T::Scalar,
+) -> T {
+    let text = std::fs::read(package(path)).expect("the file is there");
+    let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let data = json[side][0]["data"].as_array().expect("a list");
+    let data: Vec<T::Scalar> = data.iter().map(element).collect();
+    zkiln::from_flat(&data).expect("the tensor has the shape of the module's type")
+}
+
+fn real(value: &serde_json::Value) -> f32 {
+    value.as_f64().expect("a number") as f32
+}
+
+fn mlp_input() -> tiny_mlp::Input {
+    tiny_mlp::Input {
+        input: tensor("models/tiny_mlp.input.json", "inputs", real),
+    }
+}
+
+fn gpt_input() -> nano_gpt::Input {
+    nano_gpt::Input {
+        input: tensor("models/nanoGPT.input.json", "inputs", |value| {
+            value.as_i64().expect("a token")
+        }),
+    }
+}
+
+/// The largest difference, as a share of the expected range.
+fn error<T: Tensor<Scalar = f32>>(got: &T, expected: &T) -> f32 {
+    let (got, expected) = (to_flat(got), to_flat(expected));
+    let differences = got.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+    let largest = expected.iter().copied().fold(f32::MIN, f32::max);
+    let least = expected.iter().copied().fold(f32::MAX, f32::min);
+    differences.fold(0.0, f32::max) / (largest - least)
+}
+
+fn compiled(model: &str, samples: &str) -> Compiled {
+    let request = Request {
+        samples: vec![package(samples)],
+        ..Request::new(package(model))
+    };
+    request.compile().expect("compiles")
+}
+
+#[test]
+fn an_mlp_is_proved() {
+    let proven = tiny_mlp::prove(&mlp_input()).expect("proves");
+    assert_eq!(proven.proof.as_bytes().len(), tiny_mlp::PROOF_BYTES);
+    assert_eq!(tiny_mlp::verify(&proven.statement, &proven.proof), Ok(()));
+    assert_eq!(tiny_mlp::run(&mlp_input()).expect("runs"), proven.output);
+    let expected = tensor("models/tiny_mlp.expected.json", "outputs", real);
+    assert!(error(&proven.output.output, &expected) < 0.02);
+}
+
+#[test]
+fn a_transformer_is_proved() {
+    let proven = nano_gpt::prove(&gpt_input()).expect("proves");
+    assert_eq!(proven.statement.input(), gpt_input());
+    assert_eq!(nano_gpt::verify(&proven.statement, &proven.proof), Ok(()));
+    let expected = tensor("models/nanoGPT.expected.json", "outputs", real);
+    assert!(error(&proven.output.output, &expected) < 0.05);
+}
+
+#[test]
+fn a_proof_is_of_one_statement_and_one_model() {
+    let mut input = mlp_input();
+    let proven = tiny_mlp::prove(&input).expect("proves");
+    input.input[0][0] += 0.5;
+    let other = tiny_mlp::prove(&input).expect("proves");
+    assert!(tiny_mlp::verify(&other.statement, &proven.proof).is_err());
+    let statement = narrow::Statement::from_bytes(&proven.statement.to_bytes());
+    assert!(
+        statement.is_err() || narrow::verify(&statement.expect("checked"), &proven.proof).is_err()
+    );
+    assert!(matches!(
+        tiny_mlp::verify(&proven.statement, &Proof::from_bytes([])),
+        Err(VerifyError::Length { .. })
+    ));
+    assert_ne!(tiny_mlp::MODEL_DIGEST, narrow::MODEL_DIGEST);
+}
+
+#[test]
+fn generated_code_and_the_process_make_the_same_proof() {
+    let compiled = compiled("models/tiny_mlp.onnx", "models/tiny_mlp.samples.jsonl");
+    assert_eq!(compiled.digest, tiny_mlp::MODEL_DIGEST);
+    assert_eq!(compiled.key, tiny_mlp::verifier_key().expect("a key"));
+    let proven = tiny_mlp::prove(&mlp_input()).expect("proves");
+    let scale = compiled.lowered.inputs[0].scale;
+    let inputs = to_flat(&mlp_input().input)
+        .iter()
+        .map(|&value| (f64::from(value) / scale).round() as i64)
+        .collect();
+    let key = ProverKey::new(compiled.lowered.model, compiled.lowered.constants).expect("a key");
+    let (statement, proof) = protocol::prove(&key, &[inputs]).expect("proves");
+    assert_eq!(statement.to_bytes(), proven.statement.to_bytes());
+    assert_eq!(proof, proven.proof);
+}
