@@ -7,8 +7,8 @@ use zkiln_runtime::key::ProverKey;
 
 use crate::emit::snake_case;
 use crate::error::CompileError;
+use crate::fidelity::lower_faithfully;
 use crate::import::{self, Imported, load};
-use crate::lower::lower;
 use crate::{Lowered, Options, samples};
 
 /// Security level below which nothing is compiled.
@@ -95,7 +95,7 @@ fn lowered(imported: Imported, options: &Options, name: &str) -> Result<Lowered,
     Ok(Lowered {
         parameters: imported.parameters,
         onnx_nodes: imported.onnx_nodes,
-        ..lower(&imported.graph, options, name)?
+        ..lower_faithfully(&imported, options, name)?
     })
 }
 

@@ -41,19 +41,32 @@ impl VerifierKey {
         let schedule = Schedule::new(&model)?;
         let (chunks, rest) = commitments.as_chunks::<ELEMENT_BYTES>();
         if !rest.is_empty() || chunks.len() != schedule.constant_rows {
-            return Err(VerifyError::Key("the number of commitments does not fit the model"));
+            return Err(VerifyError::Key(
+                "the number of commitments does not fit the model",
+            ));
         }
-        let points = chunks.iter().map(|bytes| decode_point(bytes).ok_or(VerifyError::Key("a commitment is no point")));
+        let points = chunks
+            .iter()
+            .map(|bytes| decode_point(bytes).ok_or(VerifyError::Key("a commitment is no point")));
         let points = points.collect::<Result<Vec<_>, _>>()?;
-        let encoded = postcard::to_allocvec(&model).map_err(|_| VerifyError::Key("the model cannot be encoded"))?;
+        let encoded = postcard::to_allocvec(&model)
+            .map_err(|_| VerifyError::Key("the model cannot be encoded"))?;
         let mut hash = Keccak256::new();
         hash.update(MAGIC);
         hash.update((encoded.len() as u64).to_le_bytes());
         hash.update(&encoded);
         hash.update(commitments);
         let elements = schedule.proof_elements(model.row_log2);
-        let proof_bytes = elements.checked_mul(ELEMENT_BYTES).ok_or(VerifyError::Key("proofs would be too long"))?;
-        Ok(Self { model, commitments: points, schedule, digest: hash.finalize().into(), proof_bytes })
+        let proof_bytes = elements
+            .checked_mul(ELEMENT_BYTES)
+            .ok_or(VerifyError::Key("proofs would be too long"))?;
+        Ok(Self {
+            model,
+            commitments: points,
+            schedule,
+            digest: hash.finalize().into(),
+            proof_bytes,
+        })
     }
 
     /// Decodes [`Self::to_bytes`].
@@ -61,19 +74,28 @@ impl VerifierKey {
     /// # Errors
     /// [`VerifyError::Key`] for anything but canonical bytes of a well-formed key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VerifyError> {
-        let body = bytes.strip_prefix(MAGIC).ok_or(VerifyError::Key("not a zkiln verifier key"))?;
+        let body = bytes
+            .strip_prefix(MAGIC)
+            .ok_or(VerifyError::Key("not a zkiln verifier key"))?;
         let (Encoded { model, commitments }, rest) =
             postcard::take_from_bytes(body).map_err(|_| VerifyError::Key("cannot be decoded"))?;
         if !rest.is_empty() {
             return Err(VerifyError::Key("trailing bytes"));
         }
         let key = Self::from_parts(model, &commitments)?;
-        if key.to_bytes() == bytes { Ok(key) } else { Err(VerifyError::Key("not in canonical form")) }
+        if key.to_bytes() == bytes {
+            Ok(key)
+        } else {
+            Err(VerifyError::Key("not in canonical form"))
+        }
     }
 
     /// Canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let encoded = Encoded { model: self.model.clone(), commitments: self.commitment_bytes() };
+        let encoded = Encoded {
+            model: self.model.clone(),
+            commitments: self.commitment_bytes(),
+        };
         let mut bytes = MAGIC.to_vec();
         bytes.extend(postcard::to_allocvec(&encoded).unwrap_or_default());
         bytes
@@ -133,9 +155,16 @@ impl ProverKey {
         let constants = Constants::new(&model, constants)?;
         let row = 1usize << model.row_log2;
         let generators = Generators::derive(row);
-        let commitments: Vec<u8> = constants.columns().flat_map(|column| commit_rows(&generators, column, row)).flat_map(|point| encode_point(&point)).collect();
+        let commitments: Vec<u8> = constants
+            .columns()
+            .flat_map(|column| commit_rows(&generators, column, row))
+            .flat_map(|point| encode_point(&point))
+            .collect();
         let verifier = VerifierKey::from_parts(model, &commitments).map_err(malformed)?;
-        Ok(Self { verifier, constants })
+        Ok(Self {
+            verifier,
+            constants,
+        })
     }
 
     /// Joins a key with its constants, without committing to them again.
@@ -144,7 +173,10 @@ impl ProverKey {
     /// [`ProveError::Weights`] when the constants' shapes do not fit. That their values do is not checked: a proof would not verify.
     pub fn from_parts(verifier: VerifierKey, constants: Vec<Vec<i32>>) -> Result<Self, ProveError> {
         let constants = Constants::new(verifier.model(), constants)?;
-        Ok(Self { verifier, constants })
+        Ok(Self {
+            verifier,
+            constants,
+        })
     }
 
     /// The public half.

@@ -27,8 +27,13 @@ type RowWeights = BTreeMap<ColumnId, Vec<Fr>>;
 
 /// Field elements that an opening sends.
 pub fn proof_elements(row_log2: u8, groups: usize) -> usize {
-    let row = 1usize.checked_shl(u32::from(row_log2)).unwrap_or(usize::MAX);
-    usize::from(row_log2).saturating_mul(2).saturating_add(groups).saturating_add(row)
+    let row = 1usize
+        .checked_shl(u32::from(row_log2))
+        .unwrap_or(usize::MAX);
+    usize::from(row_log2)
+        .saturating_mul(2)
+        .saturating_add(groups)
+        .saturating_add(row)
 }
 
 /// Opens `sum_i scales[i] * functional_i`, with functionals in the order of [`Schedule::pieces`].
@@ -40,17 +45,31 @@ pub(crate) fn prove(
     challenges: &Challenges,
     transcript: &mut ProverTranscript,
 ) {
-    let weights = row_weights(schedule, &schedule.pieces, scales, challenges).expect("schedule and challenges agree");
+    let weights = row_weights(schedule, &schedule.pieces, scales, challenges)
+        .expect("schedule and challenges agree");
     let row = 1usize << model.row_log2;
-    let combined: Vec<Vec<Fr>> = weights.par_iter().map(|group| combine(group, trace, row)).collect();
+    let combined: Vec<Vec<Fr>> = weights
+        .par_iter()
+        .map(|group| combine(group, trace, row))
+        .collect();
     let mut claims: Vec<(Vec<Fr>, Vec<Fr>)> = combined
         .par_iter()
         .zip_eq(&schedule.lows)
-        .map(|(v, low)| (v.clone(), low.vector(challenges).expect("schedule and challenges agree")))
+        .map(|(v, low)| {
+            (
+                v.clone(),
+                low.vector(challenges)
+                    .expect("schedule and challenges agree"),
+            )
+        })
         .collect();
     let mut point = Vec::with_capacity(usize::from(model.row_log2));
     for _ in 0..model.row_log2 {
-        let [constant, square] = claims.par_iter().with_min_len(4).map(|(v, e)| round(v, e)).reduce(|| [Fr::ZERO; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+        let [constant, square] = claims
+            .par_iter()
+            .with_min_len(4)
+            .map(|(v, e)| round(v, e))
+            .reduce(|| [Fr::ZERO; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
         transcript.send("opening round", &[constant, square]);
         let r = transcript.sponge.challenge("opening round");
         claims.par_iter_mut().with_min_len(4).for_each(|(v, e)| {
@@ -65,7 +84,11 @@ pub(crate) fn prove(
     let mut power = Fr::one();
     let mut opened = vec![Fr::zero(); row];
     for v in &combined {
-        opened.par_iter_mut().with_min_len(256).zip_eq(v).for_each(|(u, v)| *u += power * v);
+        opened
+            .par_iter_mut()
+            .with_min_len(256)
+            .zip_eq(v)
+            .for_each(|(u, v)| *u += power * v);
         power *= delta;
     }
     transcript.send("opened vector", &opened);
@@ -74,14 +97,22 @@ pub(crate) fn prove(
 /// Constant and square coefficient of `sum_x v(t, x) e(t, x)`.
 fn round(v: &[Fr], e: &[Fr]) -> [Fr; 2] {
     let half = v.len() / 2;
-    let step = |t: &[Fr]| -> Vec<Fr> { t[..half].iter().zip(&t[half..]).map(|(low, high)| *high - low).collect() };
+    let step = |t: &[Fr]| -> Vec<Fr> {
+        t[..half]
+            .iter()
+            .zip(&t[half..])
+            .map(|(low, high)| *high - low)
+            .collect()
+    };
     [dot(&v[..half], &e[..half]), dot(&step(v), &step(e))]
 }
 
 fn bind(table: &mut Vec<Fr>, r: Fr) {
     let half = table.len() / 2;
     let (low, high) = table.split_at_mut(half);
-    low.iter_mut().zip(high).for_each(|(low, high)| *low += r * (*high - *low));
+    low.iter_mut()
+        .zip(high)
+        .for_each(|(low, high)| *low += r * (*high - *low));
     table.truncate(half);
 }
 
@@ -91,20 +122,36 @@ fn combine(group: &RowWeights, trace: &Trace, row: usize) -> Vec<Fr> {
     for (&column, weights) in group {
         let values = trace.column(column);
         let part = combine_rows_small(values, values.len().min(row), weights);
-        out.iter_mut().zip(&part).for_each(|(out, part)| *out += part);
+        out.iter_mut()
+            .zip(&part)
+            .for_each(|(out, part)| *out += part);
     }
     out
 }
 
 /// Value of the linear summands, which come first in [`Schedule::pieces`], and of the constants among them.
-pub(crate) fn linear_value(schedule: &Schedule, trace: &Trace, scales: &[Fr], challenges: &Challenges, row: usize) -> Fr {
-    let pieces = schedule.pieces.get(..scales.len()).expect("linear summands come first");
-    let groups = row_weights(schedule, pieces, scales, challenges).expect("schedule and challenges agree");
+pub(crate) fn linear_value(
+    schedule: &Schedule,
+    trace: &Trace,
+    scales: &[Fr],
+    challenges: &Challenges,
+    row: usize,
+) -> Fr {
+    let pieces = schedule
+        .pieces
+        .get(..scales.len())
+        .expect("linear summands come first");
+    let groups =
+        row_weights(schedule, pieces, scales, challenges).expect("schedule and challenges agree");
     let value = |(group, low): (&RowWeights, &crate::schedule::TensorFunctional)| {
         if group.is_empty() {
             return Fr::zero();
         }
-        dot(&combine(group, trace, row), &low.vector(challenges).expect("schedule and challenges agree"))
+        dot(
+            &combine(group, trace, row),
+            &low.vector(challenges)
+                .expect("schedule and challenges agree"),
+        )
     };
     let functionals: Fr = groups.par_iter().zip_eq(&schedule.lows).map(value).sum();
     functionals + constant_value(schedule, scales).expect("one scale a summand")
@@ -126,7 +173,10 @@ pub(crate) fn constant_value(schedule: &Schedule, scales: &[Fr]) -> Result<Fr, V
         return Err(VerifyError::Key("a summand has no scale"));
     }
     let summands = schedule.linear.iter().zip(scales); // len: checked above
-    Ok(summands.filter(|(linear, _)| linear.functional.is_constant()).map(|(_, scale)| *scale).sum())
+    Ok(summands
+        .filter(|(linear, _)| linear.functional.is_constant())
+        .map(|(_, scale)| *scale)
+        .sum())
 }
 
 /// Verifies that `total = sum_i scales[i] * functional_i` for the committed rows.
@@ -152,40 +202,68 @@ pub(crate) fn verify(
     }
     let values = transcript.receive("opened values", schedule.lows.len())?;
     let mut expected = Fr::zero();
-    for (value, low) in values.iter().zip(&schedule.lows) { // len: received as many
+    for (value, low) in values.iter().zip(&schedule.lows) {
+        // len: received as many
         expected += *value * low.evaluate(&point, challenges)?;
     }
     if claim != expected {
         return Err(VerifyError::Sumcheck(NAME));
     }
     let delta = transcript.sponge.challenge("opened vector");
-    let row = 1usize.checked_shl(u32::from(model.row_log2)).ok_or(VerifyError::Key("rows are too long"))?;
+    let row = 1usize
+        .checked_shl(u32::from(model.row_log2))
+        .ok_or(VerifyError::Key("rows are too long"))?;
     let opened = transcript.receive("opened vector", row)?;
-    let folded = values.iter().rev().fold(Fr::zero(), |acc, value| acc * delta + value);
+    let folded = values
+        .iter()
+        .rev()
+        .fold(Fr::zero(), |acc, value| acc * delta + value);
     if dot(&opened, &eq_table(&point)) != folded {
         return Err(VerifyError::Opening);
     }
-    let weights = fold_rows(model, schedule, &row_weights(schedule, &schedule.pieces, scales, challenges)?, delta)?;
+    let weights = fold_rows(
+        model,
+        schedule,
+        &row_weights(schedule, &schedule.pieces, scales, challenges)?,
+        delta,
+    )?;
     check_rows(commitments, &weights, &opened)
 }
 
 /// The weight of every row, constants' and witness', in the folded vector.
-fn fold_rows(model: &Model, schedule: &Schedule, groups: &[RowWeights], delta: Fr) -> Result<[Vec<Fr>; 2], VerifyError> {
+fn fold_rows(
+    model: &Model,
+    schedule: &Schedule,
+    groups: &[RowWeights],
+    delta: Fr,
+) -> Result<[Vec<Fr>; 2], VerifyError> {
     const MISSING: VerifyError = VerifyError::Key("no such column");
-    let mut rows = [vec![Fr::zero(); schedule.constant_rows], vec![Fr::zero(); schedule.witness_rows]];
+    let mut rows = [
+        vec![Fr::zero(); schedule.constant_rows],
+        vec![Fr::zero(); schedule.witness_rows],
+    ];
     let mut power = Fr::one();
     for group in groups {
         for (column, weights) in group {
             let info = model.columns.get(column.0 as usize).ok_or(MISSING)?;
             let RowRange { first, len } = *schedule.rows.get(column.0 as usize).ok_or(MISSING)?;
             let [constants, witness] = &mut rows;
-            let side = if info.kind == ColumnKind::Constant { constants } else { witness };
+            let side = if info.kind == ColumnKind::Constant {
+                constants
+            } else {
+                witness
+            };
             let end = first.checked_add(len).ok_or(MISSING)?;
             let slots = side.get_mut(first..end).ok_or(MISSING)?;
             if slots.len() != weights.len() {
-                return Err(VerifyError::Key("a functional does not fit its column's rows"));
+                return Err(VerifyError::Key(
+                    "a functional does not fit its column's rows",
+                ));
             }
-            slots.iter_mut().zip(weights).for_each(|(slot, weight)| *slot += power * weight); // len: checked above
+            slots
+                .iter_mut()
+                .zip(weights)
+                .for_each(|(slot, weight)| *slot += power * weight); // len: checked above
         }
         power *= delta;
     }
@@ -193,34 +271,60 @@ fn fold_rows(model: &Model, schedule: &Schedule, groups: &[RowWeights], delta: F
 }
 
 /// `commit(opened) = sum of weighted rows`.
-fn check_rows(Rows { constants, witness }: Rows, weights: &[Vec<Fr>; 2], opened: &[Fr]) -> Result<(), VerifyError> {
+fn check_rows(
+    Rows { constants, witness }: Rows,
+    weights: &[Vec<Fr>; 2],
+    opened: &[Fr],
+) -> Result<(), VerifyError> {
     let [constant_weights, witness_weights] = weights;
     if constants.len() != constant_weights.len() || witness.len() != witness_weights.len() {
         return Err(VerifyError::Key("commitments do not fit the schedule"));
     }
     let generators = Generators::derive(opened.len());
-    let rows = constants.iter().zip(constant_weights).chain(witness.iter().zip(witness_weights)); // len: checked above
-    let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) = rows.filter(|(_, weight)| !weight.is_zero()).unzip();
+    let rows = constants
+        .iter()
+        .zip(constant_weights)
+        .chain(witness.iter().zip(witness_weights)); // len: checked above
+    let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) =
+        rows.filter(|(_, weight)| !weight.is_zero()).unzip();
     points.extend_from_slice(generators.points());
     scalars.extend(opened.iter().map(|value| -*value));
-    if points.len() == scalars.len() && msm(&points, &scalars).is_zero() { Ok(()) } else { Err(VerifyError::Opening) }
+    if points.len() == scalars.len() && msm(&points, &scalars).is_zero() {
+        Ok(())
+    } else {
+        Err(VerifyError::Opening)
+    }
 }
 
 /// The row weights of each group, claims scaled and summed.
-fn row_weights(schedule: &Schedule, pieces: &[Vec<Piece>], scales: &[Fr], challenges: &Challenges) -> Result<Vec<RowWeights>, VerifyError> {
+fn row_weights(
+    schedule: &Schedule,
+    pieces: &[Vec<Piece>],
+    scales: &[Fr],
+    challenges: &Challenges,
+) -> Result<Vec<RowWeights>, VerifyError> {
     if scales.len() != pieces.len() {
         return Err(VerifyError::Key("a functional has no scale"));
     }
     let mut groups = vec![RowWeights::new(); schedule.lows.len()];
-    for (pieces, scale) in pieces.iter().zip(scales) { // len: checked above
+    for (pieces, scale) in pieces.iter().zip(scales) {
+        // len: checked above
         for Piece { low, column, high } in pieces {
             let weights = high.vector(challenges)?;
-            let group = groups.get_mut(*low).ok_or(VerifyError::Key("no such functional"))?;
-            let sums = group.entry(*column).or_insert_with(|| vec![Fr::zero(); weights.len()]);
+            let group = groups
+                .get_mut(*low)
+                .ok_or(VerifyError::Key("no such functional"))?;
+            let sums = group
+                .entry(*column)
+                .or_insert_with(|| vec![Fr::zero(); weights.len()]);
             if sums.len() != weights.len() {
-                return Err(VerifyError::Key("a functional does not fit its column's rows"));
+                return Err(VerifyError::Key(
+                    "a functional does not fit its column's rows",
+                ));
             }
-            sums.iter_mut().zip(&weights).for_each(|(sum, weight)| *sum += *scale * weight); // len: checked above
+            sums.iter_mut()
+                .zip(&weights)
+                .for_each(|(sum, weight)| *sum += *scale * weight); // len: checked above
         }
     }
     Ok(groups)

@@ -23,20 +23,47 @@ pub fn security_terms(schedule: &Schedule) -> Vec<SecurityTerm> {
     let equations = (2 + schedule.zeros.len() + schedule.linear.len()) as u128;
     let rounds = (schedule.contraction_rounds * schedule.contraction_degree) as u128;
     vec![
-        SecurityTerm { name: "lookup challenge alpha: degree of the sum of fractions", numerator: 2 * leaves },
-        SecurityTerm { name: "fingerprint challenge beta: degree 3 for each pair of rows", numerator: 3 * leaves * leaves },
-        SecurityTerm { name: "LogUp-GKR rounds", numerator: logup::soundness_terms(schedule.leaves.len_log2) as u128 },
-        SecurityTerm { name: "zero checks and public values at tau", numerator: schedule.tau_len as u128 },
-        SecurityTerm { name: "folding of equations", numerator: equations },
-        SecurityTerm { name: "contraction rounds", numerator: rounds },
-        SecurityTerm { name: "folding of claims", numerator: schedule.pieces.len() as u128 },
-        SecurityTerm { name: "opening rounds and folding of vectors", numerator: 64 + schedule.lows.len() as u128 },
+        SecurityTerm {
+            name: "lookup challenge alpha: degree of the sum of fractions",
+            numerator: 2 * leaves,
+        },
+        SecurityTerm {
+            name: "fingerprint challenge beta: degree 3 for each pair of rows",
+            numerator: 3 * leaves * leaves,
+        },
+        SecurityTerm {
+            name: "LogUp-GKR rounds",
+            numerator: logup::soundness_terms(schedule.leaves.len_log2) as u128,
+        },
+        SecurityTerm {
+            name: "zero checks and public values at tau",
+            numerator: schedule.tau_len as u128,
+        },
+        SecurityTerm {
+            name: "folding of equations",
+            numerator: equations,
+        },
+        SecurityTerm {
+            name: "contraction rounds",
+            numerator: rounds,
+        },
+        SecurityTerm {
+            name: "folding of claims",
+            numerator: schedule.pieces.len() as u128,
+        },
+        SecurityTerm {
+            name: "opening rounds and folding of vectors",
+            numerator: 64 + schedule.lows.len() as u128,
+        },
     ]
 }
 
 /// Security in bits: the least of the field's budget and the curve's.
 pub fn security_bits(schedule: &Schedule) -> u32 {
-    let total: u128 = security_terms(schedule).iter().map(|term| term.numerator).fold(1, u128::saturating_add);
+    let total: u128 = security_terms(schedule)
+        .iter()
+        .map(|term| term.numerator)
+        .fold(1, u128::saturating_add);
     let lost = u128::BITS - total.leading_zeros();
     FIELD_BITS.saturating_sub(lost).min(CURVE_BITS)
 }

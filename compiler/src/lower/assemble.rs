@@ -1,11 +1,13 @@
 //! From the program under construction to the [`Model`]: unused constants are dropped, columns get their final order.
 
-use zkiln_runtime::model::{Accumulator, Column, ColumnId, ColumnKind, Model, Port, Table, TableId, cube_log2};
+use zkiln_runtime::model::{
+    Accumulator, Column, ColumnId, ColumnKind, Model, Port, Table, TableId, cube_log2,
+};
 use zkiln_runtime::relations::{Limbs, Relation};
 
+use super::Lowering;
 use super::columns::ColumnPlan;
 use super::quantise::Quantised;
-use super::Lowering;
 use crate::graph::{Dtype, Op};
 use crate::{Lowered, NodeReport, PortInfo};
 
@@ -15,19 +17,34 @@ fn choose_row_log2(values: u64) -> u8 {
 }
 
 fn accumulator_columns(accumulator: &mut Accumulator, visit: &mut impl FnMut(&mut ColumnId)) {
-    accumulator.columns.to_mut().iter_mut().for_each(|(_, column)| visit(column));
+    accumulator
+        .columns
+        .to_mut()
+        .iter_mut()
+        .for_each(|(_, column)| visit(column));
     for term in accumulator.terms.to_mut() {
-        term.operands.to_mut().iter_mut().for_each(|view| visit(&mut view.column));
+        term.operands
+            .to_mut()
+            .iter_mut()
+            .for_each(|view| visit(&mut view.column));
     }
 }
 
-fn limb_ids(limbs: &mut Limbs, column: &mut impl FnMut(&mut ColumnId), table: &mut impl FnMut(&mut TableId)) {
+fn limb_ids(
+    limbs: &mut Limbs,
+    column: &mut impl FnMut(&mut ColumnId),
+    table: &mut impl FnMut(&mut TableId),
+) {
     limbs.columns.to_mut().iter_mut().for_each(column);
     limbs.tables.to_mut().iter_mut().for_each(table);
 }
 
 /// Visits everything that a relation names.
-fn visit_ids(relation: &mut Relation, column: &mut impl FnMut(&mut ColumnId), table: &mut impl FnMut(&mut TableId)) {
+fn visit_ids(
+    relation: &mut Relation,
+    column: &mut impl FnMut(&mut ColumnId),
+    table: &mut impl FnMut(&mut TableId),
+) {
     match relation {
         Relation::Requant(r) => {
             accumulator_columns(&mut r.accumulator, column);
@@ -47,8 +64,12 @@ fn visit_ids(relation: &mut Relation, column: &mut impl FnMut(&mut ColumnId), ta
         }
         Relation::RowMax(r) => {
             accumulator_columns(&mut r.scores, column);
-            [&mut r.max, &mut r.exp, &mut r.hit].into_iter().for_each(column);
-            [&mut r.max_range, &mut r.table, &mut r.count_range].into_iter().for_each(table);
+            [&mut r.max, &mut r.exp, &mut r.hit]
+                .into_iter()
+                .for_each(column);
+            [&mut r.max_range, &mut r.table, &mut r.count_range]
+                .into_iter()
+                .for_each(table);
         }
         Relation::Quotient(r) => {
             accumulator_columns(&mut r.denominator, column);
@@ -73,7 +94,14 @@ fn lookups(relation: &Relation) -> (&'static str, u64, u64) {
         Relation::Map(_) => ("map", 1, 0),
         Relation::Exact(_) => ("exact", 0, 0),
         Relation::RowMax(_) => ("row max", 1, 2),
-        Relation::Quotient(r) => ("quotient", [&r.quotient_limbs, &r.remainder, &r.slack].iter().map(|limbs| limbs.tables.len() as u64).sum(), 0),
+        Relation::Quotient(r) => (
+            "quotient",
+            [&r.quotient_limbs, &r.remainder, &r.slack]
+                .iter()
+                .map(|limbs| limbs.tables.len() as u64)
+                .sum(),
+            0,
+        ),
         Relation::OneHot(_) => ("one hot", 0, 0),
         _ => ("", 0, 0),
     }
@@ -90,7 +118,13 @@ fn renumber(order: impl Iterator<Item = usize>, used: &[bool]) -> Vec<Option<u32
 
 impl Lowering<'_> {
     /// The report's line about a node.
-    pub fn describe(&self, name: &str, quantised: &Quantised, bits: u32, relation: &Relation) -> NodeReport {
+    pub fn describe(
+        &self,
+        name: &str,
+        quantised: &Quantised,
+        bits: u32,
+        relation: &Relation,
+    ) -> NodeReport {
         let shape = &quantised.accumulator.shape;
         let (label, per_element, per_row) = lookups(relation);
         let rows = cube_log2(shape) - shape.last().map_or(0, |&last| cube_log2(&[last]));
@@ -107,11 +141,27 @@ impl Lowering<'_> {
 
     /// Shapes of the largest term's operands, or of the accumulator if there is nothing to multiply.
     fn shape_text(&self, accumulator: &Accumulator) -> String {
-        let text = |shape: &[u32]| format!("[{}]", shape.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
-        match accumulator.terms.iter().max_by_key(|term| term.operands.len()) {
-            Some(term) if term.operands.len() > 1 => {
-                term.operands.iter().map(|view| text(&self.columns.get(view.column).shape)).collect::<Vec<_>>().join("x")
-            }
+        let text = |shape: &[u32]| {
+            format!(
+                "[{}]",
+                shape
+                    .iter()
+                    .map(u32::to_string)
+                    .collect::<Vec<_>>()
+                    .join(",")
+            )
+        };
+        match accumulator
+            .terms
+            .iter()
+            .max_by_key(|term| term.operands.len())
+        {
+            Some(term) if term.operands.len() > 1 => term
+                .operands
+                .iter()
+                .map(|view| text(&self.columns.get(view.column).shape))
+                .collect::<Vec<_>>()
+                .join("x"),
             _ => text(&accumulator.shape),
         }
     }
@@ -119,32 +169,59 @@ impl Lowering<'_> {
     /// The finished model.
     pub fn assemble(mut self, name: &str, outputs: Vec<(Port, PortInfo)>) -> Lowered {
         let (mut outputs, output_infos): (Vec<Port>, Vec<PortInfo>) = outputs.into_iter().unzip();
-        let (mut inputs, input_infos): (Vec<Port>, Vec<PortInfo>) = std::mem::take(&mut self.inputs).into_iter().unzip();
+        let (mut inputs, input_infos): (Vec<Port>, Vec<PortInfo>) =
+            std::mem::take(&mut self.inputs).into_iter().unzip();
         let (columns, tables) = self.numbering(&mut inputs, &mut outputs);
         let mut column = |id: &mut ColumnId| id.0 = columns[id.0 as usize].expect("used");
         let mut table = |id: &mut TableId| id.0 = tables[id.0 as usize].expect("used");
-        self.nodes.iter_mut().for_each(|node| visit_ids(&mut node.relation, &mut column, &mut table));
-        inputs.iter_mut().chain(&mut outputs).for_each(|port| accumulator_columns(&mut port.value, &mut column));
-        let plans = self.tables.list().iter().zip(&tables).filter(|(_, id)| id.is_some()).map(|(plan, _)| {
-            let mut made = Table {
-                name: plan.name.clone().into(),
-                len_log2: plan.len_log2,
-                first_key: plan.first_key,
-                outputs: plan.outputs.clone().into(),
-                multiplicities: plan.multiplicities,
-            };
-            made.outputs.to_mut().iter_mut().for_each(&mut column);
-            column(&mut made.multiplicities);
-            made
-        });
+        self.nodes
+            .iter_mut()
+            .for_each(|node| visit_ids(&mut node.relation, &mut column, &mut table));
+        inputs
+            .iter_mut()
+            .chain(&mut outputs)
+            .for_each(|port| accumulator_columns(&mut port.value, &mut column));
+        let plans = self
+            .tables
+            .list()
+            .iter()
+            .zip(&tables)
+            .filter(|(_, id)| id.is_some())
+            .map(|(plan, _)| {
+                let mut made = Table {
+                    name: plan.name.clone().into(),
+                    len_log2: plan.len_log2,
+                    first_key: plan.first_key,
+                    outputs: plan.outputs.clone().into(),
+                    multiplicities: plan.multiplicities,
+                };
+                made.outputs.to_mut().iter_mut().for_each(&mut column);
+                column(&mut made.multiplicities);
+                made
+            });
         let made_tables: Vec<Table> = plans.collect();
         let (parameters, onnx_nodes) = self.size_of_graph();
-        let mut list: Vec<(u32, ColumnPlan)> = columns.iter().zip(self.columns.into_list()).filter_map(|(id, plan)| id.map(|id| (id, plan))).collect();
+        let mut list: Vec<(u32, ColumnPlan)> = columns
+            .iter()
+            .zip(self.columns.into_list())
+            .filter_map(|(id, plan)| id.map(|id| (id, plan)))
+            .collect();
         list.sort_by_key(|(id, _)| *id);
-        let values: u64 = list.iter().map(|(_, plan)| 1u64 << cube_log2(&plan.shape)).sum();
+        let values: u64 = list
+            .iter()
+            .map(|(_, plan)| 1u64 << cube_log2(&plan.shape))
+            .sum();
         let is_constant = |(_, plan): &&mut (u32, ColumnPlan)| plan.kind == ColumnKind::Constant;
-        let constants = list.iter_mut().filter(is_constant).map(|(_, plan)| std::mem::take(&mut plan.data)).collect();
-        let made_columns = list.into_iter().map(|(_, plan)| Column { name: plan.name.into(), kind: plan.kind, shape: plan.shape.into() });
+        let constants = list
+            .iter_mut()
+            .filter(is_constant)
+            .map(|(_, plan)| std::mem::take(&mut plan.data))
+            .collect();
+        let made_columns = list.into_iter().map(|(_, plan)| Column {
+            name: plan.name.into(),
+            kind: plan.kind,
+            shape: plan.shape.into(),
+        });
         let model = Model {
             name: name.to_string().into(),
             row_log2: choose_row_log2(values),
@@ -154,19 +231,45 @@ impl Lowering<'_> {
             inputs: inputs.into(),
             outputs: outputs.into(),
         };
-        Lowered { model, constants, inputs: input_infos, outputs: output_infos, report: self.report, parameters, onnx_nodes }
+        Lowered {
+            model,
+            constants,
+            inputs: input_infos,
+            outputs: output_infos,
+            report: self.report,
+            parameters,
+            onnx_nodes,
+        }
     }
 
     /// Final indices of the columns (constants first) and tables that something uses.
-    fn numbering(&mut self, inputs: &mut [Port], outputs: &mut [Port]) -> (Vec<Option<u32>>, Vec<Option<u32>>) {
+    fn numbering(
+        &mut self,
+        inputs: &mut [Port],
+        outputs: &mut [Port],
+    ) -> (Vec<Option<u32>>, Vec<Option<u32>>) {
         let mut used = vec![false; self.columns.list().len()];
         let mut used_tables = vec![false; self.tables.list().len()];
         let mut column = |id: &mut ColumnId| used[id.0 as usize] = true;
         let mut table = |id: &mut TableId| used_tables[id.0 as usize] = true;
-        self.nodes.iter_mut().for_each(|node| visit_ids(&mut node.relation, &mut column, &mut table));
-        inputs.iter_mut().chain(outputs).for_each(|port| accumulator_columns(&mut port.value, &mut column));
-        for (plan, _) in self.tables.list().iter().zip(&used_tables).filter(|(_, used)| **used) {
-            plan.outputs.iter().chain([&plan.multiplicities]).for_each(|id| column(&mut id.clone()));
+        self.nodes
+            .iter_mut()
+            .for_each(|node| visit_ids(&mut node.relation, &mut column, &mut table));
+        inputs
+            .iter_mut()
+            .chain(outputs)
+            .for_each(|port| accumulator_columns(&mut port.value, &mut column));
+        for (plan, _) in self
+            .tables
+            .list()
+            .iter()
+            .zip(&used_tables)
+            .filter(|(_, used)| **used)
+        {
+            plan.outputs
+                .iter()
+                .chain([&plan.multiplicities])
+                .for_each(|id| column(&mut id.clone()));
         }
         let kind = |old: &usize| self.columns.list()[*old].kind;
         let constants = (0..used.len()).filter(|old| kind(old) == ColumnKind::Constant);
@@ -181,8 +284,16 @@ impl Lowering<'_> {
             Op::Constant(tensor) => tensor.data.len() as u64,
             _ => 0,
         };
-        let is_node = |op: &Op| !matches!(op, Op::Constant(_) | Op::Input(Dtype::Float32 | Dtype::Int64 | Dtype::Bool));
+        let is_node = |op: &Op| {
+            !matches!(
+                op,
+                Op::Constant(_) | Op::Input(Dtype::Float32 | Dtype::Int64 | Dtype::Bool)
+            )
+        };
         let nodes = &self.graph.nodes;
-        (nodes.iter().map(|node| size(&node.op)).sum(), nodes.iter().filter(|node| is_node(&node.op)).count() as u64)
+        (
+            nodes.iter().map(|node| size(&node.op)).sum(),
+            nodes.iter().filter(|node| is_node(&node.op)).count() as u64,
+        )
     }
 }

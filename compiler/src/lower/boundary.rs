@@ -24,11 +24,21 @@ fn limb_widths(tables: &Tables, shape: &[u32], bits: u32, slack: u32) -> Vec<u8>
     let mut best = (f64::INFINITY, vec![]);
     for total in bits..=bits + slack {
         for count in total.div_ceil(MAX_LIMB_BITS)..=total.min(6) {
-            let widths: Vec<u8> = (0..count).map(|i| (total / count + u32::from(i < total % count)) as u8).collect();
+            let widths: Vec<u8> = (0..count)
+                .map(|i| (total / count + u32::from(i < total % count)) as u8)
+                .collect();
             let mut fresh: Vec<u8> = widths.clone();
             fresh.dedup();
-            fresh.retain(|&bits| !tables.has_range(Keys { bits, signed: false }));
-            let rows: f64 = fresh.iter().map(|&bits| f64::from(bits).exp2() * ROW_COST).sum();
+            fresh.retain(|&bits| {
+                !tables.has_range(Keys {
+                    bits,
+                    signed: false,
+                })
+            });
+            let rows: f64 = fresh
+                .iter()
+                .map(|&bits| f64::from(bits).exp2() * ROW_COST)
+                .sum();
             let cost = elements * (f64::from(count) + f64::from(count - 1) * COMMIT_COST) + rows;
             if cost < best.0 {
                 best = (cost, widths);
@@ -39,13 +49,39 @@ fn limb_widths(tables: &Tables, shape: &[u32], bits: u32, slack: u32) -> Vec<u8>
 }
 
 /// Tables and committed lower limbs for values of `bits` bits.
-pub fn limbs(columns: &mut Columns, tables: &mut Tables, name: &str, shape: &[u32], bits: u32, slack: u32) -> (u32, Limbs) {
+pub fn limbs(
+    columns: &mut Columns,
+    tables: &mut Tables,
+    name: &str,
+    shape: &[u32],
+    bits: u32,
+    slack: u32,
+) -> (u32, Limbs) {
     let widths = limb_widths(tables, shape, bits, slack);
     let lower = widths.len() - 1;
-    let columns_of = widths[..lower].iter().map(|&bits| columns.witness(&format!("{name}/low"), shape.to_vec(), (0, (1 << bits) - 1)));
+    let columns_of = widths[..lower]
+        .iter()
+        .map(|&bits| columns.witness(&format!("{name}/low"), shape.to_vec(), (0, (1 << bits) - 1)));
     let limb_columns: Vec<ColumnId> = columns_of.collect();
-    let limb_tables: Vec<TableId> = widths.iter().map(|&bits| tables.range(columns, Keys { bits, signed: false })).collect();
-    (widths.iter().map(|&bits| u32::from(bits)).sum(), Limbs { tables: limb_tables.into(), columns: limb_columns.into() })
+    let limb_tables: Vec<TableId> = widths
+        .iter()
+        .map(|&bits| {
+            tables.range(
+                columns,
+                Keys {
+                    bits,
+                    signed: false,
+                },
+            )
+        })
+        .collect();
+    (
+        widths.iter().map(|&bits| u32::from(bits)).sum(),
+        Limbs {
+            tables: limb_tables.into(),
+            columns: limb_columns.into(),
+        },
+    )
 }
 
 /// A table of a real function: what its integers mean.
@@ -65,7 +101,10 @@ impl Lowering<'_> {
         if let Some(exact) = self.exact(value, bits + EXACT_EXTRA_BITS)? {
             return Ok(exact);
         }
-        let keys = Keys { bits, signed: !nonnegative(value, &self.columns) };
+        let keys = Keys {
+            bits,
+            signed: !nonnegative(value, &self.columns),
+        };
         let axes = value.mentioned();
         let quantised = self.accumulate(value, &axes, Goal::rounded(value.range, keys))?;
         let table = self.tables.range(&mut self.columns, keys);
@@ -76,35 +115,60 @@ impl Lowering<'_> {
 
     /// Whether the value is a multiple of one column of at most `bits` bits, read without gaps.
     pub fn is_column(&self, value: &Value, bits: u8) -> bool {
-        let [term] = value.terms.as_slice() else { return false };
-        let [view] = term.factors.as_slice() else { return false };
+        let [term] = value.terms.as_slice() else {
+            return false;
+        };
+        let [view] = term.factors.as_slice() else {
+            return false;
+        };
         let (lo, hi) = self.columns.get(view.column).bounds;
-        term.weight.is_none() && term.summed.is_empty() && Keys::covering(lo.into(), hi.into()).bits <= bits
+        term.weight.is_none()
+            && term.summed.is_empty()
+            && Keys::covering(lo.into(), hi.into()).bits <= bits
     }
 
     /// The value as a column of exactly its integers, if they are certain to fit `bits` bits.
     pub fn exact(&mut self, value: &Value, bits: u8) -> Result<Option<Value>, Refusal> {
         let axes = value.mentioned();
-        let Some(quantised) = self.exact_integers(value, &axes)? else { return Ok(None) };
+        let Some(quantised) = self.exact_integers(value, &axes)? else {
+            return Ok(None);
+        };
         let (lo, hi) = quantised.bounds;
         if Keys::covering(lo, hi).bits > bits {
             return Ok(None);
         }
         let bounds = (lo as i64, hi as i64);
-        let output = self.columns.witness(&value.name, quantised.accumulator.shape.to_vec(), bounds);
+        let output =
+            self.columns
+                .witness(&value.name, quantised.accumulator.shape.to_vec(), bounds);
         let unit = quantised.unit;
-        self.emit(&value.name.clone(), &quantised.clone(), u32::from(Keys::covering(lo, hi).bits), Relation::Exact(Exact { accumulator: quantised.accumulator, output }));
+        self.emit(
+            &value.name.clone(),
+            &quantised.clone(),
+            u32::from(Keys::covering(lo, hi).bits),
+            Relation::Exact(Exact {
+                accumulator: quantised.accumulator,
+                output,
+            }),
+        );
         Ok(Some(column_value(value, output, &axes, unit)))
     }
 
     /// The value's integers, unless a weight tensor would have to be rounded.
-    pub fn exact_integers(&mut self, value: &Value, axes: &[Axis]) -> Result<Option<Quantised>, Refusal> {
+    pub fn exact_integers(
+        &mut self,
+        value: &Value,
+        axes: &[Axis],
+    ) -> Result<Option<Quantised>, Refusal> {
         if !super::quantise::is_exact(value, self.settings.weight_bits) {
             return Ok(None);
         }
         let mut quantised = self.accumulate(value, axes, Goal::Exact)?;
         if let Some((lo, hi)) = certain_range(value, &self.columns) {
-            let (lo, hi) = ((lo / quantised.unit).floor().max(-1e30) as i128, (hi / quantised.unit).ceil().min(1e30) as i128);
+            let (lo, hi) = (
+                (lo / quantised.unit).floor().max(-1e30) as i128,
+                (hi / quantised.unit).ceil().min(1e30) as i128,
+            );
             quantised.bounds = (quantised.bounds.0.max(lo), quantised.bounds.1.min(hi));
         }
         Ok(Some(quantised))
@@ -122,50 +186,110 @@ impl Lowering<'_> {
             return Ok(range);
         }
         let sums = self.accumulate(value, &value.mentioned(), Goal::Exact)?;
-        Ok((sums.bounds.0 as f64 * sums.unit, sums.bounds.1 as f64 * sums.unit))
+        Ok((
+            sums.bounds.0 as f64 * sums.unit,
+            sums.bounds.1 as f64 * sums.unit,
+        ))
     }
 
     /// [`accumulate`] with the options' weight bits, named after the value.
-    pub fn accumulate(&mut self, value: &Value, axes: &[Axis], goal: Goal) -> Result<Quantised, Refusal> {
-        accumulate(&mut self.columns, &value.name, value, axes, goal, self.settings.weight_bits)
+    pub fn accumulate(
+        &mut self,
+        value: &Value,
+        axes: &[Axis],
+        goal: Goal,
+    ) -> Result<Quantised, Refusal> {
+        accumulate(
+            &mut self.columns,
+            &value.name,
+            value,
+            axes,
+            goal,
+            self.settings.weight_bits,
+        )
     }
 
     /// `function(value)` through a table on the value, rounded to `bits` bits if its integers are not small already. Results beyond
     /// `greatest` in magnitude, the calibrated one, may saturate.
-    pub fn through_table(&mut self, value: &Value, label: &str, bits: u8, greatest: f64, function: &dyn Fn(f64) -> f64) -> Result<Value, Refusal> {
+    pub fn through_table(
+        &mut self,
+        value: &Value,
+        label: &str,
+        bits: u8,
+        greatest: f64,
+        function: &dyn Fn(f64) -> f64,
+    ) -> Result<Value, Refusal> {
         let axes = value.mentioned();
-        let exact = self.exact_integers(value, &axes)?.map(|q| (Keys::covering(q.bounds.0, q.bounds.1), q));
+        let exact = self
+            .exact_integers(value, &axes)?
+            .map(|q| (Keys::covering(q.bounds.0, q.bounds.1), q));
         let name = value.name.clone();
         if let Some((keys, quantised)) = exact.filter(|(keys, _)| keys.bits <= bits + 1) {
-            let keys = Keys { bits: if keys.signed { keys.bits.max(bits) } else { keys.bits }, ..keys };
+            let keys = Keys {
+                bits: if keys.signed {
+                    keys.bits.max(bits)
+                } else {
+                    keys.bits
+                },
+                ..keys
+            };
             let table = self.function_table(label, keys, quantised.unit, bits, greatest, function);
-            let mapped = self.columns.witness(&self.here(), quantised.accumulator.shape.to_vec(), table.bounds);
-            let relation = Relation::Map(Map { accumulator: quantised.accumulator.clone(), table: table.id, mapped: vec![mapped].into() });
+            let mapped = self.columns.witness(
+                &self.here(),
+                quantised.accumulator.shape.to_vec(),
+                table.bounds,
+            );
+            let relation = Relation::Map(Map {
+                accumulator: quantised.accumulator.clone(),
+                table: table.id,
+                mapped: vec![mapped].into(),
+            });
             self.emit(&self.here(), &quantised, u32::from(keys.bits), relation);
             return Ok(mapped_value(value, mapped, &axes, table.step));
         }
-        let keys = Keys { bits, signed: !nonnegative(value, &self.columns) };
+        let keys = Keys {
+            bits,
+            signed: !nonnegative(value, &self.columns),
+        };
         let quantised = self.accumulate(value, &axes, Goal::rounded(value.range, keys))?;
         let step = quantised.unit * f64::from(quantised.step_log2).exp2();
         let table = self.function_table(label, keys, step, bits, greatest, function);
-        let mapped = self.columns.witness(&self.here(), quantised.accumulator.shape.to_vec(), table.bounds);
+        let mapped = self.columns.witness(
+            &self.here(),
+            quantised.accumulator.shape.to_vec(),
+            table.bounds,
+        );
         self.requant(&name, quantised, keys, table.id, &[mapped])?;
         Ok(mapped_value(value, mapped, &axes, table.step))
     }
 
     /// Emits the rounding of `quantised` to its step: the column and the real value of its unit.
-    fn requant(&mut self, name: &str, quantised: Quantised, keys: Keys, table: TableId, mapped: &[ColumnId]) -> Result<(ColumnId, f64), Refusal> {
+    fn requant(
+        &mut self,
+        name: &str,
+        quantised: Quantised,
+        keys: Keys,
+        table: TableId,
+        mapped: &[ColumnId],
+    ) -> Result<(ColumnId, f64), Refusal> {
         let step = quantised.unit * f64::from(quantised.step_log2).exp2();
         let wanted = quantised.step_log2.max(1) as u32;
         let shape = quantised.accumulator.shape.to_vec();
         let output = self.columns.witness(name, shape.clone(), keys.bounds());
-        let (shift, remainder) = limbs(&mut self.columns, &mut self.tables, name, &shape, wanted, 3);
+        let (shift, remainder) =
+            limbs(&mut self.columns, &mut self.tables, name, &shape, wanted, 3);
         let finer = shift as i32 - quantised.step_log2;
         if finer as u32 > 60 || quantised.magnitude >> (ACCUMULATOR_BITS as i32 - finer) != 0 {
-            return Err(too_wide(quantised.magnitude.saturating_mul(1 << finer.clamp(0, 60))));
+            return Err(too_wide(
+                quantised.magnitude.saturating_mul(1 << finer.clamp(0, 60)),
+            ));
         }
         let quantised = quantised.refined(finer as u32);
-        let node = if mapped.is_empty() { name.to_string() } else { self.here() };
+        let node = if mapped.is_empty() {
+            name.to_string()
+        } else {
+            self.here()
+        };
         let relation = Relation::Requant(Requant {
             accumulator: quantised.accumulator.clone(),
             shift: shift as u8,
@@ -179,29 +303,58 @@ impl Lowering<'_> {
     }
 
     /// The table of `function` on `keys` in units of `step`, with outputs of `bits` bits that reach `greatest` with a margin.
-    fn function_table(&mut self, label: &str, keys: Keys, step: f64, bits: u8, greatest: f64, function: &dyn Fn(f64) -> f64) -> FunctionTable {
-        let reals: Vec<f64> = keys.iter().map(|key| function(key as f64 * step)).map(|y| if y.is_nan() { 0.0 } else { y }).collect();
+    fn function_table(
+        &mut self,
+        label: &str,
+        keys: Keys,
+        step: f64,
+        bits: u8,
+        greatest: f64,
+        function: &dyn Fn(f64) -> f64,
+    ) -> FunctionTable {
+        let reals: Vec<f64> = keys
+            .iter()
+            .map(|key| function(key as f64 * step))
+            .map(|y| if y.is_nan() { 0.0 } else { y })
+            .collect();
         let signed = reals.iter().any(|&y| y < 0.0);
         let limit = f64::from(1u32 << (bits - u8::from(signed))) - 1.0;
-        let keeps_step = reals.iter().all(|y| (y / step - (y / step).round()).abs() < 1e-6 && y.abs() / step <= 2.0 * limit);
+        let keeps_step = reals
+            .iter()
+            .all(|y| (y / step - (y / step).round()).abs() < 1e-6 && y.abs() / step <= 2.0 * limit);
         let out_step = match greatest * MARGIN {
             _ if keeps_step => step,
             0.0 => 1.0,
             greatest => f64::from(ceil_log2(greatest / limit)).exp2(),
         };
         let most = if keeps_step { 2.0 * limit } else { limit };
-        let data: Vec<i32> = reals.iter().map(|y| (y / out_step).round().clamp(-most, most) as i32).collect();
-        let bounds = data.iter().fold((0, 0), |(lo, hi): (i64, i64), &y| (lo.min(y.into()), hi.max(y.into())));
-        FunctionTable { id: self.tables.table(&mut self.columns, label, keys, &[data]), step: out_step, bounds }
+        let data: Vec<i32> = reals
+            .iter()
+            .map(|y| (y / out_step).round().clamp(-most, most) as i32)
+            .collect();
+        let bounds = data.iter().fold((0, 0), |(lo, hi): (i64, i64), &y| {
+            (lo.min(y.into()), hi.max(y.into()))
+        });
+        FunctionTable {
+            id: self.tables.table(&mut self.columns, label, keys, &[data]),
+            step: out_step,
+            bounds,
+        }
     }
 }
 
 /// `value`, known to be `unit` times `column` over `axes`.
 pub fn column_value(value: &Value, column: ColumnId, axes: &[Axis], unit: f64) -> Value {
-    Value { terms: vec![Term::view(View::whole(column, axes), unit)], ..value.clone() }
+    Value {
+        terms: vec![Term::view(View::whole(column, axes), unit)],
+        ..value.clone()
+    }
 }
 
 /// A function of `value`: `unit` times `column` over `axes`.
 fn mapped_value(value: &Value, column: ColumnId, axes: &[Axis], unit: f64) -> Value {
-    Value::new(value.dims.clone(), vec![Term::view(View::whole(column, axes), unit)])
+    Value::new(
+        value.dims.clone(),
+        vec![Term::view(View::whole(column, axes), unit)],
+    )
 }

@@ -48,7 +48,13 @@ impl Columns {
     /// A column that the prover fills with values in `bounds`.
     pub fn witness(&mut self, name: &str, shape: Vec<u32>, bounds: (i64, i64)) -> ColumnId {
         let name = self.unique(name);
-        self.push(ColumnPlan { name, kind: ColumnKind::Witness, shape, bounds, data: vec![] })
+        self.push(ColumnPlan {
+            name,
+            kind: ColumnKind::Witness,
+            shape,
+            bounds,
+            data: vec![],
+        })
     }
 
     /// A constant column; equal ones are one column.
@@ -57,14 +63,24 @@ impl Columns {
         (&shape, &data).hash(&mut hasher);
         let hash = hasher.finish();
         if let Entry::Occupied(known) = self.constants.entry(hash) {
-            let same = |id: &&ColumnId| self.list[id.0 as usize].shape == shape && self.list[id.0 as usize].data == data;
+            let same = |id: &&ColumnId| {
+                self.list[id.0 as usize].shape == shape && self.list[id.0 as usize].data == data
+            };
             if let Some(&id) = known.get().iter().find(same) {
                 return id;
             }
         }
-        let bounds = data.iter().fold((0, 0), |(lo, hi), &x| (lo.min(i64::from(x)), hi.max(i64::from(x))));
+        let bounds = data.iter().fold((0, 0), |(lo, hi), &x| {
+            (lo.min(i64::from(x)), hi.max(i64::from(x)))
+        });
         let name = self.unique(name);
-        let id = self.push(ColumnPlan { name, kind: ColumnKind::Constant, shape, bounds, data });
+        let id = self.push(ColumnPlan {
+            name,
+            kind: ColumnKind::Constant,
+            shape,
+            bounds,
+            data,
+        });
         self.constants.entry(hash).or_default().push(id);
         id
     }
@@ -113,12 +129,26 @@ impl Keys {
     /// The fewest keys that include `lo..=hi` and 0; unsigned if nothing is negative.
     pub fn covering(lo: i128, hi: i128) -> Self {
         let bits_of = |x: i128| (128 - x.max(0).leading_zeros()) as u8;
-        if lo >= 0 { Self { bits: bits_of(hi).max(1), signed: false } } else { Self { bits: bits_of(hi).max(bits_of(-lo - 1)) + 1, signed: true } }
+        if lo >= 0 {
+            Self {
+                bits: bits_of(hi).max(1),
+                signed: false,
+            }
+        } else {
+            Self {
+                bits: bits_of(hi).max(bits_of(-lo - 1)) + 1,
+                signed: true,
+            }
+        }
     }
 
     /// Key of row 0.
     pub fn first(self) -> i64 {
-        if self.signed { -(1 << (self.bits - 1)) } else { 0 }
+        if self.signed {
+            -(1 << (self.bits - 1))
+        } else {
+            0
+        }
     }
 
     /// Least and greatest key.
@@ -141,27 +171,60 @@ pub struct Tables {
 
 impl Tables {
     /// The table with these keys and outputs, one value a key each.
-    pub fn table(&mut self, columns: &mut Columns, name: &str, keys: Keys, outputs: &[Vec<i32>]) -> TableId {
+    pub fn table(
+        &mut self,
+        columns: &mut Columns,
+        name: &str,
+        keys: Keys,
+        outputs: &[Vec<i32>],
+    ) -> TableId {
         let outputs: Vec<ColumnId> = outputs
             .iter()
             .enumerate()
-            .map(|(i, data)| columns.constant(&format!("table/{name}/{i}"), vec![1 << keys.bits], data.clone()))
+            .map(|(i, data)| {
+                columns.constant(
+                    &format!("table/{name}/{i}"),
+                    vec![1 << keys.bits],
+                    data.clone(),
+                )
+            })
             .collect();
         if let Some(id) = self.find(keys, &outputs) {
             return id;
         }
-        let multiplicities = columns.witness(&format!("table/{name}/multiplicities"), vec![1 << keys.bits], (0, i64::from(i32::MAX)));
-        self.list.push(TablePlan { name: name.to_string(), len_log2: keys.bits, first_key: keys.first(), outputs, multiplicities });
+        let multiplicities = columns.witness(
+            &format!("table/{name}/multiplicities"),
+            vec![1 << keys.bits],
+            (0, i64::from(i32::MAX)),
+        );
+        self.list.push(TablePlan {
+            name: name.to_string(),
+            len_log2: keys.bits,
+            first_key: keys.first(),
+            outputs,
+            multiplicities,
+        });
         TableId(self.list.len() as u32 - 1)
     }
 
     /// The range table with these keys.
     pub fn range(&mut self, columns: &mut Columns, keys: Keys) -> TableId {
-        self.table(columns, &format!("{}{}", if keys.signed { "signed" } else { "range" }, keys.bits), keys, &[])
+        self.table(
+            columns,
+            &format!(
+                "{}{}",
+                if keys.signed { "signed" } else { "range" },
+                keys.bits
+            ),
+            keys,
+            &[],
+        )
     }
 
     fn find(&self, keys: Keys, outputs: &[ColumnId]) -> Option<TableId> {
-        let same = |t: &TablePlan| t.len_log2 == keys.bits && t.first_key == keys.first() && t.outputs == outputs;
+        let same = |t: &TablePlan| {
+            t.len_log2 == keys.bits && t.first_key == keys.first() && t.outputs == outputs
+        };
         self.list.iter().position(same).map(|i| TableId(i as u32))
     }
 

@@ -11,12 +11,12 @@ pub(crate) mod intervals;
 pub(crate) mod product;
 pub(crate) mod quantise;
 pub(crate) mod regroup;
-pub(crate) mod value;
-pub(crate) mod weight;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod value;
+pub(crate) mod weight;
 
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
 use zkiln_runtime::relations::Relation;
@@ -94,7 +94,10 @@ pub(crate) struct Lowering<'a> {
 /// [`CompileError::Nodes`] with a complaint for every node that cannot be lowered.
 pub fn lower(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, CompileError> {
     let settings = Settings {
-        activation_bits: options.activation_bits.unwrap_or(ACTIVATION_BITS).clamp(6, 16),
+        activation_bits: options
+            .activation_bits
+            .unwrap_or(ACTIVATION_BITS)
+            .clamp(6, 16),
         weight_bits: options.weight_bits.unwrap_or(WEIGHT_BITS).clamp(4, 16),
     };
     let mut lowering = Lowering::new(graph, settings);
@@ -115,13 +118,22 @@ pub fn lower(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, Co
             Err(refusal) => complaints.extend(complaint(&graph.nodes[*id], refusal)),
         }
     }
-    if complaints.is_empty() { Ok(lowering.assemble(name, outputs)) } else { Err(CompileError::Nodes(complaints)) }
+    if complaints.is_empty() {
+        Ok(lowering.assemble(name, outputs))
+    } else {
+        Err(CompileError::Nodes(complaints))
+    }
 }
 
 fn complaint(node: &Node, refusal: Refusal) -> Option<Complaint> {
     match refusal {
         Refusal::Operand => None,
-        Refusal::Complaint(reason, help) => Some(Complaint { node: node.name.clone(), op: ops::name(&node.op).to_string(), reason, help }),
+        Refusal::Complaint(reason, help) => Some(Complaint {
+            node: node.name.clone(),
+            op: ops::name(&node.op).to_string(),
+            reason,
+            help,
+        }),
     }
 }
 
@@ -129,7 +141,9 @@ impl<'a> Lowering<'a> {
     fn new(graph: &'a Graph, settings: Settings) -> Self {
         let mut readers = vec![vec![]; graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
-            node.inputs.iter().for_each(|&input| readers[input].push(id));
+            node.inputs
+                .iter()
+                .for_each(|&input| readers[input].push(id));
         }
         Self {
             graph,
@@ -161,20 +175,43 @@ impl<'a> Lowering<'a> {
     /// take different slices.
     fn shared_bits(&self) -> Option<u8> {
         let readers = &self.readers[self.current];
-        let reads = readers.len() + self.graph.outputs.iter().filter(|(_, id)| *id == self.current).count();
+        let reads = readers.len()
+            + self
+                .graph
+                .outputs
+                .iter()
+                .filter(|(_, id)| *id == self.current)
+                .count();
         let op = |&id: &NodeId| &self.graph.nodes[id].op;
-        if reads < 2 || (reads == readers.len() && readers.iter().map(op).all(|op| matches!(op, Op::Slice { .. }))) {
+        if reads < 2
+            || (reads == readers.len()
+                && readers
+                    .iter()
+                    .map(op)
+                    .all(|op| matches!(op, Op::Slice { .. })))
+        {
             return None;
         }
-        let adds = readers.iter().map(op).any(|op| matches!(op, Op::Binary(_) | Op::Reduce { .. } | Op::RmsNorm { .. }));
-        Some(if adds { self.settings.residual_bits() } else { self.settings.activation_bits })
+        let adds = readers
+            .iter()
+            .map(op)
+            .any(|op| matches!(op, Op::Binary(_) | Op::Reduce { .. } | Op::RmsNorm { .. }));
+        Some(if adds {
+            self.settings.residual_bits()
+        } else {
+            self.settings.activation_bits
+        })
     }
 
     /// Drops values that nothing reads any more.
     fn forget(&mut self, node: &Node) {
         for &input in &node.inputs {
             let is_output = self.graph.outputs.iter().any(|(_, id)| *id == input);
-            if !is_output && self.readers[input].iter().all(|&reader| reader <= self.current) {
+            if !is_output
+                && self.readers[input]
+                    .iter()
+                    .all(|&reader| reader <= self.current)
+            {
                 self.values[input] = None;
             }
         }
@@ -182,7 +219,9 @@ impl<'a> Lowering<'a> {
 
     /// The `index`-th operand of `node`, over axes of its own.
     pub fn read(&mut self, node: &Node, index: usize) -> Result<Value, Refusal> {
-        let mut value = self.values[node.inputs[index]].clone().ok_or(Refusal::Operand)?;
+        let mut value = self.values[node.inputs[index]]
+            .clone()
+            .ok_or(Refusal::Operand)?;
         value.freshen(&self.fresh);
         Ok(value)
     }
@@ -200,7 +239,12 @@ impl<'a> Lowering<'a> {
     /// The one-hot column of this index, if there is one already.
     pub fn known_one_hot(&self, index: &Accumulator, len: u32) -> Option<ColumnId> {
         self.nodes.iter().find_map(|node| match &node.relation {
-            Relation::OneHot(known) if known.index == *index && self.columns.get(known.hot).shape.last() == Some(&len) => Some(known.hot),
+            Relation::OneHot(known)
+                if known.index == *index
+                    && self.columns.get(known.hot).shape.last() == Some(&len) =>
+            {
+                Some(known.hot)
+            }
             _ => None,
         })
     }
@@ -212,8 +256,12 @@ impl<'a> Lowering<'a> {
 
     /// Adds a node to the program.
     pub fn emit(&mut self, name: &str, quantised: &Quantised, bits: u32, relation: Relation) {
-        self.report.push(self.describe(name, quantised, bits, &relation));
-        self.nodes.push(ModelNode { name: name.to_string().into(), relation });
+        self.report
+            .push(self.describe(name, quantised, bits, &relation));
+        self.nodes.push(ModelNode {
+            name: name.to_string().into(),
+            relation,
+        });
     }
 
     /// Adds a public input.
@@ -225,14 +273,26 @@ impl<'a> Lowering<'a> {
         let mut value = self.values[id].clone().ok_or(Refusal::Operand)?;
         let axes = value.axes();
         let mut quantised = self.accumulate(&value, &axes, Goal::Output);
-        if !quantised.as_ref().is_ok_and(|q| q.magnitude < 1 << OUTPUT_BITS) {
+        if !quantised
+            .as_ref()
+            .is_ok_and(|q| q.magnitude < 1 << OUTPUT_BITS)
+        {
             value = self.small(&value, self.settings.residual_bits())?;
             quantised = self.accumulate(&value, &axes, Goal::Output);
         }
         let quantised = quantised?;
         let range = (quantised.bounds.0 as i64, quantised.bounds.1 as i64);
-        let port = Port { name: name.to_string().into(), value: quantised.accumulator, range };
-        let info = PortInfo { name: name.to_string(), dtype: crate::graph::Dtype::Float32, shape: self.graph.nodes[id].shape.clone(), scale: quantised.unit };
+        let port = Port {
+            name: name.to_string().into(),
+            value: quantised.accumulator,
+            range,
+        };
+        let info = PortInfo {
+            name: name.to_string(),
+            dtype: crate::graph::Dtype::Float32,
+            shape: self.graph.nodes[id].shape.clone(),
+            scale: quantised.unit,
+        };
         Ok((port, info))
     }
 }

@@ -25,7 +25,9 @@ impl Term {
             axes.dedup();
             axes
         });
-        views.chain(self.weight.iter().map(|weight| weight.axes.clone())).collect()
+        views
+            .chain(self.weight.iter().map(|weight| weight.axes.clone()))
+            .collect()
     }
 
     /// Whether the term is a column times constants, without sums.
@@ -46,7 +48,14 @@ impl Term {
         };
         product.weight = match (left.weight, right.weight) {
             (Some(a), Some(b)) => {
-                let inner: Vec<Axis> = product.summed.iter().copied().filter(|axis| !product.reads(axis.id) && (a.mentions(axis.id) || b.mentions(axis.id))).collect();
+                let inner: Vec<Axis> = product
+                    .summed
+                    .iter()
+                    .copied()
+                    .filter(|axis| {
+                        !product.reads(axis.id) && (a.mentions(axis.id) || b.mentions(axis.id))
+                    })
+                    .collect();
                 product.summed.retain(|axis| !inner.contains(axis));
                 Some(a.contract(&b, &inner))
             }
@@ -63,7 +72,11 @@ impl Term {
         let read = |axis: &Axis| self.reads(axis.id) || other.reads(axis.id);
         let (mut operands, theirs) = (self.operand_axes(), other.operand_axes());
         if let (Some(a), Some(b)) = (&self.weight, &other.weight) {
-            let joint: Vec<Axis> = a.union(b).into_iter().filter(|axis| read(axis) || !summed.contains(axis)).collect();
+            let joint: Vec<Axis> = a
+                .union(b)
+                .into_iter()
+                .filter(|axis| read(axis) || !summed.contains(axis))
+                .collect();
             if volume(&joint) > MAX_BLOWUP * a.data.len().max(b.data.len()).max(NEGLIGIBLE) {
                 return true;
             }
@@ -73,11 +86,19 @@ impl Term {
         } else {
             operands.extend(theirs);
         }
-        let summed = || self.summed.iter().chain(&other.summed).chain(summed.iter().filter(|axis| read(axis)));
+        let summed = || {
+            self.summed
+                .iter()
+                .chain(&other.summed)
+                .chain(summed.iter().filter(|axis| read(axis)))
+        };
         let mut shared: Vec<Axis> = operands.concat();
         shared.sort();
         shared.dedup();
-        shared.retain(|axis| !summed().any(|s| s == axis) && operands.iter().filter(|axes| axes.contains(axis)).count() > 1);
+        shared.retain(|axis| {
+            !summed().any(|s| s == axis)
+                && operands.iter().filter(|axes| axes.contains(axis)).count() > 1
+        });
         let cube = volume(&shared) * volume(summed());
         cube > MAX_BLOWUP * operands.iter().map(volume).sum::<usize>().max(NEGLIGIBLE)
     }
@@ -96,34 +117,60 @@ impl Value {
 
     /// Whether the value is a sum of few plain columns, so that its square is cheap and exact.
     pub fn is_short_sum(&self) -> bool {
-        let plain = |term: &Term| term.factors.len() == 1 && term.weight.is_none() && term.summed.is_empty();
+        let plain = |term: &Term| {
+            term.factors.len() == 1 && term.weight.is_none() && term.summed.is_empty()
+        };
         self.terms.len() <= 2 && self.terms.iter().all(plain)
     }
 
     /// Reluctance to use the value in a product as it is.
     fn complexity(&self) -> usize {
-        let weighted = self.terms.iter().any(|term| !term.is_constant() && term.weight.is_some());
-        if self.is_simple() { usize::from(weighted) } else { 2 + self.terms.iter().map(|term| term.factors.len() + term.summed.len()).sum::<usize>() }
+        let weighted = self
+            .terms
+            .iter()
+            .any(|term| !term.is_constant() && term.weight.is_some());
+        if self.is_simple() {
+            usize::from(weighted)
+        } else {
+            2 + self
+                .terms
+                .iter()
+                .map(|term| term.factors.len() + term.summed.len())
+                .sum::<usize>()
+        }
     }
 
     fn degree(&self) -> usize {
-        self.terms.iter().map(|term| term.factors.len()).max().unwrap_or(0)
+        self.terms
+            .iter()
+            .map(|term| term.factors.len())
+            .max()
+            .unwrap_or(0)
     }
 }
 
 /// Whether the product of the values is out of proportion.
 fn too_complex(a: &Value, b: &Value, summed: &[Axis]) -> bool {
     let contracted = !summed.is_empty() && (a.is_constant() || b.is_constant());
-    let several = |value: &Value| value.column_terms() > 1 || value.degree() > 1 || !value.is_simple();
+    let several =
+        |value: &Value| value.column_terms() > 1 || value.degree() > 1 || !value.is_simple();
     a.degree() + b.degree() > MAX_DEGREE
         || a.column_terms() * b.column_terms() > MAX_PRODUCTS
         || (contracted && (several(a) || several(b)))
-        || a.terms.iter().any(|x| b.terms.iter().any(|y| x.blows_up(y, summed)))
+        || a.terms
+            .iter()
+            .any(|x| b.terms.iter().any(|y| x.blows_up(y, summed)))
 }
 
 impl Lowering<'_> {
     /// `sum over summed of a * b` with dimensions `dims`; operands that are too complex are committed first.
-    pub fn contract(&mut self, mut a: Value, mut b: Value, summed: &[Axis], dims: Vec<Vec<Axis>>) -> Result<Value, Refusal> {
+    pub fn contract(
+        &mut self,
+        mut a: Value,
+        mut b: Value,
+        summed: &[Axis],
+        dims: Vec<Vec<Axis>>,
+    ) -> Result<Value, Refusal> {
         let bits = self.settings.activation_bits;
         while too_complex(&a, &b, summed) {
             let (left, right) = (a.complexity(), b.complexity());
@@ -134,34 +181,62 @@ impl Lowering<'_> {
                 break;
             }
         }
-        let products = a.terms.iter().flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
+        let products = a
+            .terms
+            .iter()
+            .flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
         Ok(Value::new(dims, products.collect()).normalise())
     }
 
     /// Elementwise product over the same axes; where one value has no axis in a dimension, it is repeated.
     pub fn multiply(&mut self, a: Value, b: Value) -> Result<Value, Refusal> {
-        let dims = a.dims.iter().zip(&b.dims).map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() }).collect();
+        let dims = a
+            .dims
+            .iter()
+            .zip(&b.dims)
+            .map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() })
+            .collect();
         self.contract(a, b, &[], dims)
     }
 
     /// `sum over summed of value^2`, with dimensions `dims`; never negative.
-    pub fn sum_of_squares(&mut self, value: &Value, summed: &[Axis], dims: Vec<Vec<Axis>>) -> Result<Value, Refusal> {
+    pub fn sum_of_squares(
+        &mut self,
+        value: &Value,
+        summed: &[Axis],
+        dims: Vec<Vec<Axis>>,
+    ) -> Result<Value, Refusal> {
         let squares = self.contract(value.clone(), value.clone(), summed, dims)?;
-        Ok(Value { proven: Some((0.0, f64::INFINITY)), ..squares })
+        Ok(Value {
+            proven: Some((0.0, f64::INFINITY)),
+            ..squares
+        })
     }
 
     /// The value as a sum of few plain columns ([`Value::is_short_sum`]), of `bits` bits if it has to be committed.
     pub fn short_sum(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
         let value = self.hoist_sums(value, bits)?;
-        if value.is_short_sum() { Ok(value) } else { self.small(&value, bits) }
+        if value.is_short_sum() {
+            Ok(value)
+        } else {
+            self.small(&value, bits)
+        }
     }
 
     /// Commits every sum of the value on its own, so that products of it stay cheap: a mean is one column entry a row.
     fn hoist_sums(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
-        let mut hoisted = Value { terms: vec![], ..value.clone() };
+        let mut hoisted = Value {
+            terms: vec![],
+            ..value.clone()
+        };
         for term in &value.terms {
-            let alone = Value { terms: vec![term.clone()], proven: None, ..value.clone() };
-            let is_sum = !term.summed.is_empty() && alone.mentioned().len() < value.mentioned().len();
+            let alone = Value {
+                terms: vec![term.clone()],
+                proven: None,
+                ..value.clone()
+            };
+            let is_sum =
+                !term.summed.is_empty() && alone.mentioned().len() < value.mentioned().len();
             let terms = match is_sum {
                 true => match self.exact(&alone, 30)? {
                     Some(exact) => exact.terms,

@@ -72,7 +72,10 @@ impl Goal {
     pub fn rounded(range: (f64, f64), keys: Keys) -> Self {
         let magnitude = range.0.abs().max(range.1.abs()) * MARGIN;
         let levels = power(i32::from(keys.bits) - i32::from(keys.signed));
-        Self::Rounded { magnitude: if magnitude > 0.0 { magnitude } else { 1.0 }, levels }
+        Self::Rounded {
+            magnitude: if magnitude > 0.0 { magnitude } else { 1.0 },
+            levels,
+        }
     }
 }
 
@@ -85,7 +88,11 @@ struct Plan {
 /// `log2` of the least power of two that is at least `x`.
 pub fn ceil_log2(x: f64) -> i32 {
     let exponent = x.log2().floor() as i32;
-    if f64::from(exponent).exp2() >= x { exponent } else { exponent + 1 }
+    if f64::from(exponent).exp2() >= x {
+        exponent
+    } else {
+        exponent + 1
+    }
 }
 
 fn power(log2: i32) -> f64 {
@@ -99,17 +106,34 @@ fn near_integer(x: f64) -> bool {
 
 /// The real number of which all elements are integer multiples below `limit`, if there is one.
 fn grid(data: &[f64], limit: f64) -> Option<f64> {
-    let step = data.iter().filter(|x| **x != 0.0).fold(f64::INFINITY, |step, x| step.min(x.abs()));
+    let step = data
+        .iter()
+        .filter(|x| **x != 0.0)
+        .fold(f64::INFINITY, |step, x| step.min(x.abs()));
     let fits = |&x: &f64| near_integer(x / step) && (x / step).abs() < limit;
     (step.is_finite() && data.iter().all(fits)).then_some(step)
 }
 
 /// Quantises the value over `axes`, which must be those it mentions.
-pub fn accumulate(columns: &mut Columns, name: &str, value: &Value, axes: &[Axis], goal: Goal, weight_bits: u8) -> Result<Quantised, Refusal> {
+pub fn accumulate(
+    columns: &mut Columns,
+    name: &str,
+    value: &Value,
+    axes: &[Axis],
+    goal: Goal,
+    weight_bits: u8,
+) -> Result<Quantised, Refusal> {
     let limit = power(i32::from(weight_bits) - 1);
-    let terms: Vec<&Term> = value.terms.iter().filter(|term| !term.is_constant()).collect();
+    let terms: Vec<&Term> = value
+        .terms
+        .iter()
+        .filter(|term| !term.is_constant())
+        .collect();
     let reals: Vec<Option<f64>> = terms.iter().map(|term| common_real(term, limit)).collect();
-    let most: Vec<f64> = terms.iter().map(|term| greatest_product(term, columns)).collect();
+    let most: Vec<f64> = terms
+        .iter()
+        .map(|term| greatest_product(term, columns))
+        .collect();
     let base = base(&reals, &most);
     let step_log2 = match goal {
         Goal::Exact | Goal::Output => None,
@@ -123,11 +147,28 @@ pub fn accumulate(columns: &mut Columns, name: &str, value: &Value, axes: &[Axis
         .collect();
     let least = plans.iter().map(|plan| plan.log2).min();
     let unit_log2 = common_unit(value, least, base, step_log2, goal);
-    let mut builder = Builder { columns, name, axes, unit: base * power(unit_log2), terms: vec![], bounds: (0, 0), magnitude: 0, cost: 0 };
+    let mut builder = Builder {
+        columns,
+        name,
+        axes,
+        unit: base * power(unit_log2),
+        terms: vec![],
+        bounds: (0, 0),
+        magnitude: 0,
+        cost: 0,
+    };
     for ((term, plan), real) in terms.iter().zip(&plans).zip(&reals) {
         let shift = plan.log2 - unit_log2;
-        let coefficient = if shift < 63 { i128::from(plan.coefficient) << shift } else { i128::MAX };
-        builder.push(term, coefficient, real.map_or(base * power(plan.log2), f64::abs))?;
+        let coefficient = if shift < 63 {
+            i128::from(plan.coefficient) << shift
+        } else {
+            i128::MAX
+        };
+        builder.push(
+            term,
+            coefficient,
+            real.map_or(base * power(plan.log2), f64::abs),
+        )?;
     }
     for term in value.terms.iter().filter(|term| term.is_constant()) {
         builder.push_constant(term)?;
@@ -136,9 +177,22 @@ pub fn accumulate(columns: &mut Columns, name: &str, value: &Value, axes: &[Axis
 }
 
 /// The unit of the whole accumulator, given the finest one of its terms.
-fn common_unit(value: &Value, least: Option<i32>, base: f64, step_log2: Option<i32>, goal: Goal) -> i32 {
-    let constants: Vec<&Term> = value.terms.iter().filter(|term| term.is_constant()).collect();
-    let greatest = constants.iter().map(|term| term.weight.as_ref().map_or(1.0, |w| w.max_abs()) * term.scalar.abs()).fold(0.0, f64::max);
+fn common_unit(
+    value: &Value,
+    least: Option<i32>,
+    base: f64,
+    step_log2: Option<i32>,
+    goal: Goal,
+) -> i32 {
+    let constants: Vec<&Term> = value
+        .terms
+        .iter()
+        .filter(|term| term.is_constant())
+        .collect();
+    let greatest = constants
+        .iter()
+        .map(|term| term.weight.as_ref().map_or(1.0, |w| w.max_abs()) * term.scalar.abs())
+        .fold(0.0, f64::max);
     if greatest == 0.0 {
         return least.or(step_log2).unwrap_or(0);
     }
@@ -169,16 +223,27 @@ fn greatest_product(term: &Term, columns: &Columns) -> f64 {
 
 /// The base of the unit: of all `reals` if they are integer multiples of one; of the weightiest, to a power of two, if not.
 fn base(reals: &[Option<f64>], most: &[f64]) -> f64 {
-    let least = reals.iter().flatten().fold(f64::INFINITY, |least, &real| least.min(real));
+    let least = reals
+        .iter()
+        .flatten()
+        .fold(f64::INFINITY, |least, &real| least.min(real));
     if !least.is_finite() {
         return 1.0;
     }
-    let multiples = reals.iter().flatten().all(|&real| near_integer(real / least) && real / least < power(40));
+    let multiples = reals
+        .iter()
+        .flatten()
+        .all(|&real| near_integer(real / least) && real / least < power(40));
     if multiples {
         return least;
     }
-    let weighty = reals.iter().zip(most).filter_map(|(real, &most)| real.map(|real| (real, real * most)));
-    weighty.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |(real, _)| real)
+    let weighty = reals
+        .iter()
+        .zip(most)
+        .filter_map(|(real, &most)| real.map(|real| (real, real * most)));
+    weighty
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map_or(1.0, |(real, _)| real)
 }
 
 fn plan_scalar(ratio: f64, most: f64, step_log2: Option<i32>) -> Plan {
@@ -188,8 +253,17 @@ fn plan_scalar(ratio: f64, most: f64, step_log2: Option<i32>) -> Plan {
         let tolerated = step_log2.map_or(0.0, |step| power(step - 4) / most.max(1.0));
         error <= ratio * power(-COEFFICIENT_BITS) || error <= tolerated
     };
-    let log2 = if near_integer(ratio) { 0 } else { (first..first + COEFFICIENT_BITS).find(|&log2| good(log2)).unwrap_or(first + COEFFICIENT_BITS) };
-    Plan { coefficient: (ratio * power(log2)).round() as i64, log2: -log2 }
+    let log2 = if near_integer(ratio) {
+        0
+    } else {
+        (first..first + COEFFICIENT_BITS)
+            .find(|&log2| good(log2))
+            .unwrap_or(first + COEFFICIENT_BITS)
+    };
+    Plan {
+        coefficient: (ratio * power(log2)).round() as i64,
+        log2: -log2,
+    }
 }
 
 fn plan_weight(term: &Term, base: f64, most: f64, step_log2: Option<i32>, limit: f64) -> Plan {
@@ -199,7 +273,10 @@ fn plan_weight(term: &Term, base: f64, most: f64, step_log2: Option<i32>, limit:
     // Rounding errors are uniform with deviation 0.29; columns are taken to be normal with their bound at three deviations.
     let noise = 0.29 * (most / 3.0).max(1.0) * summands.sqrt();
     let coarse = step_log2.map(|step| step - ceil_log2(noise / WEIGHT_ERROR));
-    Plan { coefficient: 1, log2: coarse.map_or(log2, |coarse| log2.max(coarse)) }
+    Plan {
+        coefficient: 1,
+        log2: coarse.map_or(log2, |coarse| log2.max(coarse)),
+    }
 }
 
 struct Builder<'a> {
@@ -217,15 +294,25 @@ impl Builder<'_> {
     /// A term whose weight tensor is in units of `real`.
     fn push(&mut self, term: &Term, coefficient: i128, real: f64) -> Result<(), Refusal> {
         let sign = if term.scalar < 0.0 { -1 } else { 1 };
-        let mut operands: Vec<IntegerView> = term.factors.iter().map(|view| self.view(view, &term.summed)).collect();
+        let mut operands: Vec<IntegerView> = term
+            .factors
+            .iter()
+            .map(|view| self.view(view, &term.summed))
+            .collect();
         let product = product_bounds(&term.factors, self.columns);
         let (bounds, signed) = match &term.weight {
             None => (sum_bounds(product, None, &term.summed), coefficient * sign),
             Some(weight) => {
-                let data: Vec<i32> = weight.data.iter().map(|x| (x * term.scalar / real).round() as i32).collect();
+                let data: Vec<i32> = weight
+                    .data
+                    .iter()
+                    .map(|x| (x * term.scalar / real).round() as i32)
+                    .collect();
                 let bounds = sum_bounds(product, Some((&weight.axes, &data)), &term.summed);
                 let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
-                let column = self.columns.constant(&format!("{}/weight", self.name), shape, data);
+                let column = self
+                    .columns
+                    .constant(&format!("{}/weight", self.name), shape, data);
                 operands.push(self.view(&View::whole(column, &weight.axes), &term.summed));
                 (bounds, coefficient)
             }
@@ -242,36 +329,81 @@ impl Builder<'_> {
         let greatest = weight.max_abs() * term.scalar.abs() / self.unit;
         let shift = (ceil_log2(greatest.max(1.0)) - CONSTANT_BITS).max(0);
         let factor = term.scalar / self.unit / power(shift);
-        let data: Vec<i32> = weight.data.iter().map(|x| (x * factor).round() as i32).collect();
-        let bounds = data.iter().fold((0, 0), |(lo, hi): Bounds, &x| (lo.min(x.into()), hi.max(x.into())));
+        let data: Vec<i32> = weight
+            .data
+            .iter()
+            .map(|x| (x * factor).round() as i32)
+            .collect();
+        let bounds = data.iter().fold((0, 0), |(lo, hi): Bounds, &x| {
+            (lo.min(x.into()), hi.max(x.into()))
+        });
         let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
-        let column = self.columns.constant(&format!("{}/constant", self.name), shape, data);
+        let column = self
+            .columns
+            .constant(&format!("{}/constant", self.name), shape, data);
         let view = self.view(&View::whole(column, &weight.axes), &[]);
-        self.add(if shift < 100 { 1i128 << shift } else { i128::MAX }, bounds, &[], vec![view])
+        self.add(
+            if shift < 100 {
+                1i128 << shift
+            } else {
+                i128::MAX
+            },
+            bounds,
+            &[],
+            vec![view],
+        )
     }
 
-    fn add(&mut self, coefficient: i128, bounds: Bounds, summed: &[Axis], operands: Vec<IntegerView>) -> Result<(), Refusal> {
+    fn add(
+        &mut self,
+        coefficient: i128,
+        bounds: Bounds,
+        summed: &[Axis],
+        operands: Vec<IntegerView>,
+    ) -> Result<(), Refusal> {
         let scaled = intervals::scaled(bounds, coefficient);
-        self.bounds = (self.bounds.0.saturating_add(scaled.0), self.bounds.1.saturating_add(scaled.1));
-        self.magnitude = self.magnitude.saturating_add(scaled.0.saturating_abs().max(scaled.1.saturating_abs()));
+        self.bounds = (
+            self.bounds.0.saturating_add(scaled.0),
+            self.bounds.1.saturating_add(scaled.1),
+        );
+        self.magnitude = self
+            .magnitude
+            .saturating_add(scaled.0.saturating_abs().max(scaled.1.saturating_abs()));
         let coefficient = match i64::try_from(coefficient) {
             Ok(coefficient) => coefficient,
             Err(_) => return Err(too_wide(i128::MAX)),
         };
         if coefficient != 0 {
             let summed = summed.iter().map(|axis| axis.len as u32).collect();
-            self.terms.push(IntegerTerm { coefficient, summed, operands: operands.into() });
+            self.terms.push(IntegerTerm {
+                coefficient,
+                summed,
+                operands: operands.into(),
+            });
         }
         Ok(())
     }
 
     fn view(&self, view: &View, summed: &[Axis]) -> IntegerView {
-        let number = |axis: &Axis| self.axes.iter().chain(summed).position(|a| a == axis).expect("views read along known axes") as u8;
+        let number = |axis: &Axis| {
+            self.axes
+                .iter()
+                .chain(summed)
+                .position(|a| a == axis)
+                .expect("views read along known axes") as u8
+        };
         let index = view.index.iter().map(|index| AxisMap {
             offset: index.offset as i32,
-            strides: index.parts.iter().map(|(axis, stride)| (number(axis), *stride as i32)).collect(),
+            strides: index
+                .parts
+                .iter()
+                .map(|(axis, stride)| (number(axis), *stride as i32))
+                .collect(),
         });
-        IntegerView { column: view.column, index: index.collect() }
+        IntegerView {
+            column: view.column,
+            index: index.collect(),
+        }
     }
 
     fn finish(self, step_log2: i32) -> Result<Quantised, Refusal> {
@@ -280,7 +412,11 @@ impl Builder<'_> {
         }
         let shape = self.axes.iter().map(|axis| axis.len as u32).collect();
         Ok(Quantised {
-            accumulator: Accumulator { shape, columns: vec![].into(), terms: self.terms.into() },
+            accumulator: Accumulator {
+                shape,
+                columns: vec![].into(),
+                terms: self.terms.into(),
+            },
             unit: self.unit,
             step_log2,
             bounds: self.bounds,
@@ -293,13 +429,19 @@ impl Builder<'_> {
 /// Multiply-adds of a term.
 fn cube(term: &Term, axes: &[Axis]) -> u64 {
     let output = axes.iter().filter(|axis| term.mentions(axis.id));
-    output.chain(&term.summed).map(|axis| axis.len as u64).product()
+    output
+        .chain(&term.summed)
+        .map(|axis| axis.len as u64)
+        .product()
 }
 
 /// The complaint about an accumulator that 64-bit integers cannot hold.
 pub fn too_wide(magnitude: i128) -> Refusal {
     refuse(
-        format!("its exact sums need {} bits and only {ACCUMULATOR_BITS} are safe", 129 - magnitude.leading_zeros()),
+        format!(
+            "its exact sums need {} bits and only {ACCUMULATOR_BITS} are safe",
+            129 - magnitude.leading_zeros()
+        ),
         "use fewer activation or weight bits, or split the operator".to_string(),
     )
 }
@@ -307,10 +449,20 @@ pub fn too_wide(magnitude: i128) -> Refusal {
 /// Whether no weight tensor of the value has to be rounded and all numbers are multiples of one.
 pub fn is_exact(value: &Value, weight_bits: u8) -> bool {
     let limit = power(i32::from(weight_bits) - 1);
-    let reals: Option<Vec<f64>> = value.terms.iter().filter(|term| !term.is_constant()).map(|term| common_real(term, limit)).collect();
+    let reals: Option<Vec<f64>> = value
+        .terms
+        .iter()
+        .filter(|term| !term.is_constant())
+        .map(|term| common_real(term, limit))
+        .collect();
     let Some(reals) = reals else { return false };
-    let least = reals.iter().fold(f64::INFINITY, |least, &real| least.min(real));
-    !reals.is_empty() && reals.iter().all(|real| near_integer(real / least) && real / least < power(COEFFICIENT_BITS))
+    let least = reals
+        .iter()
+        .fold(f64::INFINITY, |least, &real| least.min(real));
+    !reals.is_empty()
+        && reals
+            .iter()
+            .all(|real| near_integer(real / least) && real / least < power(COEFFICIENT_BITS))
 }
 
 #[cfg(test)]
@@ -327,18 +479,41 @@ mod tests {
     }
 
     fn view(id: u32, axis: Axis, unit: f64) -> Term {
-        Term::view(View::whole(zkiln_runtime::model::ColumnId(id), &[axis]), unit)
+        Term::view(
+            View::whole(zkiln_runtime::model::ColumnId(id), &[axis]),
+            unit,
+        )
     }
 
     fn quantise(terms: Vec<Term>, axis: Axis, goal: Goal) -> Quantised {
-        accumulate(&mut columns(), "test", &Value::new(vec![vec![axis]], terms), &[axis], goal, 12).expect("narrow enough")
+        accumulate(
+            &mut columns(),
+            "test",
+            &Value::new(vec![vec![axis]], terms),
+            &[axis],
+            goal,
+            12,
+        )
+        .expect("narrow enough")
     }
 
     #[test]
     fn a_common_factor_stays_out_of_the_integers() {
         let axis = Fresh::default().axis(4);
-        let exact = quantise(vec![view(0, axis, 3.0 / 49.0), view(1, axis, -1.0 / 49.0)], axis, Goal::Exact);
-        assert_eq!(exact.accumulator.terms.iter().map(|term| term.coefficient).collect::<Vec<_>>(), [3, -1]);
+        let exact = quantise(
+            vec![view(0, axis, 3.0 / 49.0), view(1, axis, -1.0 / 49.0)],
+            axis,
+            Goal::Exact,
+        );
+        assert_eq!(
+            exact
+                .accumulator
+                .terms
+                .iter()
+                .map(|term| term.coefficient)
+                .collect::<Vec<_>>(),
+            [3, -1]
+        );
         assert_eq!(exact.unit, 1.0 / 49.0);
         assert_eq!(exact.bounds, (-3 * 2048 - 100, 3 * 2047));
     }
@@ -346,8 +521,15 @@ mod tests {
     #[test]
     fn unrelated_factors_are_approximated() {
         let axis = Fresh::default().axis(4);
-        let goal = Goal::Rounded { magnitude: 2048.0, levels: 2048.0 };
-        let sum = quantise(vec![view(0, axis, 1.0), view(1, axis, std::f64::consts::PI)], axis, goal);
+        let goal = Goal::Rounded {
+            magnitude: 2048.0,
+            levels: 2048.0,
+        };
+        let sum = quantise(
+            vec![view(0, axis, 1.0), view(1, axis, std::f64::consts::PI)],
+            axis,
+            goal,
+        );
         let real = |i: usize| sum.accumulator.terms[i].coefficient as f64 * sum.unit;
         assert_eq!(real(0), 1.0);
         assert!((real(1) - std::f64::consts::PI).abs() * 100.0 < 1.0 / 8.0);
@@ -357,7 +539,10 @@ mod tests {
     #[test]
     fn weights_have_their_width_and_constants_the_unit() {
         let axis = Fresh::default().axis(4);
-        let weighted = Term { weight: Some(Weight::new(vec![axis], vec![0.3, -0.7, 0.11, 0.5])), ..view(0, axis, 0.25) };
+        let weighted = Term {
+            weight: Some(Weight::new(vec![axis], vec![0.3, -0.7, 0.11, 0.5])),
+            ..view(0, axis, 0.25)
+        };
         let constant = Term::constant(Weight::new(vec![axis], vec![1.0, 2.0, 3.0, 4.5]));
         let sum = quantise(vec![weighted, constant], axis, Goal::Output);
         assert!(sum.bounds.0 < -2048 * 1024 && sum.bounds.0 >= -2048 * 2047);
@@ -368,10 +553,28 @@ mod tests {
     fn too_wide_sums_are_refused() {
         let axis = Fresh::default().axis(4);
         let (x, cube) = (view(0, axis, 1.0), 3);
-        let term = Term { factors: vec![x.factors[0].clone(); cube], ..x.clone() };
-        let value = Value::new(vec![vec![axis]], vec![term, Term { scalar: f64::from(30).exp2(), ..x }]);
+        let term = Term {
+            factors: vec![x.factors[0].clone(); cube],
+            ..x.clone()
+        };
+        let value = Value::new(
+            vec![vec![axis]],
+            vec![
+                term,
+                Term {
+                    scalar: f64::from(30).exp2(),
+                    ..x
+                },
+            ],
+        );
         assert!(accumulate(&mut columns(), "test", &value, &[axis], Goal::Exact, 12).is_ok());
-        let value = value.scaled(1.0).plus(Value::new(vec![vec![axis]], vec![Term { scalar: f64::from(60).exp2(), ..view(0, axis, 1.0) }]));
+        let value = value.scaled(1.0).plus(Value::new(
+            vec![vec![axis]],
+            vec![Term {
+                scalar: f64::from(60).exp2(),
+                ..view(0, axis, 1.0)
+            }],
+        ));
         assert!(accumulate(&mut columns(), "test", &value, &[axis], Goal::Exact, 12).is_err());
     }
 }

@@ -13,7 +13,13 @@ fn lens(axes: &[Axis]) -> Vec<usize> {
 
 impl Lowering<'_> {
     /// Gives dimension `db` of `b` the axes of dimension `da` of `a`, both refined as needed.
-    pub fn unify(&mut self, a: &mut Value, da: usize, b: &mut Value, db: usize) -> Result<(), Refusal> {
+    pub fn unify(
+        &mut self,
+        a: &mut Value,
+        da: usize,
+        b: &mut Value,
+        db: usize,
+    ) -> Result<(), Refusal> {
         if common_refinement(&lens(&a.dims[da]), &lens(&b.dims[db])).is_none() {
             *a = self.single_axis(a.clone(), da)?;
             *b = self.single_axis(b.clone(), db)?;
@@ -46,19 +52,28 @@ impl Lowering<'_> {
         let (factors, len) = (value.dims[dim].clone(), value.len(dim));
         if len * len > MAX_SELECTION {
             return Err(refuse(
-                format!("it needs an axis of length {len} that an earlier reshape made of axes that do not fit together"),
+                format!(
+                    "it needs an axis of length {len} that an earlier reshape made of axes that do not fit together"
+                ),
                 "reshape to lengths that divide each other",
             ));
         }
         let merged = self.fresh.axis(len);
-        let data = (0..len * len).map(|i| f64::from(i / len == i % len)).collect();
+        let data = (0..len * len)
+            .map(|i| f64::from(i / len == i % len))
+            .collect();
         let axes: Vec<Axis> = factors.iter().copied().chain([merged]).collect();
         let mut dims = value.dims.clone();
         dims[dim] = vec![merged];
         let selection = Value::new(dims.clone(), vec![Term::constant(Weight::new(axes, data))]);
         let about = (value.range, value.proven, value.name.clone());
         let selected = self.contract(value, selection, &factors, dims)?;
-        Ok(Value { range: about.0, proven: about.1, name: about.2, ..selected })
+        Ok(Value {
+            range: about.0,
+            proven: about.1,
+            name: about.2,
+            ..selected
+        })
     }
 
     /// Row-major reinterpretation to `shape`.

@@ -18,7 +18,10 @@ impl Noise {
     }
 
     fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 
@@ -27,7 +30,9 @@ impl Noise {
     }
 
     pub fn tensor(&mut self, shape: &[usize], scale: f64) -> Tensor {
-        let data = (0..shape.iter().product()).map(|_| self.normal() * scale).collect();
+        let data = (0..shape.iter().product())
+            .map(|_| self.normal() * scale)
+            .collect();
         Tensor::new(shape.to_vec(), data)
     }
 }
@@ -48,12 +53,30 @@ pub struct Outcome {
 
 impl Net {
     pub fn new() -> Self {
-        Self { graph: Graph { nodes: vec![], inputs: vec![], outputs: vec![] }, noise: Noise::new(7) }
+        Self {
+            graph: Graph {
+                nodes: vec![],
+                inputs: vec![],
+                outputs: vec![],
+            },
+            noise: Noise::new(7),
+        }
     }
 
     pub fn push(&mut self, op: Op, inputs: &[NodeId], shape: &[usize]) -> NodeId {
-        let name = format!("{}{}", crate::ops::name(&op).to_lowercase(), self.graph.nodes.len());
-        let node = Node { name, op, inputs: inputs.to_vec(), shape: shape.to_vec(), range: (0.0, 0.0), stats: vec![] };
+        let name = format!(
+            "{}{}",
+            crate::ops::name(&op).to_lowercase(),
+            self.graph.nodes.len()
+        );
+        let node = Node {
+            name,
+            op,
+            inputs: inputs.to_vec(),
+            shape: shape.to_vec(),
+            range: (0.0, 0.0),
+            stats: vec![],
+        };
         self.graph.nodes.push(node);
         self.graph.nodes.len() - 1
     }
@@ -88,24 +111,49 @@ impl Net {
         let w = self.weight(&[k, n], (k as f64).sqrt().recip());
         let rows: Vec<u8> = (0..shape.len() as u8).collect();
         shape.push(n);
-        let op = Op::Einsum { inputs: vec![[rows.as_slice(), &[10]].concat(), vec![10, 11]], output: [rows.as_slice(), &[11]].concat() };
+        let op = Op::Einsum {
+            inputs: vec![[rows.as_slice(), &[10]].concat(), vec![10, 11]],
+            output: [rows.as_slice(), &[11]].concat(),
+        };
         self.push(op, &[x, w], &shape)
     }
 
     pub fn output(&mut self, id: NodeId) {
-        self.graph.outputs.push((format!("output{}", self.graph.outputs.len()), id));
+        self.graph
+            .outputs
+            .push((format!("output{}", self.graph.outputs.len()), id));
     }
 
     /// Samples for all inputs: normal, or tokens below 5.
     fn sample(&mut self) -> Vec<Tensor> {
-        let ports: Vec<(Op, Vec<usize>)> = self.graph.inputs.iter().map(|&id| (self.graph.nodes[id].op.clone(), self.graph.nodes[id].shape.clone())).collect();
-        ports.into_iter().map(|(op, shape)| {
-            let normal = self.noise.tensor(&shape, 1.0);
-            match op {
-                Op::Input(Dtype::Int64) => Tensor::new(shape, normal.data.iter().map(|x| (x.abs() * 100.0).floor() % 5.0).collect()),
-                _ => normal,
-            }
-        }).collect()
+        let ports: Vec<(Op, Vec<usize>)> = self
+            .graph
+            .inputs
+            .iter()
+            .map(|&id| {
+                (
+                    self.graph.nodes[id].op.clone(),
+                    self.graph.nodes[id].shape.clone(),
+                )
+            })
+            .collect();
+        ports
+            .into_iter()
+            .map(|(op, shape)| {
+                let normal = self.noise.tensor(&shape, 1.0);
+                match op {
+                    Op::Input(Dtype::Int64) => Tensor::new(
+                        shape,
+                        normal
+                            .data
+                            .iter()
+                            .map(|x| (x.abs() * 100.0).floor() % 5.0)
+                            .collect(),
+                    ),
+                    _ => normal,
+                }
+            })
+            .collect()
     }
 
     fn calibrate(&mut self, samples: &[Vec<Tensor>]) {
@@ -114,11 +162,16 @@ impl Net {
             for (id, node) in self.graph.nodes.iter_mut().enumerate() {
                 let (lo, hi) = range_of(values[id].data.iter().copied());
                 node.range = (node.range.0.min(lo), node.range.1.max(hi));
-                let Some(&operand) = node.inputs.first() else { continue };
+                let Some(&operand) = node.inputs.first() else {
+                    continue;
+                };
                 let seen = interpret::intermediate_values(&node.op, &values[operand]);
-                node.stats.resize(seen.len(), (f64::INFINITY, f64::NEG_INFINITY));
+                node.stats
+                    .resize(seen.len(), (f64::INFINITY, f64::NEG_INFINITY));
                 for (stat, values) in node.stats.iter_mut().zip(seen) {
-                    *stat = values.iter().fold(*stat, |(lo, hi), &x| (lo.min(x), hi.max(x)));
+                    *stat = values
+                        .iter()
+                        .fold(*stat, |(lo, hi), &x| (lo.min(x), hi.max(x)));
                 }
             }
         }
@@ -145,7 +198,13 @@ impl Net {
 fn error(lowered: &Lowered, sample: &[Tensor], expected: &[Tensor]) -> f64 {
     lowered.model.validate().expect("a valid model");
     let constants = Constants::new(&lowered.model, lowered.constants.clone()).expect("constants");
-    let quantise = |(tensor, info): (&Tensor, &crate::PortInfo)| tensor.data.iter().map(|x| (x / info.scale).round() as i64).collect();
+    let quantise = |(tensor, info): (&Tensor, &crate::PortInfo)| {
+        tensor
+            .data
+            .iter()
+            .map(|x| (x / info.scale).round() as i64)
+            .collect()
+    };
     let inputs: Vec<Vec<i64>> = sample.iter().zip(&lowered.inputs).map(quantise).collect();
     let trace = trace::run(&lowered.model, &constants, &inputs).expect("in range");
     let outputs = trace.outputs(&lowered.model).expect("in range");
@@ -163,13 +222,27 @@ fn error(lowered: &Lowered, sample: &[Tensor], expected: &[Tensor]) -> f64 {
 impl Outcome {
     /// Asserts the error's bound.
     pub fn within(self, bound: f64) -> Self {
-        let lines: Vec<String> = self.lowered.report.iter().map(|line| format!("{line:?}")).collect();
-        assert!(self.error <= bound, "error {} of the range\n{}", self.error, lines.join("\n"));
+        let lines: Vec<String> = self
+            .lowered
+            .report
+            .iter()
+            .map(|line| format!("{line:?}"))
+            .collect();
+        assert!(
+            self.error <= bound,
+            "error {} of the range\n{}",
+            self.error,
+            lines.join("\n")
+        );
         self
     }
 
     /// The relations' names in order.
     pub fn relations(&self) -> Vec<&str> {
-        self.lowered.report.iter().map(|line| line.relation.as_str()).collect()
+        self.lowered
+            .report
+            .iter()
+            .map(|line| line.relation.as_str())
+            .collect()
     }
 }

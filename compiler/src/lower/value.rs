@@ -37,12 +37,24 @@ impl Fresh {
     /// An axis that no value mentions yet.
     pub fn axis(&self, len: usize) -> Axis {
         self.0.set(self.0.get() + 1);
-        Axis { id: self.0.get(), len }
+        Axis {
+            id: self.0.get(),
+            len,
+        }
     }
 
     /// Axes of a tensor of `shape`: one factor a dimension, none for length 1.
     pub fn dims(&self, shape: &[usize]) -> Vec<Vec<Axis>> {
-        shape.iter().map(|&len| if len == 1 { vec![] } else { vec![self.axis(len)] }).collect()
+        shape
+            .iter()
+            .map(|&len| {
+                if len == 1 {
+                    vec![]
+                } else {
+                    vec![self.axis(len)]
+                }
+            })
+            .collect()
     }
 }
 
@@ -97,21 +109,32 @@ pub struct Value {
 impl Index {
     /// Least and greatest index over all axes but `except`.
     fn span(&self, except: u32) -> (i64, i64) {
-        self.parts.iter().filter(|(axis, _)| axis.id != except).fold((self.offset, self.offset), |(lo, hi), &(axis, stride)| {
-            let reach = stride * (axis.len as i64 - 1);
-            (lo + reach.min(0), hi + reach.max(0))
-        })
+        self.parts
+            .iter()
+            .filter(|(axis, _)| axis.id != except)
+            .fold((self.offset, self.offset), |(lo, hi), &(axis, stride)| {
+                let reach = stride * (axis.len as i64 - 1);
+                (lo + reach.min(0), hi + reach.max(0))
+            })
     }
 
     /// Whether the map leaves the column whenever `axis` is outside its length.
     fn leaves_with(&self, axis: Axis) -> bool {
-        let Some(&(_, stride)) = self.parts.iter().find(|(part, _)| part.id == axis.id) else { return false };
+        let Some(&(_, stride)) = self.parts.iter().find(|(part, _)| part.id == axis.id) else {
+            return false;
+        };
         let ((lo, hi), len, shape) = (self.span(axis.id), axis.len as i64, self.len as i64);
-        if stride > 0 { lo + stride * len >= shape && hi - stride < 0 } else { hi + stride * len < 0 && lo - stride >= shape }
+        if stride > 0 {
+            lo + stride * len >= shape && hi - stride < 0
+        } else {
+            hi + stride * len < 0 && lo - stride >= shape
+        }
     }
 
     fn substitute(&mut self, id: u32, offset: i64, parts: &[(Axis, i64)]) {
-        let Some(at) = self.parts.iter().position(|(axis, _)| axis.id == id) else { return };
+        let Some(at) = self.parts.iter().position(|(axis, _)| axis.id == id) else {
+            return;
+        };
         let (_, stride) = self.parts.remove(at);
         self.offset += stride * offset;
         for &(axis, step) in parts.iter().filter(|(axis, _)| axis.len != 1) {
@@ -128,7 +151,14 @@ impl Index {
 impl View {
     /// A whole column, one axis for each of its axes.
     pub fn whole(column: ColumnId, axes: &[Axis]) -> Self {
-        let index = axes.iter().map(|&axis| Index { len: axis.len, offset: 0, parts: vec![(axis, 1)] }).collect();
+        let index = axes
+            .iter()
+            .map(|&axis| Index {
+                len: axis.len,
+                offset: 0,
+                parts: vec![(axis, 1)],
+            })
+            .collect();
         Self { column, index }
     }
 
@@ -139,7 +169,9 @@ impl View {
 
     /// Axes that the view reads along.
     pub fn axes(&self) -> impl Iterator<Item = Axis> {
-        self.index.iter().flat_map(|index| index.parts.iter().map(|&(axis, _)| axis))
+        self.index
+            .iter()
+            .flat_map(|index| index.parts.iter().map(|&(axis, _)| axis))
     }
 
     fn rename(&mut self, name: &impl Fn(Axis) -> Axis) {
@@ -153,10 +185,24 @@ impl View {
 
     /// The column axis at which the adjacent `factors` are one axis in disguise, with that axis's stride.
     fn mergeable(&self, factors: &[Axis]) -> Option<Option<(usize, i64)>> {
-        let used: Vec<usize> =
-            (0..self.index.len()).filter(|&i| self.index[i].parts.iter().any(|(axis, _)| factors.contains(axis))).collect();
-        let &[at] = used.as_slice() else { return used.is_empty().then_some(None) };
-        let stride_of = |axis: &Axis| self.index[at].parts.iter().find(|(part, _)| part == axis).map(|&(_, stride)| stride);
+        let used: Vec<usize> = (0..self.index.len())
+            .filter(|&i| {
+                self.index[i]
+                    .parts
+                    .iter()
+                    .any(|(axis, _)| factors.contains(axis))
+            })
+            .collect();
+        let &[at] = used.as_slice() else {
+            return used.is_empty().then_some(None);
+        };
+        let stride_of = |axis: &Axis| {
+            self.index[at]
+                .parts
+                .iter()
+                .find(|(part, _)| part == axis)
+                .map(|&(_, stride)| stride)
+        };
         let last = stride_of(factors.last()?)?;
         let mut expected = last;
         for factor in factors.iter().rev() {
@@ -173,14 +219,29 @@ impl Term {
     /// A constant term.
     pub fn constant(weight: Weight) -> Self {
         match weight.uniform() {
-            Some(scalar) => Self { factors: vec![], weight: None, scalar, summed: vec![] },
-            None => Self { factors: vec![], weight: Some(weight), scalar: 1.0, summed: vec![] },
+            Some(scalar) => Self {
+                factors: vec![],
+                weight: None,
+                scalar,
+                summed: vec![],
+            },
+            None => Self {
+                factors: vec![],
+                weight: Some(weight),
+                scalar: 1.0,
+                summed: vec![],
+            },
         }
     }
 
     /// `unit` times a column.
     pub fn view(view: View, unit: f64) -> Self {
-        Self { factors: vec![view], weight: None, scalar: unit, summed: vec![] }
+        Self {
+            factors: vec![view],
+            weight: None,
+            scalar: unit,
+            summed: vec![],
+        }
     }
 
     /// Whether no column occurs in it.
@@ -195,7 +256,11 @@ impl Term {
 
     /// Whether the term varies along the axis `id`.
     pub fn mentions(&self, id: u32) -> bool {
-        self.reads(id) || self.weight.as_ref().is_some_and(|weight| weight.mentions(id))
+        self.reads(id)
+            || self
+                .weight
+                .as_ref()
+                .is_some_and(|weight| weight.mentions(id))
     }
 
     fn rename(&mut self, name: &impl Fn(Axis) -> Axis) {
@@ -222,14 +287,30 @@ impl Term {
 
     /// Reads `axis` at `offset + sum stride * part`, zero outside its length.
     fn substitute(&mut self, axis: Axis, offset: i64, parts: &[(Axis, i64)]) {
-        let (lo, hi) = Index { len: axis.len, offset, parts: parts.to_vec() }.span(0);
-        let stays = lo >= 0 && hi < axis.len as i64;
-        let zero_outside = self.weight.as_ref().is_some_and(|weight| weight.mentions(axis.id))
-            || self.factors.iter().any(|view| view.index.iter().any(|index| index.leaves_with(axis)));
-        for view in &mut self.factors {
-            view.index.iter_mut().for_each(|index| index.substitute(axis.id, offset, parts));
+        let (lo, hi) = Index {
+            len: axis.len,
+            offset,
+            parts: parts.to_vec(),
         }
-        self.weight = self.weight.take().map(|weight| weight.substitute(axis.id, offset, parts));
+        .span(0);
+        let stays = lo >= 0 && hi < axis.len as i64;
+        let zero_outside = self
+            .weight
+            .as_ref()
+            .is_some_and(|weight| weight.mentions(axis.id))
+            || self
+                .factors
+                .iter()
+                .any(|view| view.index.iter().any(|index| index.leaves_with(axis)));
+        for view in &mut self.factors {
+            view.index
+                .iter_mut()
+                .for_each(|index| index.substitute(axis.id, offset, parts));
+        }
+        self.weight = self
+            .weight
+            .take()
+            .map(|weight| weight.substitute(axis.id, offset, parts));
         if !stays && !zero_outside {
             self.multiply_weight(&Weight::inside(axis.len, offset, parts));
         }
@@ -257,21 +338,37 @@ impl Term {
 
     /// Orders factors and names summed axes by first occurrence, such that equal products look equal.
     fn canonical(mut self) -> Self {
-        let neutral = |axis: Axis| if self.summed.contains(&axis) { Axis { id: SUMMED, ..axis } } else { axis };
+        let neutral = |axis: Axis| {
+            if self.summed.contains(&axis) {
+                Axis { id: SUMMED, ..axis }
+            } else {
+                axis
+            }
+        };
         self.factors.sort_by_cached_key(|view| {
             let mut view = view.clone();
             view.rename(&neutral);
             view
         });
-        let best = orders(self.factors.len()).into_iter().map(|order| self.named_in(&order)).min_by(|a, b| a.factors.cmp(&b.factors));
+        let best = orders(self.factors.len())
+            .into_iter()
+            .map(|order| self.named_in(&order))
+            .min_by(|a, b| a.factors.cmp(&b.factors));
         best.unwrap_or(self)
     }
 
     fn named_in(&self, order: &[usize]) -> Self {
-        let mut term = Self { factors: order.iter().map(|&i| self.factors[i].clone()).collect(), ..self.clone() };
+        let mut term = Self {
+            factors: order.iter().map(|&i| self.factors[i].clone()).collect(),
+            ..self.clone()
+        };
         let mut seen: Vec<Axis> = vec![];
         for index in term.factors.iter().flat_map(|view| &view.index) {
-            let mut parts: Vec<_> = index.parts.iter().filter(|(axis, _)| self.summed.contains(axis)).collect();
+            let mut parts: Vec<_> = index
+                .parts
+                .iter()
+                .filter(|(axis, _)| self.summed.contains(axis))
+                .collect();
             parts.sort_by_key(|&&(axis, stride)| (stride, axis.len));
             for &(axis, _) in parts {
                 if !seen.contains(&axis) {
@@ -280,7 +377,12 @@ impl Term {
             }
         }
         let place = |axis: Axis| seen.iter().position(|&s| s == axis);
-        term.rename(&|axis| place(axis).map_or(axis, |i| Axis { id: SUMMED + i as u32, ..axis }));
+        term.rename(&|axis| {
+            place(axis).map_or(axis, |i| Axis {
+                id: SUMMED + i as u32,
+                ..axis
+            })
+        });
         term.summed.sort();
         term.factors.sort();
         term
@@ -295,7 +397,10 @@ impl Term {
             (None, None) => self.scalar += other.scalar,
             (left, right) => {
                 let one = Weight::new(vec![], vec![1.0]);
-                let (left, right) = (left.as_ref().unwrap_or(&one), right.as_ref().unwrap_or(&one));
+                let (left, right) = (
+                    left.as_ref().unwrap_or(&one),
+                    right.as_ref().unwrap_or(&one),
+                );
                 let joint: usize = left.union(right).iter().map(|axis| axis.len).product();
                 if joint > 4 * left.data.len().max(right.data.len()).max(256) {
                     return false;
@@ -313,7 +418,14 @@ fn orders(len: usize) -> Vec<Vec<usize>> {
     match len {
         0 | 1 => vec![(0..len).collect()],
         2 => vec![vec![0, 1], vec![1, 0]],
-        3 => vec![vec![0, 1, 2], vec![0, 2, 1], vec![1, 0, 2], vec![1, 2, 0], vec![2, 0, 1], vec![2, 1, 0]],
+        3 => vec![
+            vec![0, 1, 2],
+            vec![0, 2, 1],
+            vec![1, 0, 2],
+            vec![1, 2, 0],
+            vec![2, 0, 1],
+            vec![2, 1, 0],
+        ],
         _ => vec![(0..len).collect()],
     }
 }
@@ -323,18 +435,34 @@ impl Value {
     pub fn constant(tensor: &Tensor, fresh: &Fresh) -> Self {
         let dims = fresh.dims(&tensor.shape);
         let weight = Weight::new(dims.concat(), tensor.data.clone());
-        let range = tensor.data.iter().fold((0.0f64, 0.0f64), |(lo, hi), &x| (lo.min(x), hi.max(x)));
-        Self { range, proven: Some(range), ..Self::new(dims, vec![Term::constant(weight)]) }
+        let range = tensor
+            .data
+            .iter()
+            .fold((0.0f64, 0.0f64), |(lo, hi), &x| (lo.min(x), hi.max(x)));
+        Self {
+            range,
+            proven: Some(range),
+            ..Self::new(dims, vec![Term::constant(weight)])
+        }
     }
 
     /// Without range or name yet.
     pub fn new(dims: Vec<Vec<Axis>>, terms: Vec<Term>) -> Self {
-        Self { dims, terms, range: (0.0, 0.0), proven: None, name: "".into() }
+        Self {
+            dims,
+            terms,
+            range: (0.0, 0.0),
+            proven: None,
+            name: "".into(),
+        }
     }
 
     /// The axes that terms vary along, in order: what a column of the value has.
     pub fn mentioned(&self) -> Vec<Axis> {
-        self.axes().into_iter().filter(|axis| self.terms.iter().any(|term| term.mentions(axis.id))).collect()
+        self.axes()
+            .into_iter()
+            .filter(|axis| self.terms.iter().any(|term| term.mentions(axis.id)))
+            .collect()
     }
 
     /// Length of dimension `dim`.
@@ -360,10 +488,14 @@ impl Value {
     /// The constant terms as one weight over all axes.
     pub fn constant_part(&self) -> Weight {
         let zero = Weight::new(vec![], vec![0.0]);
-        let sum = self.terms.iter().filter(|term| term.is_constant()).fold(zero, |sum, term| match &term.weight {
-            Some(weight) => sum.sum(1.0, weight, term.scalar),
-            None => sum.map(|x| x + term.scalar),
-        });
+        let sum = self
+            .terms
+            .iter()
+            .filter(|term| term.is_constant())
+            .fold(zero, |sum, term| match &term.weight {
+                Some(weight) => sum.sum(1.0, weight, term.scalar),
+                None => sum.map(|x| x + term.scalar),
+            });
         sum.over(&self.axes())
     }
 
@@ -371,7 +503,10 @@ impl Value {
     pub fn rename(&mut self, from: Axis, to: Axis) {
         let name = |axis: Axis| if axis == from { to } else { axis };
         self.terms.iter_mut().for_each(|term| term.rename(&name));
-        self.dims.iter_mut().flatten().for_each(|axis| *axis = name(*axis));
+        self.dims
+            .iter_mut()
+            .flatten()
+            .for_each(|axis| *axis = name(*axis));
     }
 
     /// Gives all output axes new names: for a second use of the value in one operator.
@@ -383,30 +518,49 @@ impl Value {
 
     /// Reads `axis` at `offset + sum stride * part`, zero outside its length. Dimensions are the caller's affair.
     pub fn substitute(&mut self, axis: Axis, offset: i64, parts: &[(Axis, i64)]) {
-        self.terms.iter_mut().for_each(|term| term.substitute(axis, offset, parts));
+        self.terms
+            .iter_mut()
+            .for_each(|term| term.substitute(axis, offset, parts));
     }
 
     /// Keeps the value only where the map `offset + sum stride * part` is within `len`.
     pub fn mask(&mut self, len: usize, offset: i64, parts: &[(Axis, i64)]) {
         let inside = Weight::inside(len, offset, parts);
-        self.terms.iter_mut().for_each(|term| term.multiply_weight(&inside));
+        self.terms
+            .iter_mut()
+            .for_each(|term| term.multiply_weight(&inside));
     }
 
     /// Sums every term over `summed`. Dimensions are the caller's affair.
     pub fn sum_over(mut self, summed: &[Axis]) -> Self {
-        self.terms.iter_mut().for_each(|term| term.summed.extend(summed));
+        self.terms
+            .iter_mut()
+            .for_each(|term| term.summed.extend(summed));
         self.proven = None;
         self.normalise()
     }
 
     /// Splits `axis` into axes of lengths `lens`, most significant first.
     pub fn split(&mut self, axis: Axis, lens: &[usize], fresh: &Fresh) {
-        let factors: Vec<Axis> = lens.iter().filter(|&&len| len != 1).map(|&len| fresh.axis(len)).collect();
+        let factors: Vec<Axis> = lens
+            .iter()
+            .filter(|&&len| len != 1)
+            .map(|&len| fresh.axis(len))
+            .collect();
         if factors.len() < 2 {
             return;
         }
-        let stride = |i: usize| factors[i + 1..].iter().map(|axis| axis.len as i64).product();
-        let parts: Vec<(Axis, i64)> = factors.iter().enumerate().map(|(i, &axis)| (axis, stride(i))).collect();
+        let stride = |i: usize| {
+            factors[i + 1..]
+                .iter()
+                .map(|axis| axis.len as i64)
+                .product()
+        };
+        let parts: Vec<(Axis, i64)> = factors
+            .iter()
+            .enumerate()
+            .map(|(i, &axis)| (axis, stride(i)))
+            .collect();
         self.substitute(axis, 0, &parts);
         for dim in &mut self.dims {
             if let Some(at) = dim.iter().position(|&a| a == axis) {
@@ -436,18 +590,28 @@ impl Value {
         if factors.len() < 2 {
             return true;
         }
-        if !self.terms.iter().flat_map(|term| &term.factors).all(|view| view.mergeable(&factors).is_some()) {
+        if !self
+            .terms
+            .iter()
+            .flat_map(|term| &term.factors)
+            .all(|view| view.mergeable(&factors).is_some())
+        {
             return false;
         }
         let merged = fresh.axis(self.len(dim));
         for term in &mut self.terms {
             for view in &mut term.factors {
                 if let Some(Some((at, stride))) = view.mergeable(&factors) {
-                    view.index[at].parts.retain(|(axis, _)| !factors.contains(axis));
+                    view.index[at]
+                        .parts
+                        .retain(|(axis, _)| !factors.contains(axis));
                     view.index[at].parts.push((merged, stride));
                 }
             }
-            term.weight = term.weight.take().map(|weight| weight.merge(&factors, merged));
+            term.weight = term
+                .weight
+                .take()
+                .map(|weight| weight.merge(&factors, merged));
         }
         self.dims[dim] = vec![merged];
         true
@@ -456,19 +620,34 @@ impl Value {
     /// Normal form: constants are summed, equal products merged, zeros dropped.
     pub fn normalise(mut self) -> Self {
         let mut terms: Vec<Term> = vec![];
-        for term in std::mem::take(&mut self.terms).into_iter().filter_map(Term::normalise) {
+        for term in std::mem::take(&mut self.terms)
+            .into_iter()
+            .filter_map(Term::normalise)
+        {
             if !terms.iter_mut().any(|known| known.absorb(&term)) {
                 terms.push(term);
             }
         }
-        terms.retain(|term| term.scalar != 0.0 && term.weight.as_ref().is_none_or(|weight| weight.data.iter().any(|&x| x != 0.0)));
+        terms.retain(|term| {
+            term.scalar != 0.0
+                && term
+                    .weight
+                    .as_ref()
+                    .is_none_or(|weight| weight.data.iter().any(|&x| x != 0.0))
+        });
         self.terms = terms;
         self
     }
 
     /// Multiplied by a number.
     pub fn scaled(mut self, factor: f64) -> Self {
-        let turn = |(lo, hi): (f64, f64)| if factor < 0.0 { (hi * factor, lo * factor) } else { (lo * factor, hi * factor) };
+        let turn = |(lo, hi): (f64, f64)| {
+            if factor < 0.0 {
+                (hi * factor, lo * factor)
+            } else {
+                (lo * factor, hi * factor)
+            }
+        };
         self.terms.iter_mut().for_each(|term| term.scalar *= factor);
         self.range = turn(self.range);
         self.proven = self.proven.map(turn);
@@ -484,7 +663,10 @@ impl Value {
             }
         }
         self.range = (self.range.0 + other.range.0, self.range.1 + other.range.1);
-        self.proven = self.proven.zip(other.proven).map(|(a, b)| (a.0 + b.0, a.1 + b.1));
+        self.proven = self
+            .proven
+            .zip(other.proven)
+            .map(|(a, b)| (a.0 + b.0, a.1 + b.1));
         self.normalise()
     }
 }
@@ -518,14 +700,23 @@ mod tests {
     use super::*;
 
     fn column(id: u32, axes: &[Axis]) -> Value {
-        Value::new(axes.iter().map(|&axis| vec![axis]).collect(), vec![Term::view(View::whole(ColumnId(id), axes), 1.0)])
+        Value::new(
+            axes.iter().map(|&axis| vec![axis]).collect(),
+            vec![Term::view(View::whole(ColumnId(id), axes), 1.0)],
+        )
     }
 
     #[test]
     fn equal_products_merge_whatever_their_summed_axes_are_called() {
         let fresh = Fresh::default();
         let (t, c, d) = (fresh.axis(4), fresh.axis(3), fresh.axis(3));
-        let row = |axis: Axis| Value { dims: vec![vec![t]], ..column(0, &[t, axis]) }.sum_over(&[axis]);
+        let row = |axis: Axis| {
+            Value {
+                dims: vec![vec![t]],
+                ..column(0, &[t, axis])
+            }
+            .sum_over(&[axis])
+        };
         let sum = row(c).plus(row(d).scaled(2.0));
         assert_eq!(sum.terms.len(), 1);
         assert_eq!(sum.terms[0].scalar, 3.0);
@@ -555,9 +746,18 @@ mod tests {
         let a = fresh.axis(12);
         let mut value = column(0, &[a]);
         value.split(a, &[2, 1, 6], &fresh);
-        assert_eq!(value.dims[0].iter().map(|axis| axis.len).collect::<Vec<_>>(), [2, 6]);
+        assert_eq!(
+            value.dims[0]
+                .iter()
+                .map(|axis| axis.len)
+                .collect::<Vec<_>>(),
+            [2, 6]
+        );
         assert!(value.merge(0, &fresh));
-        assert_eq!(value.terms[0].factors[0].index[0].parts, [(value.dims[0][0], 1)]);
+        assert_eq!(
+            value.terms[0].factors[0].index[0].parts,
+            [(value.dims[0][0], 1)]
+        );
     }
 
     #[test]

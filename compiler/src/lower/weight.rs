@@ -25,11 +25,21 @@ fn strides(axes: &[Axis]) -> Vec<i64> {
 /// Strides of a tensor over `own` along each of `axes`: zero where it is repeated.
 pub(super) fn strides_along(own: &[Axis], axes: &[Axis]) -> Vec<i64> {
     let steps = strides(own);
-    axes.iter().map(|axis| own.iter().position(|o| o.id == axis.id).map_or(0, |i| steps[i])).collect()
+    axes.iter()
+        .map(|axis| {
+            own.iter()
+                .position(|o| o.id == axis.id)
+                .map_or(0, |i| steps[i])
+        })
+        .collect()
 }
 
 /// Calls `visit` with the positions in `N` strided tensors for every index of a row-major cube.
-pub(super) fn walk<const N: usize>(lens: &[usize], strides: [&[i64]; N], mut visit: impl FnMut([i64; N])) {
+pub(super) fn walk<const N: usize>(
+    lens: &[usize],
+    strides: [&[i64]; N],
+    mut visit: impl FnMut([i64; N]),
+) {
     if lens.contains(&0) {
         return;
     }
@@ -46,7 +56,12 @@ pub(super) fn walk<const N: usize>(lens: &[usize], strides: [&[i64]; N], mut vis
                 *position += stride;
             }
         }
-        let Some(axis) = (0..outer.len()).rev().find(|&axis| index[axis] + 1 < outer[axis]) else { return };
+        let Some(axis) = (0..outer.len())
+            .rev()
+            .find(|&axis| index[axis] + 1 < outer[axis])
+        else {
+            return;
+        };
         index[axis] += 1;
         for (position, steps) in base.iter_mut().zip(strides) {
             *position += steps[axis];
@@ -66,7 +81,10 @@ impl Weight {
 
     fn shared(mut axes: Vec<Axis>, data: Rc<Vec<f64>>) -> Self {
         axes.retain(|axis| axis.len != 1);
-        debug_assert_eq!(axes.iter().map(|axis| axis.len).product::<usize>(), data.len());
+        debug_assert_eq!(
+            axes.iter().map(|axis| axis.len).product::<usize>(),
+            data.len()
+        );
         Self { axes, data }
     }
 
@@ -76,7 +94,9 @@ impl Weight {
         let lens: Vec<usize> = axes.iter().map(|axis| axis.len).collect();
         let steps: Vec<i64> = parts.iter().map(|&(_, stride)| stride).collect();
         let mut data = Vec::with_capacity(lens.iter().product());
-        walk(&lens, [&steps], |[at]| data.push(f64::from((0..len as i64).contains(&(offset + at)))));
+        walk(&lens, [&steps], |[at]| {
+            data.push(f64::from((0..len as i64).contains(&(offset + at))))
+        });
         Self::new(axes, data)
     }
 
@@ -87,12 +107,18 @@ impl Weight {
 
     /// Elementwise function.
     pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        Self { axes: self.axes.clone(), data: Rc::new(self.data.iter().map(|&x| f(x)).collect()) }
+        Self {
+            axes: self.axes.clone(),
+            data: Rc::new(self.data.iter().map(|&x| f(x)).collect()),
+        }
     }
 
     /// The same tensor with other axis names.
     pub fn rename(&self, name: impl Fn(Axis) -> Axis) -> Self {
-        Self { axes: self.axes.iter().map(|&axis| name(axis)).collect(), data: Rc::clone(&self.data) }
+        Self {
+            axes: self.axes.iter().map(|&axis| name(axis)).collect(),
+            data: Rc::clone(&self.data),
+        }
     }
 
     /// The same elements in the order of `axes`, a superset of the tensor's; repeated along the others.
@@ -103,14 +129,22 @@ impl Weight {
         }
         let lens: Vec<usize> = axes.iter().map(|axis| axis.len).collect();
         let mut data = Vec::with_capacity(lens.iter().product());
-        walk(&lens, [&strides_along(&self.axes, &axes)], |[at]| data.push(self.data[at as usize]));
+        walk(&lens, [&strides_along(&self.axes, &axes)], |[at]| {
+            data.push(self.data[at as usize])
+        });
         Self::new(axes, data)
     }
 
     /// The axes of either tensor, this one's first.
     pub fn union(&self, other: &Self) -> Vec<Axis> {
         let mut axes = self.axes.clone();
-        axes.extend(other.axes.iter().copied().filter(|axis| !self.mentions(axis.id)));
+        axes.extend(
+            other
+                .axes
+                .iter()
+                .copied()
+                .filter(|axis| !self.mentions(axis.id)),
+        );
         axes
     }
 
@@ -119,8 +153,13 @@ impl Weight {
         let axes = self.union(other);
         let lens: Vec<usize> = axes.iter().map(|axis| axis.len).collect();
         let mut data = Vec::with_capacity(lens.iter().product());
-        let (left, right) = (strides_along(&self.axes, &axes), strides_along(&other.axes, &axes));
-        walk(&lens, [&left, &right], |[a, b]| data.push(f(self.data[a as usize], other.data[b as usize])));
+        let (left, right) = (
+            strides_along(&self.axes, &axes),
+            strides_along(&other.axes, &axes),
+        );
+        walk(&lens, [&left, &right], |[a, b]| {
+            data.push(f(self.data[a as usize], other.data[b as usize]))
+        });
         Self::new(axes, data)
     }
 
@@ -137,16 +176,22 @@ impl Weight {
     /// Sum over `summed` of the product; axes of `summed` that neither tensor mentions are ignored.
     pub fn contract(&self, other: &Self, summed: &[Axis]) -> Self {
         let union = self.union(other);
-        let (inner, outer): (Vec<Axis>, Vec<Axis>) = union.iter().partition(|axis| summed.contains(axis));
+        let (inner, outer): (Vec<Axis>, Vec<Axis>) =
+            union.iter().partition(|axis| summed.contains(axis));
         if inner.is_empty() {
             return self.product(other);
         }
         let axes: Vec<Axis> = outer.iter().chain(&inner).copied().collect();
         let lens: Vec<usize> = axes.iter().map(|axis| axis.len).collect();
         let mut data = vec![0.0; outer.iter().map(|axis| axis.len).product()];
-        let (left, right) = (strides_along(&self.axes, &axes), strides_along(&other.axes, &axes));
+        let (left, right) = (
+            strides_along(&self.axes, &axes),
+            strides_along(&other.axes, &axes),
+        );
         let out = strides_along(&outer, &axes);
-        walk(&lens, [&left, &right, &out], |[a, b, o]| data[o as usize] += self.data[a as usize] * other.data[b as usize]);
+        walk(&lens, [&left, &right, &out], |[a, b, o]| {
+            data[o as usize] += self.data[a as usize] * other.data[b as usize]
+        });
         Self::new(outer, data)
     }
 
@@ -157,7 +202,9 @@ impl Weight {
 
     /// Reads the axis `id` at `offset + sum stride * part`: the part axes take its place; zero outside.
     pub fn substitute(&self, id: u32, offset: i64, parts: &[(Axis, i64)]) -> Self {
-        let Some(at) = self.axes.iter().position(|axis| axis.id == id) else { return self.clone() };
+        let Some(at) = self.axes.iter().position(|axis| axis.id == id) else {
+            return self.clone();
+        };
         let len = self.axes[at].len as i64;
         let own = strides(&self.axes);
         let mut axes = self.axes.clone();
@@ -175,7 +222,11 @@ impl Weight {
         walk(&lens, [&index, &rest], |[position, base]| {
             let position = position + offset;
             let inside = (0..len).contains(&position);
-            data.push(if inside { self.data[(base + position * own[at]) as usize] } else { 0.0 });
+            data.push(if inside {
+                self.data[(base + position * own[at]) as usize]
+            } else {
+                0.0
+            });
         });
         Self::new(axes, data)
     }
@@ -185,7 +236,12 @@ impl Weight {
         if !factors.iter().any(|factor| self.mentions(factor.id)) {
             return self.clone();
         }
-        let mut axes: Vec<Axis> = self.axes.iter().copied().filter(|axis| !factors.contains(axis)).collect();
+        let mut axes: Vec<Axis> = self
+            .axes
+            .iter()
+            .copied()
+            .filter(|axis| !factors.contains(axis))
+            .collect();
         let kept = axes.len();
         axes.extend(factors);
         let ordered = self.over(&axes);
@@ -204,11 +260,19 @@ impl Weight {
     pub fn reduced(&self) -> Self {
         let mut weight = self.clone();
         for axis in &self.axes {
-            let at = weight.axes.iter().position(|a| a == axis).unwrap_or_default();
+            let at = weight
+                .axes
+                .iter()
+                .position(|a| a == axis)
+                .unwrap_or_default();
             let inner: usize = weight.axes[at + 1..].iter().map(|axis| axis.len).product();
             let repeats = |block: &[f64]| block.chunks(inner).all(|row| row == &block[..inner]);
             if axis.len > 0 && weight.data.chunks(inner * axis.len).all(repeats) {
-                let data = weight.data.chunks(inner * axis.len).flat_map(|block| block[..inner].to_vec()).collect();
+                let data = weight
+                    .data
+                    .chunks(inner * axis.len)
+                    .flat_map(|block| block[..inner].to_vec())
+                    .collect();
                 let mut axes = weight.axes.clone();
                 axes.remove(at);
                 weight = Self::new(axes, data);
@@ -240,7 +304,10 @@ mod tests {
     fn over_transposes_and_repeats() {
         let (a, b, c) = (axis(0, 2), axis(1, 3), axis(2, 2));
         let moved = counting(&[a, b]).over(&[b, c, a]);
-        assert_eq!(*moved.data, [0., 3., 0., 3., 1., 4., 1., 4., 2., 5., 2., 5.]);
+        assert_eq!(
+            *moved.data,
+            [0., 3., 0., 3., 1., 4., 1., 4., 2., 5., 2., 5.]
+        );
         assert_eq!(moved.reduced().axes, [b, a]);
     }
 
@@ -258,12 +325,18 @@ mod tests {
         let window = counting(&[a, b]).substitute(1, -1, &[(y, 2), (k, 1)]);
         assert_eq!(window.axes, [a, y, k]);
         assert_eq!(*window.data, [0., 0., 1., 2., 0., 3., 4., 5.]);
-        assert_eq!(*Weight::inside(3, -1, &[(y, 2), (k, 1)]).data, [0., 1., 1., 1.]);
+        assert_eq!(
+            *Weight::inside(3, -1, &[(y, 2), (k, 1)]).data,
+            [0., 1., 1., 1.]
+        );
     }
 
     #[test]
     fn merge_orders_factors() {
         let (a, b, m) = (axis(0, 2), axis(1, 3), axis(2, 6));
-        assert_eq!(*counting(&[b, a]).merge(&[a, b], m).data, [0., 2., 4., 1., 3., 5.]);
+        assert_eq!(
+            *counting(&[b, a]).merge(&[a, b], m).data,
+            [0., 2., 4., 1., 3., 5.]
+        );
     }
 }

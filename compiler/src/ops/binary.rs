@@ -33,11 +33,26 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, function: BinaryFn) -> Resul
 }
 
 fn constants(a: &Value, b: &Value, function: BinaryFn) -> Value {
-    let dims: Vec<_> = a.dims.iter().zip(&b.dims).map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() }).collect();
+    let dims: Vec<_> = a
+        .dims
+        .iter()
+        .zip(&b.dims)
+        .map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() })
+        .collect();
     let axes = dims.concat();
     let (left, right) = (a.constant_part().over(&axes), b.constant_part().over(&axes));
-    let data = left.data.iter().zip(right.data.iter()).map(|(&a, &b)| function.eval(a, b)).collect();
-    Value::new(dims, vec![crate::lower::value::Term::constant(crate::lower::weight::Weight::new(axes, data))])
+    let data = left
+        .data
+        .iter()
+        .zip(right.data.iter())
+        .map(|(&a, &b)| function.eval(a, b))
+        .collect();
+    Value::new(
+        dims,
+        vec![crate::lower::value::Term::constant(
+            crate::lower::weight::Weight::new(axes, data),
+        )],
+    )
 }
 
 /// `a + b`.
@@ -53,12 +68,20 @@ fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Refu
     if other.is_constant() && !value.is_simple() && masks(other, &value) {
         return cx.small(&value, cx.settings.activation_bits);
     }
-    if value.terms.len() > MAX_SUMMANDS { cx.small(&value, cx.settings.residual_bits()) } else { Ok(value) }
+    if value.terms.len() > MAX_SUMMANDS {
+        cx.small(&value, cx.settings.residual_bits())
+    } else {
+        Ok(value)
+    }
 }
 
 /// Whether a constant is so far below the value that it can only be a mask.
 fn masks(constant: &Value, value: &Value) -> bool {
-    let least = constant.constant_part().data.iter().fold(0.0, |least: f64, &x| least.min(x));
+    let least = constant
+        .constant_part()
+        .data
+        .iter()
+        .fold(0.0, |least: f64, &x| least.min(x));
     let span = value.range.1 - value.range.0;
     least < -MASK_FACTOR * span && least < -10.0
 }
@@ -67,7 +90,10 @@ fn multiply(cx: &mut Lowering, node: &Node, mut a: Value, mut b: Value) -> Resul
     cx.align(&mut a, &mut b)?;
     let square = node.inputs[0] == node.inputs[1];
     let product = cx.multiply(a, b)?;
-    Ok(Value { proven: square.then_some((0.0, f64::INFINITY)), ..product })
+    Ok(Value {
+        proven: square.then_some((0.0, f64::INFINITY)),
+        ..product
+    })
 }
 
 /// `1 / value`.
@@ -76,16 +102,40 @@ fn reciprocal(cx: &mut Lowering, value: &Value) -> Result<Value, Refusal> {
         return Ok(pointwise::map_constant(value, f64::recip));
     }
     // Divisors within 1/64 of the calibrated range of zero give quotients that no fixed scale holds.
-    let greatest = 64.0 / value.range.0.abs().max(value.range.1.abs()).max(f64::MIN_POSITIVE);
-    cx.through_table(value, "recip", cx.settings.activation_bits, greatest, &f64::recip)
+    let greatest = 64.0
+        / value
+            .range
+            .0
+            .abs()
+            .max(value.range.1.abs())
+            .max(f64::MIN_POSITIVE);
+    cx.through_table(
+        value,
+        "recip",
+        cx.settings.activation_bits,
+        greatest,
+        &f64::recip,
+    )
 }
 
 fn power(cx: &mut Lowering, node: &Node, base: Value, exponent: &Value) -> Result<Value, Refusal> {
-    let uniform = exponent.is_constant().then(|| exponent.constant_part().uniform()).flatten();
+    let uniform = exponent
+        .is_constant()
+        .then(|| exponent.constant_part().uniform())
+        .flatten();
     let Some(exponent) = uniform else {
-        return Err(refuse("its exponent is not one constant number", "write the power as exp(b * log(a)) or use one exponent"));
+        return Err(refuse(
+            "its exponent is not one constant number",
+            "write the power as exp(b * log(a)) or use one exponent",
+        ));
     };
     let greatest = node.range.0.abs().max(node.range.1.abs());
-    let value = cx.through_table(&base, &format!("pow {exponent}"), cx.settings.activation_bits, greatest, &|x| x.powf(exponent))?;
+    let value = cx.through_table(
+        &base,
+        &format!("pow {exponent}"),
+        cx.settings.activation_bits,
+        greatest,
+        &|x| x.powf(exponent),
+    )?;
     Ok(value)
 }

@@ -25,7 +25,12 @@ pub(super) fn concat(cx: &mut Lowering, node: &Node, axis: usize) -> Result<Valu
     sum.ok_or(Refusal::Operand)
 }
 
-pub(super) fn pad(cx: &mut Lowering, node: &Node, before: &[usize], fill: f64) -> Result<Value, Refusal> {
+pub(super) fn pad(
+    cx: &mut Lowering,
+    node: &Node,
+    before: &[usize],
+    fill: f64,
+) -> Result<Value, Refusal> {
     let mut value = cx.read(node, 0)?;
     let inside: Vec<(usize, usize)> = before.iter().copied().zip(value.shape()).collect();
     if fill != 0.0 {
@@ -36,17 +41,41 @@ pub(super) fn pad(cx: &mut Lowering, node: &Node, before: &[usize], fill: f64) -
             value = place(cx, value, axis, before, node.shape[axis])?;
         }
     }
-    Ok(if fill != 0.0 { pointwise::add_number(value, fill) } else { value })
+    Ok(if fill != 0.0 {
+        pointwise::add_number(value, fill)
+    } else {
+        value
+    })
 }
 
 /// The value at `start..` of an axis of length `len`, zero elsewhere.
-fn place(cx: &mut Lowering, mut value: Value, dim: usize, start: usize, len: usize) -> Result<Value, Refusal> {
-    let heavy = |term: &Term| !term.is_constant() && term.weight.as_ref().is_some_and(|weight| weight.data.len() > MAX_PADDED_WEIGHT);
-    if value.terms.iter().any(|term| term.factors.len() > 1 || heavy(term)) {
+fn place(
+    cx: &mut Lowering,
+    mut value: Value,
+    dim: usize,
+    start: usize,
+    len: usize,
+) -> Result<Value, Refusal> {
+    let heavy = |term: &Term| {
+        !term.is_constant()
+            && term
+                .weight
+                .as_ref()
+                .is_some_and(|weight| weight.data.len() > MAX_PADDED_WEIGHT)
+    };
+    if value
+        .terms
+        .iter()
+        .any(|term| term.factors.len() > 1 || heavy(term))
+    {
         value = cx.small(&value, cx.settings.activation_bits)?;
     }
     let value = cx.single_axis(value, dim)?;
-    let new = if len == 1 { vec![] } else { vec![cx.fresh.axis(len)] };
+    let new = if len == 1 {
+        vec![]
+    } else {
+        vec![cx.fresh.axis(len)]
+    };
     let parts: Vec<(Axis, i64)> = new.iter().map(|&axis| (axis, 1)).collect();
     let mut value = read_along(value, dim, -(start as i64), &parts, &new);
     value.proven = value.proven.map(|(lo, hi)| (lo.min(0.0), hi.max(0.0)));

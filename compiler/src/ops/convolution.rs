@@ -4,10 +4,18 @@ use crate::graph::{Node, Window};
 use crate::lower::value::{Axis, Value};
 use crate::lower::{Lowering, Refusal, refuse};
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, window: &Window, groups: usize) -> Result<Value, Refusal> {
+pub(super) fn lower(
+    cx: &mut Lowering,
+    node: &Node,
+    window: &Window,
+    groups: usize,
+) -> Result<Value, Refusal> {
     let (mut data, mut kernel) = (cx.read(node, 0)?, cx.read(node, 1)?);
     if !kernel.is_constant() {
-        return Err(refuse("its kernel is not constant", "make the kernel an initializer of the model"));
+        return Err(refuse(
+            "its kernel is not constant",
+            "make the kernel an initializer of the model",
+        ));
     }
     if !data.is_constant() && !data.is_simple() {
         data = cx.small(&data, cx.settings.activation_bits)?;
@@ -28,7 +36,10 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, window: &Window, groups: usi
             kernel.rename(from, to);
         }
     }
-    let summed: Vec<Axis> = channels.into_iter().chain(kernel_axes.into_iter().flatten()).collect();
+    let summed: Vec<Axis> = channels
+        .into_iter()
+        .chain(kernel_axes.into_iter().flatten())
+        .collect();
     let mut dims = vec![data.dims[0].clone(), kernel.dims[0].clone()];
     dims.extend(outputs);
     let product = cx.contract(data, kernel, &summed, dims)?;
@@ -40,17 +51,47 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, window: &Window, groups: usi
 }
 
 /// Reads spatial axis `i` of `[n, c, spatial...]` through the window: the value, its output axes and its kernel axes.
-pub(super) fn slide(cx: &mut Lowering, data: Value, window: &Window, i: usize, out_len: usize) -> Result<(Value, Vec<Axis>, Vec<Axis>), Refusal> {
+pub(super) fn slide(
+    cx: &mut Lowering,
+    data: Value,
+    window: &Window,
+    i: usize,
+    out_len: usize,
+) -> Result<(Value, Vec<Axis>, Vec<Axis>), Refusal> {
     let data = cx.single_axis(data, 2 + i)?;
-    let axis_of = |len: usize| if len == 1 { vec![] } else { vec![cx.fresh.axis(len)] };
+    let axis_of = |len: usize| {
+        if len == 1 {
+            vec![]
+        } else {
+            vec![cx.fresh.axis(len)]
+        }
+    };
     let (out, tap) = (axis_of(out_len), axis_of(window.kernel[i]));
-    let strided = |axes: &[Axis], stride: usize| axes.iter().map(|&axis| (axis, stride as i64)).collect::<Vec<_>>();
-    let parts = [strided(&out, window.stride[i]), strided(&tap, window.dilation[i])].concat();
-    Ok((read_along(data, 2 + i, -(window.pad_before[i] as i64), &parts, &out), out, tap))
+    let strided = |axes: &[Axis], stride: usize| {
+        axes.iter()
+            .map(|&axis| (axis, stride as i64))
+            .collect::<Vec<_>>()
+    };
+    let parts = [
+        strided(&out, window.stride[i]),
+        strided(&tap, window.dilation[i]),
+    ]
+    .concat();
+    Ok((
+        read_along(data, 2 + i, -(window.pad_before[i] as i64), &parts, &out),
+        out,
+        tap,
+    ))
 }
 
 /// Reads the single axis of dimension `dim` at `offset + sum stride * part`, zero outside.
-pub(super) fn read_along(mut data: Value, dim: usize, offset: i64, parts: &[(Axis, i64)], out: &[Axis]) -> Value {
+pub(super) fn read_along(
+    mut data: Value,
+    dim: usize,
+    offset: i64,
+    parts: &[(Axis, i64)],
+    out: &[Axis],
+) -> Value {
     match *data.dims[dim].as_slice() {
         [axis] => data.substitute(axis, offset, parts),
         _ => data.mask(1, offset, parts),
@@ -60,9 +101,17 @@ pub(super) fn read_along(mut data: Value, dim: usize, offset: i64, parts: &[(Axi
 }
 
 /// Splits channels into groups on both sides and gives the kernel's input channels the data's axes: those to sum.
-fn split_groups(cx: &mut Lowering, data: &mut Value, kernel: &mut Value, groups: usize) -> Result<Vec<Axis>, Refusal> {
+fn split_groups(
+    cx: &mut Lowering,
+    data: &mut Value,
+    kernel: &mut Value,
+    groups: usize,
+) -> Result<Vec<Axis>, Refusal> {
     let (inputs, outputs) = (data.len(1), kernel.len(0));
-    let unsplit = [std::mem::replace(data, Value::new(vec![], vec![])), std::mem::replace(kernel, Value::new(vec![], vec![]))];
+    let unsplit = [
+        std::mem::replace(data, Value::new(vec![], vec![])),
+        std::mem::replace(kernel, Value::new(vec![], vec![])),
+    ];
     let [mut moved_data, mut moved_kernel] = unsplit;
     let n = moved_data.len(0);
     moved_data = cx.regroup(moved_data, &[n, groups, inputs / groups])?;

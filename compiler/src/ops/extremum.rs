@@ -20,15 +20,34 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Re
     difference.range = (b.range.0 - a.range.1, b.range.1 - a.range.0);
     difference.name = cx.here().into();
     let greatest = difference.range.1.max(0.0);
-    let excess = cx.through_table(&difference, "relu", cx.settings.activation_bits, greatest, &|x| x.max(0.0))?;
-    let (range, name) = ((a.range.0.max(b.range.0), a.range.1.max(b.range.1)), a.name.clone());
+    let excess = cx.through_table(
+        &difference,
+        "relu",
+        cx.settings.activation_bits,
+        greatest,
+        &|x| x.max(0.0),
+    )?;
+    let (range, name) = (
+        (a.range.0.max(b.range.0), a.range.1.max(b.range.1)),
+        a.name.clone(),
+    );
     let winner = a.plus(excess);
-    Ok(Value { range, name, proven: Some((sure_a.0.max(sure_b.0), sure_a.1.max(sure_b.1))), ..winner })
+    Ok(Value {
+        range,
+        name,
+        proven: Some((sure_a.0.max(sure_b.0), sure_a.1.max(sure_b.1))),
+        ..winner
+    })
 }
 
 /// The value as an expression of few exact integers.
 pub(super) fn settle(cx: &mut Lowering, value: Value) -> Result<Value, Refusal> {
-    if value.is_constant() || (value.terms.len() <= MAX_TERMS && cx.exact_bits(&value)?.is_some_and(|bits| bits <= EXACT_BITS)) {
+    if value.is_constant()
+        || (value.terms.len() <= MAX_TERMS
+            && cx
+                .exact_bits(&value)?
+                .is_some_and(|bits| bits <= EXACT_BITS))
+    {
         return Ok(value);
     }
     cx.small(&value, cx.settings.activation_bits)
@@ -45,7 +64,12 @@ pub(super) fn maximum_over(cx: &mut Lowering, value: Value, dim: usize) -> Resul
             let mut part = value.clone();
             part.freshen(&cx.fresh);
             let part = slice(cx, part, dim, start as i64, 1, half)?;
-            Ok(Value { range: about.0, proven: about.1, name: about.2.clone(), ..part })
+            Ok(Value {
+                range: about.0,
+                proven: about.1,
+                name: about.2.clone(),
+                ..part
+            })
         };
         let (low, high) = (part(cx, 0)?, part(cx, len - half)?);
         value = maximum(cx, low, high)?;

@@ -37,7 +37,10 @@ pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
         Op::Gather { axis } => gather::lower(cx, node, *axis),
         Op::Select => select::lower(cx, node),
         Op::MaxPool(window) => pool::max(cx, node, window),
-        Op::AveragePool { window, count_padding } => pool::average(cx, node, window, *count_padding),
+        Op::AveragePool {
+            window,
+            count_padding,
+        } => pool::average(cx, node, window, *count_padding),
         Op::Reshape => shape::reshape(cx, node),
         Op::Transpose { permutation } => shape::transpose(cx, node, permutation),
         Op::Broadcast => shape::broadcast(cx, node),

@@ -7,7 +7,12 @@ use crate::lower::value::{Axis, Term, Value};
 use crate::lower::weight::Weight;
 use crate::lower::{Lowering, Refusal};
 
-pub(super) fn average(cx: &mut Lowering, node: &Node, window: &Window, count_padding: bool) -> Result<Value, Refusal> {
+pub(super) fn average(
+    cx: &mut Lowering,
+    node: &Node,
+    window: &Window,
+    count_padding: bool,
+) -> Result<Value, Refusal> {
     let mut data = cx.read(node, 0)?;
     if !data.is_simple() {
         data = cx.small(&data, cx.settings.activation_bits)?;
@@ -18,10 +23,14 @@ pub(super) fn average(cx: &mut Lowering, node: &Node, window: &Window, count_pad
         data = value.sum_over(&taps);
         let counts = counts(window, i, len, node.shape[2 + i], count_padding);
         match counts.as_slice() {
-            counts if counts.iter().all(|count| *count == counts[0]) => data = data.scaled(1.0 / counts[0]),
+            counts if counts.iter().all(|count| *count == counts[0]) => {
+                data = data.scaled(1.0 / counts[0])
+            }
             _ => {
                 let weight = Weight::new(out, counts.iter().map(|count| 1.0 / count).collect());
-                data.terms.iter_mut().for_each(|term| term.multiply_weight(&weight));
+                data.terms
+                    .iter_mut()
+                    .for_each(|term| term.multiply_weight(&weight));
             }
         }
     }
@@ -39,7 +48,8 @@ fn counts(window: &Window, i: usize, len: usize, out_len: usize, count_padding: 
 fn taps_inside(window: &Window, i: usize, len: usize, out: usize) -> impl Iterator<Item = usize> {
     let origin = (out * window.stride[i]) as i64 - window.pad_before[i] as i64;
     let dilation = window.dilation[i];
-    (0..window.kernel[i]).filter(move |tap| (0..len as i64).contains(&(origin + (tap * dilation) as i64)))
+    (0..window.kernel[i])
+        .filter(move |tap| (0..len as i64).contains(&(origin + (tap * dilation) as i64)))
 }
 
 pub(super) fn max(cx: &mut Lowering, node: &Node, window: &Window) -> Result<Value, Refusal> {
@@ -50,27 +60,47 @@ pub(super) fn max(cx: &mut Lowering, node: &Node, window: &Window) -> Result<Val
     Ok(data)
 }
 
-fn max_along(cx: &mut Lowering, data: Value, window: &Window, i: usize, out_len: usize) -> Result<Value, Refusal> {
+fn max_along(
+    cx: &mut Lowering,
+    data: Value,
+    window: &Window,
+    i: usize,
+    out_len: usize,
+) -> Result<Value, Refusal> {
     let data = settle(cx, data)?;
     let sure = cx.certain_range(&data)?;
     let len = data.len(2 + i);
     let mut best: Option<Value> = None;
     for tap in 0..window.kernel[i] {
-        let seen: Vec<bool> = (0..out_len).map(|out| taps_inside(window, i, len, out).any(|t| t == tap)).collect();
+        let seen: Vec<bool> = (0..out_len)
+            .map(|out| taps_inside(window, i, len, out).any(|t| t == tap))
+            .collect();
         if !seen.contains(&true) {
             continue;
         }
         let mut shifted = data.clone();
         shifted.freshen(&cx.fresh);
         let shifted = cx.single_axis(shifted, 2 + i)?;
-        let out: Vec<Axis> = if out_len == 1 { vec![] } else { vec![cx.fresh.axis(out_len)] };
-        let parts: Vec<(Axis, i64)> = out.iter().map(|&axis| (axis, window.stride[i] as i64)).collect();
+        let out: Vec<Axis> = if out_len == 1 {
+            vec![]
+        } else {
+            vec![cx.fresh.axis(out_len)]
+        };
+        let parts: Vec<(Axis, i64)> = out
+            .iter()
+            .map(|&axis| (axis, window.stride[i] as i64))
+            .collect();
         let offset = (tap * window.dilation[i]) as i64 - window.pad_before[i] as i64;
         let mut value = read_along(shifted, 2 + i, offset, &parts, &out);
         if seen.contains(&false) {
             lift_padding(&mut value, 2 + i, &seen, sure.0);
         }
-        value = Value { range: data.range, proven: Some((sure.0.min(0.0), sure.1.max(0.0))), name: data.name.clone(), ..value };
+        value = Value {
+            range: data.range,
+            proven: Some((sure.0.min(0.0), sure.1.max(0.0))),
+            name: data.name.clone(),
+            ..value
+        };
         best = Some(match best {
             None => value,
             Some(best) => maximum(cx, best, value)?,
@@ -82,7 +112,12 @@ fn max_along(cx: &mut Lowering, data: Value, window: &Window, i: usize, out_len:
 /// Padding must never win: where the window leaves the data, which reads zero, the least possible value is added.
 fn lift_padding(value: &mut Value, dim: usize, seen: &[bool], least: f64) {
     if least < 0.0 {
-        let data = seen.iter().map(|&seen| if seen { 0.0 } else { least }).collect();
-        value.terms.push(Term::constant(Weight::new(value.dims[dim].clone(), data)));
+        let data = seen
+            .iter()
+            .map(|&seen| if seen { 0.0 } else { least })
+            .collect();
+        value
+            .terms
+            .push(Term::constant(Weight::new(value.dims[dim].clone(), data)));
     }
 }

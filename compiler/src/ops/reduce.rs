@@ -5,11 +5,35 @@ use crate::graph::{Node, Reducer};
 use crate::lower::value::{Axis, Value};
 use crate::lower::{Lowering, Refusal};
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, reducer: Reducer, axes: &[usize]) -> Result<Value, Refusal> {
+pub(super) fn lower(
+    cx: &mut Lowering,
+    node: &Node,
+    reducer: Reducer,
+    axes: &[usize],
+) -> Result<Value, Refusal> {
     let value = cx.read(node, 0)?;
-    let summed: Vec<Axis> = axes.iter().flat_map(|&dim| value.dims[dim].clone()).collect();
-    let kept = |value: &Value| value.dims.iter().enumerate().map(|(dim, factors)| if axes.contains(&dim) { vec![] } else { factors.clone() }).collect();
-    let sum = |value: Value| Value { dims: kept(&value), ..value.sum_over(&summed) };
+    let summed: Vec<Axis> = axes
+        .iter()
+        .flat_map(|&dim| value.dims[dim].clone())
+        .collect();
+    let kept = |value: &Value| {
+        value
+            .dims
+            .iter()
+            .enumerate()
+            .map(|(dim, factors)| {
+                if axes.contains(&dim) {
+                    vec![]
+                } else {
+                    factors.clone()
+                }
+            })
+            .collect()
+    };
+    let sum = |value: Value| Value {
+        dims: kept(&value),
+        ..value.sum_over(&summed)
+    };
     match reducer {
         Reducer::Sum => Ok(sum(value)),
         Reducer::Mean => {
@@ -26,5 +50,6 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, reducer: Reducer, axes: &[us
 }
 
 fn over_all(cx: &mut Lowering, value: Value, axes: &[usize]) -> Result<Value, Refusal> {
-    axes.iter().try_fold(value, |value, &dim| extremum::maximum_over(cx, value, dim))
+    axes.iter()
+        .try_fold(value, |value, &dim| extremum::maximum_over(cx, value, dim))
 }

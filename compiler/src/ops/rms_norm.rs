@@ -9,20 +9,38 @@ const SQUARE_EXTRA_BITS: u8 = 1;
 /// The least mean square that calibration saw may be undercut by this factor.
 const UNDERCUT: f64 = 0.5;
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize, epsilon: f64) -> Result<Value, Refusal> {
+pub(super) fn lower(
+    cx: &mut Lowering,
+    node: &Node,
+    dim: usize,
+    epsilon: f64,
+) -> Result<Value, Refusal> {
     let value = cx.read(node, 0)?;
     let value = cx.short_sum(&value, cx.settings.residual_bits())?;
     let summed = value.dims[dim].clone();
     let mut dims = value.dims.clone();
     dims[dim] = vec![];
-    let mut mean = cx.sum_of_squares(&value, &summed, dims)?.scaled(1.0 / value.len(dim) as f64);
+    let mut mean = cx
+        .sum_of_squares(&value, &summed, dims)?
+        .scaled(1.0 / value.len(dim) as f64);
     let greatest = value.range.0.abs().max(value.range.1.abs()).powi(2);
-    let (least, greatest) = node.stats.first().map_or((greatest / 64.0, greatest), |&(lo, hi)| (lo - epsilon, hi - epsilon));
+    let (least, greatest) = node
+        .stats
+        .first()
+        .map_or((greatest / 64.0, greatest), |&(lo, hi)| {
+            (lo - epsilon, hi - epsilon)
+        });
     mean.range = (0.0, greatest);
     mean.name = format!("{}/mean_square", node.name).into();
     let inverse_root = |x: f64| (x + epsilon).sqrt().recip();
     let bits = cx.settings.activation_bits + SQUARE_EXTRA_BITS;
-    let root = cx.through_table(&mean, &format!("rsqrt {epsilon:e}"), bits, inverse_root(least.max(0.0) * UNDERCUT), &inverse_root)?;
+    let root = cx.through_table(
+        &mean,
+        &format!("rsqrt {epsilon:e}"),
+        bits,
+        inverse_root(least.max(0.0) * UNDERCUT),
+        &inverse_root,
+    )?;
     let mut normalised = cx.multiply(value, root)?;
     normalised.range = node.range;
     normalised.name = node.name.as_str().into();

@@ -21,14 +21,26 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
 }
 
 /// The value where `taken(condition)`, zero elsewhere.
-fn branch(cx: &mut Lowering, condition: &Value, value: Value, taken: impl Fn(f64) -> bool) -> Result<Value, Refusal> {
+fn branch(
+    cx: &mut Lowering,
+    condition: &Value,
+    value: Value,
+    taken: impl Fn(f64) -> bool,
+) -> Result<Value, Refusal> {
     let mut condition = condition.clone();
     condition.freshen(&cx.fresh);
     let mask = condition.constant_part().map(|x| f64::from(taken(x)));
     if mask.uniform() == Some(1.0) || mask.uniform() == Some(0.0) {
-        return Ok(if mask.uniform() == Some(1.0) { value } else { value.scaled(0.0) });
+        return Ok(if mask.uniform() == Some(1.0) {
+            value
+        } else {
+            value.scaled(0.0)
+        });
     }
-    let mut mask = Value { terms: vec![Term::constant(mask)], ..condition };
+    let mut mask = Value {
+        terms: vec![Term::constant(mask)],
+        ..condition
+    };
     let mut value = match value.is_constant() || value.is_simple() {
         true => value,
         false => cx.small(&value, cx.settings.activation_bits)?,
@@ -42,9 +54,27 @@ fn branch(cx: &mut Lowering, condition: &Value, value: Value, taken: impl Fn(f64
 
 /// `value` where the mask is 1; zero elsewhere, whatever the value is there.
 fn chosen_constant(mask: &Value, value: &Value) -> Value {
-    let dims: Vec<_> = mask.dims.iter().zip(&value.dims).map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() }).collect();
+    let dims: Vec<_> = mask
+        .dims
+        .iter()
+        .zip(&value.dims)
+        .map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() })
+        .collect();
     let axes = dims.concat();
-    let (mask, value) = (mask.constant_part().over(&axes), value.constant_part().over(&axes));
-    let data = mask.data.iter().zip(value.data.iter()).map(|(&mask, &value)| if mask != 0.0 { value } else { 0.0 }).collect();
-    Value::new(dims, vec![Term::constant(crate::lower::weight::Weight::new(axes, data))])
+    let (mask, value) = (
+        mask.constant_part().over(&axes),
+        value.constant_part().over(&axes),
+    );
+    let data = mask
+        .data
+        .iter()
+        .zip(value.data.iter())
+        .map(|(&mask, &value)| if mask != 0.0 { value } else { 0.0 })
+        .collect();
+    Value::new(
+        dims,
+        vec![Term::constant(crate::lower::weight::Weight::new(
+            axes, data,
+        ))],
+    )
 }

@@ -9,9 +9,19 @@ pub(super) fn reshape(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> 
     cx.regroup(value, &node.shape)
 }
 
-pub(super) fn transpose(cx: &mut Lowering, node: &Node, permutation: &[usize]) -> Result<Value, Refusal> {
+pub(super) fn transpose(
+    cx: &mut Lowering,
+    node: &Node,
+    permutation: &[usize],
+) -> Result<Value, Refusal> {
     let value = cx.read(node, 0)?;
-    Ok(Value { dims: permutation.iter().map(|&from| value.dims[from].clone()).collect(), ..value })
+    Ok(Value {
+        dims: permutation
+            .iter()
+            .map(|&from| value.dims[from].clone())
+            .collect(),
+        ..value
+    })
 }
 
 /// Axes of length 1 become axes that no term mentions.

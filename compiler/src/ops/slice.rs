@@ -4,13 +4,26 @@ use crate::graph::Node;
 use crate::lower::value::{Axis, Value};
 use crate::lower::{Lowering, Refusal};
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, axis: usize, start: usize, step: isize) -> Result<Value, Refusal> {
+pub(super) fn lower(
+    cx: &mut Lowering,
+    node: &Node,
+    axis: usize,
+    start: usize,
+    step: isize,
+) -> Result<Value, Refusal> {
     let value = cx.read(node, 0)?;
     slice(cx, value, axis, start as i64, step as i64, node.shape[axis])
 }
 
 /// `start, start + step, ...` along dimension `dim`, `len` of them.
-pub(super) fn slice(cx: &mut Lowering, mut value: Value, dim: usize, start: i64, step: i64, len: usize) -> Result<Value, Refusal> {
+pub(super) fn slice(
+    cx: &mut Lowering,
+    mut value: Value,
+    dim: usize,
+    start: i64,
+    step: i64,
+    len: usize,
+) -> Result<Value, Refusal> {
     if len == value.len(dim) && step == 1 {
         return Ok(value);
     }
@@ -27,14 +40,35 @@ pub(super) fn slice(cx: &mut Lowering, mut value: Value, dim: usize, start: i64,
     Ok(value)
 }
 
-fn pick(cx: &Lowering, value: &mut Value, axis: Axis, start: i64, step: i64, len: usize) -> Vec<Axis> {
-    let new = if len == 1 { vec![] } else { vec![cx.fresh.axis(len)] };
-    value.substitute(axis, start, &new.iter().map(|&axis| (axis, step)).collect::<Vec<_>>());
+fn pick(
+    cx: &Lowering,
+    value: &mut Value,
+    axis: Axis,
+    start: i64,
+    step: i64,
+    len: usize,
+) -> Vec<Axis> {
+    let new = if len == 1 {
+        vec![]
+    } else {
+        vec![cx.fresh.axis(len)]
+    };
+    value.substitute(
+        axis,
+        start,
+        &new.iter().map(|&axis| (axis, step)).collect::<Vec<_>>(),
+    );
     new
 }
 
 /// The axes of a slice of several axes that is a range of the first one, or lies within one of its indices.
-fn whole_blocks(cx: &Lowering, value: &mut Value, dim: usize, start: usize, len: usize) -> Option<Vec<Axis>> {
+fn whole_blocks(
+    cx: &Lowering,
+    value: &mut Value,
+    dim: usize,
+    start: usize,
+    len: usize,
+) -> Option<Vec<Axis>> {
     let (mut start, mut axes) = (start, value.dims[dim].clone());
     let mut blocks = vec![];
     while axes.len() > 1 {

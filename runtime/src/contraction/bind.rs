@@ -26,24 +26,43 @@ enum Data {
 }
 
 /// The operand's table over its kept axes, each padded to a power of two, most significant first.
-pub(super) fn bind_operand(operand: &Operand, contraction: &Contraction, trace: &Trace, challenges: &Challenges) -> Vec<Fr> {
+pub(super) fn bind_operand(
+    operand: &Operand,
+    contraction: &Contraction,
+    trace: &Trace,
+    challenges: &Challenges,
+) -> Vec<Fr> {
     let shape = trace.shape(operand.view.column);
-    let kernels: Vec<AxisKernel> =
-        operand.view.index.iter().zip(shape).map(|(map, &len)| kernel(map, len, operand, contraction, challenges)).collect();
+    let kernels: Vec<AxisKernel> = operand
+        .view
+        .index
+        .iter()
+        .zip(shape)
+        .map(|(map, &len)| kernel(map, len, operand, contraction, challenges))
+        .collect();
     let mut dims: Vec<usize> = shape.iter().map(|&len| 1usize << axis_log2(len)).collect();
     let mut data: Option<Data> = None;
     // Strongest reduction first; selections move integers and come before any weighing.
     let mut order: Vec<usize> = (0..kernels.len()).collect();
-    order.sort_by_key(|&axis| (!kernels[axis].selects, (kernels[axis].rows.len() << 16) / dims[axis].max(1)));
+    order.sort_by_key(|&axis| {
+        (
+            !kernels[axis].selects,
+            (kernels[axis].rows.len() << 16) / dims[axis].max(1),
+        )
+    });
     for axis in order {
         let kernel = &kernels[axis];
         let inner: usize = dims[axis + 1..].iter().product();
-        let identity = kernel.selects && kernel.rows.len() == dims[axis] && kernel.rows.iter().enumerate().all(|(i, row)| row[0].0 == i);
+        let identity = kernel.selects
+            && kernel.rows.len() == dims[axis]
+            && kernel.rows.iter().enumerate().all(|(i, row)| row[0].0 == i);
         if !identity {
             data = Some(match &data {
                 None => apply_small(kernel, trace.column(operand.view.column), dims[axis], inner),
                 Some(Data::Small(values)) => apply_small(kernel, values, dims[axis], inner),
-                Some(Data::Field(values)) => Data::Field(apply_field(kernel, values, dims[axis], inner)),
+                Some(Data::Field(values)) => {
+                    Data::Field(apply_field(kernel, values, dims[axis], inner))
+                }
             });
         }
         dims[axis] = kernel.rows.len();
@@ -57,10 +76,19 @@ pub(super) fn bind_operand(operand: &Operand, contraction: &Contraction, trace: 
 }
 
 fn to_field(values: &[i32]) -> Vec<Fr> {
-    values.iter().map(|&value| from_i64(i64::from(value))).collect()
+    values
+        .iter()
+        .map(|&value| from_i64(i64::from(value)))
+        .collect()
 }
 
-fn kernel(map: &AxisMap, len: u32, operand: &Operand, contraction: &Contraction, challenges: &Challenges) -> AxisKernel {
+fn kernel(
+    map: &AxisMap,
+    len: u32,
+    operand: &Operand,
+    contraction: &Contraction,
+    challenges: &Challenges,
+) -> AxisKernel {
     // Sparse rows: start from the offset, then every term axis either multiplies the rows (kept) or the entries of each row (bound).
     let mut kept = Vec::new();
     let mut rows: Vec<Vec<(i64, Fr)>> = vec![vec![(i64::from(map.offset), Fr::one())]];
@@ -72,16 +100,32 @@ fn kernel(map: &AxisMap, len: u32, operand: &Operand, contraction: &Contraction,
         match &operand.bound[axis] {
             None => {
                 let place = |&position: &usize| contraction.kept[position].axis == axis;
-                let position = operand.axes.iter().position(place).expect("a kept axis has a place");
+                let position = operand
+                    .axes
+                    .iter()
+                    .position(place)
+                    .expect("a kept axis has a place");
                 kept.push((position, axis_len as usize));
-                let moved = |row: &Vec<(i64, Fr)>, shift: i64| row.iter().map(|&(at, w)| (at + shift, w)).collect();
-                rows = rows.iter().flat_map(|row| shifts.clone().map(move |shift| moved(row, shift))).collect();
+                let moved = |row: &Vec<(i64, Fr)>, shift: i64| {
+                    row.iter().map(|&(at, w)| (at + shift, w)).collect()
+                };
+                rows = rows
+                    .iter()
+                    .flat_map(|row| shifts.clone().map(move |shift| moved(row, shift)))
+                    .collect();
             }
             Some(weights) => {
                 selects = false;
-                let weights = weights.vector(axis_len, challenges).expect("schedule and challenges agree");
+                let weights = weights
+                    .vector(axis_len, challenges)
+                    .expect("schedule and challenges agree");
                 let spread = |row: &Vec<(i64, Fr)>| {
-                    let each = |&(at, w): &(i64, Fr)| shifts.clone().zip(&weights).map(move |(shift, weight)| (at + shift, w * weight));
+                    let each = |&(at, w): &(i64, Fr)| {
+                        shifts
+                            .clone()
+                            .zip(&weights)
+                            .map(move |(shift, weight)| (at + shift, w * weight))
+                    };
                     row.iter().flat_map(each).collect()
                 };
                 rows = rows.iter().map(spread).collect();
@@ -89,18 +133,29 @@ fn kernel(map: &AxisMap, len: u32, operand: &Operand, contraction: &Contraction,
         }
     }
     let inside = |row: &Vec<(i64, Fr)>| -> Vec<(usize, Fr)> {
-        row.iter().filter(|&&(at, _)| (0..i64::from(len)).contains(&at)).map(|&(at, w)| (at as usize, w)).collect()
+        row.iter()
+            .filter(|&&(at, _)| (0..i64::from(len)).contains(&at))
+            .map(|&(at, w)| (at as usize, w))
+            .collect()
     };
     let rows: Vec<_> = rows.iter().map(inside).collect();
     let selects = selects && rows.iter().all(|row| row.len() == 1);
-    AxisKernel { kept, rows, selects }
+    AxisKernel {
+        kept,
+        rows,
+        selects,
+    }
 }
 
 fn apply_small(kernel: &AxisKernel, values: &[i32], dim: usize, inner: usize) -> Data {
     let blocks = values.chunks_exact(dim * inner);
     if kernel.selects {
         let pick = |block: &'_ [i32]| -> Vec<i32> {
-            kernel.rows.iter().flat_map(|row| block[row[0].0 * inner..][..inner].iter().copied()).collect()
+            kernel
+                .rows
+                .iter()
+                .flat_map(|row| block[row[0].0 * inner..][..inner].iter().copied())
+                .collect()
         };
         return Data::Small(blocks.flat_map(pick).collect());
     }
@@ -133,7 +188,9 @@ fn apply_field(kernel: &AxisKernel, values: &[Fr], dim: usize, inner: usize) -> 
         let (block, row) = (number / kernel.rows.len(), number % kernel.rows.len());
         for &(at, weight) in &kernel.rows[row] {
             let from = &values[(block * dim + at) * inner..][..inner];
-            slot.iter_mut().zip(from).for_each(|(slot, value)| *slot += weight * value);
+            slot.iter_mut()
+                .zip(from)
+                .for_each(|(slot, value)| *slot += weight * value);
         }
     }
     out
@@ -141,7 +198,10 @@ fn apply_field(kernel: &AxisKernel, values: &[Fr], dim: usize, inner: usize) -> 
 
 /// From the order of the column's axes, true lengths, to the order of the operand's kept axes, padded.
 fn arrange(values: &[Fr], kernels: &[AxisKernel], axes: usize) -> Vec<Fr> {
-    let source: Vec<(usize, usize)> = kernels.iter().flat_map(|kernel| kernel.kept.iter().copied()).collect();
+    let source: Vec<(usize, usize)> = kernels
+        .iter()
+        .flat_map(|kernel| kernel.kept.iter().copied())
+        .collect();
     let mut lens = vec![1usize; axes];
     for &(position, len) in &source {
         lens[position] = len.next_power_of_two();

@@ -33,7 +33,10 @@ impl Factor {
 fn project(has: &[bool]) -> Vec<u32> {
     let mut index = vec![0u32];
     for &has in has.iter().skip(1) {
-        index = index.iter().flat_map(|&at| if has { [2 * at, 2 * at + 1] } else { [at, at] }).collect();
+        index = index
+            .iter()
+            .flat_map(|&at| if has { [2 * at, 2 * at + 1] } else { [at, at] })
+            .collect();
     }
     index
 }
@@ -47,24 +50,51 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) fn new(contraction: &Contraction, scale: Fr, trace: &Trace, challenges: &Challenges) -> Self {
+    pub(super) fn new(
+        contraction: &Contraction,
+        scale: Fr,
+        trace: &Trace,
+        challenges: &Challenges,
+    ) -> Self {
         let rounds = contraction.rounds();
-        let lens: Vec<usize> = contraction.kept.iter().map(|kept| axis_log2(kept.len) as usize).collect();
+        let lens: Vec<usize> = contraction
+            .kept
+            .iter()
+            .map(|kept| axis_log2(kept.len) as usize)
+            .collect();
         let spread = |axes: &dyn Fn(usize) -> bool| -> Vec<bool> {
-            lens.iter().enumerate().flat_map(|(position, &len)| std::iter::repeat_n(axes(position), len)).collect()
+            lens.iter()
+                .enumerate()
+                .flat_map(|(position, &len)| std::iter::repeat_n(axes(position), len))
+                .collect()
         };
         let mut factors: Vec<Factor> = Vec::with_capacity(contraction.operands.len() + 1);
         for operand in &contraction.operands {
             let table = bind_operand(operand, contraction, trace, challenges);
-            factors.push(Factor::new(table, spread(&|position| operand.axes.contains(&position))));
+            factors.push(Factor::new(
+                table,
+                spread(&|position| operand.axes.contains(&position)),
+            ));
         }
         let shared = |position: usize| contraction.kept[position].eq.is_some();
         if (0..lens.len()).any(shared) {
-            let point: Vec<_> = contraction.kept.iter().filter_map(|kept| kept.eq.clone()).flatten().collect();
-            let point = challenges.point(&point).expect("schedule and challenges agree");
+            let point: Vec<_> = contraction
+                .kept
+                .iter()
+                .filter_map(|kept| kept.eq.clone())
+                .flatten()
+                .collect();
+            let point = challenges
+                .point(&point)
+                .expect("schedule and challenges agree");
             factors.push(Factor::new(eq_table(&point), spread(&shared)));
         }
-        Self { scale, rounds, operands: contraction.operands.len(), factors }
+        Self {
+            scale,
+            rounds,
+            operands: contraction.operands.len(),
+            factors,
+        }
     }
 
     /// Coefficients of this round's polynomial, times the scale.
@@ -74,13 +104,17 @@ impl Instance {
             let half = Fr::from(2u64).inverse().expect("2 is not zero");
             return vec![self.scale * value * half.pow([(round - self.rounds + 1) as u64])];
         }
-        let (active, idle): (Vec<&Factor>, Vec<&Factor>) = self.factors.iter().partition(|factor| factor.has[round]);
+        let (active, idle): (Vec<&Factor>, Vec<&Factor>) =
+            self.factors.iter().partition(|factor| factor.has[round]);
         let degree = active.len();
         let half = 1usize << (self.rounds - round - 1);
         let mut sums = vec![Fr::zero(); degree + 1];
         let mut products = vec![Fr::zero(); degree + 1];
         for x in 0..half {
-            let weight: Option<Fr> = idle.iter().map(|factor| factor.table[factor.at(x)]).reduce(|a, b| a * b);
+            let weight: Option<Fr> = idle
+                .iter()
+                .map(|factor| factor.table[factor.at(x)])
+                .reduce(|a, b| a * b);
             products.fill(weight.unwrap_or(Fr::one()));
             for (number, factor) in active.iter().enumerate() {
                 let at = factor.at(x);
@@ -88,13 +122,22 @@ impl Instance {
                 let step = factor.table[at + factor.table.len() / 2] - low;
                 let mut value = low;
                 for product in &mut products {
-                    *product = if number == 0 && idle.is_empty() { value } else { *product * value };
+                    *product = if number == 0 && idle.is_empty() {
+                        value
+                    } else {
+                        *product * value
+                    };
                     value += step;
                 }
             }
-            sums.iter_mut().zip(&products).for_each(|(sum, product)| *sum += product);
+            sums.iter_mut()
+                .zip(&products)
+                .for_each(|(sum, product)| *sum += product);
         }
-        interpolate(&sums).into_iter().map(|c| c * self.scale).collect()
+        interpolate(&sums)
+            .into_iter()
+            .map(|c| c * self.scale)
+            .collect()
     }
 
     /// Binds this round's variable to `r`.
@@ -105,19 +148,28 @@ impl Instance {
         for factor in self.factors.iter_mut().filter(|factor| factor.has[round]) {
             let half = factor.table.len() / 2;
             let (low, high) = factor.table.split_at_mut(half);
-            low.iter_mut().zip(high).for_each(|(low, high)| *low += r * (*high - *low));
+            low.iter_mut()
+                .zip(high)
+                .for_each(|(low, high)| *low += r * (*high - *low));
             factor.table.truncate(half);
         }
         // The next round's variable leaves the joint index: assignments of what follows are a prefix.
         let left = self.rounds - round - 1;
-        for index in self.factors.iter_mut().filter_map(|factor| factor.index.as_mut()) {
+        for index in self
+            .factors
+            .iter_mut()
+            .filter_map(|factor| factor.index.as_mut())
+        {
             index.truncate(1 << left.saturating_sub(1));
         }
     }
 
     /// The operands' values when all variables are bound.
     pub(super) fn operand_values(&self) -> impl Iterator<Item = Fr> + '_ {
-        self.factors.iter().take(self.operands).map(|factor| factor.table[0])
+        self.factors
+            .iter()
+            .take(self.operands)
+            .map(|factor| factor.table[0])
     }
 }
 
@@ -126,7 +178,9 @@ fn interpolate(values: &[Fr]) -> Vec<Fr> {
     // Newton's divided differences on integer nodes, expanded from the top.
     let mut differences = values.to_vec();
     for level in 1..values.len() {
-        let inverse = Fr::from(level as u64).inverse().expect("small and not zero");
+        let inverse = Fr::from(level as u64)
+            .inverse()
+            .expect("small and not zero");
         for at in (level..values.len()).rev() {
             differences[at] = (differences[at] - differences[at - 1]) * inverse;
         }
@@ -150,7 +204,12 @@ mod tests {
     fn interpolation_recovers_coefficients() {
         for degree in 0..6u64 {
             let coefficients: Vec<Fr> = (0..=degree).map(|i| Fr::from(7 * i * i + 3)).collect();
-            let at = |x: u64| coefficients.iter().rev().fold(Fr::zero(), |acc, c| acc * Fr::from(x) + c);
+            let at = |x: u64| {
+                coefficients
+                    .iter()
+                    .rev()
+                    .fold(Fr::zero(), |acc, c| acc * Fr::from(x) + c)
+            };
             let values: Vec<Fr> = (0..=degree).map(at).collect();
             assert_eq!(interpolate(&values), coefficients);
         }

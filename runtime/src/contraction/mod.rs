@@ -38,17 +38,30 @@ pub(crate) fn prove(
     let mut instances: Vec<Instance> = {
         let _span = tracing::info_span!(target: "zkiln", "contractions/bind").entered();
         let pairs = schedule.contractions.par_iter().zip_eq(scales);
-        pairs.map(|(contraction, &scale)| Instance::new(contraction, scale, trace, challenges)).collect()
+        pairs
+            .map(|(contraction, &scale)| Instance::new(contraction, scale, trace, challenges))
+            .collect()
     };
     for round in 0..schedule.contraction_rounds {
         let message = round_message(&instances, round, schedule.contraction_degree);
-        let sent: Vec<Fr> = message.iter().enumerate().filter(|&(power, _)| power != 1).map(|(_, &c)| c).collect();
+        let sent: Vec<Fr> = message
+            .iter()
+            .enumerate()
+            .filter(|&(power, _)| power != 1)
+            .map(|(_, &c)| c)
+            .collect();
         transcript.send("contraction round", &sent);
         let r = transcript.sponge.challenge("contraction round");
-        instances.par_iter_mut().with_min_len(8).for_each(|instance| instance.bind(r, round));
+        instances
+            .par_iter_mut()
+            .with_min_len(8)
+            .for_each(|instance| instance.bind(r, round));
         challenges.sum.push(r);
     }
-    let evaluations: Vec<Fr> = instances.iter().flat_map(Instance::operand_values).collect();
+    let evaluations: Vec<Fr> = instances
+        .iter()
+        .flat_map(Instance::operand_values)
+        .collect();
     transcript.send("operand evaluations", &evaluations);
     evaluations
 }
@@ -78,15 +91,23 @@ pub(crate) fn verify(
     if scales.len() != schedule.contractions.len() {
         return Err(VerifyError::Key("a contraction has no scale"));
     }
-    for (contraction, scale) in schedule.contractions.iter().zip(scales) { // len: checked above
-        let (operands, tail) =
-            rest.split_at_checked(contraction.operands.len()).ok_or(VerifyError::Key("an operand has no evaluation"))?;
+    for (contraction, scale) in schedule.contractions.iter().zip(scales) {
+        // len: checked above
+        let (operands, tail) = rest
+            .split_at_checked(contraction.operands.len())
+            .ok_or(VerifyError::Key("an operand has no evaluation"))?;
         rest = tail;
-        let idle = schedule.contraction_rounds.saturating_sub(contraction.rounds());
+        let idle = schedule
+            .contraction_rounds
+            .saturating_sub(contraction.rounds());
         let product: Fr = operands.iter().product();
         expected += *scale * product * eq_factor(contraction, challenges)? * half_power(idle);
     }
-    if claim == expected { Ok(evaluations) } else { Err(VerifyError::Sumcheck(NAME)) }
+    if claim == expected {
+        Ok(evaluations)
+    } else {
+        Err(VerifyError::Sumcheck(NAME))
+    }
 }
 
 /// The value at `r` of the round polynomial with coefficients `sent` (0, 2, 3, ..) whose values at 0 and 1 sum to `claim`.
@@ -114,7 +135,10 @@ fn eq_factor(contraction: &Contraction, challenges: &Challenges) -> Result<Fr, V
 
 /// `2^-power`.
 fn half_power(power: usize) -> Fr {
-    Fr::from(2u64).inverse().unwrap_or(Fr::zero()).pow([power as u64])
+    Fr::from(2u64)
+        .inverse()
+        .unwrap_or(Fr::zero())
+        .pow([power as u64])
 }
 // verify-path: end
 
@@ -129,5 +153,9 @@ fn round_message(instances: &[Instance], round: usize, degree: usize) -> Vec<Fr>
         coefficients.resize(degree + 1, Fr::zero());
         coefficients
     };
-    instances.par_iter().with_min_len(4).map(|instance| pad(instance.round(round))).reduce(zero, add)
+    instances
+        .par_iter()
+        .with_min_len(4)
+        .map(|instance| pad(instance.round(round)))
+        .reduce(zero, add)
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::transcript::Sponge;
+use ark_ff::Field;
 use ark_ff::{PrimeField, Zero};
 
 /// A field element from a splitmix64 stream.

@@ -25,7 +25,8 @@ use crate::key::{ProverKey, VerifierKey};
 use crate::trace;
 
 /// Names the protocol and its version in the transcript.
-pub(crate) const PROTOCOL: &str = "zkiln 1: Pedersen rows, LogUp-GKR, batched contractions, linear opening";
+pub(crate) const PROTOCOL: &str =
+    "zkiln 1: Pedersen rows, LogUp-GKR, batched contractions, linear opening";
 
 /// Quantised inference: the integers of every output port, row-major.
 ///

@@ -40,7 +40,17 @@ impl<'k> Prover<'k> {
         let model = key.verifier_key().model();
         let trace = trace::run(model, key.constants(), inputs)?;
         let outputs = trace.outputs(model)?;
-        Ok(Self { honest: true, ..Self::from_trace(key, trace, Statement { inputs: inputs.to_vec(), outputs }) })
+        Ok(Self {
+            honest: true,
+            ..Self::from_trace(
+                key,
+                trace,
+                Statement {
+                    inputs: inputs.to_vec(),
+                    outputs,
+                },
+            )
+        })
     }
 
     /// Starts from any trace and any statement, however false, and argues for it as well as can be: what a lying prover does.
@@ -56,7 +66,10 @@ impl<'k> Prover<'k> {
             statement,
             transcript: ProverTranscript::new(sponge),
             challenges: Challenges::default(),
-            fingerprint: Fingerprint { alpha: zero, beta: zero },
+            fingerprint: Fingerprint {
+                alpha: zero,
+                beta: zero,
+            },
             leaf: (zero, zero),
             scales: Vec::new(),
             honest: false,
@@ -69,9 +82,15 @@ impl<'k> Prover<'k> {
         let model = self.key.verifier_key().model();
         let row = 1usize << model.row_log2;
         let generators = Generators::derive(row);
-        let witness = (0u32..).map(ColumnId).zip(model.columns.iter()).filter(|(_, column)| column.kind == ColumnKind::Witness);
+        let witness = (0u32..)
+            .map(ColumnId)
+            .zip(model.columns.iter())
+            .filter(|(_, column)| column.kind == ColumnKind::Witness);
         let columns: Vec<ColumnId> = witness.map(|(id, _)| id).collect();
-        let rows: Vec<Vec<G1Affine>> = columns.par_iter().map(|&id| commit_rows(&generators, self.trace.column(id), row)).collect();
+        let rows: Vec<Vec<G1Affine>> = columns
+            .par_iter()
+            .map(|&id| commit_rows(&generators, self.trace.column(id), row))
+            .collect();
         self.transcript.send_points("witness rows", &rows.concat());
         self.fingerprint.alpha = self.transcript.sponge.challenge("alpha");
         self.fingerprint.beta = self.transcript.sponge.challenge("beta");
@@ -82,25 +101,55 @@ impl<'k> Prover<'k> {
         let _span = tracing::info_span!(target: "zkiln", "lookups").entered();
         let (numerators, denominators) = self.fractions();
         let layout = &self.key.verifier_key().schedule().leaves;
-        let leaves = logup::Leaves { len_log2: layout.len_log2, unit: layout.unit, numerators: &numerators, denominators };
+        let leaves = logup::Leaves {
+            len_log2: layout.len_log2,
+            unit: layout.unit,
+            numerators: &numerators,
+            denominators,
+        };
         let claim = logup::prove(leaves, &mut self.transcript);
         self.leaf = (claim.numerator, claim.denominator);
         self.challenges.rho = claim.point;
-        self.challenges.tau = self.transcript.sponge.challenges("tau", self.key.verifier_key().schedule().tau_len);
+        self.challenges.tau = self
+            .transcript
+            .sponge
+            .challenges("tau", self.key.verifier_key().schedule().tau_len);
     }
 
     /// Proves the products in the one equation, up to claims on their operands.
     pub fn contractions(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "contractions").entered();
-        let (model, schedule) = (self.key.verifier_key().model(), self.key.verifier_key().schedule());
+        let (model, schedule) = (
+            self.key.verifier_key().model(),
+            self.key.verifier_key().schedule(),
+        );
         let eta = self.transcript.sponge.challenge("eta");
-        let scales = Scales::new(model, schedule, self.fingerprint, &self.challenges, eta).expect("the key is well-formed");
-        let factor = |scale| scales.factor(scale, &self.challenges).expect("the key is well-formed");
-        let products: Vec<Fr> = schedule.contractions.iter().map(|contraction| factor(&contraction.scale)).collect();
-        let mut linear: Vec<Fr> = schedule.linear.iter().map(|linear| factor(&linear.scale)).collect();
+        let scales = Scales::new(model, schedule, self.fingerprint, &self.challenges, eta)
+            .expect("the key is well-formed");
+        let factor = |scale| {
+            scales
+                .factor(scale, &self.challenges)
+                .expect("the key is well-formed")
+        };
+        let products: Vec<Fr> = schedule
+            .contractions
+            .iter()
+            .map(|contraction| factor(&contraction.scale))
+            .collect();
+        let mut linear: Vec<Fr> = schedule
+            .linear
+            .iter()
+            .map(|linear| factor(&linear.scale))
+            .collect();
         let part = self.linear_part(&linear);
         self.transcript.send("linear part", &[part]);
-        contraction::prove(schedule, &self.trace, &products, &mut self.challenges, &mut self.transcript);
+        contraction::prove(
+            schedule,
+            &self.trace,
+            &products,
+            &mut self.challenges,
+            &mut self.transcript,
+        );
         let gamma = self.transcript.sponge.challenge("gamma");
         let powers = std::iter::successors(Some(gamma), |power| Some(*power * gamma));
         linear.extend(powers.take(schedule.operand_count()));
@@ -110,8 +159,18 @@ impl<'k> Prover<'k> {
     /// Opens every claim that is left.
     pub fn opening(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "opening").entered();
-        let (model, schedule) = (self.key.verifier_key().model(), self.key.verifier_key().schedule());
-        opening::prove(model, schedule, &self.trace, &self.scales, &self.challenges, &mut self.transcript);
+        let (model, schedule) = (
+            self.key.verifier_key().model(),
+            self.key.verifier_key().schedule(),
+        );
+        opening::prove(
+            model,
+            schedule,
+            &self.trace,
+            &self.scales,
+            &self.challenges,
+            &mut self.transcript,
+        );
     }
 
     /// The statement and the proof.
@@ -126,7 +185,13 @@ impl<'k> Prover<'k> {
 
     /// Value of the scaled linear summands.
     fn linear_part(&self, scales: &[Fr]) -> Fr {
-        opening::linear_value(self.key.verifier_key().schedule(), &self.trace, scales, &self.challenges, self.row())
+        opening::linear_value(
+            self.key.verifier_key().schedule(),
+            &self.trace,
+            scales,
+            &self.challenges,
+            self.row(),
+        )
     }
 
     fn row(&self) -> usize {
@@ -136,9 +201,15 @@ impl<'k> Prover<'k> {
     /// Numerators of the tables' zone and denominators of all leaves.
     fn fractions(&self) -> (Vec<i64>, Vec<Fr>) {
         let _span = tracing::info_span!(target: "zkiln", "lookups/leaves").entered();
-        let (model, schedule) = (self.key.verifier_key().model(), self.key.verifier_key().schedule());
+        let (model, schedule) = (
+            self.key.verifier_key().model(),
+            self.key.verifier_key().schedule(),
+        );
         let layout = &schedule.leaves;
-        let tables: Vec<Vec<Fr>> = (0u32..).zip(model.tables.iter()).map(|(id, table)| self.table_denominators(id, table)).collect();
+        let tables: Vec<Vec<Fr>> = (0u32..)
+            .zip(model.tables.iter())
+            .map(|(id, table)| self.table_denominators(id, table))
+            .collect();
         let mut denominators = Vec::with_capacity(layout.len);
         let mut numerators = vec![0i64; layout.len - layout.unit];
         for block in &layout.blocks {
@@ -149,16 +220,25 @@ impl<'k> Prover<'k> {
                         let id = schedule.lookups[index].table.0 as usize;
                         let first = model.tables[id].first_key;
                         let keys = self.trace.lookup_keys(index);
-                        denominators.extend(keys.iter().map(|&key| tables[id][(i64::from(key) - first) as usize]));
+                        denominators.extend(
+                            keys.iter()
+                                .map(|&key| tables[id][(i64::from(key) - first) as usize]),
+                        );
                     } else {
                         denominators.extend(self.evaluated_denominators(index));
                     }
                 }
                 BlockKind::Table(id) => {
                     denominators.extend_from_slice(&tables[id.0 as usize]);
-                    let multiplicities = self.trace.column(model.tables[id.0 as usize].multiplicities);
-                    let slots = &mut numerators[block.first - layout.unit..][..multiplicities.len()];
-                    slots.iter_mut().zip(multiplicities).for_each(|(slot, &count)| *slot = -i64::from(count));
+                    let multiplicities = self
+                        .trace
+                        .column(model.tables[id.0 as usize].multiplicities);
+                    let slots =
+                        &mut numerators[block.first - layout.unit..][..multiplicities.len()];
+                    slots
+                        .iter_mut()
+                        .zip(multiplicities)
+                        .for_each(|(slot, &count)| *slot = -i64::from(count));
                 }
             }
         }
@@ -171,22 +251,36 @@ impl<'k> Prover<'k> {
         let base = self.fingerprint.alpha - self.fingerprint.tag(lookup.table.0);
         let mut denominators = vec![base; 1 << lookup.entries[0].accumulator.len_log2()];
         for (power, entry) in lookup.entries.iter().enumerate() {
-            let unshift = Fr::from(1u64 << entry.shift_log2).inverse().expect("a power of two is not zero");
+            let unshift = Fr::from(1u64 << entry.shift_log2)
+                .inverse()
+                .expect("a power of two is not zero");
             let factor = self.fingerprint.power(power) * unshift;
             let values = entry.accumulator.evaluate(&self.trace);
-            denominators.iter_mut().zip(values).for_each(|(d, value)| *d -= factor * from_i64(value));
+            denominators
+                .iter_mut()
+                .zip(values)
+                .for_each(|(d, value)| *d -= factor * from_i64(value));
         }
         denominators
     }
 
     /// `alpha - fingerprint` of every row of a table.
     fn table_denominators(&self, id: u32, table: &Table) -> Vec<Fr> {
-        let outputs: Vec<&[i32]> = table.outputs.iter().map(|&column| self.trace.column(column)).collect();
+        let outputs: Vec<&[i32]> = table
+            .outputs
+            .iter()
+            .map(|&column| self.trace.column(column))
+            .collect();
         let base = self.fingerprint.alpha - self.fingerprint.tag(id) - from_i64(table.first_key);
         let row = |index: usize| {
-            let terms = outputs.iter().enumerate().map(|(o, column)| self.fingerprint.power(o + 1) * from_i64(i64::from(column[index])));
+            let terms = outputs.iter().enumerate().map(|(o, column)| {
+                self.fingerprint.power(o + 1) * from_i64(i64::from(column[index]))
+            });
             base - Fr::from(index as u64) - terms.sum::<Fr>()
         };
-        (0..1usize << table.len_log2).into_par_iter().map(row).collect()
+        (0..1usize << table.len_log2)
+            .into_par_iter()
+            .map(row)
+            .collect()
     }
 }

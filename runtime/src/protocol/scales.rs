@@ -4,8 +4,8 @@ use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero};
 
 use crate::error::VerifyError;
-use crate::field::less_than;
 use crate::field::from_i64;
+use crate::field::less_than;
 use crate::model::{Accumulator, Model, axis_log2};
 use crate::schedule::{BlockKind, Challenges, Scale, Schedule, Source};
 
@@ -50,16 +50,35 @@ impl<'a> Scales<'a> {
         eta: Fr,
     ) -> Result<Self, VerifyError> {
         let weigh = |block: &crate::schedule::Block| {
-            let high = schedule.leaves.len_log2.checked_sub(block.len_log2 as usize)?;
+            let high = schedule
+                .leaves
+                .len_log2
+                .checked_sub(block.len_log2 as usize)?;
             let point = challenges.rho.get(..high)?;
             let number = block.first.checked_shr(block.len_log2)?;
-            let bit = |index: usize| number.checked_shr(high.checked_sub(index)?.checked_sub(1)? as u32).map(|bits| bits & 1 == 1);
-            let factor = |(index, r): (usize, &Fr)| Some(if bit(index)? { *r } else { Fr::one() - r });
+            let bit = |index: usize| {
+                number
+                    .checked_shr(high.checked_sub(index)?.checked_sub(1)? as u32)
+                    .map(|bits| bits & 1 == 1)
+            };
+            let factor =
+                |(index, r): (usize, &Fr)| Some(if bit(index)? { *r } else { Fr::one() - r });
             point.iter().enumerate().map(factor).product::<Option<Fr>>()
         };
-        let blocks = schedule.leaves.blocks.iter().map(weigh).collect::<Option<Vec<_>>>();
+        let blocks = schedule
+            .leaves
+            .blocks
+            .iter()
+            .map(weigh)
+            .collect::<Option<Vec<_>>>();
         let blocks = blocks.ok_or(VerifyError::Key("the leaf point is too short"))?;
-        Ok(Self { model, schedule, fingerprint, blocks, eta })
+        Ok(Self {
+            model,
+            schedule,
+            fingerprint,
+            blocks,
+            eta,
+        })
     }
 
     /// The equation's left side: what `linear part + contractions` must be.
@@ -73,30 +92,57 @@ impl<'a> Scales<'a> {
         let (numerator, denominator) = leaf;
         let mut known_denominator = Fr::one();
         let mut known_numerator = Fr::zero();
-        for (block, weight) in self.schedule.leaves.blocks.iter().zip(&self.blocks) { // len: one weight a block
+        for (block, weight) in self.schedule.leaves.blocks.iter().zip(&self.blocks) {
+            // len: one weight a block
             let constant = match block.kind {
                 BlockKind::Lookup(index) => {
                     known_numerator += weight;
-                    let lookup = self.schedule.lookups.get(index).ok_or(VerifyError::Key("a block names no lookup"))?;
+                    let lookup = self
+                        .schedule
+                        .lookups
+                        .get(index)
+                        .ok_or(VerifyError::Key("a block names no lookup"))?;
                     self.fingerprint.tag(lookup.table.0)
                 }
                 BlockKind::Table(id) => {
-                    let table = self.model.tables.get(id.0 as usize).ok_or(VerifyError::Key("a block names no table"))?;
-                    let low = challenges.rho.len().checked_sub(usize::from(table.len_log2));
-                    let point = low.and_then(|low| challenges.rho.get(low..)).ok_or(VerifyError::Key("the leaf point is too short"))?;
+                    let table = self
+                        .model
+                        .tables
+                        .get(id.0 as usize)
+                        .ok_or(VerifyError::Key("a block names no table"))?;
+                    let low = challenges
+                        .rho
+                        .len()
+                        .checked_sub(usize::from(table.len_log2));
+                    let point = low
+                        .and_then(|low| challenges.rho.get(low..))
+                        .ok_or(VerifyError::Key("the leaf point is too short"))?;
                     self.fingerprint.tag(id.0) + from_i64(table.first_key) + index_mle(point)
                 }
             };
             known_denominator += *weight * (self.fingerprint.alpha - constant - Fr::one());
         }
-        let ports = self.model.inputs.iter().zip(inputs).map(|(port, data)| (&port.value, data)); // len: statement checked
-        let ports = ports.chain(self.model.outputs.iter().zip(outputs).map(|(port, data)| (&port.value, data))); // len: statement checked
+        let ports = self
+            .model
+            .inputs
+            .iter()
+            .zip(inputs)
+            .map(|(port, data)| (&port.value, data)); // len: statement checked
+        let ports = ports.chain(
+            self.model
+                .outputs
+                .iter()
+                .zip(outputs)
+                .map(|(port, data)| (&port.value, data)),
+        ); // len: statement checked
         let mut public = Fr::zero();
         for (accumulator, data) in ports.rev() {
             public = public * self.eta + public_mle(accumulator, data, &challenges.tau)?;
         }
         let first_port = self.eta.pow([self.schedule.zeros.len() as u64 + 2]);
-        Ok(denominator - known_denominator + self.eta * (numerator - known_numerator) + first_port * public)
+        Ok(denominator - known_denominator
+            + self.eta * (numerator - known_numerator)
+            + first_port * public)
     }
 
     /// `factor(source) * coefficients * truncations`.
@@ -119,17 +165,36 @@ impl<'a> Scales<'a> {
         Ok(match source {
             Source::Entry { block: at, entry } => {
                 let place = self.schedule.leaves.blocks.get(at).ok_or(MISSING)?;
-                let BlockKind::Lookup(lookup) = place.kind else { return Err(MISSING) };
-                let entries = self.schedule.lookups.get(lookup).map(|lookup| &lookup.entries).ok_or(MISSING)?;
-                let shift = entries.get(entry).map(|entry| entry.shift_log2).ok_or(MISSING)?;
-                let unshift = Fr::from(2u64).pow([u64::from(shift)]).inverse().ok_or(MISSING)?;
+                let BlockKind::Lookup(lookup) = place.kind else {
+                    return Err(MISSING);
+                };
+                let entries = self
+                    .schedule
+                    .lookups
+                    .get(lookup)
+                    .map(|lookup| &lookup.entries)
+                    .ok_or(MISSING)?;
+                let shift = entries
+                    .get(entry)
+                    .map(|entry| entry.shift_log2)
+                    .ok_or(MISSING)?;
+                let unshift = Fr::from(2u64)
+                    .pow([u64::from(shift)])
+                    .inverse()
+                    .ok_or(MISSING)?;
                 -(block(at)? * self.fingerprint.power(entry) * unshift)
             }
-            Source::TableOutput { block: at, output } => -(block(at)? * self.fingerprint.power(output.saturating_add(1))),
+            Source::TableOutput { block: at, output } => {
+                -(block(at)? * self.fingerprint.power(output.saturating_add(1)))
+            }
             Source::Multiplicities { block: at } => -(block(at)? * self.eta),
             Source::Zero(index) => from(index.saturating_add(2)),
             Source::Input(index) => from(zeros.saturating_add(index)),
-            Source::Output(index) => from(zeros.saturating_add(self.model.inputs.len()).saturating_add(index)),
+            Source::Output(index) => from(
+                zeros
+                    .saturating_add(self.model.inputs.len())
+                    .saturating_add(index),
+            ),
         })
     }
 }
@@ -142,17 +207,30 @@ fn index_mle(point: &[Fr]) -> Fr {
 /// A public tensor's extension at the last coordinates of `tau`.
 fn public_mle(accumulator: &Accumulator, data: &[i64], tau: &[Fr]) -> Result<Fr, VerifyError> {
     const SHORT: VerifyError = VerifyError::Key("a port is longer than its point");
-    let skip = tau.len().checked_sub(accumulator.len_log2() as usize).ok_or(SHORT)?;
+    let skip = tau
+        .len()
+        .checked_sub(accumulator.len_log2() as usize)
+        .ok_or(SHORT)?;
     let mut rest = tau.get(skip..).ok_or(SHORT)?;
     let mut values: Vec<Fr> = data.iter().map(|&value| from_i64(value)).collect();
     // The first axis goes first: what is left is as long as the axes after it.
     for &len in accumulator.shape.iter() {
-        let (point, tail) = rest.split_at_checked(axis_log2(len) as usize).ok_or(SHORT)?;
+        let (point, tail) = rest
+            .split_at_checked(axis_log2(len) as usize)
+            .ok_or(SHORT)?;
         rest = tail;
-        let inner = values.len().checked_div(len as usize).filter(|&inner| inner > 0).ok_or(SHORT)?;
+        let inner = values
+            .len()
+            .checked_div(len as usize)
+            .filter(|&inner| inner > 0)
+            .ok_or(SHORT)?;
         let mut folded = vec![Fr::zero(); inner];
-        for (chunk, weight) in values.chunks(inner).zip(&crate::field::eq_table(point)) { // len: padded axis is no shorter
-            folded.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += *weight * value); // len: inner
+        for (chunk, weight) in values.chunks(inner).zip(&crate::field::eq_table(point)) {
+            // len: padded axis is no shorter
+            folded
+                .iter_mut()
+                .zip(chunk)
+                .for_each(|(sum, value)| *sum += *weight * value); // len: inner
         }
         values = folded;
     }

@@ -16,7 +16,12 @@ pub struct Statement {
 impl Statement {
     /// Every integer as eight little-endian bytes, inputs first. The model says how many there are.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.inputs.iter().chain(&self.outputs).flatten().flat_map(|value| value.to_le_bytes()).collect()
+        self.inputs
+            .iter()
+            .chain(&self.outputs)
+            .flatten()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
     }
 
     /// Inverse of [`Self::to_bytes`] for `model`.
@@ -27,9 +32,15 @@ impl Statement {
         let (words, rest) = bytes.as_chunks::<8>();
         let mut words = words.iter().map(|word| i64::from_le_bytes(*word));
         let mut take = |ports: &[Port]| -> Vec<Vec<i64>> {
-            ports.iter().map(|port| words.by_ref().take(port_len(port)).collect()).collect()
+            ports
+                .iter()
+                .map(|port| words.by_ref().take(port_len(port)).collect())
+                .collect()
         };
-        let statement = Self { inputs: take(&model.inputs), outputs: take(&model.outputs) };
+        let statement = Self {
+            inputs: take(&model.inputs),
+            outputs: take(&model.outputs),
+        };
         if !rest.is_empty() || words.next().is_some() {
             return Err(VerifyError::Statement("too many bytes"));
         }
@@ -41,15 +52,22 @@ impl Statement {
     pub(crate) fn check(&self, model: &Model) -> Result<(), VerifyError> {
         let fits = |ports: &[Port], tensors: &[Vec<i64>]| {
             let port_fits = |(port, tensor): (&Port, &Vec<i64>)| {
-                tensor.len() == port_len(port) && tensor.iter().all(|value| (port.range.0..=port.range.1).contains(value))
+                tensor.len() == port_len(port)
+                    && tensor
+                        .iter()
+                        .all(|value| (port.range.0..=port.range.1).contains(value))
             };
             ports.len() == tensors.len() && ports.iter().zip(tensors).all(port_fits) // len: checked
         };
         if !fits(&model.inputs, &self.inputs) {
-            return Err(VerifyError::Statement("an input has the wrong length or leaves its range"));
+            return Err(VerifyError::Statement(
+                "an input has the wrong length or leaves its range",
+            ));
         }
         if !fits(&model.outputs, &self.outputs) {
-            return Err(VerifyError::Statement("an output has the wrong length or leaves its range"));
+            return Err(VerifyError::Statement(
+                "an output has the wrong length or leaves its range",
+            ));
         }
         Ok(())
     }
@@ -57,7 +75,10 @@ impl Statement {
 
 /// Elements of a port.
 fn port_len(port: &Port) -> usize {
-    port.value.shape.iter().fold(1usize, |product, &len| product.saturating_mul(len as usize))
+    port.value
+        .shape
+        .iter()
+        .fold(1usize, |product, &len| product.saturating_mul(len as usize))
 }
 
 /// A proof: canonical field elements and compressed points, 32 bytes each, in the order of the transcript.

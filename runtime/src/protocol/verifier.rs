@@ -30,9 +30,16 @@ impl<'a> Verifier<'a> {
     ///
     /// # Errors
     /// [`VerifyError::Length`], [`VerifyError::Statement`].
-    pub fn start(key: &'a VerifierKey, statement: &'a Statement, proof: &'a Proof) -> Result<Self, VerifyError> {
+    pub fn start(
+        key: &'a VerifierKey,
+        statement: &'a Statement,
+        proof: &'a Proof,
+    ) -> Result<Self, VerifyError> {
         if proof.as_bytes().len() != key.proof_bytes() {
-            return Err(VerifyError::Length { expected: key.proof_bytes(), got: proof.as_bytes().len() });
+            return Err(VerifyError::Length {
+                expected: key.proof_bytes(),
+                got: proof.as_bytes().len(),
+            });
         }
         statement.check(key.model())?;
         let mut sponge = Sponge::new(PROTOCOL);
@@ -44,7 +51,10 @@ impl<'a> Verifier<'a> {
             statement,
             transcript: VerifierTranscript::new(sponge, proof.as_bytes()),
             challenges: Challenges::default(),
-            fingerprint: Fingerprint { alpha: zero, beta: zero },
+            fingerprint: Fingerprint {
+                alpha: zero,
+                beta: zero,
+            },
             witness: Vec::new(),
             leaf: (zero, zero),
             scales: Vec::new(),
@@ -58,7 +68,9 @@ impl<'a> Verifier<'a> {
     /// [`VerifyError::NonCanonical`].
     pub fn commit(&mut self) -> Result<(), VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/commit").entered();
-        self.witness = self.transcript.receive_points("witness rows", self.key.schedule().witness_rows)?;
+        self.witness = self
+            .transcript
+            .receive_points("witness rows", self.key.schedule().witness_rows)?;
         self.fingerprint.alpha = self.transcript.sponge.challenge("alpha");
         self.fingerprint.beta = self.transcript.sponge.challenge("beta");
         Ok(())
@@ -73,7 +85,10 @@ impl<'a> Verifier<'a> {
         let claim = logup::verify(self.key.schedule().leaves.len_log2, &mut self.transcript)?;
         self.leaf = (claim.numerator, claim.denominator);
         self.challenges.rho = claim.point;
-        self.challenges.tau = self.transcript.sponge.challenges("tau", self.key.schedule().tau_len);
+        self.challenges.tau = self
+            .transcript
+            .sponge
+            .challenges("tau", self.key.schedule().tau_len);
         Ok(())
     }
 
@@ -86,14 +101,30 @@ impl<'a> Verifier<'a> {
         let (model, schedule) = (self.key.model(), self.key.schedule());
         let eta = self.transcript.sponge.challenge("eta");
         let scales = Scales::new(model, schedule, self.fingerprint, &self.challenges, eta)?;
-        let target = scales.target(self.leaf, &self.challenges, &self.statement.inputs, &self.statement.outputs)?;
-        let factors = schedule.contractions.iter().map(|contraction| scales.factor(&contraction.scale, &self.challenges));
+        let target = scales.target(
+            self.leaf,
+            &self.challenges,
+            &self.statement.inputs,
+            &self.statement.outputs,
+        )?;
+        let factors = schedule
+            .contractions
+            .iter()
+            .map(|contraction| scales.factor(&contraction.scale, &self.challenges));
         let products = factors.collect::<Result<Vec<_>, _>>()?;
-        let factors = schedule.linear.iter().map(|linear| scales.factor(&linear.scale, &self.challenges));
+        let factors = schedule
+            .linear
+            .iter()
+            .map(|linear| scales.factor(&linear.scale, &self.challenges));
         let mut linear = factors.collect::<Result<Vec<_>, _>>()?;
         let [part] = self.transcript.receive_array("linear part")?;
-        let evaluations =
-            contraction::verify(schedule, target - part, &products, &mut self.challenges, &mut self.transcript)?;
+        let evaluations = contraction::verify(
+            schedule,
+            target - part,
+            &products,
+            &mut self.challenges,
+            &mut self.transcript,
+        )?;
         let gamma = self.transcript.sponge.challenge("gamma");
         let mut power = gamma;
         let mut total = part - opening::constant_value(schedule, &linear)?;
@@ -114,8 +145,19 @@ impl<'a> Verifier<'a> {
     pub fn opening(&mut self) -> Result<(), VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/opening").entered();
         let (model, schedule) = (self.key.model(), self.key.schedule());
-        let rows = opening::Rows { constants: self.key.commitments(), witness: &self.witness };
-        opening::verify(model, schedule, rows, self.total, &self.scales, &self.challenges, &mut self.transcript)
+        let rows = opening::Rows {
+            constants: self.key.commitments(),
+            witness: &self.witness,
+        };
+        opening::verify(
+            model,
+            schedule,
+            rows,
+            self.total,
+            &self.scales,
+            &self.challenges,
+            &mut self.transcript,
+        )
     }
 
     /// Rejects leftovers.

@@ -41,7 +41,10 @@ impl Challenges {
     /// # Errors
     /// [`VerifyError::Key`] when a coordinate does not exist: the schedule and the protocol disagree.
     pub fn point(&self, coordinates: &[Coordinate]) -> Result<Vec<Fr>, VerifyError> {
-        coordinates.iter().map(|&coordinate| self.value(coordinate)).collect()
+        coordinates
+            .iter()
+            .map(|&coordinate| self.value(coordinate))
+            .collect()
     }
 
     fn value(&self, coordinate: Coordinate) -> Result<Fr, VerifyError> {
@@ -52,7 +55,9 @@ impl Challenges {
             Coordinate::Bit(false) => return Ok(Fr::zero()),
             Coordinate::Bit(true) => return Ok(Fr::one()),
         };
-        found.copied().ok_or(VerifyError::Key("a point is shorter than the schedule says"))
+        found.copied().ok_or(VerifyError::Key(
+            "a point is shorter than the schedule says",
+        ))
     }
 }
 
@@ -110,21 +115,44 @@ pub enum AxisFunctional {
 
 impl AxisFunctional {
     /// The functional that `map` makes of its term axes' weights, along a column axis of true length `len`.
-    pub fn new(len: u32, map: &AxisMap, weights: impl Fn(u8) -> Option<(u32, AxisWeights)>) -> Result<Self, VerifyError> {
+    pub fn new(
+        len: u32,
+        map: &AxisMap,
+        weights: impl Fn(u8) -> Option<(u32, AxisWeights)>,
+    ) -> Result<Self, VerifyError> {
         let log2 = axis_log2(len);
         let mut parts = Vec::with_capacity(map.strides.len());
         for &(axis, stride) in map.strides.iter() {
-            let (len, weights) = weights(axis).ok_or(VerifyError::Key("a view names an axis that its term lacks"))?;
-            parts.push(Part { stride: i64::from(stride), len, weights });
+            let (len, weights) = weights(axis)
+                .ok_or(VerifyError::Key("a view names an axis that its term lacks"))?;
+            parts.push(Part {
+                stride: i64::from(stride),
+                len,
+                weights,
+            });
         }
         match parts.as_slice() {
-            [] if (0..i64::from(len)).contains(&i64::from(map.offset)) => Ok(Self::Eq(bits(map.offset as u32, log2))),
-            [Part { stride: 1, len: part, weights: AxisWeights::Eq(point) }]
-                if map.offset == 0 && *part == len && 1u64.checked_shl(log2) == Some(u64::from(len)) =>
+            [] if (0..i64::from(len)).contains(&i64::from(map.offset)) => {
+                Ok(Self::Eq(bits(map.offset as u32, log2)))
+            }
+            [
+                Part {
+                    stride: 1,
+                    len: part,
+                    weights: AxisWeights::Eq(point),
+                },
+            ] if map.offset == 0
+                && *part == len
+                && 1u64.checked_shl(log2) == Some(u64::from(len)) =>
             {
                 Ok(Self::Eq(point.clone()))
             }
-            _ => Ok(Self::Pushed { log2, len, offset: i64::from(map.offset), parts }),
+            _ => Ok(Self::Pushed {
+                log2,
+                len,
+                offset: i64::from(map.offset),
+                parts,
+            }),
         }
     }
 
@@ -140,18 +168,32 @@ impl AxisFunctional {
     pub fn vector(&self, challenges: &Challenges) -> Result<Vec<Fr>, VerifyError> {
         match self {
             Self::Eq(point) => Ok(eq_table(&challenges.point(point)?)),
-            Self::Pushed { log2, len, offset, parts } => {
-                let size = 1usize.checked_shl(*log2).ok_or(VerifyError::Key("an axis is too long"))?;
+            Self::Pushed {
+                log2,
+                len,
+                offset,
+                parts,
+            } => {
+                let size = 1usize
+                    .checked_shl(*log2)
+                    .ok_or(VerifyError::Key("an axis is too long"))?;
                 let mut out = vec![Fr::zero(); size];
                 let mut items = vec![(*offset, Fr::one())];
                 for part in parts {
                     let weights = part.weights.vector(part.len, challenges)?;
                     let step = |(at, factor): &(i64, Fr), index: i64, weight: &Fr| {
-                        Some((at.checked_add(part.stride.checked_mul(index)?)?, *factor * weight))
+                        Some((
+                            at.checked_add(part.stride.checked_mul(index)?)?,
+                            *factor * weight,
+                        ))
                     };
                     let mut next = Vec::with_capacity(items.len().saturating_mul(weights.len()));
                     for item in &items {
-                        next.extend((0i64..).zip(&weights).filter_map(|(index, weight)| step(item, index, weight))); // len: weights
+                        next.extend(
+                            (0i64..)
+                                .zip(&weights)
+                                .filter_map(|(index, weight)| step(item, index, weight)),
+                        ); // len: weights
                     }
                     items = next;
                 }
@@ -174,7 +216,12 @@ impl AxisFunctional {
             Self::Pushed { .. } => {
                 let weights = self.vector(challenges)?;
                 let eq = eq_table(point);
-                Ok(weights.iter().zip(&eq).filter(|(w, _)| !w.is_zero()).map(|(w, e)| *w * e).sum()) // len: both 2^log2
+                Ok(weights
+                    .iter()
+                    .zip(&eq)
+                    .filter(|(w, _)| !w.is_zero())
+                    .map(|(w, e)| *w * e)
+                    .sum()) // len: both 2^log2
             }
         }
     }
@@ -187,18 +234,30 @@ impl AxisFunctional {
                 let (high, low) = point.split_at_checked(high).unwrap_or((&[], point));
                 vec![(Self::Eq(high.to_vec()), Self::Eq(low.to_vec()))]
             }
-            Self::Pushed { log2, len, offset, parts } => {
+            Self::Pushed {
+                log2,
+                len,
+                offset,
+                parts,
+            } => {
                 let high_bits = log2.saturating_sub(low_bits);
                 let block = 1i64 << low_bits.min(62);
                 let used = (i64::from(*len).saturating_add(block - 1)) >> low_bits.min(62);
                 let piece = |high: i64| {
                     let start = high.saturating_mul(block);
                     let len = i64::from(*len).saturating_sub(start).min(block) as u32;
-                    let low = Self::Pushed { log2: low_bits, len, offset: offset.saturating_sub(start), parts: parts.clone() };
+                    let low = Self::Pushed {
+                        log2: low_bits,
+                        len,
+                        offset: offset.saturating_sub(start),
+                        parts: parts.clone(),
+                    };
                     (Self::Eq(bits(high as u32, high_bits)), low)
                 };
                 match self.whole_blocks(low_bits) {
-                    Some((whole, high, low)) => std::iter::once((high, low)).chain((whole..used).map(piece)).collect(),
+                    Some((whole, high, low)) => std::iter::once((high, low))
+                        .chain((whole..used).map(piece))
+                        .collect(),
                     None => (0..used).map(piece).collect(),
                 }
             }
@@ -207,19 +266,52 @@ impl AxisFunctional {
 
     /// For a truncated plain axis (one part, stride 1, no offset): the blocks of `2^low_bits` that lie wholly inside, which are a tensor product.
     fn whole_blocks(&self, low_bits: u32) -> Option<(i64, Self, Self)> {
-        let Self::Pushed { log2, len, offset: 0, parts } = self else { return None };
-        let [Part { stride: 1, len: part, weights }] = parts.as_slice() else { return None };
+        let Self::Pushed {
+            log2,
+            len,
+            offset: 0,
+            parts,
+        } = self
+        else {
+            return None;
+        };
+        let [
+            Part {
+                stride: 1,
+                len: part,
+                weights,
+            },
+        ] = parts.as_slice()
+        else {
+            return None;
+        };
         let high_bits = log2.checked_sub(low_bits)?;
         let block = 1u32.checked_shl(low_bits)?;
-        let whole = (*len).min(*part).checked_shr(low_bits).filter(|&whole| whole > 0)?;
+        let whole = (*len)
+            .min(*part)
+            .checked_shr(low_bits)
+            .filter(|&whole| whole > 0)?;
         let (above, below) = match weights {
             AxisWeights::Ones => (AxisWeights::Ones, AxisWeights::Ones),
             AxisWeights::Eq(point) => {
-                let (above, below) = point.split_at_checked(point.len().checked_sub(low_bits as usize)?)?;
-                (AxisWeights::Eq(above.to_vec()), AxisWeights::Eq(below.to_vec()))
+                let (above, below) =
+                    point.split_at_checked(point.len().checked_sub(low_bits as usize)?)?;
+                (
+                    AxisWeights::Eq(above.to_vec()),
+                    AxisWeights::Eq(below.to_vec()),
+                )
             }
         };
-        let pushed = |log2: u32, len: u32, weights| Self::Pushed { log2, len, offset: 0, parts: vec![Part { stride: 1, len, weights }] };
+        let pushed = |log2: u32, len: u32, weights| Self::Pushed {
+            log2,
+            len,
+            offset: 0,
+            parts: vec![Part {
+                stride: 1,
+                len,
+                weights,
+            }],
+        };
         let low = match below {
             AxisWeights::Eq(point) => Self::Eq(point),
             ones => pushed(low_bits, block, ones),
@@ -230,7 +322,10 @@ impl AxisFunctional {
 
 /// The coordinates of a boolean point, most significant first.
 fn bits(value: u32, log2: u32) -> Vec<Coordinate> {
-    (0..log2).rev().map(|bit| Coordinate::Bit(value.checked_shr(bit).unwrap_or(0) & 1 == 1)).collect()
+    (0..log2)
+        .rev()
+        .map(|bit| Coordinate::Bit(value.checked_shr(bit).unwrap_or(0) & 1 == 1))
+        .collect()
 }
 
 /// `<column, (x)_axes axis>`.
@@ -263,7 +358,9 @@ impl TensorFunctional {
         for axis in axes {
             match (merged.last_mut(), axis) {
                 (_, AxisFunctional::Eq(empty)) if empty.is_empty() => {}
-                (Some(AxisFunctional::Eq(before)), AxisFunctional::Eq(after)) => before.extend(after),
+                (Some(AxisFunctional::Eq(before)), AxisFunctional::Eq(after)) => {
+                    before.extend(after)
+                }
                 (_, axis) => merged.push(axis),
             }
         }
@@ -278,7 +375,9 @@ impl TensorFunctional {
             out = if matches!(out.as_slice(), [one] if one.is_one()) {
                 weights
             } else {
-                out.iter().flat_map(|high| weights.iter().map(move |low| *high * low)).collect()
+                out.iter()
+                    .flat_map(|high| weights.iter().map(move |low| *high * low))
+                    .collect()
             };
         }
         Ok(out)
@@ -289,19 +388,27 @@ impl TensorFunctional {
         let mut rest = point;
         let mut value = Fr::one();
         for axis in &self.0 {
-            let (head, tail) =
-                rest.split_at_checked(axis.log2() as usize).ok_or(VerifyError::Key("a functional is longer than its point"))?;
+            let (head, tail) = rest
+                .split_at_checked(axis.log2() as usize)
+                .ok_or(VerifyError::Key("a functional is longer than its point"))?;
             value *= axis.evaluate(head, challenges)?;
             rest = tail;
         }
-        if rest.is_empty() { Ok(value) } else { Err(VerifyError::Key("a functional is shorter than its point")) }
+        if rest.is_empty() {
+            Ok(value)
+        } else {
+            Err(VerifyError::Key("a functional is shorter than its point"))
+        }
     }
 }
 
 impl Functional {
     /// The functional that reads nothing and is one.
     pub fn constant() -> Self {
-        Self { column: ColumnId(u32::MAX), axes: Vec::new() }
+        Self {
+            column: ColumnId(u32::MAX),
+            axes: Vec::new(),
+        }
     }
 
     /// Whether it reads nothing.
@@ -312,9 +419,14 @@ impl Functional {
     /// The whole column at a point of `column.len_log2()` coordinates.
     pub fn whole(id: ColumnId, column: &Column, point: &[Coordinate]) -> Result<Self, VerifyError> {
         if point.len() != column.len_log2() as usize {
-            return Err(VerifyError::Key("a column is evaluated at a point of another length"));
+            return Err(VerifyError::Key(
+                "a column is evaluated at a point of another length",
+            ));
         }
-        Ok(Self { column: id, axes: vec![AxisFunctional::Eq(point.to_vec())] })
+        Ok(Self {
+            column: id,
+            axes: vec![AxisFunctional::Eq(point.to_vec())],
+        })
     }
 
     /// As rank-one functionals over rows of `2^row_log2` entries. A column shorter than a row starts at the row's first entry.
@@ -337,7 +449,10 @@ impl Functional {
         low.reverse();
         let pairs = match straddling {
             Some(axis) => axis.split(missing),
-            None => vec![(AxisFunctional::Eq(Vec::new()), AxisFunctional::Eq(bits(0, missing)))],
+            None => vec![(
+                AxisFunctional::Eq(Vec::new()),
+                AxisFunctional::Eq(bits(0, missing)),
+            )],
         };
         pairs
             .into_iter()

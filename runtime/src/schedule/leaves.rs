@@ -41,16 +41,31 @@ pub struct LeafLayout {
 impl LeafLayout {
     /// Lays out the lookups and the tables of `model`.
     pub fn new(model: &Model, lookups: &[Lookup]) -> Result<Self, VerifyError> {
-        let size = |lookup: &Lookup| lookup.entries.first().map(|entry| entry.accumulator.len_log2());
+        let size = |lookup: &Lookup| {
+            lookup
+                .entries
+                .first()
+                .map(|entry| entry.accumulator.len_log2())
+        };
         let mut order = Vec::with_capacity(lookups.len());
         for (index, lookup) in lookups.iter().enumerate() {
-            order.push((size(lookup).ok_or(VerifyError::Key("a lookup has no entries"))?, BlockKind::Lookup(index)));
+            order.push((
+                size(lookup).ok_or(VerifyError::Key("a lookup has no entries"))?,
+                BlockKind::Lookup(index),
+            ));
         }
         order.sort_by_key(|&(len_log2, _)| std::cmp::Reverse(len_log2));
-        let mut tables: Vec<_> =
-            (0u32..).zip(model.tables.iter()).map(|(id, table)| (u32::from(table.len_log2), BlockKind::Table(TableId(id)))).collect(); // len: tables
+        let mut tables: Vec<_> = (0u32..)
+            .zip(model.tables.iter())
+            .map(|(id, table)| (u32::from(table.len_log2), BlockKind::Table(TableId(id))))
+            .collect(); // len: tables
         tables.sort_by_key(|&(len_log2, _)| len_log2);
-        let mut layout = Self { blocks: Vec::with_capacity(order.len().saturating_add(tables.len())), unit: 0, len: 0, len_log2: 0 };
+        let mut layout = Self {
+            blocks: Vec::with_capacity(order.len().saturating_add(tables.len())),
+            unit: 0,
+            len: 0,
+            len_log2: 0,
+        };
         for (len_log2, kind) in order {
             layout.push(kind, len_log2)?;
         }
@@ -58,7 +73,11 @@ impl LeafLayout {
         for (len_log2, kind) in tables {
             layout.push(kind, len_log2)?;
         }
-        layout.len_log2 = layout.len.checked_next_power_of_two().ok_or(VerifyError::Key("too many lookups"))?.trailing_zeros() as usize;
+        layout.len_log2 = layout
+            .len
+            .checked_next_power_of_two()
+            .ok_or(VerifyError::Key("too many lookups"))?
+            .trailing_zeros() as usize;
         Ok(layout)
     }
 
@@ -66,8 +85,15 @@ impl LeafLayout {
         const TOO_MANY: VerifyError = VerifyError::Key("too many lookups");
         let size = 1usize.checked_shl(len_log2).ok_or(TOO_MANY)?;
         let first = self.len.checked_next_multiple_of(size).ok_or(TOO_MANY)?;
-        self.blocks.push(Block { kind, first, len_log2 });
-        self.len = first.checked_add(size).filter(|&end| end <= 1 << 40).ok_or(TOO_MANY)?;
+        self.blocks.push(Block {
+            kind,
+            first,
+            len_log2,
+        });
+        self.len = first
+            .checked_add(size)
+            .filter(|&end| end <= 1 << 40)
+            .ok_or(TOO_MANY)?;
         Ok(())
     }
 }

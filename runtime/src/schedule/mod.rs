@@ -8,7 +8,10 @@ mod leaves;
 
 use std::collections::HashMap;
 
-pub use functional::{AxisFunctional, Challenges, Coordinate, Functional, Part, RankOne, TensorFunctional, AxisWeights};
+pub use functional::{
+    AxisFunctional, AxisWeights, Challenges, Coordinate, Functional, Part, RankOne,
+    TensorFunctional,
+};
 pub use leaves::{Block, BlockKind, LeafLayout};
 
 use crate::error::VerifyError;
@@ -106,7 +109,10 @@ pub struct Contraction {
 impl Contraction {
     /// Number of sumcheck variables.
     pub fn rounds(&self) -> usize {
-        self.kept.iter().map(|kept| axis_log2(kept.len) as usize).sum()
+        self.kept
+            .iter()
+            .map(|kept| axis_log2(kept.len) as usize)
+            .sum()
     }
 }
 
@@ -172,9 +178,23 @@ impl Schedule {
         let (rows, constant_rows, witness_rows) = row_layout(model)?;
         let constraints = model.constraints()?;
         let leaves = LeafLayout::new(model, &constraints.lookups)?;
-        let ports = model.inputs.iter().chain(model.outputs.iter()).map(|port| &port.value);
-        let tau_len = constraints.zeros.iter().chain(ports).map(|a| a.len_log2() as usize).max().unwrap_or(0);
-        let mut summands = Summands { model, linear: Vec::new(), contractions: Vec::new() };
+        let ports = model
+            .inputs
+            .iter()
+            .chain(model.outputs.iter())
+            .map(|port| &port.value);
+        let tau_len = constraints
+            .zeros
+            .iter()
+            .chain(ports)
+            .map(|a| a.len_log2() as usize)
+            .max()
+            .unwrap_or(0);
+        let mut summands = Summands {
+            model,
+            linear: Vec::new(),
+            contractions: Vec::new(),
+        };
         summands.add_leaves(&leaves, &constraints.lookups)?;
         let tau: Vec<Coordinate> = (0..tau_len as u32).map(Coordinate::Tau).collect();
         for (index, zero) in constraints.zeros.iter().enumerate() {
@@ -186,8 +206,16 @@ impl Schedule {
         for (index, port) in model.outputs.iter().enumerate() {
             summands.add(&port.value, Source::Output(index), &tau)?;
         }
-        let Summands { linear, contractions, .. } = summands;
-        let contraction_rounds = contractions.iter().map(Contraction::rounds).max().unwrap_or(0);
+        let Summands {
+            linear,
+            contractions,
+            ..
+        } = summands;
+        let contraction_rounds = contractions
+            .iter()
+            .map(Contraction::rounds)
+            .max()
+            .unwrap_or(0);
         let contraction_degree = contractions.iter().map(degree).max().unwrap_or(0).max(1);
         let (lows, pieces) = collect_pieces(model, &linear, &contractions);
         Ok(Self {
@@ -209,12 +237,17 @@ impl Schedule {
 
     /// Operands of all contractions: evaluation claims in a proof.
     pub fn operand_count(&self) -> usize {
-        self.contractions.iter().map(|contraction| contraction.operands.len()).sum()
+        self.contractions
+            .iter()
+            .map(|contraction| contraction.operands.len())
+            .sum()
     }
 
     /// Field elements and points in a proof.
     pub fn proof_elements(&self, row_log2: u8) -> usize {
-        let contraction = self.contraction_rounds.saturating_mul(self.contraction_degree);
+        let contraction = self
+            .contraction_rounds
+            .saturating_mul(self.contraction_degree);
         [
             self.witness_rows,
             logup::proof_elements(self.leaves.len_log2),
@@ -231,9 +264,20 @@ impl Schedule {
 /// Degree of the widest round: eq factor and operands that share an axis.
 fn degree(contraction: &Contraction) -> usize {
     let of = |position: usize, kept: &KeptAxis| {
-        usize::from(kept.eq.is_some()) + contraction.operands.iter().filter(|operand| operand.axes.contains(&position)).count()
+        usize::from(kept.eq.is_some())
+            + contraction
+                .operands
+                .iter()
+                .filter(|operand| operand.axes.contains(&position))
+                .count()
     };
-    contraction.kept.iter().enumerate().map(|(position, kept)| of(position, kept)).max().unwrap_or(0)
+    contraction
+        .kept
+        .iter()
+        .enumerate()
+        .map(|(position, kept)| of(position, kept))
+        .max()
+        .unwrap_or(0)
 }
 
 fn row_layout(model: &Model) -> Result<(Vec<RowRange>, usize, usize), VerifyError> {
@@ -241,13 +285,17 @@ fn row_layout(model: &Model) -> Result<(Vec<RowRange>, usize, usize), VerifyErro
     let mut rows = Vec::with_capacity(model.columns.len());
     for column in model.columns.iter() {
         let log2 = column.len_log2().saturating_sub(u32::from(model.row_log2));
-        let len = 1usize.checked_shl(log2).ok_or(VerifyError::Key("a column is too long"))?;
+        let len = 1usize
+            .checked_shl(log2)
+            .ok_or(VerifyError::Key("a column is too long"))?;
         let first = match column.kind {
             ColumnKind::Constant => &mut next.0,
             ColumnKind::Witness => &mut next.1,
         };
         rows.push(RowRange { first: *first, len });
-        *first = first.checked_add(len).ok_or(VerifyError::Key("a column is too long"))?;
+        *first = first
+            .checked_add(len)
+            .ok_or(VerifyError::Key("a column is too long"))?;
     }
     Ok((rows, next.0, next.1))
 }
@@ -264,18 +312,29 @@ impl Summands<'_> {
         for (block, place) in leaves.blocks.iter().enumerate() {
             match place.kind {
                 BlockKind::Lookup(index) => {
-                    let lookup = lookups.get(index).ok_or(VerifyError::Key("a block names no lookup"))?;
+                    let lookup = lookups
+                        .get(index)
+                        .ok_or(VerifyError::Key("a block names no lookup"))?;
                     for (entry, Entry { accumulator, .. }) in lookup.entries.iter().enumerate() {
                         self.add(accumulator, Source::Entry { block, entry }, &rho)?;
                     }
                 }
                 BlockKind::Table(id) => {
-                    let table = self.model.tables.get(id.0 as usize).ok_or(VerifyError::Key("a block names no table"))?;
+                    let table = self
+                        .model
+                        .tables
+                        .get(id.0 as usize)
+                        .ok_or(VerifyError::Key("a block names no table"))?;
                     let point = suffix(&rho, u32::from(table.len_log2))?;
                     for (output, &column) in table.outputs.iter().enumerate() {
                         self.add_whole(column, 1, Source::TableOutput { block, output }, point)?;
                     }
-                    self.add_whole(table.multiplicities, 1, Source::Multiplicities { block }, point)?;
+                    self.add_whole(
+                        table.multiplicities,
+                        1,
+                        Source::Multiplicities { block },
+                        point,
+                    )?;
                 }
             }
         }
@@ -283,7 +342,12 @@ impl Summands<'_> {
     }
 
     /// Adds `factor(source) * accumulator(suffix of point)`.
-    fn add(&mut self, accumulator: &Accumulator, source: Source, point: &[Coordinate]) -> Result<(), VerifyError> {
+    fn add(
+        &mut self,
+        accumulator: &Accumulator,
+        source: Source,
+        point: &[Coordinate],
+    ) -> Result<(), VerifyError> {
         let point = suffix(point, accumulator.len_log2())?;
         for &(coefficient, column) in accumulator.columns.iter() {
             self.add_whole(column, coefficient, source, point)?;
@@ -294,41 +358,86 @@ impl Summands<'_> {
         Ok(())
     }
 
-    fn add_whole(&mut self, id: ColumnId, coefficient: i64, source: Source, point: &[Coordinate]) -> Result<(), VerifyError> {
-        let column = self.model.columns.get(id.0 as usize).ok_or(VerifyError::Key("no such column"))?;
+    fn add_whole(
+        &mut self,
+        id: ColumnId,
+        coefficient: i64,
+        source: Source,
+        point: &[Coordinate],
+    ) -> Result<(), VerifyError> {
+        let column = self
+            .model
+            .columns
+            .get(id.0 as usize)
+            .ok_or(VerifyError::Key("no such column"))?;
         let functional = Functional::whole(id, column, point)?;
-        let scale = Scale { source, coefficients: vec![coefficient], truncations: Vec::new() };
+        let scale = Scale {
+            source,
+            coefficients: vec![coefficient],
+            truncations: Vec::new(),
+        };
         self.linear.push(Linear { scale, functional });
         Ok(())
     }
 
-    fn add_term(&mut self, shape: &[u32], term: &Term, source: Source, point: &[Coordinate]) -> Result<(), VerifyError> {
+    fn add_term(
+        &mut self,
+        shape: &[u32],
+        term: &Term,
+        source: Source,
+        point: &[Coordinate],
+    ) -> Result<(), VerifyError> {
         let axes = term_axes(shape, term, point)?;
-        let mut scale = Scale { source, coefficients: vec![term.coefficient], truncations: Vec::new() };
+        let mut scale = Scale {
+            source,
+            coefficients: vec![term.coefficient],
+            truncations: Vec::new(),
+        };
         let mut kept = Vec::new();
         for (index, axis) in axes.iter().enumerate() {
             match (axis.readers, &axis.point) {
-                (0, Some(point)) if !axis.len.is_power_of_two() => scale.truncations.push((point.clone(), axis.len)),
+                (0, Some(point)) if !axis.len.is_power_of_two() => {
+                    scale.truncations.push((point.clone(), axis.len))
+                }
                 (0, None) => scale.coefficients.push(i64::from(axis.len)),
                 (0 | 1, _) => {}
-                (_, eq) => kept.push(KeptAxis { axis: index, len: axis.len, eq: eq.clone() }),
+                (_, eq) => kept.push(KeptAxis {
+                    axis: index,
+                    len: axis.len,
+                    eq: eq.clone(),
+                }),
             }
         }
         // Summed axes first: contractions of equal length then share their challenges from the first round on.
         kept.sort_by_key(|axis| axis.eq.is_some());
         let places = place_kept(&kept);
-        let operands = term.operands.iter().map(|view| self.operand(view, &axes, &kept, &places)).collect::<Result<Vec<_>, _>>()?;
+        let operands = term
+            .operands
+            .iter()
+            .map(|view| self.operand(view, &axes, &kept, &places))
+            .collect::<Result<Vec<_>, _>>()?;
         match operands.as_slice() {
             [] => self.linear_constant(scale),
-            [operand] => self.linear.push(Linear { scale, functional: operand.functional.clone() }),
-            _ => self.contractions.push(Contraction { scale, lens: axes.iter().map(|axis| axis.len).collect(), kept, operands }),
+            [operand] => self.linear.push(Linear {
+                scale,
+                functional: operand.functional.clone(),
+            }),
+            _ => self.contractions.push(Contraction {
+                scale,
+                lens: axes.iter().map(|axis| axis.len).collect(),
+                kept,
+                operands,
+            }),
         }
         Ok(())
     }
 
     /// A constant is a linear summand without a functional: the empty functional of no column.
     fn linear_constant(&mut self, scale: Scale) {
-        self.linear.push(Linear { scale, functional: Functional::constant() });
+        self.linear.push(Linear {
+            scale,
+            functional: Functional::constant(),
+        });
     }
 
     fn operand(
@@ -338,19 +447,53 @@ impl Summands<'_> {
         kept: &[KeptAxis],
         places: &HashMap<usize, Vec<Coordinate>>,
     ) -> Result<Operand, VerifyError> {
-        let column = self.model.columns.get(view.column.0 as usize).ok_or(VerifyError::Key("no such column"))?;
-        let bound_weights = |axis: &TermAxis| axis.point.clone().map_or(AxisWeights::Ones, AxisWeights::Eq);
+        let column = self
+            .model
+            .columns
+            .get(view.column.0 as usize)
+            .ok_or(VerifyError::Key("no such column"))?;
+        let bound_weights = |axis: &TermAxis| {
+            axis.point
+                .clone()
+                .map_or(AxisWeights::Ones, AxisWeights::Eq)
+        };
         let final_weights = |axis: u8| {
             let info = axes.get(usize::from(axis))?;
-            let weights = places.get(&usize::from(axis)).cloned().map_or_else(|| bound_weights(info), AxisWeights::Eq);
+            let weights = places
+                .get(&usize::from(axis))
+                .cloned()
+                .map_or_else(|| bound_weights(info), AxisWeights::Eq);
             Some((info.len, weights))
         };
         let maps = column.shape.iter().zip(view.index.iter()); // len: validated to be equal
-        let functional_axes = maps.map(|(&len, map)| AxisFunctional::new(len, map, final_weights)).collect::<Result<_, _>>()?;
-        let reads = |axis: usize| view.index.iter().any(|map| map.strides.iter().any(|&(a, _)| usize::from(a) == axis));
-        let positions = kept.iter().enumerate().filter(|(_, kept)| reads(kept.axis)).map(|(position, _)| position).collect();
-        let bound = axes.iter().enumerate().map(|(index, axis)| (!places.contains_key(&index)).then(|| bound_weights(axis))).collect();
-        Ok(Operand { view: view.clone(), bound, axes: positions, functional: Functional { column: view.column, axes: functional_axes } })
+        let functional_axes = maps
+            .map(|(&len, map)| AxisFunctional::new(len, map, final_weights))
+            .collect::<Result<_, _>>()?;
+        let reads = |axis: usize| {
+            view.index
+                .iter()
+                .any(|map| map.strides.iter().any(|&(a, _)| usize::from(a) == axis))
+        };
+        let positions = kept
+            .iter()
+            .enumerate()
+            .filter(|(_, kept)| reads(kept.axis))
+            .map(|(position, _)| position)
+            .collect();
+        let bound = axes
+            .iter()
+            .enumerate()
+            .map(|(index, axis)| (!places.contains_key(&index)).then(|| bound_weights(axis)))
+            .collect();
+        Ok(Operand {
+            view: view.clone(),
+            bound,
+            axes: positions,
+            functional: Functional {
+                column: view.column,
+                axes: functional_axes,
+            },
+        })
     }
 }
 
@@ -363,21 +506,38 @@ struct TermAxis {
     readers: usize,
 }
 
-fn term_axes(shape: &[u32], term: &Term, point: &[Coordinate]) -> Result<Vec<TermAxis>, VerifyError> {
+fn term_axes(
+    shape: &[u32],
+    term: &Term,
+    point: &[Coordinate],
+) -> Result<Vec<TermAxis>, VerifyError> {
     let readers = |axis: usize| {
-        let reads = |view: &View| view.index.iter().any(|map| map.strides.iter().any(|&(a, _)| usize::from(a) == axis));
+        let reads = |view: &View| {
+            view.index
+                .iter()
+                .any(|map| map.strides.iter().any(|&(a, _)| usize::from(a) == axis))
+        };
         term.operands.iter().filter(|view| reads(view)).count()
     };
     let mut rest = point;
     let mut axes = Vec::with_capacity(shape.len() + term.summed.len());
     for &len in shape {
-        let (head, tail) =
-            rest.split_at_checked(axis_log2(len) as usize).ok_or(VerifyError::Key("an accumulator is longer than its point"))?;
-        axes.push(TermAxis { len, point: Some(head.to_vec()), readers: readers(axes.len()) });
+        let (head, tail) = rest
+            .split_at_checked(axis_log2(len) as usize)
+            .ok_or(VerifyError::Key("an accumulator is longer than its point"))?;
+        axes.push(TermAxis {
+            len,
+            point: Some(head.to_vec()),
+            readers: readers(axes.len()),
+        });
         rest = tail;
     }
     for &len in term.summed.iter() {
-        axes.push(TermAxis { len, point: None, readers: readers(axes.len()) });
+        axes.push(TermAxis {
+            len,
+            point: None,
+            readers: readers(axes.len()),
+        });
     }
     Ok(axes)
 }
@@ -396,16 +556,34 @@ fn place_kept(kept: &[KeptAxis]) -> HashMap<usize, Vec<Coordinate>> {
 
 /// The last `len` coordinates.
 pub(crate) fn suffix(point: &[Coordinate], len: u32) -> Result<&[Coordinate], VerifyError> {
-    let skip = point.len().checked_sub(len as usize).ok_or(VerifyError::Key("a point is too short"))?;
-    point.get(skip..).ok_or(VerifyError::Key("a point is too short"))
+    let skip = point
+        .len()
+        .checked_sub(len as usize)
+        .ok_or(VerifyError::Key("a point is too short"))?;
+    point
+        .get(skip..)
+        .ok_or(VerifyError::Key("a point is too short"))
 }
 
-fn collect_pieces(model: &Model, linear: &[Linear], contractions: &[Contraction]) -> (Vec<TensorFunctional>, Vec<Vec<Piece>>) {
+fn collect_pieces(
+    model: &Model,
+    linear: &[Linear],
+    contractions: &[Contraction],
+) -> (Vec<TensorFunctional>, Vec<Vec<Piece>>) {
     let mut lows: Vec<TensorFunctional> = Vec::new();
     let mut known: HashMap<TensorFunctional, usize> = HashMap::new();
-    let operands = contractions.iter().flat_map(|contraction| contraction.operands.iter().map(|operand| &operand.functional));
+    let operands = contractions.iter().flat_map(|contraction| {
+        contraction
+            .operands
+            .iter()
+            .map(|operand| &operand.functional)
+    });
     let mut pieces = Vec::new();
-    for functional in linear.iter().map(|linear| &linear.functional).chain(operands) {
+    for functional in linear
+        .iter()
+        .map(|linear| &linear.functional)
+        .chain(operands)
+    {
         let mut list = Vec::new();
         if !functional.is_constant() {
             for RankOne { column, high, low } in functional.rank_ones(u32::from(model.row_log2)) {

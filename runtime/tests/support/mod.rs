@@ -3,7 +3,10 @@
 
 use std::borrow::Cow;
 
-use zkiln_runtime::model::{Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Node, Port, Table, TableId, Term, View};
+use zkiln_runtime::model::{
+    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Node, Port, Table, TableId, Term,
+    View,
+};
 use zkiln_runtime::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
 
 /// Builds a model column by column.
@@ -22,24 +25,42 @@ pub fn at(axis: u8) -> AxisMap {
 }
 
 pub fn affine(offset: i32, strides: &[(u8, i32)]) -> AxisMap {
-    AxisMap { offset, strides: Cow::Owned(strides.to_vec()) }
+    AxisMap {
+        offset,
+        strides: Cow::Owned(strides.to_vec()),
+    }
 }
 
 pub fn view(column: ColumnId, index: &[AxisMap]) -> View {
-    View { column, index: Cow::Owned(index.to_vec()) }
+    View {
+        column,
+        index: Cow::Owned(index.to_vec()),
+    }
 }
 
 pub fn term(coefficient: i64, summed: &[u32], operands: &[View]) -> Term {
-    Term { coefficient, summed: Cow::Owned(summed.to_vec()), operands: Cow::Owned(operands.to_vec()) }
+    Term {
+        coefficient,
+        summed: Cow::Owned(summed.to_vec()),
+        operands: Cow::Owned(operands.to_vec()),
+    }
 }
 
 pub fn accumulator(shape: &[u32], columns: &[(i64, ColumnId)], terms: &[Term]) -> Accumulator {
-    Accumulator { shape: Cow::Owned(shape.to_vec()), columns: Cow::Owned(columns.to_vec()), terms: Cow::Owned(terms.to_vec()) }
+    Accumulator {
+        shape: Cow::Owned(shape.to_vec()),
+        columns: Cow::Owned(columns.to_vec()),
+        terms: Cow::Owned(terms.to_vec()),
+    }
 }
 
 impl Builder {
     fn column(&mut self, name: &str, kind: ColumnKind, shape: &[u32], data: Vec<i32>) -> ColumnId {
-        self.columns.push(Column { name: Cow::Owned(name.into()), kind, shape: Cow::Owned(shape.to_vec()) });
+        self.columns.push(Column {
+            name: Cow::Owned(name.into()),
+            kind,
+            shape: Cow::Owned(shape.to_vec()),
+        });
         self.constants.push(data);
         ColumnId(self.columns.len() as u32 - 1)
     }
@@ -54,34 +75,72 @@ impl Builder {
 
     pub fn input(&mut self, name: &str, shape: &[u32], range: (i64, i64)) -> ColumnId {
         let id = self.witness(name, shape);
-        self.inputs.push(Port { name: Cow::Owned(name.into()), value: accumulator(shape, &[(1, id)], &[]), range });
+        self.inputs.push(Port {
+            name: Cow::Owned(name.into()),
+            value: accumulator(shape, &[(1, id)], &[]),
+            range,
+        });
         id
     }
 
     pub fn output(&mut self, name: &str, value: Accumulator) {
-        self.outputs.push(Port { name: Cow::Owned(name.into()), value, range: (-1 << 40, 1 << 40) });
+        self.outputs.push(Port {
+            name: Cow::Owned(name.into()),
+            value,
+            range: (-1 << 40, 1 << 40),
+        });
     }
 
-    pub fn table(&mut self, name: &str, len_log2: u8, first_key: i64, outputs: &[&dyn Fn(i64) -> i32]) -> TableId {
+    pub fn table(
+        &mut self,
+        name: &str,
+        len_log2: u8,
+        first_key: i64,
+        outputs: &[&dyn Fn(i64) -> i32],
+    ) -> TableId {
         let keys = || (0..1i64 << len_log2).map(move |i| i + first_key);
         let columns: Vec<ColumnId> = outputs
             .iter()
             .enumerate()
-            .map(|(number, f)| self.constant(&format!("{name}/{number}"), &[1 << len_log2], keys().map(f).collect()))
+            .map(|(number, f)| {
+                self.constant(
+                    &format!("{name}/{number}"),
+                    &[1 << len_log2],
+                    keys().map(f).collect(),
+                )
+            })
             .collect();
         let multiplicities = self.witness(&format!("{name}/multiplicities"), &[1 << len_log2]);
-        self.tables.push(Table { name: Cow::Owned(name.into()), len_log2, first_key, outputs: Cow::Owned(columns), multiplicities });
+        self.tables.push(Table {
+            name: Cow::Owned(name.into()),
+            len_log2,
+            first_key,
+            outputs: Cow::Owned(columns),
+            multiplicities,
+        });
         TableId(self.tables.len() as u32 - 1)
     }
 
     pub fn node(&mut self, name: &str, relation: Relation) {
-        self.nodes.push(Node { name: Cow::Owned(name.into()), relation });
+        self.nodes.push(Node {
+            name: Cow::Owned(name.into()),
+            relation,
+        });
     }
 
     pub fn limbs(&mut self, name: &str, shape: &[u32], widths: &[u8]) -> Limbs {
-        let tables: Vec<TableId> = widths.iter().enumerate().map(|(k, &w)| self.table(&format!("{name}/{k}"), w, 0, &[])).collect();
-        let columns: Vec<ColumnId> = (1..widths.len()).map(|k| self.witness(&format!("{name}/limb{k}"), shape)).collect();
-        Limbs { tables: Cow::Owned(tables), columns: Cow::Owned(columns) }
+        let tables: Vec<TableId> = widths
+            .iter()
+            .enumerate()
+            .map(|(k, &w)| self.table(&format!("{name}/{k}"), w, 0, &[]))
+            .collect();
+        let columns: Vec<ColumnId> = (1..widths.len())
+            .map(|k| self.witness(&format!("{name}/limb{k}"), shape))
+            .collect();
+        Limbs {
+            tables: Cow::Owned(tables),
+            columns: Cow::Owned(columns),
+        }
     }
 
     pub fn build(self, row_log2: u8) -> (Model, Vec<Vec<i32>>) {
@@ -95,7 +154,13 @@ impl Builder {
             outputs: Cow::Owned(self.outputs),
         };
         let kinds = model.columns.iter().map(|column| column.kind);
-        let constants = self.constants.into_iter().zip(kinds).filter(|(_, kind)| *kind == ColumnKind::Constant).map(|(data, _)| data).collect();
+        let constants = self
+            .constants
+            .into_iter()
+            .zip(kinds)
+            .filter(|(_, kind)| *kind == ColumnKind::Constant)
+            .map(|(data, _)| data)
+            .collect();
         (model, constants)
     }
 }
@@ -123,22 +188,65 @@ pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
     // Embedding of the tokens by a one-hot matrix.
     let hot = b.witness("hot", &[t, v]);
     let iota = b.constant("iota", &[v], (0..v as i32).collect());
-    b.node("tokens/hot", Relation::OneHot(OneHot { index: accumulator(&[t], &[(1, tokens)], &[]), hot, iota }));
-    let embedding = b.constant("embedding", &[v, d], stream(1, 200).take((v * d) as usize).map(|x| x as i32).collect());
+    b.node(
+        "tokens/hot",
+        Relation::OneHot(OneHot {
+            index: accumulator(&[t], &[(1, tokens)], &[]),
+            hot,
+            iota,
+        }),
+    );
+    let embedding = b.constant(
+        "embedding",
+        &[v, d],
+        stream(1, 200)
+            .take((v * d) as usize)
+            .map(|x| x as i32)
+            .collect(),
+    );
     let sum = b.witness("sum", &[t, d]);
-    let gathered = term(1, &[v], &[view(hot, &[at(0), at(2)]), view(embedding, &[at(2), at(1)])]);
-    b.node("sum", Relation::Exact(Exact { accumulator: accumulator(&[t, d], &[(1, x)], &[gathered]), output: sum }));
+    let gathered = term(
+        1,
+        &[v],
+        &[view(hot, &[at(0), at(2)]), view(embedding, &[at(2), at(1)])],
+    );
+    b.node(
+        "sum",
+        Relation::Exact(Exact {
+            accumulator: accumulator(&[t, d], &[(1, x)], &[gathered]),
+            output: sum,
+        }),
+    );
     // y = requant(sum @ w + bias), out = relu(y).
-    let w = b.constant("w", &[d, h], stream(2, 100).take((d * h) as usize).map(|x| x as i32).collect());
-    let bias = b.constant("bias", &[h], stream(3, 1000).take(h as usize).map(|x| x as i32).collect());
+    let w = b.constant(
+        "w",
+        &[d, h],
+        stream(2, 100)
+            .take((d * h) as usize)
+            .map(|x| x as i32)
+            .collect(),
+    );
+    let bias = b.constant(
+        "bias",
+        &[h],
+        stream(3, 1000).take(h as usize).map(|x| x as i32).collect(),
+    );
     let relu = b.table("relu", 10, -512, &[&|y| y.max(0) as i32]);
     let (y, out) = (b.witness("y", &[t, h]), b.witness("out", &[t, h]));
     let remainder = b.limbs("y/remainder", &[t, h], &[3, 4]);
-    let product = term(1, &[d], &[view(sum, &[at(0), at(2)]), view(w, &[at(2), at(1)])]);
+    let product = term(
+        1,
+        &[d],
+        &[view(sum, &[at(0), at(2)]), view(w, &[at(2), at(1)])],
+    );
     b.node(
         "relu",
         Relation::Requant(Requant {
-            accumulator: accumulator(&[t, h], &[], &[product, term(1, &[], &[view(bias, &[at(1)])])]),
+            accumulator: accumulator(
+                &[t, h],
+                &[],
+                &[product, term(1, &[], &[view(bias, &[at(1)])])],
+            ),
             shift: 7,
             remainder,
             output: y,
@@ -150,7 +258,11 @@ pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
     let range = b.table("range", 8, -128, &[]);
     let scores = b.witness("scores", &[t, t]);
     let remainder = b.limbs("scores/remainder", &[t, t], &[5, 6]);
-    let square = term(1, &[h], &[view(out, &[at(0), at(2)]), view(out, &[at(1), at(2)])]);
+    let square = term(
+        1,
+        &[h],
+        &[view(out, &[at(0), at(2)]), view(out, &[at(1), at(2)])],
+    );
     b.node(
         "scores",
         Relation::Requant(Requant {
@@ -162,12 +274,41 @@ pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
             mapped: Cow::Owned(vec![]),
         }),
     );
-    let exp = b.table("exp", 8, 0, &[&|key| (64.0 * (-0.05 * key as f64).exp()).round() as i32, &|key| i32::from(key == 0)]);
+    let exp = b.table(
+        "exp",
+        8,
+        0,
+        &[
+            &|key| (64.0 * (-0.05 * key as f64).exp()).round() as i32,
+            &|key| i32::from(key == 0),
+        ],
+    );
     let count_range = b.table("count", 3, 0, &[]);
-    let (max, e, hit) = (b.witness("max", &[t]), b.witness("e", &[t, t]), b.witness("hit", &[t, t]));
-    let mask = b.constant("mask", &[t, t], (0..t * t).map(|i| i32::from(i % t <= i / t)).collect());
-    let fill = b.constant("fill", &[t, t], (0..t * t).map(|i| if i % t <= i / t { 0 } else { -20 }).collect());
-    let masked = [term(1, &[], &[view(mask, &[at(0), at(1)]), view(scores, &[at(0), at(1)])]), term(1, &[], &[view(fill, &[at(0), at(1)])])];
+    let (max, e, hit) = (
+        b.witness("max", &[t]),
+        b.witness("e", &[t, t]),
+        b.witness("hit", &[t, t]),
+    );
+    let mask = b.constant(
+        "mask",
+        &[t, t],
+        (0..t * t).map(|i| i32::from(i % t <= i / t)).collect(),
+    );
+    let fill = b.constant(
+        "fill",
+        &[t, t],
+        (0..t * t)
+            .map(|i| if i % t <= i / t { 0 } else { -20 })
+            .collect(),
+    );
+    let masked = [
+        term(
+            1,
+            &[],
+            &[view(mask, &[at(0), at(1)]), view(scores, &[at(0), at(1)])],
+        ),
+        term(1, &[], &[view(fill, &[at(0), at(1)])]),
+    ];
     b.node(
         "softmax/max",
         Relation::RowMax(RowMax {
@@ -197,7 +338,15 @@ pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
     );
     let mixed = b.witness("mixed", &[t, h]);
     let remainder = b.limbs("mixed/remainder", &[t, h], &[10, 10]);
-    let weighted = term(1, &[t], &[view(e, &[at(0), at(2)]), view(quotient, &[at(0)]), view(out, &[at(2), at(1)])]);
+    let weighted = term(
+        1,
+        &[t],
+        &[
+            view(e, &[at(0), at(2)]),
+            view(quotient, &[at(0)]),
+            view(out, &[at(2), at(1)]),
+        ],
+    );
     b.node(
         "mixed",
         Relation::Requant(Requant {
@@ -206,7 +355,12 @@ pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
             remainder,
             output: mixed,
             table: relu,
-            mapped: Cow::Owned(vec![b.columns.len() as u32].into_iter().map(ColumnId).collect()),
+            mapped: Cow::Owned(
+                vec![b.columns.len() as u32]
+                    .into_iter()
+                    .map(ColumnId)
+                    .collect(),
+            ),
         }),
     );
     let mixed_relu = b.witness("mixed/relu", &[t, h]);
@@ -214,25 +368,62 @@ pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
     let difference = accumulator(
         &[t, 3],
         &[],
-        &[term(1, &[], &[view(mixed_relu, &[at(0), affine(1, &[(1, 2)])])]), term(-1, &[], &[view(mixed_relu, &[at(0), affine(0, &[(1, 2)])])])],
+        &[
+            term(1, &[], &[view(mixed_relu, &[at(0), affine(1, &[(1, 2)])])]),
+            term(-1, &[], &[view(mixed_relu, &[at(0), affine(0, &[(1, 2)])])]),
+        ],
     );
     let gain = b.witness("gain", &[t, 3]);
-    b.node("pool", Relation::Map(Map { accumulator: difference, table: relu, mapped: Cow::Owned(vec![gain]) }));
+    b.node(
+        "pool",
+        Relation::Map(Map {
+            accumulator: difference,
+            table: relu,
+            mapped: Cow::Owned(vec![gain]),
+        }),
+    );
     // A convolution along the tokens, with zero padding on both sides, as the output.
-    let kernel = b.constant("kernel", &[2, 3, 3], stream(4, 60).take(18).map(|x| x as i32).collect());
-    let pooled = |column, index: [AxisMap; 2]| term(1, &[3, 3], &[view(column, &index), view(kernel, &[at(1), at(2), at(3)])]);
+    let kernel = b.constant(
+        "kernel",
+        &[2, 3, 3],
+        stream(4, 60).take(18).map(|x| x as i32).collect(),
+    );
+    let pooled = |column, index: [AxisMap; 2]| {
+        term(
+            1,
+            &[3, 3],
+            &[view(column, &index), view(kernel, &[at(1), at(2), at(3)])],
+        )
+    };
     let convolved = accumulator(
         &[t, 2],
         &[],
         &[
             pooled(gain, [affine(-1, &[(0, 1), (3, 1)]), at(2)]),
-            pooled(mixed_relu, [affine(-1, &[(0, 1), (3, 1)]), affine(0, &[(2, 2)])]),
+            pooled(
+                mixed_relu,
+                [affine(-1, &[(0, 1), (3, 1)]), affine(0, &[(2, 2)])],
+            ),
             term(17, &[], &[]),
         ],
     );
     b.output("convolved", convolved);
-    b.output("pooled", accumulator(&[t, 3], &[(1, gain)], &[term(1, &[], &[view(mixed_relu, &[at(0), affine(0, &[(1, 2)])])])]));
-    let inputs = vec![vec![3, 0, 5, 1, 3], stream(9, 200).take((t * d) as usize).collect()];
+    b.output(
+        "pooled",
+        accumulator(
+            &[t, 3],
+            &[(1, gain)],
+            &[term(
+                1,
+                &[],
+                &[view(mixed_relu, &[at(0), affine(0, &[(1, 2)])])],
+            )],
+        ),
+    );
+    let inputs = vec![
+        vec![3, 0, 5, 1, 3],
+        stream(9, 200).take((t * d) as usize).collect(),
+    ];
     let (model, constants) = b.build(row_log2);
     (model, constants, inputs)
 }
