@@ -257,6 +257,7 @@ fn from_montgomery(wide: [u64; 8]) -> Fr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ark_ff::Field;
     use crate::logup::tests::random_field;
 
     #[test]

@@ -1,0 +1,110 @@
+//! Random mutations of proofs, and random bytes: all rejected, none panics.
+//!
+//! The test command runs a seeded sample. `ZKILN_MUTATIONS=100000 cargo test --release --test mutations` runs as many as asked for of a
+//! tiny perceptron's proof and of random byte strings, and a fiftieth of that of a transformer's proof.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use zkiln_compiler::compile::Request;
+use zkiln_runtime::key::ProverKey;
+use zkiln_runtime::protocol::{Proof, Statement, prove, verify};
+
+fn count() -> u64 {
+    std::env::var("ZKILN_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(1000)
+}
+
+/// A model of ours, proved for zeros.
+fn proven(model: &str) -> (ProverKey, Statement, Proof) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let request = Request {
+        samples: vec![root.join(format!("models/{model}.samples.jsonl"))],
+        ..Request::new(root.join(format!("models/{model}.onnx")))
+    };
+    let lowered = request.compile().expect("compiles").lowered;
+    let elements = |port: &zkiln_compiler::PortInfo| vec![0; port.shape.iter().product()];
+    let inputs: Vec<Vec<i64>> = lowered.inputs.iter().map(elements).collect();
+    let key = ProverKey::new(lowered.model, lowered.constants).expect("a key");
+    let (statement, proof) = prove(&key, &inputs).expect("proves");
+    verify(key.verifier_key(), &statement, &proof).expect("verifies");
+    (key, statement, proof)
+}
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
+
+/// A flipped bit, a random byte, a random canonical element, two swapped elements, a zeroed element, an element copied onto another, or another length.
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    let elements = bytes.len() / 32;
+    let (a, b) = (32 * random.below(elements), 32 * random.below(elements));
+    match random.below(8) {
+        0 => bytes[a + random.below(32)] ^= 1 << random.below(8),
+        1 => bytes[a + random.below(32)] = random.next() as u8,
+        2 => {
+            bytes[a..a + 31].fill_with(|| random.next() as u8);
+            bytes[a + 31] = 0;
+        }
+        3 => (0..32).for_each(|i| bytes.swap(a + i, b + i)),
+        4 => bytes[a..a + 32].fill(0),
+        5 => bytes.copy_within(a..a + 32, b),
+        6 => bytes.truncate(random.below(bytes.len())),
+        _ => bytes.extend((0..=random.below(64)).map(|i| i as u8)),
+    }
+}
+
+fn all_rejected(model: &str, mutations: u64) {
+    let (key, statement, proof) = proven(model);
+    (0..mutations).into_par_iter().for_each(|seed| {
+        let mut random = Random(seed);
+        let mut bytes = proof.as_bytes().to_vec();
+        for _ in 0..=random.below(3) {
+            mutate(&mut bytes, &mut random);
+            if bytes.len() < 32 {
+                break;
+            }
+        }
+        if bytes != proof.as_bytes() {
+            let result = verify(key.verifier_key(), &statement, &Proof::from_bytes(bytes));
+            assert!(result.is_err(), "mutation {seed} was accepted");
+        }
+    });
+}
+
+#[test]
+fn mutated_proofs_of_a_perceptron_are_rejected() {
+    all_rejected("tiny_mlp", count());
+}
+
+#[test]
+fn mutated_proofs_of_a_transformer_are_rejected() {
+    all_rejected("nanoGPT", count() / 50);
+}
+
+#[test]
+fn random_bytes_are_rejected() {
+    let (key, statement, proof) = proven("tiny_mlp");
+    (0..count()).into_par_iter().for_each(|seed| {
+        let mut random = Random(seed);
+        // Half of them have the right length, and half of those canonical elements.
+        let len = if seed % 2 == 0 { proof.as_bytes().len() } else { random.below(2 * proof.as_bytes().len()) };
+        let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        if seed % 4 == 0 {
+            bytes.chunks_mut(32).for_each(|element| element[31] &= 0x1f);
+        }
+        assert!(verify(key.verifier_key(), &statement, &Proof::from_bytes(bytes)).is_err(), "random bytes {seed} were accepted");
+    });
+}
