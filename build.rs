@@ -5,7 +5,9 @@ use zkiln_compiler::build::{BuildError, model};
 fn main() -> Result<(), BuildError> {
     for name in ["tiny_mlp", "mnist_cnn", "nanoGPT"] {
         let samples = format!("models/{name}.samples.jsonl");
-        model(format!("models/{name}.onnx")).samples(samples).compile()?;
+        model(format!("models/{name}.onnx"))
+            .samples(samples)
+            .compile()?;
     }
     Ok(())
 }

@@ -10,7 +10,10 @@ use zkiln_runtime::protocol::{prove, run, verify};
 
 fn nanogpt(criterion: &mut Criterion) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let request = Request { samples: vec![root.join("models/nanoGPT.samples.jsonl")], ..Request::new(root.join("models/nanoGPT.onnx")) };
+    let request = Request {
+        samples: vec![root.join("models/nanoGPT.samples.jsonl")],
+        ..Request::new(root.join("models/nanoGPT.onnx"))
+    };
     let lowered = request.compile().expect("compiles").lowered;
     let key = ProverKey::new(lowered.model, lowered.constants).expect("a key");
     let inputs = vec![(0..64).map(|i| i * 37 % 65).collect::<Vec<i64>>()];
@@ -18,10 +21,18 @@ fn nanogpt(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("nanoGPT");
     group.sample_size(10);
-    group.bench_function("compile", |b| b.iter(|| request.compile().expect("compiles")));
-    group.bench_function("run", |b| b.iter(|| run(&key, black_box(&inputs)).expect("in range")));
-    group.bench_function("prove", |b| b.iter(|| prove(&key, black_box(&inputs)).expect("in range")));
-    group.bench_function("verify", |b| b.iter(|| verify(key.verifier_key(), black_box(&statement), &proof).expect("true")));
+    group.bench_function("compile", |b| {
+        b.iter(|| request.compile().expect("compiles"))
+    });
+    group.bench_function("run", |b| {
+        b.iter(|| run(&key, black_box(&inputs)).expect("in range"))
+    });
+    group.bench_function("prove", |b| {
+        b.iter(|| prove(&key, black_box(&inputs)).expect("in range"))
+    });
+    group.bench_function("verify", |b| {
+        b.iter(|| verify(key.verifier_key(), black_box(&statement), &proof).expect("true"))
+    });
     group.finish();
 }
 

@@ -17,8 +17,15 @@ fn matches_golden(model: &str, module: &str) {
         std::fs::write(&path, &source).expect("the folder can be written");
     }
     let golden = std::fs::read_to_string(&path).expect("the golden file is there");
-    let difference = source.lines().zip(golden.lines()).position(|(got, golden)| got != golden);
-    assert!(source == golden, "generated/{module}.rs differs, first in line {:?}", difference.map(|line| line + 1));
+    let difference = source
+        .lines()
+        .zip(golden.lines())
+        .position(|(got, golden)| got != golden);
+    assert!(
+        source == golden,
+        "generated/{module}.rs differs, first in line {:?}",
+        difference.map(|line| line + 1)
+    );
 }
 
 #[test]

@@ -11,7 +11,10 @@ use zkiln_runtime::key::ProverKey;
 use zkiln_runtime::protocol::{Proof, Statement, prove, verify};
 
 fn count() -> u64 {
-    std::env::var("ZKILN_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(1000)
+    std::env::var("ZKILN_MUTATIONS")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1000)
 }
 
 /// A model of ours, proved for zeros.
@@ -100,11 +103,18 @@ fn random_bytes_are_rejected() {
     (0..count()).into_par_iter().for_each(|seed| {
         let mut random = Random(seed);
         // Half of them have the right length, and half of those canonical elements.
-        let len = if seed % 2 == 0 { proof.as_bytes().len() } else { random.below(2 * proof.as_bytes().len()) };
+        let len = if seed % 2 == 0 {
+            proof.as_bytes().len()
+        } else {
+            random.below(2 * proof.as_bytes().len())
+        };
         let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
         if seed % 4 == 0 {
             bytes.chunks_mut(32).for_each(|element| element[31] &= 0x1f);
         }
-        assert!(verify(key.verifier_key(), &statement, &Proof::from_bytes(bytes)).is_err(), "random bytes {seed} were accepted");
+        assert!(
+            verify(key.verifier_key(), &statement, &Proof::from_bytes(bytes)).is_err(),
+            "random bytes {seed} were accepted"
+        );
     });
 }

@@ -26,21 +26,34 @@ fn run(folder: &Path, target: &Path) -> String {
         .env("CARGO_TARGET_DIR", target)
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn compilations(target: &Path) -> usize {
     let log = fs::read_to_string(target.join("zkiln/compilations")).unwrap_or_default();
-    log.lines().filter(|line| line.contains("outside_crate")).count()
+    log.lines()
+        .filter(|line| line.contains("outside_crate"))
+        .count()
 }
 
 #[test]
 fn a_crate_outside_the_workspace() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // Beside the workspace's own artefacts, so that the dependencies need not be built again.
-    let target = Path::new(env!("CARGO_BIN_EXE_zkiln")).ancestors().nth(2).expect("target/release/zkiln").to_path_buf();
-    let folder = tempfile::Builder::new().prefix("outside_crate").tempdir().expect("a folder");
+    let target = Path::new(env!("CARGO_BIN_EXE_zkiln"))
+        .ancestors()
+        .nth(2)
+        .expect("target/release/zkiln")
+        .to_path_buf();
+    let folder = tempfile::Builder::new()
+        .prefix("outside_crate")
+        .tempdir()
+        .expect("a folder");
     let profile = {
         let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("the manifest");
         let from = manifest.find("[profile.release]").expect("a profile");
@@ -52,7 +65,11 @@ fn a_crate_outside_the_workspace() {
     fs::create_dir(folder.path().join("src")).expect("a folder");
     fs::write(folder.path().join("Cargo.toml"), manifest).expect("written");
     fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock")).expect("copied");
-    fs::copy(root.join("models/tiny_mlp.onnx"), folder.path().join("tiny_mlp.onnx")).expect("copied");
+    fs::copy(
+        root.join("models/tiny_mlp.onnx"),
+        folder.path().join("tiny_mlp.onnx"),
+    )
+    .expect("copied");
     fs::write(folder.path().join("src/main.rs"), MAIN).expect("written");
 
     let before = compilations(&target);
@@ -60,7 +77,11 @@ fn a_crate_outside_the_workspace() {
     assert!(first.starts_with("verified"), "{first}");
     assert_eq!(compilations(&target), before + 1);
     // Another build of the crate, the same model: rustc runs again, the compiler does not.
-    fs::write(folder.path().join("src/main.rs"), format!("{MAIN}\n// changed\n")).expect("written");
+    fs::write(
+        folder.path().join("src/main.rs"),
+        format!("{MAIN}\n// changed\n"),
+    )
+    .expect("written");
     assert_eq!(run(folder.path(), &target), first);
     assert_eq!(compilations(&target), before + 1);
 }

@@ -79,7 +79,10 @@ fn dimensions(input: ParseStream) -> syn::Result<Vec<(String, usize)>> {
             input.parse::<Ident>()?.to_string()
         };
         input.parse::<Token![=]>()?;
-        Ok((name, input.parse::<LitInt>()?.base10_parse()?))
+        let value: LitInt = input.parse()?;
+        let positive = || Error::new(value.span(), "a dimension is a positive integer");
+        let len = value.base10_parse().ok().filter(|&len: &usize| len > 0);
+        Ok((name, len.ok_or_else(positive)?))
     };
     let entries = content.parse_terminated(entry, Token![,])?;
     Ok(entries.into_iter().collect())
@@ -152,7 +155,10 @@ mod tests {
             (r#""x", name = "no name""#, "a module cannot have this name"),
             (r#""x", name = "type""#, "a module cannot have this name"),
             (r#""x", weight_bits = 300"#, "number too large"),
-            (r#""x", dims = { batch = -1 }"#, "expected integer literal"),
+            (
+                r#""x", dims = { batch = -1 }"#,
+                "a dimension is a positive integer",
+            ),
             (r#""x", samples = 3"#, "expected string literal"),
         ] {
             let error = parse(text).expect_err(text);

@@ -202,8 +202,8 @@ pub(crate) fn verify(
     }
     let values = transcript.receive("opened values", schedule.lows.len())?;
     let mut expected = Fr::zero();
+    // len: received as many
     for (value, low) in values.iter().zip(&schedule.lows) {
-        // len: received as many
         expected += *value * low.evaluate(&point, challenges)?;
     }
     if claim != expected {
@@ -262,8 +262,9 @@ fn fold_rows(
             }
             slots
                 .iter_mut()
+                // len: checked above
                 .zip(weights)
-                .for_each(|(slot, weight)| *slot += power * weight); // len: checked above
+                .for_each(|(slot, weight)| *slot += power * weight);
         }
         power *= delta;
     }
@@ -283,8 +284,9 @@ fn check_rows(
     let generators = Generators::derive(opened.len());
     let rows = constants
         .iter()
+        // len: checked above
         .zip(constant_weights)
-        .chain(witness.iter().zip(witness_weights)); // len: checked above
+        .chain(witness.iter().zip(witness_weights));
     let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) =
         rows.filter(|(_, weight)| !weight.is_zero()).unzip();
     points.extend_from_slice(generators.points());
@@ -307,8 +309,8 @@ fn row_weights(
         return Err(VerifyError::Key("a functional has no scale"));
     }
     let mut groups = vec![RowWeights::new(); schedule.lows.len()];
+    // len: checked above
     for (pieces, scale) in pieces.iter().zip(scales) {
-        // len: checked above
         for Piece { low, column, high } in pieces {
             let weights = high.vector(challenges)?;
             let group = groups
@@ -323,8 +325,9 @@ fn row_weights(
                 ));
             }
             sums.iter_mut()
+                // len: checked above
                 .zip(&weights)
-                .for_each(|(sum, weight)| *sum += *scale * weight); // len: checked above
+                .for_each(|(sum, weight)| *sum += *scale * weight);
         }
     }
     Ok(groups)

@@ -91,8 +91,8 @@ pub(crate) fn verify(
     if scales.len() != schedule.contractions.len() {
         return Err(VerifyError::Key("a contraction has no scale"));
     }
+    // len: checked above
     for (contraction, scale) in schedule.contractions.iter().zip(scales) {
-        // len: checked above
         let (operands, tail) = rest
             .split_at_checked(contraction.operands.len())
             .ok_or(VerifyError::Key("an operand has no evaluation"))?;

@@ -257,8 +257,8 @@ fn from_montgomery(wide: [u64; 8]) -> Fr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ark_ff::Field;
     use crate::logup::tests::random_field;
+    use ark_ff::Field;
 
     #[test]
     fn scalar_lanes_equal_the_field() {

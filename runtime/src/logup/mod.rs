@@ -5,7 +5,9 @@
 //!
 //! The leaves are the last layer of a binary tree of fractions; a node is the sum of its children `2x` and `2x + 1`:
 //!
-//!     p(x) = p0(x) q1(x) + p1(x) q0(x)        q(x) = q0(x) q1(x)
+//! ```text
+//! p(x) = p0(x) q1(x) + p1(x) q0(x)        q(x) = q0(x) q1(x)
+//! ```
 //!
 //! | symbol | meaning |
 //! |---|---|

@@ -92,8 +92,8 @@ impl<'a> Scales<'a> {
         let (numerator, denominator) = leaf;
         let mut known_denominator = Fr::one();
         let mut known_numerator = Fr::zero();
+        // len: one weight a block
         for (block, weight) in self.schedule.leaves.blocks.iter().zip(&self.blocks) {
-            // len: one weight a block
             let constant = match block.kind {
                 BlockKind::Lookup(index) => {
                     known_numerator += weight;
@@ -126,15 +126,17 @@ impl<'a> Scales<'a> {
             .model
             .inputs
             .iter()
+            // len: statement checked
             .zip(inputs)
-            .map(|(port, data)| (&port.value, data)); // len: statement checked
+            .map(|(port, data)| (&port.value, data));
         let ports = ports.chain(
             self.model
                 .outputs
                 .iter()
+                // len: statement checked
                 .zip(outputs)
                 .map(|(port, data)| (&port.value, data)),
-        ); // len: statement checked
+        );
         let mut public = Fr::zero();
         for (accumulator, data) in ports.rev() {
             public = public * self.eta + public_mle(accumulator, data, &challenges.tau)?;
@@ -225,12 +227,13 @@ fn public_mle(accumulator: &Accumulator, data: &[i64], tau: &[Fr]) -> Result<Fr,
             .filter(|&inner| inner > 0)
             .ok_or(SHORT)?;
         let mut folded = vec![Fr::zero(); inner];
+        // len: padded axis is no shorter
         for (chunk, weight) in values.chunks(inner).zip(&crate::field::eq_table(point)) {
-            // len: padded axis is no shorter
             folded
                 .iter_mut()
+                // len: inner
                 .zip(chunk)
-                .for_each(|(sum, value)| *sum += *weight * value); // len: inner
+                .for_each(|(sum, value)| *sum += *weight * value);
         }
         values = folded;
     }

@@ -191,9 +191,10 @@ impl AxisFunctional {
                     for item in &items {
                         next.extend(
                             (0i64..)
+                                // len: weights
                                 .zip(&weights)
                                 .filter_map(|(index, weight)| step(item, index, weight)),
-                        ); // len: weights
+                        );
                     }
                     items = next;
                 }
@@ -218,10 +219,11 @@ impl AxisFunctional {
                 let eq = eq_table(point);
                 Ok(weights
                     .iter()
+                    // len: both 2^log2
                     .zip(&eq)
                     .filter(|(w, _)| !w.is_zero())
                     .map(|(w, e)| *w * e)
-                    .sum()) // len: both 2^log2
+                    .sum())
             }
         }
     }

@@ -56,9 +56,10 @@ impl LeafLayout {
         }
         order.sort_by_key(|&(len_log2, _)| std::cmp::Reverse(len_log2));
         let mut tables: Vec<_> = (0u32..)
+            // len: tables
             .zip(model.tables.iter())
             .map(|(id, table)| (u32::from(table.len_log2), BlockKind::Table(TableId(id))))
-            .collect(); // len: tables
+            .collect();
         tables.sort_by_key(|&(len_log2, _)| len_log2);
         let mut layout = Self {
             blocks: Vec::with_capacity(order.len().saturating_add(tables.len())),
