@@ -14,6 +14,7 @@ use crate::error::VerifyError;
 /// Bytes of a field element or a compressed point in a proof.
 pub const ELEMENT_BYTES: usize = 32;
 
+// verify-path: begin
 /// What both sides' transcripts share: absorbing public data and drawing challenges.
 #[derive(Clone)]
 pub struct Sponge {
@@ -69,6 +70,7 @@ impl Sponge {
 /// Little-endian canonical bytes.
 pub fn encode_field(value: &Fr) -> [u8; ELEMENT_BYTES] {
     let mut bytes = [0; ELEMENT_BYTES];
+    // len: four limbs of eight bytes
     for (to, from) in bytes.iter_mut().zip(value.into_bigint().to_bytes_le()) {
         *to = from;
     }
@@ -78,6 +80,7 @@ pub fn encode_field(value: &Fr) -> [u8; ELEMENT_BYTES] {
 /// Inverse of [`encode_field`]; `None` unless canonical.
 pub fn decode_field(bytes: &[u8; ELEMENT_BYTES]) -> Option<Fr> {
     let mut limbs = [0u64; 4];
+    // len: four limbs of eight bytes
     for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks(8)) {
         *limb = chunk
             .iter()
@@ -86,6 +89,7 @@ pub fn decode_field(bytes: &[u8; ELEMENT_BYTES]) -> Option<Fr> {
     }
     Fr::from_bigint(ark_ff::BigInt(limbs))
 }
+// verify-path: end
 
 /// The prover's recorder: sending is absorbing.
 pub struct ProverTranscript {
@@ -127,6 +131,7 @@ impl ProverTranscript {
     }
 }
 
+// verify-path: begin
 /// The verifier's side: receiving is absorbing.
 pub struct VerifierTranscript<'a> {
     /// Public data and challenges.
@@ -173,6 +178,7 @@ impl<'a> VerifierTranscript<'a> {
         label: &'static str,
     ) -> Result<[Fr; N], VerifyError> {
         let mut values = [Fr::zero(); N];
+        // len: `take` gives N
         for (value, bytes) in values.iter_mut().zip(self.take(label, N)?) {
             *value = decode_field(bytes).ok_or(VerifyError::NonCanonical { label })?;
         }
@@ -202,3 +208,4 @@ impl<'a> VerifierTranscript<'a> {
         }
     }
 }
+// verify-path: end

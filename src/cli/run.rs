@@ -5,13 +5,14 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::args::ModelArgs;
 use super::engine::{self, FloatNetwork, Program};
 use super::error::CliError;
 use super::terminal::{Progress, milliseconds, say, say_json};
-use crate::tensors::{self, Finite, Side};
+use crate::tensors::{self, Finite, OutTensor, Side};
 
 /// Run the quantised model on many inputs: exactly what would be proved, without proving it
 #[derive(clap::Args)]
@@ -32,6 +33,12 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// One line of the results.
+#[derive(Serialize)]
+struct Line {
+    outputs: Vec<OutTensor>,
 }
 
 /// Compiles once, then one line after the other.
@@ -56,11 +63,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         let outputs = program
             .run(&program.quantise(&data))
             .map_err(|e| CliError::Input { place, source: e })?;
-        serde_json::to_writer(
-            &mut out,
-            &json!({"outputs": engine::tensors(program.outputs(), &outputs)}),
-        )
-        .map_err(|e| failed(e.into()))?;
+        let line = Line {
+            outputs: engine::tensors(program.outputs(), &outputs),
+        };
+        serde_json::to_writer(&mut out, &line).map_err(|e| failed(e.into()))?;
         out.write_all(b"\n").map_err(failed)?;
         runs += 1;
     }

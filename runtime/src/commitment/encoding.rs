@@ -29,6 +29,7 @@ pub fn encode_point(point: &G1Affine) -> [u8; 32] {
     bytes
 }
 
+// verify-path: begin
 /// Inverse of [`encode_point`]; `None` unless canonical and on the curve.
 pub fn decode_point(bytes: &[u8; 32]) -> Option<G1Affine> {
     let [a, b, c, top] = limbs(bytes);
@@ -43,6 +44,7 @@ pub fn decode_point(bytes: &[u8; 32]) -> Option<G1Affine> {
 pub(super) fn limbs(bytes: &[u8; 32]) -> [u64; 4] {
     let mut limbs = [0; 4];
     let (chunks, _) = bytes.as_chunks::<8>();
+    // len: four limbs of eight bytes
     for (limb, chunk) in limbs.iter_mut().zip(chunks) {
         *limb = u64::from_le_bytes(*chunk);
     }
@@ -60,6 +62,7 @@ pub(super) fn point_from_x(x: Fq, odd: bool) -> Option<G1Affine> {
     // No point has y = 0: the group's order is odd.
     Some(G1Affine::new_unchecked(x, y))
 }
+// verify-path: end
 
 /// `(q + 1) / 4` in hexadecimal digits, most significant first.
 const EXPONENT: [u8; 63] = exponent_digits();
@@ -83,6 +86,7 @@ const fn exponent_digits() -> [u8; 63] {
     digits
 }
 
+// verify-path: begin
 /// `a^((q + 1) / 4)` if its square is `a`: q is 3 modulo 4. One of the two roots, by 252 squarings and 76 multiplications.
 fn square_root(a: Fq) -> Option<Fq> {
     let mut powers = [Fq::ONE; 16];
@@ -102,6 +106,7 @@ fn square_root(a: Fq) -> Option<Fq> {
     }
     (root.square() == a).then_some(root)
 }
+// verify-path: end
 
 #[cfg(test)]
 mod tests {

@@ -129,6 +129,7 @@ fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> Le
     leaf_claim(point, &children, bit)
 }
 
+// verify-path: begin
 /// Checks that the fractions at `2^len_log2` leaves sum to zero, given that the claim on them holds.
 ///
 /// # Errors
@@ -186,6 +187,7 @@ fn leaf_claim(point: Vec<Fr>, [p0, p1, q0, q1]: &Children, bit: Fr) -> LeafClaim
         denominator: *q0 + bit * (*q1 - q0),
     }
 }
+// verify-path: end
 
 /// The prover's messages in the rounds of one layer.
 struct Rounds<'a> {
@@ -241,6 +243,7 @@ impl<'a> Rounds<'a> {
     }
 }
 
+// verify-path: begin
 /// The verifier's side of [`Rounds`], over one variable more than `point` has; the last claim and the challenges.
 fn verify_rounds(
     transcript: &mut VerifierTranscript,
@@ -262,3 +265,4 @@ fn verify_rounds(
     }
     Ok((claim, challenges))
 }
+// verify-path: end
