@@ -22,10 +22,16 @@
     reason = "limb i of a times limb j of b goes to limb i + j"
 )]
 
+mod constants;
+mod sums;
+
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
 use ark_ff::{AdditiveGroup, Fp, MontBackend, MontConfig};
+
+use constants::Constants;
+pub use sums::PackedProductSum;
 
 /// Elements of a [`Packed`].
 pub const LANES: usize = 8;
@@ -60,78 +66,6 @@ impl<C> Clone for Packed<C> {
 }
 
 impl<C> Copy for Packed<C> {}
-
-/// Numbers that a field needs.
-struct Constants<C>(PhantomData<C>);
-
-impl<C: MontConfig<4>> Constants<C> {
-    const MODULUS: [u64; 5] = {
-        let top = C::MODULUS.0[3];
-        assert!(top >> 61 == 1, "the modulus must have 254 bits");
-        split(C::MODULUS.0)
-    };
-    /// `-p^-1 mod 2^52`.
-    const MINUS_INVERSE: u64 = C::INV & LIMB_MASK;
-    /// `-floor(unit * 2^253 / p) * p` for units 0, 1, ..., 7, limb by limb.
-    const SUM_CORRECTIONS: [[i64; 8]; 5] = Self::corrections(0);
-    /// The same for units -4, -3, ..., 3.
-    const DIFFERENCE_CORRECTIONS: [[i64; 8]; 5] = Self::corrections(-4);
-
-    /// `2^264 mod p`: multiplying by it takes radix `2^256` to radix `2^260`.
-    const TO_PACKED: [u64; 5] = split(Self::power_of_two(264));
-    /// `2^520 mod p`: makes up for two reductions.
-    const TWICE_REDUCED: [u64; 5] = split(Self::power_of_two(520));
-    /// `2^256 mod p`: multiplying by it takes radix `2^260` to radix `2^256`.
-    const FROM_PACKED: [u64; 5] = split(C::R.0);
-
-    /// `2^exponent mod p`, for exponents of at least 256.
-    const fn power_of_two(exponent: u32) -> [u64; 4] {
-        let mut words = C::R.0;
-        let mut reached = 256;
-        while reached < exponent {
-            words = double_modulo(words, C::MODULUS.0);
-            reached += 1;
-        }
-        words
-    }
-
-    const fn corrections(first_unit: i64) -> [[i64; 8]; 5] {
-        let top = Self::MODULUS[4] as i64;
-        let mut out = [[0; 8]; 5];
-        let mut index = 0;
-        while index < 8 {
-            // The modulus is not a multiple of 2^208, so its top limb plus one is above it, and the floor may come out one
-            // too small only where `unit * 2^253` is within 2^211 of a multiple: nowhere but at zero.
-            let units = (first_unit + index as i64) << UNIT_SHIFT;
-            let multiple = -units.div_euclid(if units < 0 { top } else { top + 1 });
-            let mut limb = 0;
-            while limb < 5 {
-                out[limb][index] = multiple * Self::MODULUS[limb] as i64;
-                limb += 1;
-            }
-            index += 1;
-        }
-        out
-    }
-}
-
-/// `2 words mod modulus`, for `words < modulus < 2^255`.
-const fn double_modulo(words: [u64; 4], modulus: [u64; 4]) -> [u64; 4] {
-    let mut doubled = [0; 4];
-    let mut reduced = [0; 4];
-    let mut borrow = false;
-    let mut limb = 0;
-    while limb < 4 {
-        let below = if limb == 0 { 0 } else { words[limb - 1] >> 63 };
-        doubled[limb] = words[limb] << 1 | below;
-        let (once, first) = doubled[limb].overflowing_sub(modulus[limb]);
-        let (twice, second) = once.overflowing_sub(borrow as u64);
-        reduced[limb] = twice;
-        borrow = first || second;
-        limb += 1;
-    }
-    if borrow { doubled } else { reduced }
-}
 
 /// Limbs of 52 bits.
 pub(super) const fn split(words: [u64; 4]) -> [u64; 5] {
@@ -603,81 +537,6 @@ pub(crate) fn transpose_out(words: [__m512i; 4], rows: [&mut [u64; 4]; 8]) {
         r6,
     );
     store(_mm512_permutex2var_epi64(odd_low, second, odd_high), r5, r7);
-}
-
-/// Sums of products, lane by lane, with one reduction for 64 of them.
-#[derive(Debug)]
-pub struct PackedProductSum<C> {
-    low: [__m512i; 9],
-    high: [__m512i; 9],
-    pending: u32,
-    total: Packed<C>,
-}
-
-/// Products after which the unreduced sum is still below `5.3 p` when reduced.
-const PENDING_PRODUCTS: u32 = 64;
-
-impl<C> Clone for PackedProductSum<C> {
-    #[inline(always)]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C> Copy for PackedProductSum<C> {}
-
-impl<C: MontConfig<4>> PackedProductSum<C> {
-    /// The empty sum.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn new() -> Self {
-        let zero = _mm512_setzero_si512();
-        Self {
-            low: [zero; 9],
-            high: [zero; 9],
-            pending: 0,
-            total: Packed::zero(),
-        }
-    }
-
-    /// Adds `a * b`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn add(&mut self, a: &Packed<C>, b: &Packed<C>) {
-        for (i, x) in a.limbs.into_iter().enumerate() {
-            for (j, y) in b.limbs.into_iter().enumerate() {
-                self.low[i + j] = low(self.low[i + j], x, y);
-                self.high[i + j] = high(self.high[i + j], x, y);
-            }
-        }
-        self.pending += 1;
-        if self.pending == PENDING_PRODUCTS {
-            self.flush();
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn flush(&mut self) {
-        let mut sums = [_mm512_setzero_si512(); 10];
-        for limb in 0..9 {
-            sums[limb] = _mm512_add_epi64(sums[limb], self.low[limb]);
-            sums[limb + 1] = _mm512_add_epi64(sums[limb + 1], self.high[limb]);
-        }
-        // Below 3.2 p: adding zero brings it under the bound of a packed value.
-        let reduced = Packed::reduce(sums).add(&Packed::zero());
-        let total = self.total.add(&reduced);
-        *self = Self::new();
-        self.total = total;
-    }
-
-    /// The eight sums.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn finish(mut self) -> Packed<C> {
-        self.flush();
-        self.total
-    }
 }
 
 #[cfg(test)]

@@ -199,10 +199,10 @@ impl AxisFunctional {
                     items = next;
                 }
                 for (at, factor) in items {
-                    if (0..i64::from(*len)).contains(&at) {
-                        if let Some(slot) = out.get_mut(at as usize) {
-                            *slot += factor;
-                        }
+                    if (0..i64::from(*len)).contains(&at)
+                        && let Some(slot) = out.get_mut(at as usize)
+                    {
+                        *slot += factor;
                     }
                 }
                 Ok(out)
