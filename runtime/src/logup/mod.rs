@@ -27,7 +27,7 @@
 //! **Leaves.** A last challenge folds the children of the leaf layer to one point.
 
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::AdditiveGroup;
 
 use crate::error::VerifyError;
 use crate::transcript::{ProverTranscript, VerifierTranscript};
