@@ -13,6 +13,11 @@
 //! The reduction multiplies by `2^-52 mod p` instead of adding a multiple of `p`, in all of its steps but the last: the factor of
 //! such a step is a limb as it stands, and no multiplication is needed to find it.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "one index for the limbs of several numbers"
+)]
+
 use std::arch::x86_64::{
     __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi64,
     _mm512_and_si512, _mm512_castsi256_si512, _mm512_cmpgt_epu64_mask, _mm512_inserti64x4,
@@ -194,9 +199,7 @@ impl Lanes for Ifma {
     fn mul_add(self, by: Limbs, to: Self) -> Self {
         let mut columns = zero_columns();
         // `to 2^260`.
-        for i in 0..5 {
-            columns[5 + i] = to.0[i];
-        }
+        columns[5..].copy_from_slice(&to.0);
         multiply_add(&mut columns, &self, &Self::splat(by));
         subtract_3p_if_more(reduce(columns))
     }

@@ -112,43 +112,43 @@ impl Lanes for Fr {
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        self + other
+        let (sum, _) = add(&self.0.0, &other.0.0);
+        // Less than 2 p < 2^256.
+        let (difference, borrow) = subtract(&sum, &MODULUS);
+        add_modulus_if(difference, borrow)
     }
 
     #[inline(always)]
     fn product(self, other: Self) -> Self {
-        from_montgomery(wide_product(&self, &other))
+        self * other
     }
 
     #[inline(always)]
     fn products(a: Self, b: Self, c: Self, d: Self) -> Self {
-        let mut wide = wide_product(&a, &b);
-        // 2 p^2 < 2^512: the last carry is zero.
-        let mut carry = false;
-        for (to, limb) in wide.iter_mut().zip(wide_product(&c, &d)) {
-            (*to, carry) = to.carrying_add(limb, carry);
-        }
+        // 2 p^2 < 2^512: no carry.
+        let (wide, _) = add(&wide_product(&a, &b), &wide_product(&c, &d));
         from_montgomery(wide)
     }
 
     #[inline(always)]
     fn bind(low: Self, high: Self, at: Fr) -> Self {
-        low + (high - low).product(at)
+        (high.diff(low) * at).add(low)
     }
 
     #[inline(always)]
     fn mul_add(self, by: Fr, to: Self) -> Self {
-        self.product(by) + to
+        (self * by).add(to)
     }
 
     #[inline(always)]
     fn diff(self, other: Self) -> Self {
-        self - other
+        let (difference, borrow) = subtract(&self.0.0, &other.0.0);
+        add_modulus_if(difference, borrow)
     }
 
     #[inline(always)]
     fn diff_mul_add(self, by: Fr, to: Self) -> Self {
-        self.product(by) + to
+        (self * by).add(to)
     }
 
     #[inline(always)]
@@ -206,12 +206,36 @@ const fn shifted_modulus(log2: u32) -> [u64; 5] {
 }
 
 #[inline(always)]
-fn subtract_if_not_less<const N: usize>(value: &mut [u64; N], by: &[u64; N]) {
+fn add<const N: usize>(a: &[u64; N], b: &[u64; N]) -> ([u64; N], bool) {
+    let mut sum = [0; N];
+    let mut carry = false;
+    for i in 0..N {
+        (sum[i], carry) = a[i].carrying_add(b[i], carry);
+    }
+    (sum, carry)
+}
+
+#[inline(always)]
+fn subtract<const N: usize>(a: &[u64; N], b: &[u64; N]) -> ([u64; N], bool) {
     let mut difference = [0; N];
     let mut borrow = false;
     for i in 0..N {
-        (difference[i], borrow) = value[i].borrowing_sub(by[i], borrow);
+        (difference[i], borrow) = a[i].borrowing_sub(b[i], borrow);
     }
+    (difference, borrow)
+}
+
+/// Without a branch: for sums and differences no prediction holds.
+#[inline(always)]
+fn add_modulus_if(value: [u64; 4], condition: bool) -> Fr {
+    let mask = u64::from(condition).wrapping_neg();
+    let (sum, _) = add(&value, &MODULUS.map(|limb| limb & mask));
+    Fr::new_unchecked(BigInt(sum))
+}
+
+#[inline(always)]
+fn subtract_if_not_less<const N: usize>(value: &mut [u64; N], by: &[u64; N]) {
+    let (difference, borrow) = subtract(value, by);
     if !borrow {
         *value = difference;
     }

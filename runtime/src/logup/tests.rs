@@ -1,7 +1,6 @@
 use super::*;
 use crate::transcript::Sponge;
-use ark_ff::Field;
-use ark_ff::{PrimeField, Zero};
+use ark_ff::{Field, PrimeField, Zero};
 
 /// A field element from a splitmix64 stream.
 pub fn random_field(seed: &mut u64) -> Fr {
