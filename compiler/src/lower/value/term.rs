@@ -50,7 +50,7 @@ impl Term {
                 .is_some_and(|weight| weight.mentions(id))
     }
 
-    fn rename(&mut self, name: &impl Fn(Axis) -> Axis) {
+    pub(super) fn rename(&mut self, name: &impl Fn(Axis) -> Axis) {
         self.factors.iter_mut().for_each(|view| view.rename(name));
         self.weight = self.weight.take().map(|weight| weight.rename(name));
         self.summed.iter_mut().for_each(|axis| *axis = name(*axis));
@@ -73,7 +73,7 @@ impl Term {
     }
 
     /// Reads `axis` at `offset + sum stride * part`, zero outside its length.
-    fn substitute(&mut self, axis: Axis, offset: i64, parts: &[(Axis, i64)]) {
+    pub(super) fn substitute(&mut self, axis: Axis, offset: i64, parts: &[(Axis, i64)]) {
         let (lo, hi) = Index {
             len: axis.len,
             offset,
@@ -104,7 +104,7 @@ impl Term {
     }
 
     /// Sums constants over axes that no column is read along, and gives summed axes canonical names. `None` if zero.
-    fn normalise(mut self) -> Option<Self> {
+    pub(super) fn normalise(mut self) -> Option<Self> {
         for axis in std::mem::take(&mut self.summed) {
             if self.reads(axis.id) {
                 self.summed.push(axis);
@@ -176,7 +176,7 @@ impl Term {
     }
 
     /// Adds `other` if it is a multiple of the same columns.
-    fn absorb(&mut self, other: &Self) -> bool {
+    pub(super) fn absorb(&mut self, other: &Self) -> bool {
         if self.factors != other.factors || self.summed != other.summed {
             return false;
         }
