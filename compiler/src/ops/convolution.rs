@@ -10,7 +10,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, window: &Window, groups: usi
         return Err(refuse("its kernel is not constant", "make the kernel an initializer of the model"));
     }
     if !data.is_constant() && !data.is_simple() {
-        data = cx.small(&data, cx.settings.activation_bits)?;
+        data = cx.compact(&data, cx.settings.activation_bits)?;
     }
     let spatial = window.kernel.len();
     let mut kernel_axes: Vec<Vec<Axis>> = vec![];

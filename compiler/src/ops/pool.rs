@@ -10,7 +10,7 @@ use crate::lower::{Lowering, Refusal};
 pub(super) fn average(cx: &mut Lowering, node: &Node, window: &Window, count_padding: bool) -> Result<Value, Refusal> {
     let mut data = cx.read(node, 0)?;
     if !data.is_simple() {
-        data = cx.small(&data, cx.settings.activation_bits)?;
+        data = cx.compact(&data, cx.settings.activation_bits)?;
     }
     for i in 0..window.kernel.len() {
         let len = data.len(2 + i);

@@ -12,7 +12,7 @@ use crate::graph::Node;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
 use crate::lower::intervals::elementwise;
-use crate::lower::quantise::{Goal, MARGIN, Quantised, ceil_log2};
+use crate::lower::quantise::{Goal, Quantised, ceil_log2, margin};
 use crate::lower::value::{Axis, Term, Value, View};
 use crate::lower::weight::Weight;
 use crate::lower::{Lowering, Refusal, refuse};
@@ -33,7 +33,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     let rows: Vec<Axis> = value.mentioned().into_iter().filter(|a| *a != axis).collect();
     let exp = exponentials(cx, &value, &rows, axis)?;
     let total = Value { name: format!("{}/sum", node.name).into(), ..Value::new(value.dims.clone(), vec![exp.clone()]).sum_over(&[axis]) };
-    let greatest = node.stats.first().map_or(axis.len as f64, |&(_, hi)| (hi * MARGIN).min(axis.len as f64));
+    let greatest = node.stats.first().map_or(axis.len as f64, |&(_, hi)| hi.min(axis.len as f64));
     let (reciprocal, scale_log2) = reciprocal(cx, &total, &rows, axis.len, greatest)?;
     let mut product = exp;
     product.factors.push(View::whole(reciprocal, &rows));
@@ -61,7 +61,7 @@ fn exponentials(cx: &mut Lowering, value: &Value, rows: &[Axis], axis: Axis) -> 
     let scores = cx.accumulate(value, &axes, Goal::Exact)?;
     let (lo, hi) = cx.certain_range(value)?;
     let masked = value.constant_part().data.iter().any(|&x| x < value.range.0);
-    let seen = if masked { f64::INFINITY } else { (value.range.1 - value.range.0) * MARGIN };
+    let seen = if masked { f64::INFINITY } else { (value.range.1 - value.range.0) * margin(value.shape().iter().product()) };
     let keys = Keys::covering(0, ((hi - lo).min(seen) / scores.unit).ceil() as i128);
     if keys.bits > MAX_KEY_BITS {
         return Err(refuse(
@@ -76,8 +76,8 @@ fn exponentials(cx: &mut Lowering, value: &Value, rows: &[Axis], axis: Axis) -> 
     let table = cx.tables.table(&mut cx.columns, "exp", keys, &[exp, hit]);
     let ends = ((lo / scores.unit).floor() as i128, (hi / scores.unit).ceil() as i128);
     let max_keys = Keys::covering(ends.0.min(-1), ends.1);
-    let max_range = cx.tables.range(&mut cx.columns, max_keys);
-    let count_range = cx.tables.range(&mut cx.columns, Keys::covering(0, axis.len as i128 - 1));
+    let max_range = cx.tables.range_covering(&mut cx.columns, max_keys);
+    let count_range = cx.tables.range_covering(&mut cx.columns, Keys::covering(0, axis.len as i128 - 1));
     let shape = scores.accumulator.shape.to_vec();
     let row_shape = shape[..rows.len()].to_vec();
     let max = cx.columns.witness(&format!("{name}/max"), row_shape, max_keys.bounds());
