@@ -4,13 +4,17 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::f64::consts::TAU;
 
+use rayon::prelude::*;
 use tract_onnx::prelude::{OutletId, TValue};
 
 use crate::float::FloatModel;
-use crate::graph::{Dtype, Graph, NodeId, Op, Tensor};
-use crate::import::tensors::from_tract;
+use crate::graph::{Dtype, Graph, NodeId, Op, Pointwise, Tensor, range_of};
+use crate::import::tensors::{f32s, from_tract};
 use crate::interpret;
-use crate::{CompileError, Options};
+use crate::{CompileError, Options, Sample};
+
+/// Longest axis that an input may pick from.
+const MOST_ROWS: usize = 1 << 24;
 
 /// Number of synthetic samples.
 const SYNTHETIC_SAMPLES: usize = 8;
@@ -26,61 +30,72 @@ pub(crate) fn calibrate(
     float: &FloatModel,
     options: &Options,
 ) -> Result<(), CompileError> {
-    let given: Vec<Vec<Tensor>> = options
+    let tensor = |t: &Sample| Tensor {
+        shape: t.shape.clone(),
+        data: t.data.clone(),
+    };
+    let mut samples: Vec<Vec<Tensor>> = options
         .samples
         .iter()
-        .map(|sample| {
-            sample
-                .iter()
-                .map(|t| Tensor {
-                    shape: t.shape.clone(),
-                    data: t.data.clone(),
-                })
-                .collect()
-        })
+        .map(|s| s.iter().map(tensor).collect())
         .collect();
-    let samples = if given.is_empty() {
-        synthetic_inputs(graph, SYNTHETIC_SAMPLES)
-    } else {
-        given
-    };
-    let wanted: HashSet<OutletId> = origins.iter().flatten().copied().collect();
-    for sample in &samples {
-        check_indices(graph, sample)?;
-        let mut observed = HashMap::new();
-        float.run_observed(sample, |node, values| {
-            let outlets = values
-                .iter()
-                .enumerate()
-                .map(|(slot, v)| (OutletId::new(node.id, slot), v.clone()));
-            observed.extend(outlets.filter(|(outlet, _)| wanted.contains(outlet)));
-        })?;
-        let computed = graph
-            .inputs
-            .iter()
-            .copied()
-            .zip(sample.iter().cloned())
-            .collect();
-        let seen = Observation {
-            graph,
-            origins,
-            observed,
-            computed,
-        }
-        .nodes()?;
-        for (node, seen) in graph.nodes.iter_mut().zip(seen) {
-            node.range = (
-                node.range.0.min(seen.range.0),
-                node.range.1.max(seen.range.1),
-            );
-            node.stats
-                .resize(seen.stats.len(), (f64::INFINITY, f64::NEG_INFINITY));
-            for (all, one) in node.stats.iter_mut().zip(seen.stats) {
-                *all = (all.0.min(one.0), all.1.max(one.1));
-            }
+    if samples.is_empty() {
+        samples = synthetic_inputs(graph, SYNTHETIC_SAMPLES);
+    }
+    let limits = index_limits(graph);
+    let observe = |sample: &Vec<Tensor>| observe(graph, origins, float, &limits, sample);
+    let seen: Vec<Vec<Seen>> = samples.par_iter().map(observe).collect::<Result<_, _>>()?;
+    for (node, seen) in seen
+        .into_iter()
+        .flat_map(|sample| sample.into_iter().enumerate())
+    {
+        let node = &mut graph.nodes[node];
+        node.range = (
+            node.range.0.min(seen.range.0),
+            node.range.1.max(seen.range.1),
+        );
+        node.stats
+            .resize(seen.stats.len(), (f64::INFINITY, f64::NEG_INFINITY));
+        for (all, one) in node.stats.iter_mut().zip(seen.stats) {
+            *all = (all.0.min(one.0), all.1.max(one.1));
         }
     }
     Ok(())
+}
+
+/// What every node shows in one sample.
+fn observe(
+    graph: &Graph,
+    origins: &[Option<OutletId>],
+    float: &FloatModel,
+    limits: &[Option<usize>],
+    sample: &[Tensor],
+) -> Result<Vec<Seen>, CompileError> {
+    check_indices(graph, limits, sample)?;
+    let wanted: HashSet<OutletId> = origins.iter().flatten().copied().collect();
+    let mut observed = HashMap::new();
+    float.run_observed(sample, |node, values| {
+        let outlets = values
+            .iter()
+            .enumerate()
+            .map(|(slot, v)| (OutletId::new(node.id, slot), v.clone()));
+        observed.extend(outlets.filter(|(outlet, _)| wanted.contains(outlet)));
+    })?;
+    let computed = graph
+        .inputs
+        .iter()
+        .copied()
+        .zip(sample.iter().cloned())
+        .collect();
+    let mut observation = Observation {
+        graph,
+        origins,
+        observed,
+        computed,
+    };
+    (0..graph.nodes.len())
+        .map(|id| observation.node(id))
+        .collect()
 }
 
 /// One node's range and statistics in one sample.
@@ -98,64 +113,65 @@ struct Observation<'a> {
 }
 
 impl Observation<'_> {
-    fn nodes(mut self) -> Result<Vec<Seen>, CompileError> {
-        (0..self.graph.nodes.len())
-            .map(|id| self.node(id))
-            .collect()
-    }
-
     fn node(&mut self, id: NodeId) -> Result<Seen, CompileError> {
         let node = &self.graph.nodes[id];
-        let range = match self.value(id)? {
-            Some(value) => value.range(),
-            None => {
-                let operand = |i: &NodeId| Ok(self.value(*i)?.expect("operands come first"));
-                let operands = node
-                    .inputs
-                    .iter()
-                    .map(operand)
-                    .collect::<Result<Vec<_>, CompileError>>()?;
-                let operands: Vec<&Tensor> = operands.iter().map(|o| &**o).collect();
-                let value = interpret::evaluate_node(node, &operands);
-                let range = value.range();
-                self.computed.insert(id, value);
-                range
-            }
+        if self.observed(id).is_none()
+            && !self.computed.contains_key(&id)
+            && node.constant().is_none()
+        {
+            let operands = node
+                .inputs
+                .iter()
+                .map(|i| self.value(*i))
+                .collect::<Result<Vec<_>, _>>()?;
+            let value =
+                interpret::evaluate_node(node, &operands.iter().map(|o| &**o).collect::<Vec<_>>());
+            self.computed.insert(id, value);
+        }
+        let range = match self.observed(id).and_then(f32s) {
+            Some(elements) => range_of(elements.iter().map(|v| *v as f64)),
+            None => self.value(id)?.range(),
         };
         let stats = match (&node.op, node.inputs.first()) {
             (Op::Softmax { .. } | Op::RmsNorm { .. }, Some(operand)) => {
-                let operand = self.value(*operand)?.expect("operands come first");
-                let values = interpret::intermediate_values(&node.op, &operand);
-                let bounds = |v: &Vec<f64>| {
-                    v.iter()
-                        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, g), x| {
-                            (x.min(l), x.max(g))
-                        })
-                };
-                values.iter().map(bounds).collect()
+                let values = interpret::intermediate_values(&node.op, &*self.value(*operand)?);
+                values.iter().map(|v| bounds(v)).collect()
             }
             _ => Vec::new(),
         };
         Ok(Seen { range, stats })
     }
 
-    /// A node's value, if it is a constant, or tract has it, or it was computed.
-    fn value(&self, id: NodeId) -> Result<Option<Cow<'_, Tensor>>, CompileError> {
+    /// What tract has for a node.
+    fn observed(&self, id: NodeId) -> Option<&TValue> {
+        self.observed.get(&self.origins[id]?)
+    }
+
+    /// A node's value: a constant, or from tract, or computed before.
+    fn value(&self, id: NodeId) -> Result<Cow<'_, Tensor>, CompileError> {
         let node = &self.graph.nodes[id];
         if let Some(tensor) = node.constant() {
-            return Ok(Some(Cow::Borrowed(tensor)));
+            return Ok(Cow::Borrowed(tensor));
         }
-        if let Some(value) = self.origins[id].and_then(|o| self.observed.get(&o)) {
+        if let Some(value) = self.observed(id) {
             let mut tensor = from_tract(value)
                 .map_err(|e| CompileError::Samples(format!("`{}`: {e}", node.name)))?;
             tensor.shape = node.shape.clone();
-            return Ok(Some(Cow::Owned(tensor)));
+            return Ok(Cow::Owned(tensor));
         }
-        Ok(self.computed.get(&id).map(Cow::Borrowed))
+        Ok(Cow::Borrowed(&self.computed[&id]))
     }
 }
 
-/// For each model input, the least length of the axes it picks from: the numbers it may hold are below.
+fn bounds(values: &[f64]) -> (f64, f64) {
+    values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, g), x| {
+            (x.min(l), x.max(g))
+        })
+}
+
+/// For each model input that picks rows, the number up to which what it picks is there.
 fn index_limits(graph: &Graph) -> Vec<Option<usize>> {
     let mut limits = vec![None; graph.inputs.len()];
     for node in &graph.nodes {
@@ -163,14 +179,27 @@ fn index_limits(graph: &Graph) -> Vec<Option<usize>> {
             continue;
         };
         let length = graph.nodes[node.inputs[0]].shape[axis];
-        let mut stack = vec![node.inputs[1]];
-        while let Some(id) = stack.pop() {
+        let mut stack = vec![(node.inputs[1], Pointwise::Variable)];
+        while let Some((id, index)) = stack.pop() {
             let source = &graph.nodes[id];
-            match source.op {
+            let operands = || {
+                source
+                    .inputs
+                    .iter()
+                    .filter(|i| graph.uniform(**i).is_none())
+                    .copied()
+            };
+            match &source.op {
                 Op::Input(_) => {
-                    if let Some(i) = graph.inputs.iter().position(|input| *input == id) {
-                        limits[i] =
-                            Some(limits[i].map_or(length, |limit: usize| limit.min(length)));
+                    let valid = |v: &usize| (0.0..length as f64).contains(&index.eval(*v as f64));
+                    let limit = (0..MOST_ROWS).take_while(valid).count();
+                    if let Some(i) = graph
+                        .inputs
+                        .iter()
+                        .position(|input| *input == id)
+                        .filter(|_| limit > 0)
+                    {
+                        limits[i] = Some(limits[i].map_or(limit, |other: usize| other.min(limit)));
                     }
                 }
                 Op::Reshape
@@ -178,9 +207,25 @@ fn index_limits(graph: &Graph) -> Vec<Option<usize>> {
                 | Op::Slice { .. }
                 | Op::Concat { .. }
                 | Op::Broadcast => {
-                    stack.extend(&source.inputs);
+                    stack.extend(operands().map(|o| (o, index.clone())));
                 }
-                Op::Gather { .. } => stack.push(source.inputs[0]),
+                Op::Gather { .. } => stack.push((source.inputs[0], index)),
+                Op::Pointwise(e) => stack.push((source.inputs[0], index.compose(e))),
+                Op::Binary(f) => {
+                    let operand = |i: &NodeId| {
+                        graph
+                            .uniform(*i)
+                            .map_or(Pointwise::Variable, Pointwise::Constant)
+                    };
+                    let e = Pointwise::binary(
+                        *f,
+                        operand(&source.inputs[0]),
+                        operand(&source.inputs[1]),
+                    );
+                    if operands().count() == 1 {
+                        stack.extend(operands().map(|o| (o, index.compose(&e))));
+                    }
+                }
                 _ => (),
             }
         }
@@ -188,9 +233,13 @@ fn index_limits(graph: &Graph) -> Vec<Option<usize>> {
     limits
 }
 
-fn check_indices(graph: &Graph, sample: &[Tensor]) -> Result<(), CompileError> {
-    for ((id, limit), tensor) in graph.inputs.iter().zip(index_limits(graph)).zip(sample) {
-        let Some(limit) = limit else { continue };
+fn check_indices(
+    graph: &Graph,
+    limits: &[Option<usize>],
+    sample: &[Tensor],
+) -> Result<(), CompileError> {
+    for ((id, limit), tensor) in graph.inputs.iter().zip(limits).zip(sample) {
+        let Some(limit) = *limit else { continue };
         if let Some(v) = tensor
             .data
             .iter()
@@ -256,5 +305,65 @@ impl Random {
     fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         (radius * (TAU * self.uniform()).cos()) as f32 as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::onnx::Onnx;
+    use tract_onnx::pb::tensor_proto::DataType;
+
+    fn picks_two_rows_further() -> Graph {
+        let model = Onnx::new()
+            .typed_input("i", DataType::Int64, "50")
+            .weight("table", &[7, 4])
+            .ints("two", &[], &[2]);
+        model
+            .node("Add", "i,two", "j", &[])
+            .node("Gather", "table,j", "y", &[])
+            .output("y")
+            .agrees()
+    }
+
+    #[test]
+    fn an_index_is_followed_through_arithmetic() {
+        let graph = picks_two_rows_further();
+        assert_eq!(index_limits(&graph), [Some(5)]);
+        assert_eq!(graph.nodes[graph.inputs[0]].range, (0.0, 4.0));
+    }
+
+    #[test]
+    fn synthetic_inputs_are_reproducible() {
+        let graph = picks_two_rows_further();
+        assert_eq!(synthetic_inputs(&graph, 3), synthetic_inputs(&graph, 3));
+        assert_eq!(synthetic_inputs(&graph, 1)[0].len(), 1);
+    }
+
+    #[test]
+    fn floats_are_normal_and_uniform_by_turns() {
+        let graph = Onnx::new()
+            .input("x", "4000")
+            .node("Tanh", "x", "y", &[])
+            .output("y")
+            .agrees();
+        let samples = synthetic_inputs(&graph, 2);
+        let moments = |t: &Tensor| {
+            let mean = t.data.iter().sum::<f64>() / 4000.0;
+            (
+                mean,
+                t.data.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / 4000.0,
+            )
+        };
+        let (mean, variance) = moments(&samples[0][0]);
+        assert!(
+            mean.abs() < 0.06 && (variance - 1.0).abs() < 0.1,
+            "{mean} {variance}"
+        );
+        let (mean, variance) = moments(&samples[1][0]);
+        assert!(
+            (mean - 0.5).abs() < 0.03 && (variance - 1.0 / 12.0).abs() < 0.01,
+            "{mean} {variance}"
+        );
     }
 }

@@ -39,10 +39,8 @@ pub fn fuse(graph: &mut Graph) {
             .iter()
             .for_each(|i| needed[*i] = true);
     }
-    for id in 0..graph.nodes.len() {
-        if needed[id] {
-            write_affine_as_binary(graph, id);
-        }
+    for (id, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
+        write_affine_as_binary(graph, id);
     }
 }
 
@@ -167,4 +165,70 @@ fn write_affine_as_binary(graph: &mut Graph, id: NodeId) {
     graph.nodes.push(product);
     graph.nodes[id].op = Op::Binary(BinaryFn::Add);
     graph.nodes[id].inputs = vec![graph.nodes.len() - 1, offset];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Dtype, Node, UnaryFn};
+    use crate::interpret;
+
+    fn node(op: Op, inputs: Vec<NodeId>) -> Node {
+        Node {
+            name: format!("{op:?}"),
+            op,
+            inputs,
+            shape: vec![3],
+            range: (-1.0, 2.0),
+            stats: Vec::new(),
+        }
+    }
+
+    /// `-(2 x)` as two pointwise nodes, and its `tanh`.
+    fn graph() -> Graph {
+        let double =
+            Pointwise::binary(BinaryFn::Mul, Pointwise::Constant(2.0), Pointwise::Variable);
+        Graph {
+            nodes: vec![
+                node(Op::Input(Dtype::Float32), vec![]),
+                node(Op::Pointwise(double), vec![0]),
+                node(Op::Pointwise(Pointwise::of(UnaryFn::Neg)), vec![1]),
+                node(Op::Pointwise(Pointwise::of(UnaryFn::Tanh)), vec![2]),
+            ],
+            inputs: vec![0],
+            outputs: vec![("linear".into(), 2), ("tanh".into(), 3)],
+        }
+    }
+
+    #[test]
+    fn affine_functions_become_arithmetic_and_ranges_stay() {
+        let before = graph();
+        let mut after = before.clone();
+        fuse(&mut after);
+        after.prune();
+        let x = [Tensor::new(vec![3], vec![-1.0, 0.0, 0.3])];
+        assert_eq!(interpret::run(&after, &x), interpret::run(&before, &x));
+        let pointwise: Vec<&Node> = after
+            .nodes
+            .iter()
+            .filter(|n| matches!(n.op, Op::Pointwise(_)))
+            .collect();
+        assert_eq!(pointwise.len(), 1);
+        assert_eq!(pointwise[0].inputs, [0]);
+        assert_eq!(pointwise[0].range, (-1.0, 2.0));
+        for (id, node) in after.nodes.iter().enumerate() {
+            assert!(node.inputs.iter().all(|i| *i < id), "operands come first");
+        }
+    }
+
+    #[test]
+    fn fusing_twice_changes_nothing() {
+        let mut once = graph();
+        fuse(&mut once);
+        once.prune();
+        let mut twice = once.clone();
+        fuse(&mut twice);
+        twice.prune();
+        assert_eq!(format!("{once:?}"), format!("{twice:?}"));
+    }
 }

@@ -142,7 +142,7 @@ pub enum Op {
     Softmax { axis: usize },
     /// `x / sqrt(mean(x^2) + epsilon)` over one axis.
     RmsNorm { axis: usize, epsilon: f64 },
-    /// Inputs: data, integer indices. Output shape: data's with `axis` replaced by the indices' shape.
+    /// Inputs: data, integer indices in `[0, length)`. Output shape: data's with `axis` replaced by the indices' shape.
     Gather { axis: usize },
     /// Inputs: condition (0/1), value where 1, value where 0; equal rank, axes of length 1 broadcast.
     Select,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tract_onnx::dim_expr::parse_onnx_dim;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, type_proto};
 use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::SymbolScope;
@@ -74,6 +74,9 @@ pub fn from_proto(
             reason: "it has no graph".into(),
         });
     };
+    let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+    let onnx_nodes = graph.node.len() as u64;
+    compute_outputs(graph);
     bind_dimensions(graph, options).map_err(|reason| CompileError::Load {
         path: path.into(),
         reason,
@@ -103,24 +106,21 @@ pub fn from_proto(
         Err(e) => return Err(refuse(path, &e)),
     };
     let graph = proto.graph.as_ref().expect("checked above");
-    let port_names = |infos: &[ValueInfoProto]| infos.iter().map(|i| i.name.clone()).collect_vec();
     let initialised: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-    let input_names = port_names(&graph.input)
-        .into_iter()
+    let input_names = graph
+        .input
+        .iter()
+        .map(|i| i.name.clone())
         .filter(|n| !initialised.contains(n.as_str()));
     let inputs = ports(&model, &model.inputs, input_names).map_err(|e| refuse(path, &e))?;
-    let outputs = ports(
-        &model,
-        &model.outputs,
-        port_names(&graph.output).into_iter(),
-    )
-    .map_err(|e| refuse(path, &e))?;
+    let outputs =
+        ports(&model, &model.outputs, output_names.into_iter()).map_err(|e| refuse(path, &e))?;
     Ok(Loaded {
         inputs,
         outputs,
         operators: refused::operators(graph),
         names: names(graph),
-        onnx_nodes: graph.node.len() as u64,
+        onnx_nodes,
         parameters: parameters(graph),
         model: Arc::new(model),
     })
@@ -180,6 +180,23 @@ fn ports(
         })
     };
     outlets.iter().zip(names).map(describe).collect()
+}
+
+/// Puts an `Identity` before each output that is an input: tract cannot name a value twice.
+fn compute_outputs(graph: &mut GraphProto) {
+    for output in &mut graph.output {
+        if graph.input.iter().any(|i| i.name == output.name) {
+            let computed = format!("{}.output", output.name);
+            graph.node.push(NodeProto {
+                op_type: "Identity".into(),
+                name: computed.clone(),
+                input: vec![output.name.clone()],
+                output: vec![computed.clone()],
+                ..Default::default()
+            });
+            output.name = computed;
+        }
+    }
 }
 
 /// Replaces the symbolic dimensions of all inputs by numbers: those of the options, else 1.

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use crate::graph::{Graph, Node, Op};
 
 /// The longest part of tract's name that is an ONNX name, else all of it.
-pub fn onnx_part<'n>(name: &'n str, known: impl Fn(&str) -> bool) -> &'n str {
+pub fn onnx_part(name: &str, known: impl Fn(&str) -> bool) -> &str {
     let name = name.strip_prefix("tap.").unwrap_or(name);
     let cuts = name.match_indices('.').map(|(at, _)| at).rev();
     std::iter::once(name.len())

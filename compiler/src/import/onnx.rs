@@ -1,11 +1,11 @@
 //! Small ONNX models for tests, built in memory.
 
 use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 
 use super::{Imported, complete, load};
@@ -120,10 +120,34 @@ impl Onnx {
     }
 
     /// A boolean initialiser.
-    pub fn booleans(mut self, name: &str, shape: &[usize], data: &[bool]) -> Onnx {
+    pub fn booleans(self, name: &str, shape: &[usize], data: &[bool]) -> Onnx {
+        self.small(
+            name,
+            DataType::Bool,
+            shape,
+            data.iter().map(|b| *b as i32).collect(),
+        )
+    }
+
+    /// An initialiser of small integers or booleans.
+    pub fn small(mut self, name: &str, dtype: DataType, shape: &[usize], data: Vec<i32>) -> Onnx {
         self.graph.initializer.push(TensorProto {
-            int32_data: data.iter().map(|b| *b as i32).collect(),
-            data_type: DataType::Bool as i32,
+            int32_data: data,
+            data_type: dtype as i32,
+            ..tensor(name, shape)
+        });
+        self
+    }
+
+    /// A float initialiser in a file beside the model.
+    pub fn external(mut self, name: &str, shape: &[usize], file: &str) -> Onnx {
+        self.graph.initializer.push(TensorProto {
+            data_type: DataType::Float as i32,
+            data_location: Some(DataLocation::External as i32),
+            external_data: vec![StringStringEntryProto {
+                key: "location".into(),
+                value: file.into(),
+            }],
             ..tensor(name, shape)
         });
         self

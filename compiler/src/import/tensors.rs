@@ -41,6 +41,12 @@ pub fn from_tract(tensor: &Tensor) -> Result<graph::Tensor, Unrepresentable> {
     Ok(graph::Tensor::new(tensor.shape().to_vec(), data))
 }
 
+/// The elements of a dense `f32` tensor.
+pub fn f32s(value: &TValue) -> Option<&[f32]> {
+    let view = value.to_plain_array_view::<f32>().ok()?;
+    view.to_slice()
+}
+
 /// One of our tensors with tract's element type.
 pub fn to_tract(tensor: &graph::Tensor, dtype: DatumType) -> TractResult<Tensor> {
     if dtype == bool::datum_type() {

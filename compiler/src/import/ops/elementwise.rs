@@ -70,34 +70,37 @@ fn with_parameters(op: &ElementWiseOp, dtype: DatumType) -> Option<Pointwise> {
     let c = |value: f64| Pointwise::Constant(value);
     let binary = Pointwise::binary;
     if let Some(op) = op.0.downcast_ref::<math::PowConst>() {
-        Some(binary(Pow, x(), c(op.exponent as f64)))
-    } else if op.0.is::<math::Round>() {
+        return Some(binary(Pow, x(), c(op.exponent as f64)));
+    }
+    if op.0.is::<math::Round>() {
         // Halves away from zero.
         let magnitude = binary(Add, Pointwise::of(UnaryFn::Abs), c(0.5));
-        Some(binary(
+        return Some(binary(
             Mul,
             Pointwise::of(UnaryFn::Sign),
             Pointwise::unary(UnaryFn::Floor, magnitude),
-        ))
-    } else if let Some(op) = op.0.downcast_ref::<nn::LeakyRelu>() {
-        let below = binary(Mul, c(op.alpha as f64), binary(Min, x(), c(0.0)));
-        Some(binary(Add, binary(Max, x(), c(0.0)), below))
-    } else if let Some(op) = op.0.downcast_ref::<nn::GeluApproximate>() {
-        Some(Pointwise::gelu_tanh(if op.fast_impl { 2.0 } else { 3.0 }))
-    } else if op.0.is::<logic::Not>() || op.0.is::<logic::BitNot>() && dtype == DatumType::Bool {
-        Some(binary(Sub, c(1.0), x()))
-    } else if let Some(op) = op.0.downcast_ref::<quant::QuantizeLinearU8>() {
-        Some(quantise(op.scale as f64, op.zero_point as f64, 0.0, 255.0))
-    } else if let Some(op) = op.0.downcast_ref::<quant::QuantizeLinearI8>() {
-        Some(quantise(
-            op.scale as f64,
-            op.zero_point as f64,
-            -128.0,
-            127.0,
-        ))
-    } else {
-        None
+        ));
     }
+    if let Some(op) = op.0.downcast_ref::<nn::LeakyRelu>() {
+        let below = binary(Mul, c(op.alpha as f64), binary(Min, x(), c(0.0)));
+        return Some(binary(Add, binary(Max, x(), c(0.0)), below));
+    }
+    if let Some(op) = op.0.downcast_ref::<nn::GeluApproximate>() {
+        return Some(Pointwise::gelu_tanh(if op.fast_impl { 2.0 } else { 3.0 }));
+    }
+    if op.0.is::<logic::Not>() || op.0.is::<logic::BitNot>() && dtype == DatumType::Bool {
+        return Some(binary(Sub, c(1.0), x()));
+    }
+    if let Some(op) = op.0.downcast_ref::<quant::QuantizeLinearU8>() {
+        return Some(quantise(op.scale as f64, op.zero_point as f64, 0.0, 255.0));
+    }
+    let op = op.0.downcast_ref::<quant::QuantizeLinearI8>()?;
+    Some(quantise(
+        op.scale as f64,
+        op.zero_point as f64,
+        -128.0,
+        127.0,
+    ))
 }
 
 /// `(x - zero_point) * scale`.

@@ -130,7 +130,6 @@ fn arithmetic_of_two_values() {
         ("Add", BinaryFn::Add),
         ("Sub", BinaryFn::Sub),
         ("Mul", BinaryFn::Mul),
-        ("Div", BinaryFn::Div),
         ("Max", BinaryFn::Max),
         ("Min", BinaryFn::Min),
     ];
@@ -141,6 +140,13 @@ fn arithmetic_of_two_values() {
         assert_eq!(named(&graph, "y").op, Op::Binary(f));
         assert_eq!(named(&graph, "y").shape, [2, 4, 3]);
     }
+}
+
+#[test]
+fn division_is_by_the_reciprocal() {
+    let model = one("2,3", "Div", "x,e", &[]).input("z", "2,1");
+    let graph = model.node("Exp", "z", "e", &[]).agrees();
+    assert_eq!(named(&graph, "y").op, Op::Binary(BinaryFn::Mul));
 }
 
 #[test]
@@ -384,5 +390,22 @@ fn cumulative_sums() {
         one("2,5,3", "CumSum", "x,a", &attributes)
             .ints("a", &[], &[1])
             .agrees();
+    }
+}
+
+#[test]
+fn fake_quantisation_is_one_function() {
+    for dtype in [DataType::Uint8, DataType::Int8] {
+        let model = Onnx::new()
+            .input("x", "40")
+            .floats("s", &[], vec![0.05])
+            .small("z", dtype, &[], vec![3]);
+        let model = model.node("QuantizeLinear", "x,s,z", "q", &[]).node(
+            "DequantizeLinear",
+            "q,s,z",
+            "y",
+            &[],
+        );
+        fuses(model.output("y"));
     }
 }

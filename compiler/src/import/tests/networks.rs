@@ -1,6 +1,8 @@
 //! Operators together: fusion of written-out functions, recurrent cells, attention.
 
+use super::super::{complete, load};
 use super::{Int, Ints, Onnx, Text, computed, named};
+use crate::Options;
 use crate::graph::{BinaryFn, Op, UnaryFn};
 
 /// `0.5 x (1 + tanh(0.79788456 (x + 0.044715 x x x)))`, in nine nodes.
@@ -197,4 +199,30 @@ fn steps_share_their_weights() {
         .filter(|n| n.constant().is_some_and(|t| t.data.len() >= 64))
         .count();
     assert_eq!(large, 2);
+}
+
+#[test]
+fn weights_in_another_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let weights: Vec<f32> = (0..6).map(|i| i as f32 * 0.5).collect();
+    let bytes: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+    std::fs::write(folder.path().join("weights.bin"), bytes).expect("written");
+    let model = Onnx::new()
+        .input("x", "2,2")
+        .external("w", &[2, 3], "weights.bin");
+    let model = model.node("MatMul", "x,w", "y", &[]).output("y");
+    let options = Options::default();
+    let loaded = load::from_proto(model.proto(), folder.path().to_str(), "test.onnx", &options)
+        .expect("loads");
+    assert_eq!(loaded.parameters, 6);
+    let imported = complete(loaded, "test.onnx", &options).expect("imports");
+    let constant = imported
+        .graph
+        .nodes
+        .iter()
+        .find_map(|n| n.constant())
+        .expect("a constant");
+    let mut data: Vec<f32> = constant.data.iter().map(|v| *v as f32).collect();
+    data.sort_by(f32::total_cmp);
+    assert_eq!(data, weights);
 }

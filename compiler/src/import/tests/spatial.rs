@@ -160,6 +160,7 @@ fn resampling() {
         let attributes = [
             ("mode", Text(mode)),
             ("coordinate_transformation_mode", Text(transform)),
+            ("nearest_mode", Text("floor")),
         ];
         let model = one("1,2,4,5", "Resize", "x,,s", &attributes);
         model.floats("s", &[4], vec![1.0, 1.0, scales[0], scales[1]])
