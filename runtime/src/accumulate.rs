@@ -2,8 +2,8 @@
 //!
 //! Every operand of a term is bound to the term's loops: its flat address is affine in the loops' indices. A view that can leave
 //! its column's true shape is first copied into a zero-padded window, so that no loop checks bounds of its own. A product of two
-//! operands with loops of its own on either side (matrix product, convolution) goes through one panel kernel ([`product`]);
-//! everything else through one loop nest ([`nest`]).
+//! operands with loops of its own on either side (matrix product, convolution) goes through one panel kernel (`product`);
+//! everything else through one loop nest (`nest`).
 //!
 //! Arithmetic is modulo `2^64`: exact, because the compiler proves that no accumulator leaves `i64`.
 

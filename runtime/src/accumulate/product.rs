@@ -9,6 +9,8 @@ use super::{Loop, Operand, PARALLEL_WORK, kernels};
 
 /// Multiply-adds below which the loop nest is as fast.
 const LEAST_WORK: usize = 1 << 12;
+/// Fewest columns that are worth a panel.
+const LEAST_COLUMNS: usize = 8;
 /// Fewest rows of `A` that are worth packing `B` for.
 const LEAST_REUSE: usize = 8;
 /// Elements of a panel: fits a core's cache.
@@ -24,10 +26,8 @@ pub(super) fn add(
 ) -> bool {
     let one = Product::new(loops, coefficient, (first, 0), (second, 1));
     let other = Product::new(loops, coefficient, (second, 1), (first, 0));
-    let best = [one, other]
-        .into_iter()
-        .filter(Product::is_worthwhile)
-        .max_by_key(|product| (product.is_contiguous, product.columns.len()));
+    let products = one.into_iter().chain(other);
+    let best = products.max_by_key(|product| (product.is_contiguous, product.columns.len()));
     if let Some(product) = &best {
         product.add(out);
     }
@@ -37,15 +37,37 @@ pub(super) fn add(
 /// Offsets in the output, in `A` and in `B`.
 type Offsets = [isize; 3];
 
+/// Which index a loop belongs to.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    /// `b`: an output loop of both operands, or of none.
+    Batch,
+    /// `m`: an output loop of `A` alone.
+    Row,
+    /// `n`: an output loop of `B` alone.
+    Column,
+    /// `k`.
+    Summed,
+}
+
+impl Role {
+    fn of(step: Offsets) -> Self {
+        match step.map(|step| step != 0) {
+            [false, _, _] => Self::Summed,
+            [true, true, false] => Self::Row,
+            [true, false, true] => Self::Column,
+            _ => Self::Batch,
+        }
+    }
+}
+
 struct Product<'a> {
     coefficient: i64,
     a: &'a [i32],
     b: &'a [i32],
-    /// Output loops of both operands or none, and the operands' origins.
+    /// With the operands' origins.
     batches: Vec<Offsets>,
-    /// Output loops of `A` alone.
     rows: Vec<Offsets>,
-    /// Output loops of `B` alone.
     columns: Vec<Offsets>,
     summed: Vec<Offsets>,
     /// Whether neighbouring columns are neighbours in `B`.
@@ -53,58 +75,63 @@ struct Product<'a> {
 }
 
 impl<'a> Product<'a> {
+    /// `None` if it is not worthwhile.
     fn new(
         loops: &[Loop],
         coefficient: i64,
         (a, a_at): (&'a Operand, usize),
         (b, b_at): (&'a Operand, usize),
-    ) -> Self {
-        let offsets = |origin: Offsets, belongs: fn(bool, bool, bool) -> bool| {
-            let mut offsets = vec![origin];
-            for l in loops {
+    ) -> Option<Self> {
+        let of = |role: Role| {
+            let steps = loops.iter().map(|l| {
                 let step = [l.output as isize, l.operands[a_at], l.operands[b_at]];
-                if belongs(step[0] != 0, step[1] != 0, step[2] != 0) {
-                    offsets = (offsets.iter())
-                        .flat_map(|&at| (0..l.len as isize).map(move |index| (at, index)))
-                        .map(|(at, index)| [0, 1, 2].map(|i| at[i] + index * step[i]))
-                        .collect();
-                }
-            }
-            offsets
+                (l.len, step)
+            });
+            steps.filter(move |&(_, step)| Role::of(step) == role)
         };
-        let columns = offsets([0; 3], |output, a, b| output && !a && b);
-        Self {
+        let len = |role: Role| of(role).map(|(len, _)| len).product::<usize>();
+        let work: usize = loops.iter().map(|l| l.len).product();
+        if work < LEAST_WORK || len(Role::Summed) == 1 || len(Role::Column) < LEAST_COLUMNS {
+            return None;
+        }
+        let offsets = |origin: Offsets, role: Role| {
+            of(role).fold(vec![origin], |outer, (len, step)| {
+                (outer.iter())
+                    .flat_map(|&at| (0..len as isize).map(move |index| (at, index)))
+                    .map(|(at, index)| [0, 1, 2].map(|i| at[i] + index * step[i]))
+                    .collect()
+            })
+        };
+        let columns = offsets([0; 3], Role::Column);
+        let is_contiguous = (columns.iter().enumerate()).all(|(index, at)| at[2] == index as isize);
+        if !is_contiguous && len(Role::Row) < LEAST_REUSE {
+            return None;
+        }
+        Some(Self {
             coefficient,
             a: &a.values,
             b: &b.values,
-            batches: offsets([0, a.origin, b.origin], |output, a, b| output && a == b),
-            rows: offsets([0; 3], |output, a, b| output && a && !b),
-            summed: offsets([0; 3], |output, _, _| !output),
-            is_contiguous: (columns.iter().enumerate()).all(|(index, at)| at[2] == index as isize),
+            batches: offsets([0, a.origin, b.origin], Role::Batch),
+            rows: offsets([0; 3], Role::Row),
             columns,
-        }
+            summed: offsets([0; 3], Role::Summed),
+            is_contiguous,
+        })
     }
 
     fn work(&self) -> usize {
         self.batches.len() * self.rows.len() * self.columns.len() * self.summed.len()
     }
 
-    fn is_worthwhile(&self) -> bool {
-        self.work() >= LEAST_WORK
-            && self.columns.len() >= 8
-            && self.summed.len() > 1
-            && (self.is_contiguous || self.rows.len() >= LEAST_REUSE)
-    }
-
     fn add(&self, out: &mut [i64]) {
         let width = (PANEL_LEN / self.summed.len()).clamp(32, 512);
-        let height = (PANEL_LEN / (self.summed.len() * width.min(self.columns.len()))).max(
-            if self.is_contiguous {
-                1
-            } else {
-                4 * LEAST_REUSE
-            },
-        );
+        let reuse = if self.is_contiguous {
+            1
+        } else {
+            4 * LEAST_REUSE
+        };
+        let panel = self.summed.len() * width.min(self.columns.len());
+        let height = (PANEL_LEN / panel).max(reuse);
         let mut tiles = Vec::new();
         for &batch in &self.batches {
             for columns in self.columns.chunks(width) {
@@ -113,11 +140,8 @@ impl<'a> Product<'a> {
                 }
             }
         }
-        let in_one_thread = if self.work() > PARALLEL_WORK {
-            1
-        } else {
-            tiles.len()
-        };
+        let is_large = self.work() > PARALLEL_WORK;
+        let in_one_thread = if is_large { 1 } else { tiles.len() };
         let values: Vec<Vec<i64>> = (tiles.par_iter().with_min_len(in_one_thread))
             .map(|&(batch, rows, columns)| self.tile(batch, rows, columns))
             .collect();
@@ -161,11 +185,8 @@ impl<'a> Product<'a> {
         let mut packed = Vec::with_capacity(self.summed.len() * columns.len());
         for k in &self.summed {
             let origin = batch[2] + k[2];
-            packed.extend(
-                columns
-                    .iter()
-                    .map(|column| self.b[(origin + column[2]) as usize]),
-            );
+            let row = columns.iter().map(|n| self.b[(origin + n[2]) as usize]);
+            packed.extend(row);
         }
         packed
     }

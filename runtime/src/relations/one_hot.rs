@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Constraints, column};
 use crate::error::{ProveError, VerifyError};
-use crate::model::{Accumulator, ColumnId, Model, View};
+use crate::model::{Accumulator, ColumnId, ColumnKind, Model, View};
 use crate::trace::{Trace, check_range, true_offsets};
 
 /// `hot[i..., v] = [v = index[i...]]` for `0 <= index < len`.
@@ -63,6 +63,9 @@ impl OneHot {
         };
         if *hot_rows != **rows || len != iota_len {
             return Err(VerifyError::Key("one-hot rows do not fit their indices"));
+        }
+        if column(model, self.iota)?.kind != ColumnKind::Constant {
+            return Err(VerifyError::Key("a one-hot row's numbers are no constant"));
         }
         let hot = View::identity(self.hot, shape.len())?;
         let iota = View::along(self.iota, rows.len())?;
@@ -147,6 +150,8 @@ mod tests {
         let unfit = Some(VerifyError::Key("one-hot rows do not fit their indices"));
         assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[3, 4])), unfit);
         assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[2, 5])), unfit);
+        let free = Some(VerifyError::Key("a one-hot row's numbers are no constant"));
+        assert_eq!(wrong(|o, draft| o.iota = draft.witness("i", &[5])), free);
         let rank = Some(VerifyError::Key(
             "one-hot rows or their indices have the wrong rank",
         ));

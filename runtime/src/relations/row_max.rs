@@ -189,8 +189,8 @@ mod tests {
             let max = trace.column(row_max.max)[row];
             let mut changes = vec![(row_max.max, row, 1)];
             let scores = row_max.scores.evaluate(&trace);
-            for at in 8 * row..8 * row + 5 {
-                let key = (i64::from(max) + 1 - scores[at]) as usize;
+            for (at, score) in scores.iter().enumerate().skip(8 * row).take(5) {
+                let key = (i64::from(max) + 1 - score) as usize;
                 for (&output, column) in table.outputs.iter().zip([row_max.exp, row_max.hit]) {
                     let by = trace.column(output)[key] - trace.column(column)[at];
                     changes.push((column, at, by));
