@@ -5,12 +5,12 @@ use zkiln_runtime::relations::{Exact, Limbs, Map, Relation, Requant};
 
 use super::columns::{Columns, Keys, Tables};
 use super::intervals::{ACCUMULATOR_BITS, certain_range, nonnegative};
-use super::quantise::{Goal, MARGIN, Quantised, accumulate, ceil_log2, too_wide};
+use super::quantise::{Goal, Quantised, accumulate, ceil_log2, too_wide};
 use super::value::{Axis, Term, Value, View};
 use super::{Lowering, Refusal};
 
 /// Integers of up to this many bits more than asked for are kept as they are rather than rounded.
-const EXACT_EXTRA_BITS: u8 = 4;
+pub const EXACT_EXTRA_BITS: u8 = 4;
 /// Widest limb table.
 const MAX_LIMB_BITS: u32 = 15;
 /// What a committed value costs, in lookup leaves.
@@ -84,6 +84,13 @@ pub fn limbs(
     )
 }
 
+/// How far beyond its calibrated range a table's output may go before it saturates.
+const TABLE_MARGIN: f64 = 1.25;
+/// A key that is rounded may change a table's output by this fraction of its calibrated range.
+const TABLE_ERROR: f64 = 1.0 / 256.0;
+/// Widest keys of a table that is made more precise.
+const MAX_KEY_BITS: u8 = 16;
+
 /// A table of a real function: what its integers mean.
 struct FunctionTable {
     id: TableId,
@@ -106,7 +113,7 @@ impl Lowering<'_> {
             signed: !nonnegative(value, &self.columns),
         };
         let axes = value.mentioned();
-        let quantised = self.accumulate(value, &axes, Goal::rounded(value.range, keys))?;
+        let quantised = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
         let table = self.tables.range(&mut self.columns, keys);
         let name = value.name.clone();
         let (column, unit) = self.requant(&name, quantised, keys, table, &[])?;
@@ -247,11 +254,15 @@ impl Lowering<'_> {
             self.emit(&self.here(), &quantised, u32::from(keys.bits), relation);
             return Ok(mapped_value(value, mapped, &axes, table.step));
         }
-        let keys = Keys {
+        let mut keys = Keys {
             bits,
             signed: !nonnegative(value, &self.columns),
         };
-        let quantised = self.accumulate(value, &axes, Goal::rounded(value.range, keys))?;
+        let mut quantised = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
+        while keys.bits < MAX_KEY_BITS && is_coarse(&quantised, value.range, greatest, function) {
+            keys.bits += 1;
+            quantised = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
+        }
         let step = quantised.unit * f64::from(quantised.step_log2).exp2();
         let table = self.function_table(label, keys, step, bits, greatest, function);
         let mapped = self.columns.witness(
@@ -261,6 +272,15 @@ impl Lowering<'_> {
         );
         self.requant(&name, quantised, keys, table.id, &[mapped])?;
         Ok(mapped_value(value, mapped, &axes, table.step))
+    }
+
+    /// The value rounded to multiples of `step`; it is known to fit `keys` of them.
+    pub fn in_steps(&mut self, value: &Value, step: f64, keys: Keys) -> Result<Value, Refusal> {
+        let axes = value.mentioned();
+        let quantised = self.accumulate(value, &axes, Goal::Step(step))?;
+        let table = self.tables.range(&mut self.columns, keys);
+        let (column, unit) = self.requant(&value.name.clone(), quantised, keys, table, &[])?;
+        Ok(column_value(value, column, &axes, unit))
     }
 
     /// Emits the rounding of `quantised` to its step: the column and the real value of its unit.
@@ -322,7 +342,7 @@ impl Lowering<'_> {
         let keeps_step = reals
             .iter()
             .all(|y| (y / step - (y / step).round()).abs() < 1e-6 && y.abs() / step <= 2.0 * limit);
-        let out_step = match greatest * MARGIN {
+        let out_step = match greatest * TABLE_MARGIN {
             _ if keeps_step => step,
             0.0 => 1.0,
             greatest => f64::from(ceil_log2(greatest / limit)).exp2(),
@@ -341,6 +361,38 @@ impl Lowering<'_> {
             bounds,
         }
     }
+}
+
+/// Whether rounding to the step loses too much of a function whose results reach `greatest`: it is steep, or only interesting in a small
+/// part of its range.
+fn is_coarse(
+    quantised: &Quantised,
+    range: (f64, f64),
+    greatest: f64,
+    function: &dyn Fn(f64) -> f64,
+) -> bool {
+    let step = quantised.unit * f64::from(quantised.step_log2).exp2();
+    let squares = |key: i64| {
+        let at = |eighths: i32| {
+            function((key as f64 + f64::from(eighths) / 16.0) * step).clamp(-greatest, greatest)
+        };
+        let change = (at(8) - at(0)).abs();
+        let steepest = (0..8)
+            .map(|i| (at(i + 1) - at(i)).abs())
+            .fold(0.0, f64::max);
+        // No step is small enough for a jump.
+        let jumps = steepest > 0.9 * change;
+        if jumps || !change.is_finite() {
+            0.0
+        } else {
+            change * change
+        }
+    };
+    let squares: Vec<f64> = ((range.0 / step).ceil() as i64..=(range.1 / step) as i64)
+        .map(squares)
+        .filter(|x| *x > 0.0)
+        .collect();
+    squares.iter().sum::<f64>() > (greatest * TABLE_ERROR).powi(2) * squares.len() as f64
 }
 
 /// `value`, known to be `unit` times `column` over `axes`.

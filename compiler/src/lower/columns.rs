@@ -221,6 +221,13 @@ impl Tables {
         )
     }
 
+    /// A range table with at least these keys: one that exists, if it is not far too large.
+    pub fn range_covering(&mut self, columns: &mut Columns, keys: Keys) -> TableId {
+        let fitting =
+            (keys.bits..=keys.bits + 2).find_map(|bits| self.find(Keys { bits, ..keys }, &[]));
+        fitting.unwrap_or_else(|| self.range(columns, keys))
+    }
+
     fn find(&self, keys: Keys, outputs: &[ColumnId]) -> Option<TableId> {
         let same = |t: &TablePlan| {
             t.len_log2 == keys.bits && t.first_key == keys.first() && t.outputs == outputs

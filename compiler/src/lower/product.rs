@@ -1,5 +1,7 @@
 //! Products and contractions of values, and when an operand has to be committed first.
 
+use super::boundary::EXACT_EXTRA_BITS;
+use super::columns::Keys;
 use super::value::{Axis, Fresh, Term, Value};
 use super::{Lowering, Refusal};
 
@@ -16,15 +18,19 @@ fn volume<'a>(axes: impl IntoIterator<Item = &'a Axis>) -> usize {
     axes.into_iter().map(|axis| axis.len).product()
 }
 
+fn distinct(mut axes: Vec<Axis>) -> Vec<Axis> {
+    axes.sort();
+    axes.dedup();
+    axes
+}
+
 impl Term {
     /// Axes of each operand: columns, then the weight tensor.
     fn operand_axes(&self) -> Vec<Vec<Axis>> {
-        let views = self.factors.iter().map(|view| {
-            let mut axes: Vec<Axis> = view.axes().collect();
-            axes.sort();
-            axes.dedup();
-            axes
-        });
+        let views = self
+            .factors
+            .iter()
+            .map(|view| distinct(view.axes().collect()));
         views
             .chain(self.weight.iter().map(|weight| weight.axes.clone()))
             .collect()
@@ -92,14 +98,24 @@ impl Term {
                 .chain(&other.summed)
                 .chain(summed.iter().filter(|axis| read(axis)))
         };
-        let mut shared: Vec<Axis> = operands.concat();
-        shared.sort();
-        shared.dedup();
+        let mut shared = distinct(operands.concat());
         shared.retain(|axis| {
             !summed().any(|s| s == axis)
                 && operands.iter().filter(|axes| axes.contains(axis)).count() > 1
         });
-        let cube = volume(&shared) * volume(summed());
+        // A sum inside a product cannot be shared by the reference: it costs the whole cube.
+        let nested = !self.summed.is_empty() || !other.summed.is_empty();
+        let outer: Vec<Axis> = operands
+            .concat()
+            .into_iter()
+            .filter(|axis| !summed().any(|s| s == axis))
+            .collect();
+        let outer = if nested && !self.is_constant() && !other.is_constant() {
+            distinct(outer)
+        } else {
+            shared
+        };
+        let cube = volume(&outer) * volume(summed());
         cube > MAX_BLOWUP * operands.iter().map(volume).sum::<usize>().max(NEGLIGIBLE)
     }
 }
@@ -123,21 +139,26 @@ impl Value {
         self.terms.len() <= 2 && self.terms.iter().all(plain)
     }
 
-    /// Reluctance to use the value in a product as it is.
-    fn complexity(&self) -> usize {
+    /// Whether some term is a sum.
+    fn has_sums(&self) -> bool {
+        self.terms.iter().any(|term| !term.summed.is_empty())
+    }
+
+    /// Reluctance to use the value in a product as it is: sums before long products before weights.
+    fn complexity(&self) -> (bool, usize, bool) {
         let weighted = self
             .terms
             .iter()
             .any(|term| !term.is_constant() && term.weight.is_some());
-        if self.is_simple() {
-            usize::from(weighted)
+        let length = if self.is_simple() {
+            0
         } else {
-            2 + self
-                .terms
+            self.terms
                 .iter()
-                .map(|term| term.factors.len() + term.summed.len())
+                .map(|term| term.factors.len())
                 .sum::<usize>()
-        }
+        };
+        (self.has_sums(), length, weighted)
     }
 
     fn degree(&self) -> usize {
@@ -152,11 +173,10 @@ impl Value {
 /// Whether the product of the values is out of proportion.
 fn too_complex(a: &Value, b: &Value, summed: &[Axis]) -> bool {
     let contracted = !summed.is_empty() && (a.is_constant() || b.is_constant());
-    let several =
-        |value: &Value| value.column_terms() > 1 || value.degree() > 1 || !value.is_simple();
     a.degree() + b.degree() > MAX_DEGREE
         || a.column_terms() * b.column_terms() > MAX_PRODUCTS
-        || (contracted && (several(a) || several(b)))
+        || (contracted && !(a.is_simple() && b.is_simple()))
+        || (!summed.is_empty() && (a.has_sums() || b.has_sums()))
         || a.terms
             .iter()
             .any(|x| b.terms.iter().any(|y| x.blows_up(y, summed)))
@@ -176,7 +196,7 @@ impl Lowering<'_> {
             let (left, right) = (a.complexity(), b.complexity());
             let operand = if left >= right { &mut a } else { &mut b };
             let before = operand.complexity();
-            *operand = self.small(operand, bits)?;
+            *operand = self.compact(operand, bits)?;
             if operand.complexity() >= before {
                 break;
             }
@@ -186,6 +206,41 @@ impl Lowering<'_> {
             .iter()
             .flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
         Ok(Value::new(dims, products.collect()).normalise())
+    }
+
+    /// The value as a simple expression: its one column term committed exactly without its weights if it is a small sum, else the
+    /// whole value.
+    pub fn compact(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+        let at = value.terms.iter().position(|term| !term.is_constant());
+        if let (1, Some(at), false) = (value.column_terms(), at, value.is_simple()) {
+            let mut bare = Value {
+                terms: vec![value.terms[at].clone()],
+                proven: None,
+                ..value.clone()
+            };
+            let weight = bare.terms[0].weight.take();
+            let outside = weight.iter().all(|weight| {
+                bare.terms[0]
+                    .summed
+                    .iter()
+                    .all(|axis| !weight.mentions(axis.id))
+            });
+            if outside && let Some(mut exact) = self.exact(&bare, bits + EXACT_EXTRA_BITS)? {
+                exact.terms[0].weight = weight;
+                exact.terms.extend(
+                    value
+                        .terms
+                        .iter()
+                        .filter(|term| term.is_constant())
+                        .cloned(),
+                );
+                return Ok(Value {
+                    proven: value.proven,
+                    ..exact
+                });
+            }
+        }
+        self.small(value, bits)
     }
 
     /// Elementwise product over the same axes; where one value has no axis in a dimension, it is repeated.
@@ -225,27 +280,46 @@ impl Lowering<'_> {
 
     /// Commits every sum of the value on its own, so that products of it stay cheap: a mean is one column entry a row.
     fn hoist_sums(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+        let plain =
+            |term: &&Term| !term.is_constant() && term.summed.is_empty() && term.weight.is_none();
+        let step = value
+            .terms
+            .iter()
+            .filter(plain)
+            .fold(f64::INFINITY, |step, term| step.min(term.scalar.abs()));
         let mut hoisted = Value {
             terms: vec![],
             ..value.clone()
         };
         for term in &value.terms {
+            let sign = term.scalar.signum();
             let alone = Value {
                 terms: vec![term.clone()],
                 proven: None,
                 ..value.clone()
-            };
+            }
+            .scaled(sign);
             let is_sum =
                 !term.summed.is_empty() && alone.mentioned().len() < value.mentioned().len();
-            let terms = match is_sum {
-                true => match self.exact(&alone, 30)? {
-                    Some(exact) => exact.terms,
-                    None => self.small(&alone, bits)?.terms,
-                },
-                false => vec![term.clone()],
-            };
-            hoisted.terms.extend(terms);
+            hoisted.terms.extend(if is_sum {
+                self.commit_sum(&alone, step, bits)?.scaled(sign).terms
+            } else {
+                vec![term.clone()]
+            });
         }
         Ok(hoisted.normalise())
+    }
+
+    /// Commits a sum that is to be added to multiples of `step`: in such multiples, if it is certain to be small.
+    fn commit_sum(&mut self, sum: &Value, step: f64, bits: u8) -> Result<Value, Refusal> {
+        let (lo, hi) = self.certain_range(sum)?;
+        let keys = Keys::covering((lo / step).floor() as i128, (hi / step).ceil() as i128);
+        if step.is_finite() && keys.bits <= bits {
+            return self.in_steps(sum, step, Keys { bits, signed: true });
+        }
+        match self.exact(sum, 30)? {
+            Some(exact) => Ok(exact),
+            None => self.small(sum, bits),
+        }
     }
 }

@@ -15,10 +15,15 @@ use super::{Refusal, refuse};
 const COEFFICIENT_BITS: i32 = 16;
 /// Bits of a constant column, such as a bias.
 const CONSTANT_BITS: i32 = 24;
-/// How far beyond its calibrated range a value may go.
-pub const MARGIN: f64 = 1.25;
-/// Rounding weights may cost this fraction of the step that the accumulator will be rounded to.
-const WEIGHT_ERROR: f64 = 1.0 / 8.0;
+/// Rounding weights may add this fraction of the step that the accumulator will be rounded to, in standard deviations. Rounding the
+/// accumulator itself adds 0.29.
+const WEIGHT_ERROR: f64 = 0.3;
+/// How many more bits than usual weights have whose rounding would add more than that: a few are far greater than the others.
+const WEIGHT_EXTRA_BITS: u8 = 4;
+/// Bits of small weight tensors, of which each element counts.
+const SMALL_WEIGHT_BITS: u8 = 22;
+/// Elements of a small weight tensor.
+const SMALL_WEIGHT: usize = 4096;
 
 /// What the accumulator is for.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +39,8 @@ pub enum Goal {
         /// Steps.
         levels: f64,
     },
+    /// Rounded to this step.
+    Step(f64),
 }
 
 /// An exact integer accumulator and what its integers mean.
@@ -67,10 +74,17 @@ impl Quantised {
     }
 }
 
+/// How far beyond its calibrated range a value of so many elements may go: the fewer were seen, the less is known.
+pub fn margin(elements: usize) -> f64 {
+    let unseen = (12.0 - (elements.max(1) as f64).log2()) / 8.0;
+    1.25 + 0.75 * unseen.clamp(0.0, 1.0)
+}
+
 impl Goal {
-    /// To be rounded to `bits`-bit integers that cover the calibrated range with a margin.
-    pub fn rounded(range: (f64, f64), keys: Keys) -> Self {
-        let magnitude = range.0.abs().max(range.1.abs()) * MARGIN;
+    /// To be rounded to integers among `keys` that cover the value's calibrated range with a margin.
+    pub fn rounded(value: &Value, keys: Keys) -> Self {
+        let magnitude =
+            value.range.0.abs().max(value.range.1.abs()) * margin(value.shape().iter().product());
         let levels = power(i32::from(keys.bits) - i32::from(keys.signed));
         Self::Rounded {
             magnitude: if magnitude > 0.0 { magnitude } else { 1.0 },
@@ -134,15 +148,19 @@ pub fn accumulate(
         .iter()
         .map(|term| greatest_product(term, columns))
         .collect();
-    let base = base(&reals, &most);
+    let base = match goal {
+        Goal::Step(step) => step,
+        _ => base(&reals, &most),
+    };
     let step_log2 = match goal {
         Goal::Exact | Goal::Output => None,
         Goal::Rounded { magnitude, levels } => Some(ceil_log2(magnitude / levels / base)),
+        Goal::Step(_) => Some(0),
     };
     let plans: Vec<Plan> = (terms.iter().zip(&reals).zip(&most))
         .map(|((term, real), &most)| match real {
             Some(real) => plan_scalar(real / base, most, step_log2),
-            None => plan_weight(term, base, most, step_log2, limit),
+            None => plan_weight(term, base, most, step_log2, weight_bits),
         })
         .collect();
     let least = plans.iter().map(|plan| plan.log2).min();
@@ -266,16 +284,29 @@ fn plan_scalar(ratio: f64, most: f64, step_log2: Option<i32>) -> Plan {
     }
 }
 
-fn plan_weight(term: &Term, base: f64, most: f64, step_log2: Option<i32>, limit: f64) -> Plan {
-    let greatest = term.weight.as_ref().map_or(1.0, |weight| weight.max_abs()) * term.scalar.abs();
-    let log2 = ceil_log2(greatest / base / (limit - 1.0));
+fn plan_weight(term: &Term, base: f64, most: f64, step_log2: Option<i32>, weight_bits: u8) -> Plan {
+    let (greatest, len) = term
+        .weight
+        .as_ref()
+        .map_or((1.0, 1), |weight| (weight.max_abs(), weight.data.len()));
+    let most_bits = if len <= SMALL_WEIGHT {
+        SMALL_WEIGHT_BITS.max(weight_bits)
+    } else {
+        weight_bits + WEIGHT_EXTRA_BITS
+    };
+    let finest = |bits: u8| {
+        ceil_log2(greatest * term.scalar.abs() / base / (power(i32::from(bits) - 1) - 1.0))
+    };
     let summands: f64 = term.summed.iter().map(|axis| axis.len as f64).product();
     // Rounding errors are uniform with deviation 0.29; columns are taken to be normal with their bound at three deviations.
     let noise = 0.29 * (most / 3.0).max(1.0) * summands.sqrt();
-    let coarse = step_log2.map(|step| step - ceil_log2(noise / WEIGHT_ERROR));
+    let log2 = match step_log2 {
+        Some(step) => finest(most_bits).max(step - ceil_log2(noise / WEIGHT_ERROR)),
+        None => finest(weight_bits),
+    };
     Plan {
         coefficient: 1,
-        log2: coarse.map_or(log2, |coarse| log2.max(coarse)),
+        log2,
     }
 }
 

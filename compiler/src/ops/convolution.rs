@@ -18,7 +18,7 @@ pub(super) fn lower(
         ));
     }
     if !data.is_constant() && !data.is_simple() {
-        data = cx.small(&data, cx.settings.activation_bits)?;
+        data = cx.compact(&data, cx.settings.activation_bits)?;
     }
     let spatial = window.kernel.len();
     let mut kernel_axes: Vec<Vec<Axis>> = vec![];

@@ -15,7 +15,7 @@ pub(super) fn average(
 ) -> Result<Value, Refusal> {
     let mut data = cx.read(node, 0)?;
     if !data.is_simple() {
-        data = cx.small(&data, cx.settings.activation_bits)?;
+        data = cx.compact(&data, cx.settings.activation_bits)?;
     }
     for i in 0..window.kernel.len() {
         let len = data.len(2 + i);

@@ -4,8 +4,6 @@ use crate::graph::Node;
 use crate::lower::value::Value;
 use crate::lower::{Lowering, Refusal};
 
-/// How many more bits than activations the mean square has: small ones matter, and there are few of them.
-const SQUARE_EXTRA_BITS: u8 = 1;
 /// The least mean square that calibration saw may be undercut by this factor.
 const UNDERCUT: f64 = 0.5;
 
@@ -33,7 +31,7 @@ pub(super) fn lower(
     mean.range = (0.0, greatest);
     mean.name = format!("{}/mean_square", node.name).into();
     let inverse_root = |x: f64| (x + epsilon).sqrt().recip();
-    let bits = cx.settings.activation_bits + SQUARE_EXTRA_BITS;
+    let bits = cx.settings.activation_bits;
     let root = cx.through_table(
         &mean,
         &format!("rsqrt {epsilon:e}"),

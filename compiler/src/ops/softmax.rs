@@ -12,7 +12,7 @@ use crate::graph::Node;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
 use crate::lower::intervals::elementwise;
-use crate::lower::quantise::{Goal, MARGIN, Quantised, ceil_log2};
+use crate::lower::quantise::{Goal, Quantised, ceil_log2, margin};
 use crate::lower::value::{Axis, Term, Value, View};
 use crate::lower::weight::Weight;
 use crate::lower::{Lowering, Refusal, refuse};
@@ -43,9 +43,10 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
         name: format!("{}/sum", node.name).into(),
         ..Value::new(value.dims.clone(), vec![exp.clone()]).sum_over(&[axis])
     };
-    let greatest = node.stats.first().map_or(axis.len as f64, |&(_, hi)| {
-        (hi * MARGIN).min(axis.len as f64)
-    });
+    let greatest = node
+        .stats
+        .first()
+        .map_or(axis.len as f64, |&(_, hi)| hi.min(axis.len as f64));
     let (reciprocal, scale_log2) = reciprocal(cx, &total, &rows, axis.len, greatest)?;
     let mut product = exp;
     product.factors.push(View::whole(reciprocal, &rows));
@@ -92,7 +93,7 @@ fn exponentials(
     let seen = if masked {
         f64::INFINITY
     } else {
-        (value.range.1 - value.range.0) * MARGIN
+        (value.range.1 - value.range.0) * margin(value.shape().iter().product())
     };
     let keys = Keys::covering(0, ((hi - lo).min(seen) / scores.unit).ceil() as i128);
     if keys.bits > MAX_KEY_BITS {
@@ -118,10 +119,10 @@ fn exponentials(
         (hi / scores.unit).ceil() as i128,
     );
     let max_keys = Keys::covering(ends.0.min(-1), ends.1);
-    let max_range = cx.tables.range(&mut cx.columns, max_keys);
+    let max_range = cx.tables.range_covering(&mut cx.columns, max_keys);
     let count_range = cx
         .tables
-        .range(&mut cx.columns, Keys::covering(0, axis.len as i128 - 1));
+        .range_covering(&mut cx.columns, Keys::covering(0, axis.len as i128 - 1));
     let shape = scores.accumulator.shape.to_vec();
     let row_shape = shape[..rows.len()].to_vec();
     let max = cx

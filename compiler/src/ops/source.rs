@@ -5,22 +5,23 @@ use zkiln_runtime::model::{Accumulator, Port};
 use crate::PortInfo;
 use crate::graph::{Dtype, Node, NodeId, Op};
 use crate::lower::columns::Keys;
-use crate::lower::quantise::{MARGIN, ceil_log2};
+use crate::lower::quantise::{ceil_log2, margin};
 use crate::lower::value::{Term, Value, View};
 use crate::lower::{Lowering, Refusal};
 
 pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Refusal> {
     let greatest = node.range.0.abs().max(node.range.1.abs());
+    let beyond = margin(node.shape.iter().product());
     let (scale, range) = match dtype {
         Dtype::Bool => (1.0, (0, 1)),
-        Dtype::Int64 => (1.0, integer_range(cx, greatest)),
+        Dtype::Int64 => (1.0, integer_range(cx, greatest * beyond)),
         Dtype::Float32 => {
             let keys = Keys {
                 bits: cx.settings.input_bits(),
                 signed: true,
             };
             let magnitude = if greatest > 0.0 {
-                greatest * MARGIN
+                greatest * beyond
             } else {
                 1.0
             };
@@ -64,7 +65,7 @@ fn integer_range(cx: &Lowering, greatest: f64) -> (i64, i64) {
     match gathered_len(cx, cx.current()) {
         Some(len) => (0, len as i64 - 1),
         None => Keys {
-            bits: (ceil_log2(greatest * MARGIN + 1.0) as u8 + 1).clamp(2, 31),
+            bits: (ceil_log2(greatest + 1.0) as u8 + 1).clamp(2, 31),
             signed: true,
         }
         .bounds(),
