@@ -22,7 +22,7 @@
 //! **Layer.** The values of the `k - 1` variable functions `p0`, `p1`, `q0`, `q1` at a point `z` are claims on the layer's `p` and
 //! `q` at `(z, 0)` and `(z, 1)`. So `h(0) = p0 + lambda q0` and `h(1) = p1 + lambda q1` of the first round are known, for the least
 //! significant variable; the prover sends `c` only, and a challenge `t` leaves the claim `h(t)`. This takes the place of the usual
-//! random fold of the two children, and costs a round's sum less. In each later round the claim is `sum_x eq(z, x) F(x)` with one
+//! random fold of the two children, and saves half of the widest round. In each later round the claim is `sum_x eq(z, x) F(x)` with one
 //! variable less, `(1 - z_i) h(0) + z_i h(1)`; the prover sends `b` and `c`, and the verifier has `a = claim - z_i (b + c)`. At the end
 //! it sends the four values at the new point, and `F` of them is the claim.
 //!
