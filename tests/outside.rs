@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 const MAIN: &str = r#"
-zkiln::include_model!("tiny_mlp.onnx");
+zkiln::include_model!("MODEL", name = "tiny_mlp");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let input = tiny_mlp::Input { input: [[0.5, -0.25, 1.0, 0.0]] };
@@ -65,12 +65,16 @@ fn a_crate_outside_the_workspace() {
     fs::create_dir(folder.path().join("src")).expect("a folder");
     fs::write(folder.path().join("Cargo.toml"), manifest).expect("written");
     fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock")).expect("copied");
+    // A file name of its own: the content alone may be in the cache since an earlier run of this test.
+    let name = folder.path().file_name().expect("a name").to_string_lossy();
+    let model = format!("{name}.onnx");
     fs::copy(
         root.join("models/tiny_mlp.onnx"),
-        folder.path().join("tiny_mlp.onnx"),
+        folder.path().join(&model),
     )
     .expect("copied");
-    fs::write(folder.path().join("src/main.rs"), MAIN).expect("written");
+    let main = MAIN.replace("MODEL", &model);
+    fs::write(folder.path().join("src/main.rs"), &main).expect("written");
 
     let before = compilations(&target);
     let first = run(folder.path(), &target);
@@ -79,7 +83,7 @@ fn a_crate_outside_the_workspace() {
     // Another build of the crate, the same model: rustc runs again, the compiler does not.
     fs::write(
         folder.path().join("src/main.rs"),
-        format!("{MAIN}\n// changed\n"),
+        format!("{main}\n// changed\n"),
     )
     .expect("written");
     assert_eq!(run(folder.path(), &target), first);

@@ -17,7 +17,7 @@ pub enum CliError {
     Compile(#[from] CompileError),
     /// A file of tensors is refused.
     #[error(transparent)]
-    Tensors(#[from] TensorError),
+    Tensors(Box<TensorError>),
     /// The input cannot be proved.
     #[error(transparent)]
     Prove(#[from] ProveError),
@@ -27,7 +27,7 @@ pub enum CliError {
         /// File and line.
         place: String,
         /// Why.
-        source: ProveError,
+        source: Box<ProveError>,
     },
     /// The proof is rejected.
     #[error("the proof is rejected: {0}")]
@@ -54,6 +54,12 @@ pub enum CliError {
         /// From the operating system.
         source: std::io::Error,
     },
+}
+
+impl From<TensorError> for CliError {
+    fn from(error: TensorError) -> Self {
+        Self::Tensors(Box::new(error))
+    }
 }
 
 impl CliError {

@@ -62,7 +62,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         let data = tensors::fit(read, program.inputs(), &place, Finite::Required)?;
         let outputs = program
             .run(&program.quantise(&data))
-            .map_err(|e| CliError::Input { place, source: e })?;
+            .map_err(|e| CliError::Input {
+                place,
+                source: Box::new(e),
+            })?;
         let line = Line {
             outputs: engine::tensors(program.outputs(), &outputs),
         };

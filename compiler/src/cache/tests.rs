@@ -246,7 +246,10 @@ fn the_target_directory_is_found() {
     let manifest = ("CARGO_MANIFEST_DIR", path("work/net"));
     let out = ("OUT_DIR", path("work/target/debug/build/net-1/out"));
     let chosen = ("CARGO_TARGET_DIR", path("chosen"));
-    assert_eq!(find(&[manifest.clone()], &[]), path("work/target"));
+    assert_eq!(
+        find(std::slice::from_ref(&manifest), &[]),
+        path("work/target")
+    );
     assert_eq!(
         find(&[manifest.clone(), chosen.clone()], &[]),
         path("chosen")
