@@ -54,6 +54,12 @@ pub enum ProveError {
         /// Tensors given.
         got: usize,
     },
+    /// A blinding was given for a port that has no commitment.
+    #[error("`{port}` is no committed input or output, so no blinding can be chosen for it")]
+    Blinding {
+        /// As given.
+        port: String,
+    },
     /// Constants do not fit the model.
     #[error("the weights do not belong to this model: {0}")]
     Weights(String),
@@ -71,6 +77,9 @@ pub enum VerifyError {
         /// As given.
         got: usize,
     },
+    /// The proof is of another version of the protocol, or no proof.
+    #[error("not a proof of this version of the protocol")]
+    Protocol,
     /// The proof ended early.
     #[error("proof is truncated")]
     Truncated,
@@ -92,9 +101,12 @@ pub enum VerifyError {
     /// A round of a sumcheck, or its last claim, does not hold.
     #[error("sumcheck of `{0}` does not hold")]
     Sumcheck(&'static str),
-    /// The sum of fractions is not zero, or a denominator vanished.
+    /// The sum of fractions is not zero.
     #[error("a lookup is not in its table")]
     Lookup,
+    /// An equation between hidden values does not hold, or they do not match their commitments.
+    #[error("the hidden values do not satisfy the model, or do not match the commitments")]
+    Closing,
     /// The opened vector does not match the commitments.
     #[error("the opening does not match the commitments")]
     Opening,

@@ -1,19 +1,33 @@
 //! What each side holds: the verifier's key, and the prover's with the constants in it.
+//!
+//! | bytes of an encoded verifier key | meaning |
+//! |---|---|
+//! | 8 | magic `zkiln-k2` |
+//! | 32 | [`protocol_digest`]: which protocol the key is for |
+//! | 8 + 8 | bytes of the model, bytes of the commitments, little-endian |
+//! | the model | postcard |
+//! | the commitments | compressed points, 32 bytes each |
 
-use ark_bn254::G1Affine;
-use serde::{Deserialize, Serialize};
+use ark_bn254::{Fr, G1Affine};
+use ark_ff::AdditiveGroup;
 use sha3::{Digest, Keccak256};
+use zeroize::Zeroizing;
 
 use crate::commitment::{Generators, commit_rows, decode_point, encode_point};
+use crate::commitment::{add_all, blind_all};
 use crate::error::{ProveError, VerifyError};
-use crate::model::Model;
+use crate::model::{Model, Visibility};
+use crate::protocol::{Proof, protocol_digest};
+use crate::randomness::{Randomness, SEED_BYTES};
 use crate::schedule::Schedule;
 use crate::security::security_bits;
 use crate::trace::Constants;
 use crate::transcript::ELEMENT_BYTES;
 
 /// First bytes of an encoded key.
-const MAGIC: &[u8; 8] = b"zkiln-k1";
+const MAGIC: &[u8; 8] = b"zkiln-k2";
+/// Bytes before the model.
+const HEADER_BYTES: usize = 56;
 
 /// The model, the commitments to its constants, and what follows from them.
 #[derive(Debug)]
@@ -23,12 +37,6 @@ pub struct VerifierKey {
     schedule: Schedule,
     digest: [u8; 32],
     proof_bytes: usize,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Encoded {
-    model: Model,
-    commitments: Vec<u8>,
 }
 
 // verify-path: begin
@@ -49,24 +57,20 @@ impl VerifierKey {
             .iter()
             .map(|bytes| decode_point(bytes).ok_or(VerifyError::Key("a commitment is no point")));
         let points = points.collect::<Result<Vec<_>, _>>()?;
-        let encoded = postcard::to_allocvec(&model)
-            .map_err(|_| VerifyError::Key("the model cannot be encoded"))?;
-        let mut hash = Keccak256::new();
-        hash.update(MAGIC);
-        hash.update((encoded.len() as u64).to_le_bytes());
-        hash.update(&encoded);
-        hash.update(commitments);
-        let elements = schedule.proof_elements(model.row_log2);
+        let elements = schedule.proof_elements(model.row_log2, model.hides());
         let proof_bytes = elements
             .checked_mul(ELEMENT_BYTES)
+            .and_then(|bytes| bytes.checked_add(Proof::HEADER_BYTES))
             .ok_or(VerifyError::Key("proofs would be too long"))?;
-        Ok(Self {
+        let mut key = Self {
             model,
             commitments: points,
             schedule,
-            digest: hash.finalize().into(),
+            digest: [0; 32],
             proof_bytes,
-        })
+        };
+        key.digest = Keccak256::digest(key.to_bytes()).into();
+        Ok(key)
     }
 
     /// Decodes [`Self::to_bytes`].
@@ -74,15 +78,32 @@ impl VerifierKey {
     /// # Errors
     /// [`VerifyError::Key`] for anything but canonical bytes of a well-formed key.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VerifyError> {
-        let body = bytes
-            .strip_prefix(MAGIC)
-            .ok_or(VerifyError::Key("not a zkiln verifier key"))?;
-        let (Encoded { model, commitments }, rest) =
-            postcard::take_from_bytes(body).map_err(|_| VerifyError::Key("cannot be decoded"))?;
+        const TRUNCATED: VerifyError = VerifyError::Key("truncated");
+        if !bytes.starts_with(MAGIC) {
+            return Err(VerifyError::Key("not a zkiln verifier key"));
+        }
+        let (header, body) = bytes.split_at_checked(HEADER_BYTES).ok_or(TRUNCATED)?;
+        let (_, header) = header.split_at_checked(MAGIC.len()).ok_or(TRUNCATED)?;
+        let (protocol, lens) = header.split_at_checked(32).ok_or(TRUNCATED)?;
+        if protocol != protocol_digest() {
+            return Err(VerifyError::Key("for another version of the protocol"));
+        }
+        let [model_len, commitments_len] = lens.as_chunks::<8>().0 else {
+            return Err(TRUNCATED);
+        };
+        let len = |bytes: &[u8; 8]| usize::try_from(u64::from_le_bytes(*bytes)).ok();
+        let (encoded, commitments) = len(model_len)
+            .and_then(|len| body.split_at_checked(len))
+            .ok_or(TRUNCATED)?;
+        if len(commitments_len) != Some(commitments.len()) {
+            return Err(VerifyError::Key("truncated, or trailing bytes"));
+        }
+        let (model, rest) = postcard::take_from_bytes(encoded)
+            .map_err(|_| VerifyError::Key("cannot be decoded"))?;
         if !rest.is_empty() {
             return Err(VerifyError::Key("trailing bytes"));
         }
-        let key = Self::from_parts(model, &commitments)?;
+        let key = Self::from_parts(model, commitments)?;
         if key.to_bytes() == bytes {
             Ok(key)
         } else {
@@ -92,12 +113,14 @@ impl VerifierKey {
 
     /// Canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let encoded = Encoded {
-            model: self.model.clone(),
-            commitments: self.commitment_bytes(),
-        };
+        let model = postcard::to_allocvec(&self.model).unwrap_or_default();
+        let commitments = self.commitment_bytes();
         let mut bytes = MAGIC.to_vec();
-        bytes.extend(postcard::to_allocvec(&encoded).unwrap_or_default());
+        bytes.extend(protocol_digest());
+        bytes.extend((model.len() as u64).to_le_bytes());
+        bytes.extend((commitments.len() as u64).to_le_bytes());
+        bytes.extend(model);
+        bytes.extend(commitments);
         bytes
     }
 
@@ -106,7 +129,7 @@ impl VerifierKey {
         self.commitments.iter().flat_map(encode_point).collect()
     }
 
-    /// Keccak-256 of the model and the commitments: what a proof is bound to.
+    /// Keccak-256 of [`Self::to_bytes`]: what a proof is bound to.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }
@@ -123,7 +146,7 @@ impl VerifierKey {
 
     /// Computed security level.
     pub fn security_bits(&self) -> u32 {
-        security_bits(&self.schedule)
+        security_bits(&self.schedule, self.model.hides())
     }
 
     /// The proving schedule.
@@ -137,45 +160,107 @@ impl VerifierKey {
 }
 // verify-path: end
 
-/// What the proving side holds: the verifier's key and the constants.
+/// What the proving side holds: the verifier's key, the constants, and what hides them.
 #[derive(Debug)]
 pub struct ProverKey {
     verifier: VerifierKey,
     constants: Constants,
+    blinding: WeightBlinding,
+    blinders: Zeroizing<Vec<Fr>>,
+}
+
+/// The secret that hides the constants' commitments: it belongs to these constants and stays with them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WeightBlinding([u8; SEED_BYTES]);
+
+impl std::fmt::Debug for WeightBlinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WeightBlinding(..)")
+    }
+}
+
+impl WeightBlinding {
+    /// From a proving side's file.
+    pub fn from_bytes(seed: [u8; SEED_BYTES]) -> Self {
+        Self(seed)
+    }
+
+    /// For a proving side's file.
+    pub fn to_bytes(&self) -> [u8; SEED_BYTES] {
+        self.0
+    }
+
+    /// Of a salt and the constants, through their commitments without blinding: no two models share factors, whose difference would be
+    /// that of their weights.
+    fn derive(salt: &[u8; SEED_BYTES], commitments: &[G1Affine]) -> Self {
+        let mut hash = Keccak256::new();
+        hash.update(b"zkiln weight blinding");
+        hash.update(salt);
+        commitments
+            .iter()
+            .for_each(|point| hash.update(encode_point(point)));
+        Self(hash.finalize().into())
+    }
+
+    /// One factor a row; none for public weights.
+    fn factors(&self, model: &Model, rows: usize) -> Vec<Fr> {
+        if model.weights == Visibility::Public {
+            return vec![Fr::ZERO; rows];
+        }
+        Randomness::from_seed("zkiln weights", self.0).scalars(rows)
+    }
 }
 
 impl ProverKey {
-    /// Commits to the constants.
+    /// Commits to the constants, hidden by `salt` unless they are public: the same salt and constants give the same key.
     ///
     /// # Errors
     /// [`ProveError::Weights`] when constants or model are malformed.
-    pub fn new(model: Model, constants: Vec<Vec<i32>>) -> Result<Self, ProveError> {
+    pub fn new(
+        model: Model,
+        constants: Vec<Vec<i32>>,
+        salt: &[u8; SEED_BYTES],
+    ) -> Result<Self, ProveError> {
         let malformed = |error: VerifyError| ProveError::Weights(error.to_string());
         model.validate().map_err(malformed)?;
         let constants = Constants::new(&model, constants)?;
         let row = 1usize << model.row_log2;
         let generators = Generators::derive(row);
-        let commitments: Vec<u8> = constants
+        let mut points: Vec<G1Affine> = constants
             .columns()
             .flat_map(|column| commit_rows(&generators, column, row))
-            .flat_map(|point| encode_point(&point))
             .collect();
+        let blinding = WeightBlinding::derive(salt, &points);
+        let blinders = Zeroizing::new(blinding.factors(&model, points.len()));
+        if model.weights != Visibility::Public {
+            points = add_all(&points, &blind_all(&blinders));
+        }
+        let commitments: Vec<u8> = points.iter().flat_map(encode_point).collect();
         let verifier = VerifierKey::from_parts(model, &commitments).map_err(malformed)?;
         Ok(Self {
             verifier,
             constants,
+            blinding,
+            blinders,
         })
     }
 
-    /// Joins a key with its constants, without committing to them again.
+    /// Joins a key with its constants and their blinding, without committing to them again.
     ///
     /// # Errors
     /// [`ProveError::Weights`] when the constants' shapes do not fit. That their values do is not checked: a proof would not verify.
-    pub fn from_parts(verifier: VerifierKey, constants: Vec<Vec<i32>>) -> Result<Self, ProveError> {
+    pub fn from_parts(
+        verifier: VerifierKey,
+        constants: Vec<Vec<i32>>,
+        blinding: WeightBlinding,
+    ) -> Result<Self, ProveError> {
         let constants = Constants::new(verifier.model(), constants)?;
+        let factors = blinding.factors(verifier.model(), verifier.commitments().len());
         Ok(Self {
             verifier,
             constants,
+            blinding,
+            blinders: Zeroizing::new(factors),
         })
     }
 
@@ -184,7 +269,17 @@ impl ProverKey {
         &self.verifier
     }
 
+    /// What hides the constants.
+    pub fn blinding(&self) -> &WeightBlinding {
+        &self.blinding
+    }
+
     pub(crate) fn constants(&self) -> &Constants {
         &self.constants
+    }
+
+    /// Blinding factors of the constants' rows.
+    pub(crate) fn blinders(&self) -> &[Fr] {
+        &self.blinders
     }
 }

@@ -3,6 +3,7 @@
 //! The crate knows integers, columns and proofs; it knows no floats, no ONNX and no files.
 
 pub mod accumulate;
+mod closing;
 pub mod codegen;
 pub mod commitment;
 mod contraction;
@@ -13,6 +14,7 @@ pub mod logup;
 pub mod model;
 mod opening;
 pub mod protocol;
+pub mod randomness;
 pub mod relations;
 pub mod schedule;
 pub mod security;

@@ -147,15 +147,58 @@ pub struct Node {
     pub relation: Relation,
 }
 
-/// A public tensor of the statement: a model input or output, as integers.
+/// log2 of the length of a committed port's rows, so that its commitment is the same for every model: padded tensor, row-major, cut into rows.
+pub const SHOWN_ROW_LOG2: u8 = 8;
+
+/// Who gets to see a tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// It is part of the statement.
+    Public,
+    /// Nobody but the prover: it is bound inside the proof.
+    #[default]
+    Private,
+    /// Nobody but the prover, but the statement has a hiding commitment to it. For weights the same as private: the commitment is in
+    /// the verifier key.
+    Committed,
+}
+
+/// A model input or output, as integers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
     /// ONNX name.
     pub name: Name,
-    /// The port's tensor as an accumulator: a plain column for an input, anything for an output.
+    /// The port's tensor as an accumulator: a plain column for an input and for what is committed, anything for another output.
     pub value: Accumulator,
-    /// Least and greatest integer allowed (inclusive). Outside it proving gives a typed error and verifying rejects.
+    /// Least and greatest integer allowed (inclusive). Outside it proving gives a typed error, and verifying rejects what is public;
+    /// the range of a hidden input is for a node to prove.
     pub range: (i64, i64),
+    /// What the statement shows of it.
+    pub visibility: Visibility,
+}
+
+impl Port {
+    /// The column that the port is, if it is one whole column.
+    pub fn column(&self) -> Option<ColumnId> {
+        match *self.value.columns {
+            [(1, id)] if self.value.terms.is_empty() => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.value
+            .shape
+            .iter()
+            .fold(1usize, |product, &len| product.saturating_mul(len as usize))
+    }
+
+    /// Whether there are no elements; a valid port has some.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Everything that prover and verifier agree on before a proof, except the constants' commitments.
@@ -171,8 +214,33 @@ pub struct Model {
     pub tables: List<Table>,
     /// In execution order: a node reads only columns that inputs, constants or earlier nodes fill.
     pub nodes: List<Node>,
-    /// Public inputs; each is one whole witness column.
+    /// Inputs; each is one whole witness column.
     pub inputs: List<Port>,
-    /// Public outputs.
+    /// Outputs.
     pub outputs: List<Port>,
+    /// Whether the constants' commitments hide them. Constants cannot be recomputed from a key that hides them.
+    pub weights: Visibility,
+}
+
+impl Model {
+    /// Inputs, then outputs.
+    pub fn ports(&self) -> impl Iterator<Item = &Port> {
+        self.inputs.iter().chain(self.outputs.iter())
+    }
+
+    /// Whether there is anything that proofs must not show.
+    pub fn hides(&self) -> bool {
+        self.ports()
+            .map(|port| port.visibility)
+            .chain([self.weights])
+            .any(|visibility| visibility != Visibility::Public)
+    }
+
+    /// Columns whose commitments are in the statement, in the order of the ports.
+    pub fn shown_columns(&self) -> Vec<ColumnId> {
+        self.ports()
+            .filter(|port| port.visibility == Visibility::Committed)
+            .filter_map(Port::column)
+            .collect()
+    }
 }

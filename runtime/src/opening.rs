@@ -2,45 +2,42 @@
 //!
 //! Claim: `total = sum_i s_i * <matrix, w_i (x) e_i>`, rank-one pieces grouped by their distinct weights `e_p` along a row. With `v_p = sum_row w_p[row] * row`:
 //! 1. a sumcheck over the row's variables reduces `total = sum_p sum_x v_p(x) e_p(x)` to the values `y_p = v_p(r)`, which are sent;
-//! 2. a challenge folds them: `u = sum_p delta^p v_p` is sent whole, and checked by `<u, eq(r)> = sum_p delta^p y_p` and
+//! 2. a challenge folds them: `u = sum_p delta^p v_p` is opened, in the clear or masked, and checked by `<u, eq(r)> = sum_p delta^p y_p` and
 //!    `commit(u) = sum_row (sum_p delta^p w_p[row]) * C_row` *(Hyrax, Wahby et al. 2017/1132, section 6, with many points)*.
 
 use std::collections::BTreeMap;
 
-use ark_bn254::{Fr, G1Affine};
+use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, One, Zero};
 use rayon::prelude::*;
 
-use crate::commitment::{Generators, msm};
 use crate::error::VerifyError;
 use crate::field::eq_table;
 use crate::field::{combine_rows_small, dot};
 use crate::model::{ColumnId, ColumnKind, Model};
 use crate::schedule::{Challenges, Piece, RowRange, Schedule};
 use crate::trace::Trace;
-use crate::transcript::{ProverTranscript, VerifierTranscript};
+use crate::transcript::{Equation, Form, ProverTranscript, VerifierTranscript};
 
 const NAME: &str = "opening";
 
 /// Weights of the rows of each column that a functional group reads.
 type RowWeights = BTreeMap<ColumnId, Vec<Fr>>;
 
-/// Field elements that an opening sends.
-pub fn proof_elements(row_log2: u8, groups: usize) -> usize {
-    let row = 1usize
-        .checked_shl(u32::from(row_log2))
-        .unwrap_or(usize::MAX);
+/// Elements that an opening sends besides the opened row.
+pub fn scalars(row_log2: u8, groups: usize) -> usize {
     usize::from(row_log2)
         .saturating_mul(2)
         .saturating_add(groups)
-        .saturating_add(row)
 }
 
-/// Opens `sum_i scales[i] * functional_i`, with functionals in the order of [`Schedule::pieces`].
+/// Opens `sum_i scales[i] * functional_i`, with functionals in the order of [`Schedule::pieces`], for rows that were committed under
+/// `blinders`: constants' rows, then the witness'.
 pub(crate) fn prove(
     model: &Model,
     schedule: &Schedule,
     trace: &Trace,
+    blinders: [&[Fr]; 2],
     scales: &[Fr],
     challenges: &Challenges,
     transcript: &mut ProverTranscript,
@@ -50,7 +47,7 @@ pub(crate) fn prove(
     let row = 1usize << model.row_log2;
     let combined: Vec<Vec<Fr>> = weights
         .par_iter()
-        .map(|group| combine(group, trace, row))
+        .map(|group| combine(schedule, group, trace, row))
         .collect();
     let mut claims: Vec<(Vec<Fr>, Vec<Fr>)> = combined
         .par_iter()
@@ -91,7 +88,12 @@ pub(crate) fn prove(
             .for_each(|(u, v)| *u += power * v);
         power *= delta;
     }
-    transcript.send("opened vector", &opened);
+    let folded = fold_rows(model, schedule, &weights, delta).expect("the key is well-formed");
+    let pairs = folded.iter().zip(blinders);
+    let blinder: Fr = pairs
+        .map(|(weights, blinders)| dot(weights, blinders))
+        .sum();
+    transcript.send_opened_row("opened vector", &opened, blinder);
 }
 
 /// Constant and square coefficient of `sum_x v(t, x) e(t, x)`.
@@ -117,11 +119,12 @@ fn bind(table: &mut Vec<Fr>, r: Fr) {
 }
 
 /// `sum_row weight * row` over a group's columns.
-fn combine(group: &RowWeights, trace: &Trace, row: usize) -> Vec<Fr> {
+fn combine(schedule: &Schedule, group: &RowWeights, trace: &Trace, row: usize) -> Vec<Fr> {
     let mut out = vec![Fr::zero(); row];
     for (&column, weights) in group {
         let values = trace.column(column);
-        let part = combine_rows_small(values, values.len().min(row), weights);
+        let used = 1 << schedule.rows[column.0 as usize].row_log2;
+        let part = combine_rows_small(values, values.len().min(used), weights);
         out.iter_mut()
             .zip(&part)
             .for_each(|(out, part)| *out += part);
@@ -148,7 +151,7 @@ pub(crate) fn linear_value(
             return Fr::zero();
         }
         dot(
-            &combine(group, trace, row),
+            &combine(schedule, group, trace, row),
             &low.vector(challenges)
                 .expect("schedule and challenges agree"),
         )
@@ -158,15 +161,6 @@ pub(crate) fn linear_value(
 }
 
 // verify-path: begin
-/// The committed rows, as points.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    /// Of the verifier key.
-    pub constants: &'a [G1Affine],
-    /// Of the proof.
-    pub witness: &'a [G1Affine],
-}
-
 /// Value of the linear summands that read no column: constants.
 pub(crate) fn constant_value(schedule: &Schedule, scales: &[Fr]) -> Result<Fr, VerifyError> {
     if scales.len() != schedule.linear.len() {
@@ -179,15 +173,14 @@ pub(crate) fn constant_value(schedule: &Schedule, scales: &[Fr]) -> Result<Fr, V
         .sum())
 }
 
-/// Verifies that `total = sum_i scales[i] * functional_i` for the committed rows.
+/// Verifies that `total = sum_i scales[i] * functional_i` for the committed rows, whose opening is left to the transcript.
 ///
 /// # Errors
 /// [`VerifyError::Sumcheck`] or [`VerifyError::Opening`].
 pub(crate) fn verify(
     model: &Model,
     schedule: &Schedule,
-    commitments: Rows,
-    total: Fr,
+    total: Form,
     scales: &[Fr],
     challenges: &Challenges,
     transcript: &mut VerifierTranscript,
@@ -197,37 +190,42 @@ pub(crate) fn verify(
     for _ in 0..model.row_log2 {
         let [constant, square] = transcript.receive_array("opening round")?;
         let r = transcript.sponge.challenge("opening round");
-        claim = constant + r * (claim - constant.double() - square + r * square);
+        // constant + r (claim - 2 constant - square + r square)
+        claim = claim
+            .times(r)
+            .plus(Fr::one() - r.double(), &constant)
+            .plus(r * (r - Fr::one()), &square);
         point.push(r);
     }
     let values = transcript.receive("opened values", schedule.lows.len())?;
-    let mut expected = Fr::zero();
+    let mut last = claim.times(-Fr::one());
     // len: received as many
     for (value, low) in values.iter().zip(&schedule.lows) {
-        expected += *value * low.evaluate(&point, challenges)?;
+        last.add(low.evaluate(&point, challenges)?, value);
     }
-    if claim != expected {
-        return Err(VerifyError::Sumcheck(NAME));
-    }
+    transcript.require(Equation::linear(last), VerifyError::Sumcheck(NAME))?;
     let delta = transcript.sponge.challenge("opened vector");
     let row = 1usize
         .checked_shl(u32::from(model.row_log2))
         .ok_or(VerifyError::Key("rows are too long"))?;
-    let opened = transcript.receive("opened vector", row)?;
-    let folded = values
-        .iter()
-        .rev()
-        .fold(Fr::zero(), |acc, value| acc * delta + value);
-    if dot(&opened, &eq_table(&point)) != folded {
-        return Err(VerifyError::Opening);
-    }
     let weights = fold_rows(
         model,
         schedule,
         &row_weights(schedule, &schedule.pieces, scales, challenges)?,
         delta,
     )?;
-    check_rows(commitments, &weights, &opened)
+    let opened = transcript.receive_opened_row("opened vector", row, weights)?;
+    let mut folded = Form::default();
+    let mut power = -Fr::one();
+    for value in &values {
+        folded.add(power, value);
+        power *= delta;
+    }
+    // len: both of a row's length
+    for (entry, weight) in opened.iter().zip(&eq_table(&point)) {
+        folded.add(*weight, entry);
+    }
+    transcript.require(Equation::linear(folded), VerifyError::Opening)
 }
 
 /// The weight of every row, constants' and witness', in the folded vector.
@@ -246,7 +244,8 @@ fn fold_rows(
     for group in groups {
         for (column, weights) in group {
             let info = model.columns.get(column.0 as usize).ok_or(MISSING)?;
-            let RowRange { first, len } = *schedule.rows.get(column.0 as usize).ok_or(MISSING)?;
+            let RowRange { first, len, .. } =
+                *schedule.rows.get(column.0 as usize).ok_or(MISSING)?;
             let [constants, witness] = &mut rows;
             let side = if info.kind == ColumnKind::Constant {
                 constants
@@ -269,33 +268,6 @@ fn fold_rows(
         power *= delta;
     }
     Ok(rows)
-}
-
-/// `commit(opened) = sum of weighted rows`.
-fn check_rows(
-    Rows { constants, witness }: Rows,
-    weights: &[Vec<Fr>; 2],
-    opened: &[Fr],
-) -> Result<(), VerifyError> {
-    let [constant_weights, witness_weights] = weights;
-    if constants.len() != constant_weights.len() || witness.len() != witness_weights.len() {
-        return Err(VerifyError::Key("commitments do not fit the schedule"));
-    }
-    let generators = Generators::derive(opened.len());
-    let rows = constants
-        .iter()
-        // len: checked above
-        .zip(constant_weights)
-        .chain(witness.iter().zip(witness_weights));
-    let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) =
-        rows.filter(|(_, weight)| !weight.is_zero()).unzip();
-    points.extend_from_slice(generators.points());
-    scalars.extend(opened.iter().map(|value| -*value));
-    if points.len() == scalars.len() && msm(&points, &scalars).is_zero() {
-        Ok(())
-    } else {
-        Err(VerifyError::Opening)
-    }
 }
 
 /// The row weights of each group, claims scaled and summed.

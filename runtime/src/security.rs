@@ -18,11 +18,12 @@ pub struct SecurityTerm {
 }
 
 /// Every term of the budget *(Schwartz-Zippel, summed by a union bound)*.
-pub fn security_terms(schedule: &Schedule) -> Vec<SecurityTerm> {
+pub fn security_terms(schedule: &Schedule, hides: bool) -> Vec<SecurityTerm> {
     let leaves = schedule.leaves.len as u128;
     let equations = (2 + schedule.zeros.len() + schedule.linear.len()) as u128;
     let rounds = (schedule.contraction_rounds * schedule.contraction_degree) as u128;
-    vec![
+    let rows = (schedule.leaves.len_log2 + 2) as u128;
+    let mut terms = vec![
         SecurityTerm {
             name: "lookup challenge alpha: degree of the sum of fractions",
             numerator: 2 * leaves,
@@ -55,12 +56,20 @@ pub fn security_terms(schedule: &Schedule) -> Vec<SecurityTerm> {
             name: "opening rounds and folding of vectors",
             numerator: 64 + schedule.lows.len() as u128,
         },
-    ]
+    ];
+    if hides {
+        let partials = schedule.factor_count() - schedule.operand_count();
+        terms.push(SecurityTerm {
+            name: "closing: folding of equations, the challenge, batching of checks",
+            numerator: rows + (partials as u128 + 2) + 2 + rows,
+        });
+    }
+    terms
 }
 
 /// Security in bits: the least of the field's budget and the curve's.
-pub fn security_bits(schedule: &Schedule) -> u32 {
-    let total: u128 = security_terms(schedule)
+pub fn security_bits(schedule: &Schedule, hides: bool) -> u32 {
+    let total: u128 = security_terms(schedule, hides)
         .iter()
         .map(|term| term.numerator)
         .fold(1, u128::saturating_add);

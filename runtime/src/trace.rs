@@ -241,9 +241,7 @@ pub fn run(model: &Model, constants: &Constants, inputs: &[Vec<i64>]) -> Result<
 }
 
 fn fill_input(port: &Port, input: &[i64], trace: &mut Trace) -> Result<(), ProveError> {
-    let [(1, column)] = *port.value.columns else {
-        panic!("input `{}` is not one whole column", port.name)
-    };
+    let column = port.column().expect("an input is one whole column");
     let expected = true_len(&port.value.shape);
     if input.len() != expected {
         return Err(ProveError::InputLength {
@@ -348,7 +346,7 @@ pub(crate) fn true_offsets(shape: &[u32]) -> impl Iterator<Item = usize> + use<>
 }
 
 /// Pads each axis with zeros to a power of two. Nothing is copied when there is nothing to pad.
-fn pad(shape: &[u32], values: Vec<i32>) -> Vec<i32> {
+pub(crate) fn pad(shape: &[u32], values: Vec<i32>) -> Vec<i32> {
     let len = 1 << cube_log2(shape);
     let Some((&row, outer)) = shape.split_last() else {
         return values;

@@ -4,18 +4,22 @@
 //! |---|---|
 //! | any element of a proof: flipped, zeroed, swapped, non-canonical | [`every_element_of_a_proof_counts`] |
 //! | length of a proof | [`length_is_exact`] |
-//! | any public integer | [`every_public_integer_counts`] |
-//! | one column of one relation, everything after it recomputed to fit | [`lies`] |
+//! | anything in the statement: integers, commitments, visibility | [`everything_shown_counts`] |
+//! | one column of one relation, everything after it recomputed to fit; a forged multiplicity; padding; ranges | [`lies`] |
 //! | a weight | [`another_weight_does_not_verify`] |
+//! | the model, its visibility, the protocol's version | [`a_proof_is_bound_to_its_model_and_its_visibility`], [`a_proof_is_bound_to_the_protocol`] |
+//! | the input, with the same public output | [`a_proof_for_another_input_is_another_proof`] |
+//! | places of commitments | [`commitments_do_not_change_places`] |
 //! | order of what the transcript absorbs | [`transcript_is_as_written_down`] |
 //! | random bytes | [`random_bytes_are_rejected`] |
 mod support;
 
-use support::{everything, stream};
+use support::{Show, everything, key, stream};
 use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::{ColumnId, Model};
-use zkiln_runtime::protocol::{Proof, Prover, Statement, prove, verify};
+use zkiln_runtime::protocol::{Blinding, Commitment, Proof, Proven, Prover, Shown, prove, verify};
+use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::trace::{self, Constants, Trace};
 
 /// The order of BN254's scalar field, little-endian.
@@ -26,10 +30,12 @@ const ORDER: [u64; 4] = [
     0x3064_4e72_e131_a029,
 ];
 
-fn setup() -> (ProverKey, Vec<Vec<i64>>) {
-    let (model, constants, inputs) = everything(4);
-    (ProverKey::new(model, constants).unwrap(), inputs)
-}
+/// The identity's one encoding.
+const IDENTITY: [u8; 32] = {
+    let mut bytes = [0; 32];
+    bytes[31] = 0x40;
+    bytes
+};
 
 fn column(model: &Model, name: &str) -> ColumnId {
     ColumnId(
@@ -41,28 +47,53 @@ fn column(model: &Model, name: &str) -> ColumnId {
     )
 }
 
-#[test]
-fn a_true_trace_argued_slowly_gives_the_same_proof() {
-    let (key, inputs) = setup();
-    let (statement, proof) = prove(&key, &inputs).unwrap();
-    let (model, constants, _) = everything(4);
-    let trace = trace::run(&model, &Constants::new(&model, constants).unwrap(), &inputs).unwrap();
-    assert_eq!(argue(&key, trace, statement), proof);
+/// Blindings of the committed ports: always the same.
+fn blindings() -> [(&'static str, Blinding); 2] {
+    ["tokens", "gain"].map(|port| (port, Blinding::from_bytes([5; 32])))
 }
 
-fn argue(key: &ProverKey, trace: Trace, statement: Statement) -> Proof {
-    let mut prover = Prover::from_trace(key, trace, statement);
+fn randomness() -> Randomness {
+    Randomness::from_seed("test", [7; 32])
+}
+
+#[test]
+fn a_true_trace_argued_slowly_gives_the_same_proof() {
+    for show in Show::ALL {
+        let (key, inputs) = key(5, show);
+        let (model, constants, _) = everything(5, show);
+        let constants = Constants::new(&model, constants).unwrap();
+        let trace = trace::run(&model, &constants, &inputs).unwrap();
+        let outputs = trace.outputs(&model).unwrap();
+        let chosen = if show == Show::Some {
+            &blindings()[..]
+        } else {
+            &[]
+        };
+        let fast = Prover::start_with(&key, &inputs, chosen, randomness()).unwrap();
+        let slow = Prover::from_trace(&key, trace, &inputs, outputs, chosen, randomness());
+        assert_eq!(argue(fast), argue(slow));
+    }
+}
+
+fn argue(mut prover: Prover) -> Proven {
     prover.commit();
     prover.lookups();
     prover.contractions();
     prover.opening();
-    prover.finish().1
+    prover.finish()
 }
 
 #[test]
 fn every_element_of_a_proof_counts() {
-    let (key, inputs) = setup();
-    let (statement, proof) = prove(&key, &inputs).unwrap();
+    every_element_counts(Show::Everything);
+    every_element_counts(Show::Some);
+}
+
+fn every_element_counts(show: Show) {
+    let (key, inputs) = key(5, show);
+    let Proven {
+        statement, proof, ..
+    } = prove(&key, &inputs).unwrap();
     let bytes = proof.as_bytes();
     let rejected = |bytes: Vec<u8>, what: &str, at: usize| {
         if bytes != proof.as_bytes() {
@@ -71,9 +102,11 @@ fn every_element_of_a_proof_counts() {
         }
     };
     for at in 0..bytes.len() / 32 {
+        // The header's five words count as well.
+        let start = (Proof::HEADER_BYTES + 32 * at) % (bytes.len() - 32);
         let with = |change: &dyn Fn(&mut [u8])| {
             let mut bytes = bytes.to_vec();
-            change(&mut bytes[32 * at..]);
+            change(&mut bytes[start..]);
             bytes
         };
         rejected(with(&|element| element[0] ^= 1), "the lowest bit", at);
@@ -81,11 +114,16 @@ fn every_element_of_a_proof_counts() {
         rejected(with(&|element| element[31] ^= 128), "the highest bit", at);
         rejected(with(&|element| element[..32].fill(0)), "zeroing", at);
         rejected(
+            with(&|element| element[..32].copy_from_slice(&IDENTITY)),
+            "the identity",
+            at,
+        );
+        rejected(
             with(&|element| add_order(&mut element[..32])),
             "adding the order",
             at,
         );
-        if 32 * (at + 1) < bytes.len() {
+        if start + 64 <= bytes.len() {
             let swap = |element: &mut [u8]| {
                 let (a, b) = element.split_at_mut(32);
                 a.swap_with_slice(&mut b[..32]);
@@ -108,8 +146,10 @@ fn add_order(element: &mut [u8]) {
 
 #[test]
 fn length_is_exact() {
-    let (key, inputs) = setup();
-    let (statement, proof) = prove(&key, &inputs).unwrap();
+    let (key, inputs) = key(5, Show::Some);
+    let Proven {
+        statement, proof, ..
+    } = prove(&key, &inputs).unwrap();
     let expected = proof.as_bytes().len();
     for got in [
         0,
@@ -131,57 +171,76 @@ fn length_is_exact() {
 }
 
 #[test]
-fn every_public_integer_counts() {
-    let (key, inputs) = setup();
-    let (statement, proof) = prove(&key, &inputs).unwrap();
-    let tensors = statement.inputs.len() + statement.outputs.len();
-    for tensor in 0..tensors {
-        let len = statement
-            .inputs
-            .iter()
-            .chain(&statement.outputs)
-            .nth(tensor)
-            .unwrap()
-            .len();
-        for at in 0..len {
-            for change in [
-                |x: i64| x + 1,
-                |x: i64| x - 1,
-                |x: i64| -x,
-                |_| 0,
-                |x: i64| x ^ 1 << 33,
-            ] {
+fn everything_shown_counts() {
+    for show in [Show::Everything, Show::Some] {
+        let (key, inputs) = key(5, show);
+        let Proven {
+            statement, proof, ..
+        } = prove(&key, &inputs).unwrap();
+        let rejected = |change: &dyn Fn(&mut Vec<Shown>), what: &str| {
+            for inputs in [true, false] {
                 let mut lie = statement.clone();
-                let value = &mut lie
-                    .inputs
-                    .iter_mut()
-                    .chain(&mut lie.outputs)
-                    .nth(tensor)
-                    .unwrap()[at];
-                *value = change(*value);
+                change(if inputs {
+                    &mut lie.inputs
+                } else {
+                    &mut lie.outputs
+                });
                 if lie != statement {
-                    assert!(
-                        verify(key.verifier_key(), &lie, &proof).is_err(),
-                        "tensor {tensor}, element {at}"
-                    );
+                    let verdict = verify(key.verifier_key(), &lie, &proof);
+                    assert!(verdict.is_err(), "{what}, inputs: {inputs}");
                 }
             }
+        };
+        let changes = [
+            |x: i64| x + 1,
+            |x: i64| x - 1,
+            |x: i64| -x,
+            |_| 0,
+            |x: i64| x ^ 1 << 33,
+        ];
+        for (tensor, at, change) in (0..3)
+            .flat_map(|t| (0..15).map(move |at| (t, at)))
+            .flat_map(|(tensor, at)| changes.map(|change| (tensor, at, change)))
+        {
+            let lie = |shown: &mut Vec<Shown>| {
+                if let Some(Shown::Public(integers)) = shown.get_mut(tensor)
+                    && let Some(value) = integers.get_mut(at)
+                {
+                    *value = change(*value);
+                }
+            };
+            rejected(&lie, "an integer");
         }
+        let other = Commitment::new(&[5], &[3, 0, 5, 1, 3], &Blinding::random()).unwrap();
+        let longer = Commitment::new(&[300], &[0; 300], &Blinding::random()).unwrap();
+        for tensor in 0..3 {
+            for replaced in [
+                Shown::Private,
+                Shown::Public(vec![0; 5]),
+                Shown::Committed(other.clone()),
+                Shown::Committed(longer.clone()),
+            ] {
+                let lie = |shown: &mut Vec<Shown>| {
+                    if let Some(slot) = shown.get_mut(tensor) {
+                        *slot = replaced.clone();
+                    }
+                };
+                rejected(&lie, "another kind of entry");
+            }
+        }
+        rejected(&|shown| shown.swap(0, 1), "order");
+        rejected(&|shown| drop(shown.pop()), "one too few");
+        rejected(&|shown| shown.push(Shown::Private), "one too many");
     }
-    let mut lie = statement.clone();
-    lie.outputs.swap(0, 1);
-    assert!(verify(key.verifier_key(), &lie, &proof).is_err());
-    lie.outputs.pop();
-    assert!(verify(key.verifier_key(), &lie, &proof).is_err());
 }
 
 /// A change to the integers of a column, given its true and padded shapes.
 type Lie = fn(&mut [i32]);
 
 /// Runs the model honestly, changes columns, lets every later node follow the lie, recounts multiplicities and argues for the result.
-fn lie_about(changes: &[(&str, Lie)]) -> Result<(), VerifyError> {
-    let (model, constants, inputs) = everything(4);
-    let key = ProverKey::new(model.clone(), constants.clone()).unwrap();
+fn lie_about(show: Show, changes: &[(&str, Lie)]) -> Result<(), VerifyError> {
+    let (model, constants, inputs) = everything(5, show);
+    let (key, _) = key(5, show);
     let constants = Constants::new(&model, constants).unwrap();
     let mut trace = trace::run(&model, &constants, &inputs).unwrap();
     let mut after = 0;
@@ -207,11 +266,25 @@ fn lie_about(changes: &[(&str, Lie)]) -> Result<(), VerifyError> {
         // A later node may find that the lie leaves its range; its columns then stay as they were.
         let _ = node.relation.fill(&node.name, &model, &mut trace);
     }
-    recount(&key, &mut trace);
+    if !changes
+        .iter()
+        .any(|(name, _)| name.ends_with("multiplicities"))
+    {
+        recount(&key, &mut trace);
+    }
     let outputs = trace.outputs(&model).unwrap();
-    let statement = Statement { inputs, outputs };
-    let proof = argue(&key, trace, statement.clone());
-    verify(key.verifier_key(), &statement, &proof)
+    argue_and_verify(&key, trace, &inputs, outputs)
+}
+
+fn argue_and_verify(
+    key: &ProverKey,
+    trace: Trace,
+    inputs: &[Vec<i64>],
+    outputs: Vec<Vec<i64>>,
+) -> Result<(), VerifyError> {
+    let prover = Prover::from_trace(key, trace, inputs, outputs, &[], randomness());
+    let proven = argue(prover);
+    verify(key.verifier_key(), &proven.statement, &proven.proof)
 }
 
 /// The multiplicities that fit best: every key that is in its table is counted.
@@ -318,27 +391,52 @@ fn lies() {
         ),
         ("normalised value off by one", &[("mixed", |m| m[3] += 1)]),
         ("difference's gain off by one", &[("gain", |g| g[0] += 1)]),
+        ("an input beyond its range", &[("x", |x| x[0] += 400)]),
+        ("a token beyond the last", &[("tokens", |t| t[0] = 6)]),
         (
-            "committed input is not the public one",
+            "garbage in the tokens' padding",
+            &[("tokens", |t| t[5] = 1)],
+        ),
+        (
+            "one multiplicity too many",
+            &[("range/multiplicities", |m| m[128] += 1)],
+        ),
+        (
+            "multiplicities of two keys exchanged",
+            &[("relu/multiplicities", |m| m.swap(510, 512))],
+        ),
+    ];
+    for (show, (what, changes)) in Show::ALL
+        .into_iter()
+        .flat_map(|s| lies.iter().map(move |l| (s, l)))
+    {
+        let result = lie_about(show, changes);
+        assert!(result.is_err(), "accepted: {what}, {show:?}");
+    }
+    let public: &[(&str, &[(&str, Lie)])] = &[
+        (
+            "the input in the trace is not the public one",
             &[("x", |x| x[0] += 1)],
         ),
         (
-            "committed tokens are not the public ones",
+            "the tokens in the trace are not the public ones",
             &[("tokens", |t| t[0] ^= 1)],
         ),
         ("garbage in an input's padding", &[("x", |x| x[3] = 7)]),
     ];
-    for (what, changes) in lies {
-        let result = lie_about(changes);
+    for (what, changes) in public {
+        let result = lie_about(Show::Everything, changes);
         assert!(result.is_err(), "accepted: {what}");
+        let result = lie_about(Show::Ports, changes);
+        assert!(result.is_err(), "accepted: {what}, hidden weights");
     }
 }
 
 #[test]
 fn a_maximum_that_no_score_attains_is_rejected_with_everything_else_in_order() {
     // The strongest form of a wrong maximum: exponentials and hits are those of the shifted keys.
-    let (model, constants, inputs) = everything(4);
-    let key = ProverKey::new(model.clone(), constants.clone()).unwrap();
+    let (model, constants, inputs) = everything(5, Show::Some);
+    let (key, _) = key(5, Show::Some);
     let constants = Constants::new(&model, constants).unwrap();
     let mut trace = trace::run(&model, &constants, &inputs).unwrap();
     let [max, e, hit] = ["max", "e", "hit"].map(|name| column(&model, name));
@@ -370,47 +468,115 @@ fn a_maximum_that_no_score_attains_is_rejected_with_everything_else_in_order() {
         node.relation.fill(&node.name, &model, &mut trace).unwrap();
     }
     recount(&key, &mut trace);
-    let statement = Statement {
-        inputs,
-        outputs: trace.outputs(&model).unwrap(),
-    };
-    let proof = argue(&key, trace, statement.clone());
-    assert!(verify(key.verifier_key(), &statement, &proof).is_err());
+    let outputs = trace.outputs(&model).unwrap();
+    assert!(argue_and_verify(&key, trace, &inputs, outputs).is_err());
 }
 
 #[test]
 fn another_weight_does_not_verify() {
-    let (key, inputs) = setup();
-    for changed in 0..6 {
-        let (model, mut constants, _) = everything(4);
+    for (show, changed) in Show::ALL
+        .into_iter()
+        .flat_map(|s| (0..6).map(move |c| (s, c)))
+    {
+        let (key, inputs) = key(5, show);
+        let (model, mut constants, _) = everything(5, show);
         constants[changed][1] += 1;
-        let verifier =
-            VerifierKey::from_parts(model, &key.verifier_key().commitment_bytes()).unwrap();
-        let liar = ProverKey::from_parts(verifier, constants).unwrap();
-        let Ok((statement, proof)) = prove(&liar, &inputs) else {
+        let bytes = key.verifier_key().commitment_bytes();
+        let verifier = VerifierKey::from_parts(model, &bytes).unwrap();
+        let blinding = key.blinding().clone();
+        let liar = ProverKey::from_parts(verifier, constants, blinding).unwrap();
+        let Ok(proven) = prove(&liar, &inputs) else {
             continue;
         };
-        assert!(
-            verify(key.verifier_key(), &statement, &proof).is_err(),
-            "constant {changed}"
-        );
+        let verdict = verify(key.verifier_key(), &proven.statement, &proven.proof);
+        assert!(verdict.is_err(), "constant {changed}, {show:?}");
     }
 }
 
 #[test]
-fn a_proof_is_bound_to_its_model() {
-    let (key, inputs) = setup();
-    let (statement, proof) = prove(&key, &inputs).unwrap();
-    let (mut model, constants, _) = everything(4);
-    model.name = "another".into();
-    let other = ProverKey::new(model, constants).unwrap();
-    assert!(verify(other.verifier_key(), &statement, &proof).is_err());
+fn a_proof_is_bound_to_its_model_and_its_visibility() {
+    for show in Show::ALL {
+        let (key, inputs) = key(5, show);
+        let proven = prove(&key, &inputs).unwrap();
+        let (mut model, constants, _) = everything(5, show);
+        model.name = "another".into();
+        let other = ProverKey::new(model, constants, &[0; 32]).unwrap();
+        let verdict = verify(other.verifier_key(), &proven.statement, &proven.proof);
+        assert!(verdict.is_err(), "{show:?}");
+        for other in Show::ALL.into_iter().filter(|other| *other != show) {
+            let (other, _) = support::key(5, other);
+            let verdict = verify(other.verifier_key(), &proven.statement, &proven.proof);
+            assert!(verdict.is_err(), "{show:?}");
+        }
+    }
+}
+
+#[test]
+fn a_proof_is_bound_to_the_protocol() {
+    let (key, inputs) = key(5, Show::Ports);
+    let Proven {
+        statement, proof, ..
+    } = prove(&key, &inputs).unwrap();
+    for at in 0..Proof::HEADER_BYTES {
+        let mut bytes = proof.as_bytes().to_vec();
+        bytes[at] ^= 1;
+        let verdict = verify(key.verifier_key(), &statement, &Proof::from_bytes(bytes));
+        assert_eq!(verdict, Err(VerifyError::Protocol));
+    }
+    let mut bytes = key.verifier_key().to_bytes();
+    bytes[8] ^= 1;
+    let verdict = VerifierKey::from_bytes(&bytes).err();
+    let expected = VerifyError::Key("for another version of the protocol");
+    assert_eq!(verdict, Some(expected));
+}
+
+#[test]
+fn a_proof_for_another_input_is_another_proof() {
+    // Two inputs with the same output, since the last tokens are padding for the convolution's first rows: whatever is public differs, or is
+    // hidden; neither proof passes for the other's statement.
+    let (key, inputs) = key(5, Show::Some);
+    let proven = prove(&key, &inputs).unwrap();
+    let mut other = inputs.clone();
+    other[0][4] ^= 1;
+    let other = prove(&key, &other).unwrap();
+    assert!(verify(key.verifier_key(), &other.statement, &proven.proof).is_err());
+    assert!(verify(key.verifier_key(), &proven.statement, &other.proof).is_err());
+    // Its commitment alone does not carry over either.
+    let mut mixed = proven.statement.clone();
+    mixed.inputs[0] = other.statement.inputs[0].clone();
+    assert!(verify(key.verifier_key(), &mixed, &proven.proof).is_err());
+}
+
+#[test]
+fn commitments_do_not_change_places() {
+    let (key, inputs) = key(5, Show::Some);
+    let Proven {
+        statement, proof, ..
+    } = prove(&key, &inputs).unwrap();
+    let rows = key.verifier_key().schedule().committed_rows;
+    let row = |at: usize| Proof::HEADER_BYTES + 32 * at..Proof::HEADER_BYTES + 32 * (at + 1);
+    for (a, b) in (0..rows).zip(1..rows) {
+        let mut bytes = proof.as_bytes().to_vec();
+        bytes[row(a)].copy_from_slice(&proof.as_bytes()[row(b)]);
+        bytes[row(b)].copy_from_slice(&proof.as_bytes()[row(a)]);
+        let verdict = verify(key.verifier_key(), &statement, &Proof::from_bytes(bytes));
+        assert!(verdict.is_err(), "rows {a} and {b}");
+    }
+    // Nor do the key's.
+    let (model, ..) = everything(5, Show::Some);
+    let mut commitments = key.verifier_key().commitment_bytes();
+    let (first, second) = commitments.split_at_mut(32);
+    first.swap_with_slice(&mut second[..32]);
+    let swapped = VerifierKey::from_parts(model, &commitments).unwrap();
+    assert!(verify(&swapped, &statement, &proof).is_err());
 }
 
 #[test]
 fn random_bytes_are_rejected() {
-    let (key, inputs) = setup();
-    let (statement, proof) = prove(&key, &inputs).unwrap();
+    let (key, inputs) = key(5, Show::Some);
+    let Proven {
+        statement, proof, ..
+    } = prove(&key, &inputs).unwrap();
     let mut random = stream(77, 1 << 40);
     for _ in 0..200 {
         let bytes: Vec<u8> = random
@@ -421,7 +587,8 @@ fn random_bytes_are_rejected() {
         assert!(verify(key.verifier_key(), &statement, &Proof::from_bytes(bytes)).is_err());
     }
     // Canonical elements in the right places, all from the true proof, shuffled.
-    let mut elements: Vec<&[u8]> = proof.as_bytes().chunks(32).collect();
+    let mut elements: Vec<&[u8]> = proof.as_bytes()[Proof::HEADER_BYTES..].chunks(32).collect();
+    let header = &proof.as_bytes()[..Proof::HEADER_BYTES];
     for _ in 0..200 {
         let (a, b) = (
             random.next().unwrap().unsigned_abs() as usize,
@@ -429,22 +596,17 @@ fn random_bytes_are_rejected() {
         );
         let len = elements.len();
         elements.swap(a % len, b % len);
-        if elements.concat() != proof.as_bytes() {
-            assert!(
-                verify(
-                    key.verifier_key(),
-                    &statement,
-                    &Proof::from_bytes(elements.concat())
-                )
-                .is_err()
-            );
+        let shuffled = [header, &elements.concat()].concat();
+        if shuffled != proof.as_bytes() {
+            let shuffled = Proof::from_bytes(shuffled);
+            assert!(verify(key.verifier_key(), &statement, &shuffled).is_err());
         }
     }
 }
 
 #[test]
 fn keys_are_decoded_strictly() {
-    let (key, _) = setup();
+    let (key, _) = key(5, Show::Some);
     let bytes = key.verifier_key().to_bytes();
     assert!(VerifierKey::from_bytes(&bytes).is_ok());
     let mut random = stream(5, 1 << 40);
@@ -465,7 +627,7 @@ fn keys_are_decoded_strictly() {
 
 #[test]
 fn transcript_is_as_written_down() {
-    let (key, inputs) = setup();
+    let (key, inputs) = key(5, Show::Some);
     let mut prover = Prover::start(&key, &inputs).unwrap();
     prover.commit();
     prover.lookups();

@@ -33,6 +33,7 @@ fn noisy_trace(shapes: &[Vec<u32>], seed: u64) -> Trace {
         nodes: Vec::new().into(),
         inputs: Vec::new().into(),
         outputs: Vec::new().into(),
+        weights: crate::model::Visibility::Public,
     };
     let constants = Constants::new(&model, Vec::new()).unwrap();
     let mut trace = Trace::new(&model, &constants);

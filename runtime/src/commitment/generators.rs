@@ -3,7 +3,7 @@
 //! `G_i` has as x coordinate the first of `Keccak256("zkiln generators v1" || i || counter)`, counter = 0, 1, ..., that is below q
 //! (of its low 254 bits) and on the curve; its y is even.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use ark_bn254::{Fq, G1Affine};
 use ark_ff::{BigInt, PrimeField};
@@ -15,6 +15,7 @@ use super::encoding::{limbs, point_from_x};
 use super::point::Point;
 
 const DOMAIN: &[u8] = b"zkiln generators v1";
+const BLINDING_DOMAIN: &[u8] = b"zkiln blinding v1";
 /// A digit of a 32-bit integer can stand at any of its bits.
 pub(super) const SHIFTS: usize = 32;
 
@@ -38,7 +39,10 @@ impl Generators {
         let longer = Self::known(|known| known.len() > len);
         let points = match longer {
             Some(longer) => longer.points().iter().copied().take(len).collect(),
-            None => (0..len).into_par_iter().map(hash_to_curve).collect(),
+            None => (0..len)
+                .into_par_iter()
+                .map(|index| hash_to_curve(DOMAIN, index))
+                .collect(),
         };
         let generators = Arc::new(Self {
             points,
@@ -102,11 +106,17 @@ impl Generators {
     }
 }
 
-fn hash_to_curve(index: usize) -> G1Affine {
+/// `H`, the base of blinding factors: hashed like the others, under a name of its own.
+pub fn blinding_generator() -> G1Affine {
+    static BLINDING: LazyLock<G1Affine> = LazyLock::new(|| hash_to_curve(BLINDING_DOMAIN, 0));
+    *BLINDING
+}
+
+fn hash_to_curve(domain: &[u8], index: usize) -> G1Affine {
     (0u64..)
         .find_map(|counter| {
             let mut hash = Keccak256::new();
-            hash.update(DOMAIN);
+            hash.update(domain);
             hash.update((index as u64).to_le_bytes());
             hash.update(counter.to_le_bytes());
             let [a, b, c, d] = limbs(&hash.finalize().into());

@@ -1,6 +1,6 @@
 //! Pedersen commitments to rows of small integers, on BN254's G1.
 //!
-//! A row `v` of at most `C` integers is committed as `sum_j v_j G_j`. The group has prime order (cofactor 1), so that a point on the
+//! A row `v` of at most `C` integers is committed as `sum_j v_j G_j + r H`, where `r` is secret and uniform if `v` is to be hidden, else zero. The group has prime order (cofactor 1), so that a point on the
 //! curve is a point of the group.
 //!
 //! | file | what |
@@ -11,6 +11,7 @@
 //! | `batch_affine` | sums of many points as levels of independent additions |
 //! | `commit` | rows of small integers by fixed generators (prover) |
 //! | `msm` | any points by full-width scalars (verifier) |
+//! | `pedersen` | field elements with blinding (prover) |
 //! | `encoding` | 32 canonical bytes a point |
 
 mod addition;
@@ -21,9 +22,11 @@ mod commit;
 mod encoding;
 mod generators;
 mod msm;
+mod pedersen;
 mod point;
 
 pub use commit::commit_rows;
 pub use encoding::{decode_point, encode_point};
-pub use generators::Generators;
+pub use generators::{Generators, blinding_generator};
 pub use msm::msm;
+pub use pedersen::{add_all, blind_all, commit_row, commit_scalars};

@@ -87,7 +87,7 @@ fn window_sums(
 ///
 /// Booth's recoding: the bits of the window plus the highest bit below it, minus `2^bits` if its own highest is set.
 #[inline]
-fn signed_digit(scalar: &[u64; 4], window: u32, bits: u32) -> i32 {
+pub(super) fn signed_digit(scalar: &[u64; 4], window: u32, bits: u32) -> i32 {
     let from = window * bits;
     let limb = |index: u32| scalar.get(index as usize).copied().unwrap_or(0);
     let read = |from: u32| {

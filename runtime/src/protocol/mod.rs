@@ -7,26 +7,35 @@
 //! | `lookups` | LogUp-GKR | `rho` (inside), `tau`, `eta` |
 //! | `contractions` | the linear part, rounds, operand evaluations | inside, `gamma` |
 //! | `opening` | rounds, values, one vector | inside |
+//! | `finish` | if something is hidden: the closing Sigma protocol | inside |
 //!
 //! One equation ties them: `sum_e eta^e value_e = linear part + contractions`, where equation 0 is the leaves' denominators, 1 their numerators, then
 //! the zero checks and the public ports. [`Scales`] is its one formula, evaluated by both sides.
 
+mod commitment;
 mod prover;
 mod scales;
 mod statement;
 mod verifier;
 
-pub use prover::Prover;
-pub use statement::{Proof, Statement};
+pub use commitment::{Blinding, Commitment};
+pub use prover::{Opening, Proven, Prover};
+pub use statement::{Proof, Shown, Statement};
 pub use verifier::Verifier;
+
+use sha3::{Digest, Keccak256};
 
 use crate::error::{ProveError, VerifyError};
 use crate::key::{ProverKey, VerifierKey};
 use crate::trace;
 
 /// Names the protocol and its version in the transcript.
-pub(crate) const PROTOCOL: &str =
-    "zkiln 1: Pedersen rows, LogUp-GKR, batched contractions, linear opening";
+pub(crate) const PROTOCOL: &str = "zkiln 2: hiding Pedersen rows, LogUp-GKR, batched contractions, linear opening, one Sigma protocol";
+
+/// Keccak-256 of the protocol's name and version: in the header of every key and proof.
+pub fn protocol_digest() -> [u8; 32] {
+    Keccak256::digest(PROTOCOL.as_bytes()).into()
+}
 
 /// Quantised inference: the integers of every output port, row-major.
 ///
@@ -41,7 +50,7 @@ pub fn run(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveE
 ///
 /// # Errors
 /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
-pub fn prove(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<(Statement, Proof), ProveError> {
+pub fn prove(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Proven, ProveError> {
     let mut prover = Prover::start(key, inputs)?;
     prover.commit();
     prover.lookups();

@@ -3,95 +3,203 @@
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{Field, Zero};
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
+use super::commitment::commit_padded;
 use super::scales::{Fingerprint, Scales};
-use super::{PROTOCOL, Proof, Statement};
-use crate::commitment::{Generators, commit_rows};
+use super::verifier::public_sponge;
+use super::{Blinding, Commitment, Proof, Shown, Statement, Verifier};
+use crate::commitment::{Generators, add_all, commit_rows};
 use crate::error::ProveError;
 use crate::field::from_i64;
 use crate::key::ProverKey;
-use crate::model::{ColumnId, ColumnKind, Table};
-use crate::schedule::{BlockKind, Challenges};
+use crate::model::{ColumnId, ColumnKind, Model, Port, Table, Visibility};
+use crate::randomness::Randomness;
+use crate::schedule::{BlockKind, Challenges, Schedule};
 use crate::trace::{self, Trace};
-use crate::transcript::{ProverTranscript, Sponge};
-use crate::{contraction, logup, opening};
+use crate::transcript::ProverTranscript;
+use crate::{closing, contraction, logup, opening};
 
 /// A proof in the making.
 pub struct Prover<'k> {
     key: &'k ProverKey,
     trace: Trace,
+    outputs: Vec<Vec<i64>>,
     statement: Statement,
+    openings: Vec<Opening>,
+    /// Of the witness' rows.
+    blinders: Zeroizing<Vec<Fr>>,
     transcript: ProverTranscript,
     challenges: Challenges,
     fingerprint: Fingerprint,
-    leaf: (Fr, Fr),
     scales: Vec<Fr>,
     /// The trace comes from the reference, so that every lookup is a row of its table.
     honest: bool,
 }
 
+/// What opens a committed port: keep it with the tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// ONNX name of the port.
+    pub port: String,
+    /// The tensor's integers, row-major.
+    pub integers: Vec<i64>,
+    /// The blinding of its commitment.
+    pub blinding: Blinding,
+}
+
+/// A finished proof, and what the prover keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// The integers of every output port, public or not.
+    pub outputs: Vec<Vec<i64>>,
+    /// What the verifier is told.
+    pub statement: Statement,
+    /// That it is true.
+    pub proof: Proof,
+    /// What opens the statement's commitments, in their order.
+    pub openings: Vec<Opening>,
+}
+
 impl<'k> Prover<'k> {
-    /// Runs the model on `inputs` and binds the transcript to the model and to what is public.
+    /// Runs the model on `inputs` and binds the transcript to the model and to what is public. Blindings are fresh.
     ///
     /// # Errors
     /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
     pub fn start(key: &'k ProverKey, inputs: &[Vec<i64>]) -> Result<Self, ProveError> {
+        Self::start_with(key, inputs, &[], Randomness::from_system())
+    }
+
+    /// As [`Self::start`], with the blinding of some committed ports by name, and all other randomness from `randomness`, which nobody
+    /// else may know: a proof hides nothing from whoever knows its randomness.
+    ///
+    /// # Errors
+    /// Also [`ProveError::Blinding`] when a name is not that of a committed port.
+    pub fn start_with(
+        key: &'k ProverKey,
+        inputs: &[Vec<i64>],
+        blindings: &[(&str, Blinding)],
+        randomness: Randomness,
+    ) -> Result<Self, ProveError> {
         let _span = tracing::info_span!(target: "zkiln", "witness").entered();
         let model = key.verifier_key().model();
+        for (name, _) in blindings {
+            let is_committed =
+                |port: &Port| port.name == *name && port.visibility == Visibility::Committed;
+            if !model.ports().any(is_committed) {
+                return Err(ProveError::Blinding {
+                    port: (*name).to_owned(),
+                });
+            }
+        }
         let trace = trace::run(model, key.constants(), inputs)?;
         let outputs = trace.outputs(model)?;
         Ok(Self {
             honest: true,
-            ..Self::from_trace(
-                key,
-                trace,
-                Statement {
-                    inputs: inputs.to_vec(),
-                    outputs,
-                },
-            )
+            ..Self::from_trace(key, trace, inputs, outputs, blindings, randomness)
         })
     }
 
-    /// Starts from any trace and any statement, however false, and argues for it as well as can be: what a lying prover does.
+    /// Starts from any trace and any public values, however false, and argues for them as well as can be: what a lying prover does.
     /// Slower than [`Self::start`]; for a true trace the proof is the same.
-    pub fn from_trace(key: &'k ProverKey, trace: Trace, statement: Statement) -> Self {
-        let mut sponge = Sponge::new(PROTOCOL);
-        sponge.absorb("model", &key.verifier_key().digest());
-        sponge.absorb("statement", &statement.to_bytes());
+    pub fn from_trace(
+        key: &'k ProverKey,
+        trace: Trace,
+        inputs: &[Vec<i64>],
+        outputs: Vec<Vec<i64>>,
+        blindings: &[(&str, Blinding)],
+        randomness: Randomness,
+    ) -> Self {
+        let model = key.verifier_key().model();
+        let mut openings = Vec::new();
+        let mut shown = |port: &Port, integers: &Vec<i64>| match port.visibility {
+            Visibility::Public => Shown::Public(integers.clone()),
+            Visibility::Private => Shown::Private,
+            Visibility::Committed => {
+                let given = blindings.iter().find(|(name, _)| port.name == *name);
+                let blinding =
+                    given.map_or_else(Blinding::random, |(_, blinding)| blinding.clone());
+                let column = port.column().expect("a committed port is one column");
+                let rows = commit_padded(trace.column(column));
+                let factors = blinding.factors(rows.len());
+                openings.push(Opening {
+                    port: port.name.to_string(),
+                    integers: integers.clone(),
+                    blinding,
+                });
+                Shown::Committed(Commitment::blinded(rows, &factors))
+            }
+        };
+        let ports = |ports: &[Port],
+                     values: &[Vec<i64>],
+                     shown: &mut dyn FnMut(&Port, &Vec<i64>) -> Shown| {
+            ports
+                .iter()
+                .zip(values)
+                .map(|(port, v)| shown(port, v))
+                .collect()
+        };
+        let statement = Statement {
+            inputs: ports(&model.inputs, inputs, &mut shown),
+            outputs: ports(&model.outputs, &outputs, &mut shown),
+        };
         let zero = Fr::zero();
         Self {
+            transcript: ProverTranscript::new(
+                public_sponge(key.verifier_key(), &statement),
+                model.hides().then_some(randomness),
+            ),
             key,
             trace,
+            outputs,
             statement,
-            transcript: ProverTranscript::new(sponge),
+            openings,
+            blinders: Zeroizing::default(),
             challenges: Challenges::default(),
             fingerprint: Fingerprint {
                 alpha: zero,
                 beta: zero,
             },
-            leaf: (zero, zero),
             scales: Vec::new(),
             honest: false,
         }
     }
 
-    /// Commits to every witness column.
+    /// Commits to every witness column but those in the statement.
     pub fn commit(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "commit").entered();
-        let model = self.key.verifier_key().model();
+        let (model, schedule) = self.model_and_schedule();
         let row = 1usize << model.row_log2;
         let generators = Generators::derive(row);
         let witness = (0u32..)
             .map(ColumnId)
             .zip(model.columns.iter())
-            .filter(|(_, column)| column.kind == ColumnKind::Witness);
-        let columns: Vec<ColumnId> = witness.map(|(id, _)| id).collect();
+            .filter(|(_, column)| column.kind == ColumnKind::Witness)
+            .map(|(id, _)| id);
+        let columns: Vec<ColumnId> = witness.collect();
         let rows: Vec<Vec<G1Affine>> = columns
             .par_iter()
+            .filter(|id| !schedule.shown.contains(id))
             .map(|&id| commit_rows(&generators, self.trace.column(id), row))
             .collect();
-        self.transcript.send_points("witness rows", &rows.concat());
+        let mut rows = rows.concat();
+        let mut fresh = vec![Fr::zero(); rows.len()];
+        if let Some((blinders, blindings)) = self.transcript.blinds(rows.len()) {
+            rows = add_all(&rows, &blindings);
+            fresh = blinders;
+        }
+        self.transcript.send_points("witness rows", &rows);
+        // In the order of the columns, with those of the statement among them.
+        let mut fresh = fresh.into_iter();
+        let mut blinders = Vec::with_capacity(schedule.witness_rows);
+        for id in columns {
+            let len = schedule.rows[id.0 as usize].len;
+            match schedule.shown.iter().position(|shown| *shown == id) {
+                Some(place) => blinders.extend(self.openings[place].blinding.factors(len)),
+                None => blinders.extend(fresh.by_ref().take(len)),
+            }
+        }
+        self.blinders = Zeroizing::new(blinders);
         self.fingerprint.alpha = self.transcript.sponge.challenge("alpha");
         self.fingerprint.beta = self.transcript.sponge.challenge("beta");
     }
@@ -108,7 +216,6 @@ impl<'k> Prover<'k> {
             denominators,
         };
         let claim = logup::prove(leaves, &mut self.transcript);
-        self.leaf = (claim.numerator, claim.denominator);
         self.challenges.rho = claim.point;
         self.challenges.tau = self
             .transcript
@@ -167,15 +274,30 @@ impl<'k> Prover<'k> {
             model,
             schedule,
             &self.trace,
+            [self.key.blinders(), &self.blinders],
             &self.scales,
             &self.challenges,
             &mut self.transcript,
         );
     }
 
-    /// The statement and the proof.
-    pub fn finish(self) -> (Statement, Proof) {
-        (self.statement, Proof::from_bytes(self.transcript.finish()))
+    /// Proves what is hidden, and gives the proof.
+    pub fn finish(mut self) -> Proven {
+        let _span = tracing::info_span!(target: "zkiln", "closing").entered();
+        if let Some(secrets) = self.transcript.take_secrets() {
+            let key = self.key.verifier_key();
+            let sponge = public_sponge(key, &self.statement);
+            let claims = Verifier::replay(key, &self.statement, sponge, self.transcript.sent())
+                .and_then(Verifier::claims)
+                .expect("the verifier reads what was sent");
+            closing::prove(&claims, secrets, &mut self.transcript);
+        }
+        Proven {
+            outputs: self.outputs,
+            statement: self.statement,
+            proof: Proof::of_elements(&self.transcript.finish()),
+            openings: self.openings,
+        }
     }
 
     /// What was absorbed and drawn so far: `(kind, label, bytes)`.
@@ -192,6 +314,11 @@ impl<'k> Prover<'k> {
             &self.challenges,
             self.row(),
         )
+    }
+
+    fn model_and_schedule(&self) -> (&'k Model, &'k Schedule) {
+        let key = self.key.verifier_key();
+        (key.model(), key.schedule())
     }
 
     fn row(&self) -> usize {

@@ -8,6 +8,9 @@ use crate::field::from_i64;
 use crate::field::less_than;
 use crate::model::{Accumulator, Model, axis_log2};
 use crate::schedule::{BlockKind, Challenges, Scale, Schedule, Source};
+use crate::transcript::Form;
+
+use super::{Shown, Statement};
 
 /// Challenges of the fingerprints.
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +87,10 @@ impl<'a> Scales<'a> {
     /// The equation's left side: what `linear part + contractions` must be.
     pub fn target(
         &self,
-        leaf: (Fr, Fr),
+        (numerator, denominator): (&Form, &Form),
         challenges: &Challenges,
-        inputs: &[Vec<i64>],
-        outputs: &[Vec<i64>],
-    ) -> Result<Fr, VerifyError> {
-        let (numerator, denominator) = leaf;
+        statement: &Statement,
+    ) -> Result<Form, VerifyError> {
         let mut known_denominator = Fr::one();
         let mut known_numerator = Fr::zero();
         // len: one weight a block
@@ -122,29 +123,20 @@ impl<'a> Scales<'a> {
             };
             known_denominator += *weight * (self.fingerprint.alpha - constant - Fr::one());
         }
-        let ports = self
-            .model
-            .inputs
-            .iter()
-            // len: statement checked
-            .zip(inputs)
-            .map(|(port, data)| (&port.value, data));
-        let ports = ports.chain(
-            self.model
-                .outputs
-                .iter()
-                // len: statement checked
-                .zip(outputs)
-                .map(|(port, data)| (&port.value, data)),
-        );
         let mut public = Fr::zero();
-        for (accumulator, data) in ports.rev() {
-            public = public * self.eta + public_mle(accumulator, data, &challenges.tau)?;
+        let mut power = self.eta.pow([self.schedule.zeros.len() as u64 + 2]);
+        // len: statement checked
+        for (port, shown) in self.model.ports().zip(statement.shown()) {
+            if let Shown::Public(data) = shown {
+                public += power * public_mle(&port.value, data, &challenges.tau)?;
+            }
+            power *= self.eta;
         }
-        let first_port = self.eta.pow([self.schedule.zeros.len() as u64 + 2]);
-        Ok(denominator - known_denominator
-            + self.eta * (numerator - known_numerator)
-            + first_port * public)
+        let known = public - known_denominator - self.eta * known_numerator;
+        Ok(denominator
+            .clone()
+            .plus(self.eta, numerator)
+            .plus_constant(known))
     }
 
     /// `factor(source) * coefficients * truncations`.
@@ -191,12 +183,7 @@ impl<'a> Scales<'a> {
             }
             Source::Multiplicities { block: at } => -(block(at)? * self.eta),
             Source::Zero(index) => from(index.saturating_add(2)),
-            Source::Input(index) => from(zeros.saturating_add(index)),
-            Source::Output(index) => from(
-                zeros
-                    .saturating_add(self.model.inputs.len())
-                    .saturating_add(index),
-            ),
+            Source::Port(index) => from(zeros.saturating_add(index)),
         })
     }
 }

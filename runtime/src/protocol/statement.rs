@@ -1,91 +1,163 @@
 //! What is public, and the proof, as bytes.
 
+use super::{Commitment, protocol_digest};
 use crate::error::VerifyError;
-use crate::model::{Model, Port};
+use crate::model::{Model, Port, Visibility};
 
-/// What the verifier is told: the integers of every public input and output, row-major, in the order of the model's ports.
+/// What the verifier is told of a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// All: its integers, row-major.
+    Public(Vec<i64>),
+    /// Nothing.
+    Private,
+    /// A hiding commitment.
+    Committed(Commitment),
+}
+
+/// What the verifier is told, in the order of the model's ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// One tensor an input port.
-    pub inputs: Vec<Vec<i64>>,
-    /// One tensor an output port.
-    pub outputs: Vec<Vec<i64>>,
+    /// One entry an input port.
+    pub inputs: Vec<Shown>,
+    /// One entry an output port.
+    pub outputs: Vec<Shown>,
 }
 
 // verify-path: begin
+impl Shown {
+    /// The integers, if they are public.
+    pub fn integers(&self) -> Option<&[i64]> {
+        match self {
+            Self::Public(integers) => Some(integers),
+            _ => None,
+        }
+    }
+
+    /// The commitment, if there is one.
+    pub fn commitment(&self) -> Option<&Commitment> {
+        match self {
+            Self::Committed(commitment) => Some(commitment),
+            _ => None,
+        }
+    }
+}
+
 impl Statement {
-    /// Every integer as eight little-endian bytes, inputs first. The model says how many there are.
+    /// Public integers as eight little-endian bytes, commitments as compressed points; inputs first. The model says how many there are.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.inputs
-            .iter()
-            .chain(&self.outputs)
-            .flatten()
-            .flat_map(|value| value.to_le_bytes())
-            .collect()
+        let mut bytes = Vec::new();
+        for shown in self.shown() {
+            match shown {
+                Shown::Public(integers) => {
+                    bytes.extend(integers.iter().flat_map(|value| value.to_le_bytes()));
+                }
+                Shown::Private => {}
+                Shown::Committed(commitment) => bytes.extend(commitment.to_bytes()),
+            }
+        }
+        bytes
     }
 
     /// Inverse of [`Self::to_bytes`] for `model`.
     ///
     /// # Errors
-    /// [`VerifyError::Statement`] when the length is wrong.
+    /// [`VerifyError::Statement`] when the length or a point is wrong.
     pub fn from_bytes(model: &Model, bytes: &[u8]) -> Result<Self, VerifyError> {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let mut words = words.iter().map(|word| i64::from_le_bytes(*word));
-        let mut take = |ports: &[Port]| -> Vec<Vec<i64>> {
-            ports
-                .iter()
-                .map(|port| words.by_ref().take(port_len(port)).collect())
-                .collect()
+        const SHORT: VerifyError = VerifyError::Statement("too few bytes");
+        let mut rest = bytes;
+        let mut take = |port: &Port| -> Result<Shown, VerifyError> {
+            let unit = match port.visibility {
+                Visibility::Private => return Ok(Shown::Private),
+                Visibility::Public => port.len().checked_mul(8),
+                Visibility::Committed => Commitment::bytes(&port.value.shape),
+            };
+            let (head, tail) = unit
+                .and_then(|len| rest.split_at_checked(len))
+                .ok_or(SHORT)?;
+            rest = tail;
+            if port.visibility == Visibility::Public {
+                let (words, _) = head.as_chunks::<8>();
+                let integers = words.iter().map(|word| i64::from_le_bytes(*word));
+                return Ok(Shown::Public(integers.collect()));
+            }
+            let commitment = Commitment::from_bytes(head);
+            commitment
+                .map(Shown::Committed)
+                .ok_or(VerifyError::Statement("a commitment is malformed"))
         };
         let statement = Self {
-            inputs: take(&model.inputs),
-            outputs: take(&model.outputs),
+            inputs: model
+                .inputs
+                .iter()
+                .map(&mut take)
+                .collect::<Result<_, _>>()?,
+            outputs: model
+                .outputs
+                .iter()
+                .map(&mut take)
+                .collect::<Result<_, _>>()?,
         };
-        if !rest.is_empty() || words.next().is_some() {
+        if !rest.is_empty() {
             return Err(VerifyError::Statement("too many bytes"));
         }
         statement.check(model)?;
         Ok(statement)
     }
 
-    /// As many tensors and integers as the model says, and each within its port's range.
+    /// Inputs, then outputs.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = &Shown> {
+        self.inputs.iter().chain(&self.outputs)
+    }
+
+    /// As many entries as the model says, each of its port's visibility and length, and each integer within its port's range.
     pub(crate) fn check(&self, model: &Model) -> Result<(), VerifyError> {
-        let fits = |ports: &[Port], tensors: &[Vec<i64>]| {
-            let port_fits = |(port, tensor): (&Port, &Vec<i64>)| {
-                tensor.len() == port_len(port)
-                    && tensor
-                        .iter()
-                        .all(|value| (port.range.0..=port.range.1).contains(value))
+        let fits = |ports: &[Port], shown: &[Shown]| {
+            let port_fits = |(port, shown): (&Port, &Shown)| match (port.visibility, shown) {
+                (Visibility::Public, Shown::Public(integers)) => {
+                    integers.len() == port.len()
+                        && integers
+                            .iter()
+                            .all(|value| (port.range.0..=port.range.1).contains(value))
+                }
+                (Visibility::Private, Shown::Private) => true,
+                (Visibility::Committed, Shown::Committed(commitment)) => {
+                    Commitment::rows_of(&port.value.shape) == Some(commitment.rows().len())
+                }
+                _ => false,
             };
-            ports.len() == tensors.len() && ports.iter().zip(tensors).all(port_fits) // len: checked
+            ports.len() == shown.len() && ports.iter().zip(shown).all(port_fits) // len: checked
         };
         if !fits(&model.inputs, &self.inputs) {
             return Err(VerifyError::Statement(
-                "an input has the wrong length or leaves its range",
+                "an input has the wrong length or visibility, or leaves its range",
             ));
         }
         if !fits(&model.outputs, &self.outputs) {
             return Err(VerifyError::Statement(
-                "an output has the wrong length or leaves its range",
+                "an output has the wrong length or visibility, or leaves its range",
             ));
         }
         Ok(())
     }
 }
 
-/// Elements of a port.
-fn port_len(port: &Port) -> usize {
-    port.value
-        .shape
-        .iter()
-        .fold(1usize, |product, &len| product.saturating_mul(len as usize))
-}
-
-/// A proof: canonical field elements and compressed points, 32 bytes each, in the order of the transcript.
+/// A proof: a header, then canonical field elements and compressed points, 32 bytes each, in the order of the transcript.
+///
+/// | bytes | meaning |
+/// |---|---|
+/// | 8 | magic `zkiln-p2` |
+/// | 32 | [`protocol_digest`](super::protocol_digest) |
+/// | the rest | elements |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof(Vec<u8>);
 
 impl Proof {
+    /// First bytes of a proof.
+    const MAGIC: &[u8; 8] = b"zkiln-p2";
+    /// Bytes before the elements.
+    pub const HEADER_BYTES: usize = 40;
+
     /// Wraps bytes. [`crate::protocol::verify`] checks them all.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
@@ -94,6 +166,22 @@ impl Proof {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// With a header.
+    pub(super) fn of_elements(elements: &[u8]) -> Self {
+        Self([Self::MAGIC, protocol_digest().as_slice(), elements].concat())
+    }
+
+    /// What follows the header, if it is this protocol's.
+    pub(super) fn elements(&self) -> Result<&[u8], VerifyError> {
+        let header = self.0.split_at_checked(Self::HEADER_BYTES);
+        let (header, elements) = header.ok_or(VerifyError::Truncated)?;
+        let protocol = header.strip_prefix(Self::MAGIC);
+        match protocol {
+            Some(digest) if digest == protocol_digest() => Ok(elements),
+            _ => Err(VerifyError::Protocol),
+        }
     }
 }
 // verify-path: end

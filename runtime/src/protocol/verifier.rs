@@ -1,15 +1,18 @@
 //! The verifier's steps. No panic site: whatever the bytes, the answer is a [`VerifyError`] or acceptance.
 
 use ark_bn254::{Fr, G1Affine};
-use ark_ff::Zero;
+use ark_ff::{One, Zero};
+use rayon::prelude::*;
 
 use super::scales::{Fingerprint, Scales};
-use super::{PROTOCOL, Proof, Statement};
+use super::{PROTOCOL, Proof, Shown, Statement};
+use crate::commitment::decode_point;
 use crate::error::VerifyError;
 use crate::key::VerifierKey;
+use crate::model::{ColumnId, ColumnKind};
 use crate::schedule::Challenges;
-use crate::transcript::{Sponge, VerifierTranscript};
-use crate::{contraction, logup, opening};
+use crate::transcript::{Claims, ELEMENT_BYTES, Form, Sponge, VerifierTranscript};
+use crate::{closing, contraction, logup, opening};
 
 // verify-path: begin
 /// A verification in the making.
@@ -19,10 +22,10 @@ pub struct Verifier<'a> {
     transcript: VerifierTranscript<'a>,
     challenges: Challenges,
     fingerprint: Fingerprint,
-    witness: Vec<G1Affine>,
-    leaf: (Fr, Fr),
+    witness: &'a [[u8; ELEMENT_BYTES]],
+    leaf: (Form, Form),
     scales: Vec<Fr>,
-    total: Fr,
+    total: Form,
 }
 
 impl<'a> Verifier<'a> {
@@ -41,25 +44,42 @@ impl<'a> Verifier<'a> {
                 got: proof.as_bytes().len(),
             });
         }
+        let sponge = public_sponge(key, statement);
+        Self::replay(key, statement, sponge, proof.elements()?)
+    }
+
+    /// A verifier of a proof that may not be whole yet.
+    pub(super) fn replay(
+        key: &'a VerifierKey,
+        statement: &'a Statement,
+        sponge: Sponge,
+        proof: &'a [u8],
+    ) -> Result<Self, VerifyError> {
         statement.check(key.model())?;
-        let mut sponge = Sponge::new(PROTOCOL);
-        sponge.absorb("model", &key.digest());
-        sponge.absorb("statement", &statement.to_bytes());
         let zero = Fr::zero();
         Ok(Self {
             key,
             statement,
-            transcript: VerifierTranscript::new(sponge, proof.as_bytes()),
+            transcript: VerifierTranscript::new(sponge, proof, key.model().hides()),
             challenges: Challenges::default(),
             fingerprint: Fingerprint {
                 alpha: zero,
                 beta: zero,
             },
-            witness: Vec::new(),
-            leaf: (zero, zero),
+            witness: &[],
+            leaf: Default::default(),
             scales: Vec::new(),
-            total: zero,
+            total: Form::default(),
         })
+    }
+
+    /// What is left to check after all steps but the last.
+    pub(super) fn claims(mut self) -> Result<Claims, VerifyError> {
+        self.commit()?;
+        self.lookups()?;
+        self.contractions()?;
+        self.opening()?;
+        Ok(self.transcript.take_claims())
     }
 
     /// Reads the witness commitments.
@@ -70,7 +90,7 @@ impl<'a> Verifier<'a> {
         let _span = tracing::info_span!(target: "zkiln", "verify/commit").entered();
         self.witness = self
             .transcript
-            .receive_points("witness rows", self.key.schedule().witness_rows)?;
+            .receive_points("witness rows", self.key.schedule().committed_rows)?;
         self.fingerprint.alpha = self.transcript.sponge.challenge("alpha");
         self.fingerprint.beta = self.transcript.sponge.challenge("beta");
         Ok(())
@@ -102,10 +122,9 @@ impl<'a> Verifier<'a> {
         let eta = self.transcript.sponge.challenge("eta");
         let scales = Scales::new(model, schedule, self.fingerprint, &self.challenges, eta)?;
         let target = scales.target(
-            self.leaf,
+            (&self.leaf.0, &self.leaf.1),
             &self.challenges,
-            &self.statement.inputs,
-            &self.statement.outputs,
+            self.statement,
         )?;
         let factors = schedule
             .contractions
@@ -120,16 +139,16 @@ impl<'a> Verifier<'a> {
         let [part] = self.transcript.receive_array("linear part")?;
         let evaluations = contraction::verify(
             schedule,
-            target - part,
+            target.plus(-Fr::one(), &part),
             &products,
             &mut self.challenges,
             &mut self.transcript,
         )?;
         let gamma = self.transcript.sponge.challenge("gamma");
         let mut power = gamma;
-        let mut total = part - opening::constant_value(schedule, &linear)?;
+        let mut total = part.plus_constant(-opening::constant_value(schedule, &linear)?);
         for evaluation in &evaluations {
-            total += power * evaluation;
+            total.add(power, evaluation);
             linear.push(power);
             power *= gamma;
         }
@@ -138,34 +157,79 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// Checks every claim that is left against the commitments.
+    /// Reduces every claim that is left to one row of the commitments.
     ///
     /// # Errors
     /// [`VerifyError::Sumcheck`], [`VerifyError::Opening`].
     pub fn opening(&mut self) -> Result<(), VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/opening").entered();
-        let (model, schedule) = (self.key.model(), self.key.schedule());
-        let rows = opening::Rows {
-            constants: self.key.commitments(),
-            witness: &self.witness,
-        };
         opening::verify(
-            model,
-            schedule,
-            rows,
-            self.total,
+            self.key.model(),
+            self.key.schedule(),
+            std::mem::take(&mut self.total),
             &self.scales,
             &self.challenges,
             &mut self.transcript,
         )
     }
 
-    /// Rejects leftovers.
+    /// Checks all that is left, and rejects leftovers.
     ///
     /// # Errors
-    /// [`VerifyError::TrailingBytes`].
-    pub fn finish(self) -> Result<(), VerifyError> {
+    /// [`VerifyError::Closing`], [`VerifyError::Opening`], [`VerifyError::NonCanonical`], [`VerifyError::TrailingBytes`].
+    pub fn finish(mut self) -> Result<(), VerifyError> {
+        let _span = tracing::info_span!(target: "zkiln", "verify/closing").entered();
+        let witness = self.witness_points()?;
+        let rows = closing::Rows {
+            constants: self.key.commitments(),
+            witness: &witness,
+        };
+        closing::verify(self.key.model().hides(), rows, &mut self.transcript)?;
         self.transcript.finish()
     }
+
+    /// Commitments to all witness columns: from the statement what is shown there, the rest from the proof.
+    fn witness_points(&self) -> Result<Vec<G1Affine>, VerifyError> {
+        const LABEL: VerifyError = VerifyError::NonCanonical {
+            label: "witness rows",
+        };
+        const SHORT: VerifyError = VerifyError::Key("a column has no commitments");
+        let sent = self
+            .witness
+            .par_iter()
+            .map(|bytes| decode_point(bytes).ok_or(LABEL))
+            .collect::<Result<Vec<_>, _>>()?;
+        let schedule = self.key.schedule();
+        let mut shown = self.statement.shown().filter_map(Shown::commitment);
+        let mut commitments = Vec::with_capacity(schedule.shown.len());
+        for id in &schedule.shown {
+            commitments.push((*id, shown.next().ok_or(SHORT)?));
+        }
+        let mut rest = sent.as_slice();
+        let mut points = Vec::with_capacity(schedule.witness_rows);
+        let columns = self.key.model().columns.iter();
+        // len: one range a column, 2^32 ids suffice
+        for ((id, column), range) in (0u32..).map(ColumnId).zip(columns).zip(&schedule.rows) {
+            if column.kind == ColumnKind::Constant {
+                continue;
+            }
+            if let Some((_, commitment)) = commitments.iter().find(|(shown, _)| *shown == id) {
+                points.extend_from_slice(commitment.rows());
+            } else {
+                let (head, tail) = rest.split_at_checked(range.len).ok_or(SHORT)?;
+                points.extend_from_slice(head);
+                rest = tail;
+            }
+        }
+        Ok(points)
+    }
+}
+
+/// What both sides know before the proof.
+pub(super) fn public_sponge(key: &VerifierKey, statement: &Statement) -> Sponge {
+    let mut sponge = Sponge::new(PROTOCOL);
+    sponge.absorb("model", &key.digest());
+    sponge.absorb("statement", &statement.to_bytes());
+    sponge
 }
 // verify-path: end

@@ -2,6 +2,7 @@
 
 use crate::model::{
     Accumulator, Column, ColumnId, ColumnKind, List, Model, Node, Port, Table, TableId, View,
+    Visibility,
 };
 use crate::relations::{Entry, Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
 use crate::trace::{Constants, Trace, run};
@@ -22,6 +23,7 @@ impl Draft {
             nodes: Vec::new().into(),
             inputs: Vec::new().into(),
             outputs: Vec::new().into(),
+            weights: Visibility::Private,
         };
         Self {
             model,
@@ -55,6 +57,7 @@ impl Draft {
             name: name.to_owned().into(),
             value: value.clone(),
             range: (-1000, 1000),
+            visibility: Visibility::Public,
         });
         (id, value)
     }
@@ -98,6 +101,7 @@ impl Draft {
             name: name.to_owned().into(),
             value,
             range,
+            visibility: Visibility::Public,
         });
     }
 

@@ -6,8 +6,10 @@ use super::{Constraints, column};
 use crate::accumulate::MAX_OPERANDS;
 use crate::error::VerifyError;
 use crate::model::{
-    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Port, Table, Term, View,
+    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Table, Term,
+    View, Visibility,
 };
+use crate::relations::Relation;
 
 /// log2 of the longest axis.
 const MAX_AXIS_LOG2: u32 = 30;
@@ -69,6 +71,7 @@ impl Model {
         for table in self.tables.iter() {
             filled.fill(table.multiplicities)?;
         }
+        check_hidden(self)?;
         filled.check_complete()
     }
 }
@@ -130,10 +133,40 @@ fn check_input(model: &Model, port: &Port) -> Result<ColumnId, VerifyError> {
     let in_32_bits = i32::try_from(low).is_ok() && i32::try_from(high).is_ok();
     check(in_32_bits, "an input's range is too wide")?;
     check_accumulator(model, &port.value)?;
-    match *port.value.columns {
-        [(1, id)] if port.value.terms.is_empty() => Ok(id),
-        _ => Err(VerifyError::Key("an input is not one whole column")),
+    port.column()
+        .ok_or(VerifyError::Key("an input is not one whole column"))
+}
+
+/// A hidden input is ranged by a node; what is committed is a witness column of its own, in rows of the common length.
+fn check_hidden(model: &Model) -> Result<(), VerifyError> {
+    let ranges = |port: &Port| {
+        let relations = model.nodes.iter().map(|node| &node.relation);
+        let mut readers = relations.filter(|relation| *relation.reads() == port.value);
+        readers.any(|relation| !matches!(relation, Relation::Exact(_)))
+    };
+    let hidden = |port: &&Port| port.visibility != Visibility::Public;
+    check(
+        model.inputs.iter().filter(hidden).all(ranges),
+        "no node bounds a hidden input",
+    )?;
+    let mut shown = HashSet::new();
+    let committed = |port: &&Port| port.visibility == Visibility::Committed;
+    for port in model.ports().filter(committed) {
+        let id = port
+            .column()
+            .ok_or(VerifyError::Key("a committed port is not one whole column"))?;
+        let column = column(model, id)?;
+        check(
+            column.kind == ColumnKind::Witness,
+            "a committed port is a constant",
+        )?;
+        check(shown.insert(id), "two committed ports are one column")?;
+        check(
+            model.row_log2 >= SHOWN_ROW_LOG2 || column.len_log2() <= u32::from(model.row_log2),
+            "rows are too short for a committed port",
+        )?;
     }
+    Ok(())
 }
 
 /// Number of values looked up.

@@ -431,10 +431,12 @@ impl Functional {
         })
     }
 
-    /// As rank-one functionals over rows of `2^row_log2` entries. A column shorter than a row starts at the row's first entry.
-    pub fn rank_ones(&self, row_log2: u32) -> Vec<RankOne> {
+    /// As rank-one functionals over rows of `2^row_log2` entries, of which the column uses `2^used_log2`. A column shorter than that starts at
+    /// the row's first entry.
+    pub fn rank_ones(&self, (used_log2, row_log2): (u32, u32)) -> Vec<RankOne> {
+        let unused = bits(0, row_log2.saturating_sub(used_log2));
         let mut low: Vec<AxisFunctional> = Vec::new();
-        let mut missing = row_log2;
+        let mut missing = used_log2;
         let mut straddling = None;
         let mut high: Vec<AxisFunctional> = Vec::new();
         for axis in self.axes.iter().rev() {
@@ -461,7 +463,11 @@ impl Functional {
             .map(|(above, below)| RankOne {
                 column: self.column,
                 high: TensorFunctional::new(high.iter().cloned().chain([above])),
-                low: TensorFunctional::new([below].into_iter().chain(low.iter().cloned())),
+                low: TensorFunctional::new(
+                    [AxisFunctional::Eq(unused.clone()), below]
+                        .into_iter()
+                        .chain(low.iter().cloned()),
+                ),
             })
             .collect()
     }

@@ -18,9 +18,11 @@ pub use leaves::{Block, BlockKind, LeafLayout};
 use summands::Summands;
 
 use crate::error::VerifyError;
-use crate::model::{Accumulator, ColumnId, ColumnKind, Model, View, axis_log2};
+use crate::model::{
+    Accumulator, ColumnId, ColumnKind, Model, SHOWN_ROW_LOG2, View, Visibility, axis_log2,
+};
 use crate::relations::Lookup;
-use crate::{logup, opening};
+use crate::{closing, logup, opening};
 
 /// Which equation a summand belongs to; the protocol gives each source a factor once challenges are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +48,8 @@ pub enum Source {
     },
     /// A zero check.
     Zero(usize),
-    /// A public input.
-    Input(usize),
-    /// A public output.
-    Output(usize),
+    /// A public port, by its index among all ports.
+    Port(usize),
 }
 
 /// `factor(source) * coefficient * prod less_than(point, len)`: what multiplies a functional or a contraction.
@@ -126,6 +126,8 @@ pub struct RowRange {
     pub first: usize,
     /// Number of rows.
     pub len: usize,
+    /// log2 of the number of entries in use of each row: less than the model's for columns whose commitments are shown.
+    pub row_log2: u8,
 }
 
 /// What a proof of a model looks like.
@@ -135,8 +137,12 @@ pub struct Schedule {
     pub rows: Vec<RowRange>,
     /// Rows in the verifier key.
     pub constant_rows: usize,
-    /// Rows in a proof.
+    /// Rows of witness columns.
     pub witness_rows: usize,
+    /// Those of them in a proof; the others are in the statement.
+    pub committed_rows: usize,
+    /// Columns whose commitments are in the statement.
+    pub shown: Vec<ColumnId>,
     /// The lookups, in the order of their nodes.
     pub lookups: Vec<Lookup>,
     /// The zero checks, in the order of their nodes.
@@ -178,14 +184,15 @@ impl Schedule {
     /// [`VerifyError::Key`] when the model is malformed.
     pub fn new(model: &Model) -> Result<Self, VerifyError> {
         model.validate()?;
-        let (rows, constant_rows, witness_rows) = row_layout(model)?;
+        let shown = model.shown_columns();
+        let (rows, constant_rows, witness_rows) = row_layout(model, &shown)?;
+        let shown_rows = shown
+            .iter()
+            .filter_map(|id| rows.get(id.0 as usize))
+            .fold(0usize, |sum, range| sum.saturating_add(range.len));
         let constraints = model.constraints()?;
         let leaves = LeafLayout::new(model, &constraints.lookups)?;
-        let ports = model
-            .inputs
-            .iter()
-            .chain(model.outputs.iter())
-            .map(|port| &port.value);
+        let ports = model.ports().map(|port| &port.value);
         let tau_len = constraints
             .zeros
             .iter()
@@ -203,11 +210,10 @@ impl Schedule {
         for (index, zero) in constraints.zeros.iter().enumerate() {
             summands.add(zero, Source::Zero(index), &tau)?;
         }
-        for (index, port) in model.inputs.iter().enumerate() {
-            summands.add(&port.value, Source::Input(index), &tau)?;
-        }
-        for (index, port) in model.outputs.iter().enumerate() {
-            summands.add(&port.value, Source::Output(index), &tau)?;
+        for (index, port) in model.ports().enumerate() {
+            if port.visibility == Visibility::Public {
+                summands.add(&port.value, Source::Port(index), &tau)?;
+            }
         }
         let Summands {
             linear,
@@ -220,11 +226,13 @@ impl Schedule {
             .max()
             .unwrap_or(0);
         let contraction_degree = contractions.iter().map(degree).max().unwrap_or(0).max(1);
-        let (lows, pieces) = collect_pieces(model, &linear, &contractions);
+        let (lows, pieces) = collect_pieces(model, &rows, &linear, &contractions)?;
         Ok(Self {
             rows,
             constant_rows,
             witness_rows,
+            committed_rows: witness_rows.saturating_sub(shown_rows),
+            shown,
             lookups: constraints.lookups,
             zeros: constraints.zeros,
             leaves,
@@ -246,21 +254,38 @@ impl Schedule {
             .sum()
     }
 
-    /// Field elements and points in a proof.
-    pub fn proof_elements(&self, row_log2: u8) -> usize {
-        let contraction = self
-            .contraction_rounds
-            .saturating_mul(self.contraction_degree);
-        [
-            self.witness_rows,
-            logup::proof_elements(self.leaves.len_log2),
+    /// Operands of all contractions, and partial products of those with more than two.
+    pub fn factor_count(&self) -> usize {
+        self.contractions
+            .iter()
+            .map(|contraction| contraction.operands.len())
+            .map(|operands| operands.saturating_add(operands.saturating_sub(2)))
+            .sum()
+    }
+
+    /// Field elements and points in a proof, which hides or does not.
+    pub fn proof_elements(&self, row_log2: u8, hides: bool) -> usize {
+        let row = 1usize
+            .checked_shl(u32::from(row_log2))
+            .unwrap_or(usize::MAX);
+        let leaf_log2 = self.leaves.len_log2;
+        let scalars = [
+            logup::scalars(leaf_log2),
             1,
-            contraction,
-            self.operand_count(),
-            opening::proof_elements(row_log2, self.lows.len()),
-        ]
-        .into_iter()
-        .fold(0, usize::saturating_add)
+            self.contraction_rounds
+                .saturating_mul(self.contraction_degree),
+            opening::scalars(row_log2, self.lows.len()),
+        ];
+        let layers = std::iter::repeat_n(4, logup::factor_rows(leaf_log2));
+        let factors = layers.chain([self.factor_count()]);
+        let sent = [self.committed_rows].into_iter().chain(scalars);
+        if hides {
+            let points = factors.clone().map(|_| 1);
+            let closing = closing::proof_elements(factors.chain([row]));
+            sent.chain(points).fold(closing, usize::saturating_add)
+        } else {
+            sent.chain(factors).fold(row, usize::saturating_add)
+        }
     }
 }
 
@@ -283,11 +308,20 @@ fn degree(contraction: &Contraction) -> usize {
         .unwrap_or(0)
 }
 
-fn row_layout(model: &Model) -> Result<(Vec<RowRange>, usize, usize), VerifyError> {
+fn row_layout(
+    model: &Model,
+    shown: &[ColumnId],
+) -> Result<(Vec<RowRange>, usize, usize), VerifyError> {
     let mut next = (0usize, 0usize);
     let mut rows = Vec::with_capacity(model.columns.len());
-    for column in model.columns.iter() {
-        let log2 = column.len_log2().saturating_sub(u32::from(model.row_log2));
+    // len: 2^32 ids suffice
+    for (id, column) in (0u32..).zip(model.columns.iter()) {
+        let row_log2 = if shown.contains(&ColumnId(id)) {
+            model.row_log2.min(SHOWN_ROW_LOG2)
+        } else {
+            model.row_log2
+        };
+        let log2 = column.len_log2().saturating_sub(u32::from(row_log2));
         let len = 1usize
             .checked_shl(log2)
             .ok_or(VerifyError::Key("a column is too long"))?;
@@ -295,7 +329,11 @@ fn row_layout(model: &Model) -> Result<(Vec<RowRange>, usize, usize), VerifyErro
             ColumnKind::Constant => &mut next.0,
             ColumnKind::Witness => &mut next.1,
         };
-        rows.push(RowRange { first: *first, len });
+        rows.push(RowRange {
+            first: *first,
+            len,
+            row_log2,
+        });
         *first = first
             .checked_add(len)
             .ok_or(VerifyError::Key("a column is too long"))?;
@@ -316,9 +354,10 @@ pub(crate) fn suffix(point: &[Coordinate], len: u32) -> Result<&[Coordinate], Ve
 
 fn collect_pieces(
     model: &Model,
+    rows: &[RowRange],
     linear: &[Linear],
     contractions: &[Contraction],
-) -> (Vec<TensorFunctional>, Vec<Vec<Piece>>) {
+) -> Result<(Vec<TensorFunctional>, Vec<Vec<Piece>>), VerifyError> {
     let mut lows: Vec<TensorFunctional> = Vec::new();
     let mut known: HashMap<TensorFunctional, usize> = HashMap::new();
     let operands = contractions.iter().flat_map(|contraction| {
@@ -335,7 +374,11 @@ fn collect_pieces(
     {
         let mut list = Vec::new();
         if !functional.is_constant() {
-            for RankOne { column, high, low } in functional.rank_ones(u32::from(model.row_log2)) {
+            let range = rows
+                .get(functional.column.0 as usize)
+                .ok_or(VerifyError::Key("no such column"))?;
+            let row_log2 = (u32::from(range.row_log2), u32::from(model.row_log2));
+            for RankOne { column, high, low } in functional.rank_ones(row_log2) {
                 let low = *known.entry(low).or_insert_with_key(|low| {
                     lows.push(low.clone());
                     lows.len().saturating_sub(1)
@@ -345,6 +388,6 @@ fn collect_pieces(
         }
         pieces.push(list);
     }
-    (lows, pieces)
+    Ok((lows, pieces))
 }
 // verify-path: end

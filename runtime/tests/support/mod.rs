@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use zkiln_runtime::key::ProverKey;
 use zkiln_runtime::model::{
     Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Node, Port, Table, TableId, Term,
-    View,
+    View, Visibility,
 };
 use zkiln_runtime::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
 
@@ -18,6 +19,48 @@ pub struct Builder {
     pub nodes: Vec<Node>,
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
+    pub show: Show,
+}
+
+/// What a fixture shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Show {
+    /// All; nothing is hidden.
+    #[default]
+    Everything,
+    /// Public inputs and outputs, hidden weights.
+    Ports,
+    /// One of each.
+    Some,
+    /// Nothing.
+    Nothing,
+}
+
+impl Show {
+    pub const ALL: [Self; 4] = [Self::Everything, Self::Ports, Self::Some, Self::Nothing];
+
+    fn input(self, name: &str) -> Visibility {
+        match (self, name) {
+            (Self::Everything | Self::Ports, _) => Visibility::Public,
+            (Self::Some, "tokens") => Visibility::Committed,
+            _ => Visibility::Private,
+        }
+    }
+
+    fn output(self, name: &str) -> Visibility {
+        match (self, name) {
+            (Self::Everything | Self::Ports, _) | (Self::Some, "convolved") => Visibility::Public,
+            (Self::Some, "gain") => Visibility::Committed,
+            _ => Visibility::Private,
+        }
+    }
+
+    fn weights(self) -> Visibility {
+        match self {
+            Self::Everything => Visibility::Public,
+            _ => Visibility::Private,
+        }
+    }
 }
 
 pub fn at(axis: u8) -> AxisMap {
@@ -79,6 +122,7 @@ impl Builder {
             name: Cow::Owned(name.into()),
             value: accumulator(shape, &[(1, id)], &[]),
             range,
+            visibility: self.show.input(name),
         });
         id
     }
@@ -88,6 +132,7 @@ impl Builder {
             name: Cow::Owned(name.into()),
             value,
             range: (-1 << 40, 1 << 40),
+            visibility: self.show.output(name),
         });
     }
 
@@ -152,6 +197,7 @@ impl Builder {
             nodes: Cow::Owned(self.nodes),
             inputs: Cow::Owned(self.inputs),
             outputs: Cow::Owned(self.outputs),
+            weights: self.show.weights(),
         };
         let kinds = model.columns.iter().map(|column| column.kind);
         let constants = self
@@ -180,8 +226,11 @@ pub fn stream(seed: u64, modulus: i64) -> impl Iterator<Item = i64> {
 /// A model with every relation: token lookup, matrix product with ReLU, attention with a softmax, exact sums, limbs.
 ///
 /// Axes of 3 and 5 make sure that padding is everywhere.
-pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
-    let mut b = Builder::default();
+pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
+    let mut b = Builder {
+        show,
+        ..Builder::default()
+    };
     let (t, d, v, h) = (5u32, 3u32, 6u32, 7u32);
     let tokens = b.input("tokens", &[t], (0, i64::from(v) - 1));
     let x = b.input("x", &[t, d], (-128, 127));
@@ -254,8 +303,17 @@ pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
             mapped: Cow::Owned(vec![out]),
         }),
     );
-    // scores = requant(out @ out^T), softmax over the last axis, deferred normalisation.
+    // The range of `x`, which a hidden input needs.
     let range = b.table("range", 8, -128, &[]);
+    b.node(
+        "x/range",
+        Relation::Map(Map {
+            accumulator: accumulator(&[t, d], &[(1, x)], &[]),
+            table: range,
+            mapped: Cow::Owned(vec![]),
+        }),
+    );
+    // scores = requant(out @ out^T), softmax over the last axis, deferred normalisation.
     let scores = b.witness("scores", &[t, t]);
     let remainder = b.limbs("scores/remainder", &[t, t], &[5, 6]);
     let square = term(
@@ -420,10 +478,17 @@ pub fn everything(row_log2: u8) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {
             )],
         ),
     );
+    b.output("gain", accumulator(&[t, 3], &[(1, gain)], &[]));
     let inputs = vec![
         vec![3, 0, 5, 1, 3],
         stream(9, 200).take((t * d) as usize).collect(),
     ];
     let (model, constants) = b.build(row_log2);
     (model, constants, inputs)
+}
+
+/// A key of [`everything`], salted with zeros.
+pub fn key(row_log2: u8, show: Show) -> (ProverKey, Vec<Vec<i64>>) {
+    let (model, constants, inputs) = everything(row_log2, show);
+    (ProverKey::new(model, constants, &[0; 32]).unwrap(), inputs)
 }

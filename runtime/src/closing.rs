@@ -1,0 +1,334 @@
+//! The last step of a proof: every equation in hidden elements, and every opened row, at once.
+//!
+//! Hidden elements `m` are under Pedersen commitments `C = sum_j m_j G_j + r H`: *scalars* alone under theirs, which enter the equations linearly,
+//! and *rows* (factors, opened rows), which may be multiplied. A challenge folds the equations into one, `Q(m) + L(m) + S(m) + k = 0`,
+//! with `Q` the products and `L` the linear part in rows, `S` the linear part in scalars, `k` known. It is proved by one Sigma protocol
+//! *(Schnorr 1989; Cramer-Damgård 1998 for products; folding as in Bellare-Garay-Rabin 1998)*:
+//!
+//! 1. The prover masks every row with uniform `d` and sends `D = commit(d; b)` for each, and `T_0`, `T_1`, commitments to
+//!    `t_0 = Q(d)` and `t_1 = B(d, m) + L(d)`, where `B` is `Q`'s bilinear form: `Q(d + c m) = Q(d) + c B(d, m) + c^2 Q(m)`.
+//! 2. A challenge `c`.
+//! 3. The prover sends `s = d + c m` and `b + c r` for each row, and one blinding factor `z`.
+//!
+//! The verifier checks `commit(s; b + c r) = D + c C` for each row and
+//! `(Q(s) + c L(s) + c^2 k) G_0 + c^2 S(C) - c T_1 - T_0 = z H`, all in one multi-scalar multiplication.
+//!
+//! **Sound.** Two accepting answers give every row's content and blinding; three give `Q(m) + L(m) + S(C) + k = 0` up to a multiple of `H`, or else a
+//! relation between generators. **Zero-knowledge, perfectly, for a given challenge:** `s`, `b + c r`, `z` and `T_1` are uniform and independent of `m`, and
+//! `D` and `T_0` follow from the checks. That is the simulator.
+//!
+//! In a proof that hides nothing there are no equations left, and only opened rows are checked.
+
+use ark_bn254::{Fr, G1Affine};
+use ark_ff::{AdditiveGroup, Field, Zero};
+
+use crate::commitment::{
+    Generators, blind_all, blinding_generator, commit_row, commit_scalars, decode_point, msm,
+};
+use crate::error::VerifyError;
+use crate::transcript::{
+    Claims, Committed, Equation, ProverTranscript, Secrets, VerifierTranscript,
+};
+
+// verify-path: begin
+/// The committed rows, as points.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// Of the verifier key.
+    pub constants: &'a [G1Affine],
+    /// Of the proof and the statement.
+    pub witness: &'a [G1Affine],
+}
+
+/// Field elements and points of the closing of rows of these lengths.
+pub(crate) fn proof_elements(rows: impl Iterator<Item = usize>) -> usize {
+    rows.map(|len| len.saturating_add(2))
+        .fold(3, usize::saturating_add)
+}
+
+/// All equations in one.
+struct Folded {
+    /// By variable.
+    linear: Vec<Fr>,
+    products: Vec<(usize, usize, Fr)>,
+    known: Fr,
+}
+
+impl Folded {
+    /// `sum_i challenge^i equation_i`.
+    fn new(equations: &[Equation], variables: usize, challenge: Fr) -> Result<Self, VerifyError> {
+        const MISSING: VerifyError = VerifyError::Key("an equation names no hidden element");
+        let mut folded = Self {
+            linear: vec![Fr::ZERO; variables],
+            products: Vec::new(),
+            known: Fr::ZERO,
+        };
+        let mut power = Fr::ONE;
+        for Equation { products, linear } in equations {
+            folded.known += power * linear.known();
+            let mut add = |variable: u32, coefficient: Fr| {
+                let slot = folded.linear.get_mut(variable as usize).ok_or(MISSING)?;
+                *slot += coefficient;
+                Ok(())
+            };
+            for (variable, coefficient) in linear.terms() {
+                add(*variable, power * coefficient)?;
+            }
+            for (factor, left, right) in products {
+                let factor = power * factor;
+                folded.known += factor * left.known() * right.known();
+                for (form, other) in [(left, right), (right, left)] {
+                    for (variable, coefficient) in form.terms() {
+                        add(*variable, factor * coefficient * other.known())?;
+                    }
+                }
+                for (left, a) in left.terms() {
+                    let pairs = right.terms().iter();
+                    let pairs =
+                        pairs.map(|(right, b)| (*left as usize, *right as usize, factor * a * b));
+                    folded.products.extend(pairs);
+                }
+            }
+            power *= challenge;
+        }
+        Ok(folded)
+    }
+
+    /// `Q(s)`, of values by variable.
+    fn quadratic(&self, values: &[Fr]) -> Result<Fr, VerifyError> {
+        let at = |index: usize| values.get(index).copied().ok_or(VerifyError::Closing);
+        let product =
+            |(left, right, factor): &(usize, usize, Fr)| Ok(*factor * at(*left)? * at(*right)?);
+        self.products.iter().map(product).sum()
+    }
+}
+
+/// A sum of points that must vanish.
+struct Check {
+    generators: Vec<Fr>,
+    blinding: Fr,
+    points: Vec<(G1Affine, Fr)>,
+}
+
+impl Check {
+    fn new() -> Self {
+        Self {
+            generators: Vec::new(),
+            blinding: Fr::ZERO,
+            points: Vec::new(),
+        }
+    }
+
+    /// Adds `factor * sum_j values[j] G_j`.
+    fn add_generators(&mut self, factor: Fr, values: &[Fr]) {
+        if self.generators.len() < values.len() {
+            self.generators.resize(values.len(), Fr::ZERO);
+        }
+        // len: resized
+        for (slot, value) in self.generators.iter_mut().zip(values) {
+            *slot += factor * value;
+        }
+    }
+
+    fn add(
+        &mut self,
+        factor: Fr,
+        label: &'static str,
+        bytes: &[u8; 32],
+    ) -> Result<(), VerifyError> {
+        let point = decode_point(bytes).ok_or(VerifyError::NonCanonical { label })?;
+        self.points.push((point, factor));
+        Ok(())
+    }
+
+    /// Adds `factor` times the weighted sum of all rows.
+    fn add_rows(
+        &mut self,
+        factor: Fr,
+        rows: Rows,
+        weights: &[Vec<Fr>; 2],
+    ) -> Result<(), VerifyError> {
+        let [constants, witness] = weights;
+        if rows.constants.len() != constants.len() || rows.witness.len() != witness.len() {
+            return Err(VerifyError::Key("commitments do not fit the schedule"));
+        }
+        let constants = rows.constants.iter().zip(constants); // len: checked above
+        let witness = rows.witness.iter().zip(witness); // len: checked above
+        let weighted = constants
+            .chain(witness)
+            .filter(|(_, weight)| !weight.is_zero());
+        self.points
+            .extend(weighted.map(|(point, weight)| (*point, factor * weight)));
+        Ok(())
+    }
+
+    fn holds(self) -> bool {
+        let generators = Generators::derive(self.generators.len());
+        let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) = self.points.into_iter().unzip();
+        points.extend_from_slice(generators.points());
+        scalars.extend(self.generators);
+        points.push(blinding_generator());
+        scalars.push(self.blinding);
+        points.len() == scalars.len() && msm(&points, &scalars).is_zero()
+    }
+}
+
+/// Checks what the transcript has left open.
+///
+/// # Errors
+/// [`VerifyError::Closing`], [`VerifyError::Opening`] when it does not hold; [`VerifyError::NonCanonical`], [`VerifyError::Truncated`].
+pub(crate) fn verify(
+    hides: bool,
+    rows: Rows,
+    transcript: &mut VerifierTranscript,
+) -> Result<(), VerifyError> {
+    let claims = transcript.take_claims();
+    let mut check = Check::new();
+    if !hides {
+        for (values, weights) in &claims.opened {
+            let batch = transcript.sponge.challenge("closing batch");
+            check.add_generators(-batch, values);
+            check.add_rows(batch, rows, weights)?;
+        }
+        return if check.holds() {
+            Ok(())
+        } else {
+            Err(VerifyError::Opening)
+        };
+    }
+    let fold = transcript.sponge.challenge("closing equations");
+    let folded = Folded::new(&claims.equations, claims.variables(), fold)?;
+    let masked = claims.masked().count();
+    let sums = transcript.receive_points("closing sums", 2)?;
+    let masks = transcript.receive_points("closing masks", masked)?;
+    let c = transcript.sponge.challenge("closing");
+    let mut answers = vec![Fr::ZERO; claims.variables()];
+    let mut blinders = Vec::with_capacity(masked);
+    for row in claims.masked() {
+        let from = row.first as usize;
+        let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
+        let slots = answers.get_mut(from..to).ok_or(VerifyError::Closing)?;
+        slots.copy_from_slice(&transcript.receive_clear("closing row", row.len)?);
+        let [blinder] = transcript.receive_clear("closing blinder", 1)?[..] else {
+            return Err(VerifyError::Closing);
+        };
+        blinders.push(blinder);
+    }
+    let [z] = transcript.receive_clear("closing sum blinder", 1)?[..] else {
+        return Err(VerifyError::Closing);
+    };
+    let batch = transcript.sponge.challenge("closing batch");
+
+    // Equation 0 of the batch: the folded equation in the exponent.
+    let mut value = folded.quadratic(&answers)? + c.square() * folded.known;
+    for row in &claims.hidden {
+        let from = row.first as usize;
+        let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
+        let linear = folded.linear.get(from..to).ok_or(VerifyError::Closing)?;
+        if let Committed::Scalar(bytes) = &row.commitment {
+            let factor: Fr = linear.iter().sum();
+            check.add(c.square() * factor, "hidden scalar", bytes)?;
+        } else {
+            let answer = answers.get(from..to).ok_or(VerifyError::Closing)?;
+            value += c * crate::field::dot(linear, answer);
+        }
+    }
+    let [zero, one] = sums else {
+        return Err(VerifyError::Truncated);
+    };
+    check.add(-Fr::ONE, "closing sums", zero)?;
+    check.add(-c, "closing sums", one)?;
+    check.add_generators(Fr::ONE, &[value]);
+    check.blinding -= z;
+
+    // One equation for each row.
+    let mut power = batch;
+    // len: one mask and one blinder a masked row
+    for ((row, mask), blinder) in claims.masked().zip(masks).zip(&blinders) {
+        let from = row.first as usize;
+        let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
+        check.add_generators(power, answers.get(from..to).ok_or(VerifyError::Closing)?);
+        check.blinding += power * blinder;
+        check.add(-power, "closing masks", mask)?;
+        match &row.commitment {
+            Committed::Scalar(_) => return Err(VerifyError::Closing),
+            Committed::Factors(bytes) => check.add(-(power * c), "hidden row", bytes)?,
+            Committed::Opened(weights) => check.add_rows(-(power * c), rows, weights)?,
+        }
+        power *= batch;
+    }
+    if check.holds() {
+        Ok(())
+    } else {
+        Err(VerifyError::Closing)
+    }
+}
+
+impl Claims {
+    /// Rows that are answered with a mask: all but the scalars.
+    fn masked(&self) -> impl Iterator<Item = &crate::transcript::HiddenRow> {
+        self.hidden
+            .iter()
+            .filter(|row| !matches!(row.commitment, Committed::Scalar(_)))
+    }
+}
+// verify-path: end
+
+/// Proves the `claims` that a verifier of what was sent so far has left open.
+///
+/// # Panics
+/// If `claims` and `secrets` are not of the same transcript.
+pub(crate) fn prove(claims: &Claims, mut secrets: Secrets, transcript: &mut ProverTranscript) {
+    assert_eq!(claims.variables(), secrets.values.len(), "hidden elements");
+    assert_eq!(claims.hidden.len(), secrets.blinders.len(), "commitments");
+    let fold = transcript.sponge.challenge("closing equations");
+    let folded = Folded::new(&claims.equations, claims.variables(), fold)
+        .expect("claims are about the transcript");
+    let values = std::mem::take(&mut secrets.values);
+    let values = zeroize::Zeroizing::new(values);
+    let masked: Vec<_> = claims.masked().collect();
+    let range =
+        |row: &crate::transcript::HiddenRow| row.first as usize..row.first as usize + row.len;
+
+    let mut masks = zeroize::Zeroizing::new(vec![Fr::ZERO; values.len()]);
+    let mut at_mask = Fr::ZERO;
+    for row in &masked {
+        for variable in range(row) {
+            masks[variable] = secrets.randomness.scalar();
+            at_mask += folded.linear[variable] * masks[variable];
+        }
+    }
+    let constant: Fr = folded.quadratic(&masks).expect("all variables are there");
+    let cross = folded.products.iter().map(|&(left, right, factor)| {
+        factor * (masks[left] * values[right] + values[left] * masks[right])
+    });
+    let slope: Fr = at_mask + cross.sum::<Fr>();
+    let sum_blinders = secrets.randomness.scalars(2);
+    let blindings = blind_all(&sum_blinders);
+    let sums = commit_scalars([(constant, blindings[0]), (slope, blindings[1])]);
+    transcript.send_points("closing sums", &sums);
+    let mask_blinders = secrets.randomness.scalars(masked.len());
+    let points: Vec<G1Affine> = masked
+        .iter()
+        .zip(blind_all(&mask_blinders))
+        .map(|(row, blinding)| commit_row(&masks[range(row)], blinding))
+        .collect();
+    transcript.send_points("closing masks", &points);
+
+    let c = transcript.sponge.challenge("closing");
+    let mut z = -(c * sum_blinders[1]) - sum_blinders[0];
+    let mut mask_blinder = mask_blinders.iter();
+    for (row, blinder) in claims.hidden.iter().zip(&secrets.blinders) {
+        if let Committed::Scalar(_) = row.commitment {
+            z += c.square() * folded.linear[row.first as usize] * blinder;
+            continue;
+        }
+        let answers: Vec<Fr> = range(row)
+            .map(|variable| masks[variable] + c * values[variable])
+            .collect();
+        transcript.send_clear("closing row", &answers);
+        let mask_blinder = mask_blinder.next().expect("one a masked row");
+        transcript.send_clear("closing blinder", &[*mask_blinder + c * blinder]);
+    }
+    transcript.send_clear("closing sum blinder", &[z]);
+}

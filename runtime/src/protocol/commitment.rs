@@ -1,0 +1,144 @@
+//! A hiding commitment to a tensor, the same for every model that takes or gives it.
+//!
+//! The integers, each axis padded with zeros to a power of two, row-major, are cut into rows of [`SHOWN_ROW_LOG2`]; each is a Pedersen
+//! commitment under a blinding factor of its own, derived from a secret seed. Axes of length one do not count. Equal tensors under equal
+//! seeds have equal commitments; for different ones to be equal, somebody must know a relation between generators.
+
+use ark_bn254::{Fr, G1Affine};
+
+use crate::commitment::{Generators, add_all, blind_all, commit_rows, decode_point, encode_point};
+use crate::model::{SHOWN_ROW_LOG2, cube_log2};
+use crate::randomness::{Randomness, SEED_BYTES, system_seed};
+use crate::trace;
+use crate::transcript::ELEMENT_BYTES;
+
+/// A hiding commitment to a tensor of integers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commitment(Vec<G1Affine>);
+
+/// The secret that hides a committed tensor. Whoever has it and the tensor can open the commitment; use it again to make proofs
+/// about the same tensor linkable.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Blinding([u8; SEED_BYTES]);
+
+impl std::fmt::Debug for Blinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Blinding(..)")
+    }
+}
+
+impl Blinding {
+    /// Fresh, from the operating system.
+    pub fn random() -> Self {
+        Self(system_seed())
+    }
+
+    /// From a seed that was kept.
+    pub fn from_bytes(seed: [u8; SEED_BYTES]) -> Self {
+        Self(seed)
+    }
+
+    /// To be kept, secretly.
+    pub fn to_bytes(&self) -> [u8; SEED_BYTES] {
+        self.0
+    }
+
+    /// One factor a row.
+    pub(crate) fn factors(&self, rows: usize) -> Vec<Fr> {
+        Randomness::from_seed("zkiln commitment", self.0).scalars(rows)
+    }
+}
+
+impl Commitment {
+    /// Commits to a tensor of true `shape`, row-major. `None` if its length is not that of the shape or an integer has more than 32 bits.
+    pub fn new(shape: &[u32], integers: &[i64], blinding: &Blinding) -> Option<Self> {
+        let small = integers.iter().map(|&value| i32::try_from(value).ok());
+        let small: Vec<i32> = small.collect::<Option<_>>()?;
+        let expected: usize = shape.iter().map(|&len| len as usize).product();
+        if small.len() != expected {
+            return None;
+        }
+        let padded = trace::pad(shape, small);
+        let rows = commit_padded(&padded);
+        Some(Self::blinded(
+            rows,
+            &blinding.factors(Self::rows_of(shape)?),
+        ))
+    }
+
+    /// Adds blinding to commitments that have none.
+    pub(crate) fn blinded(rows: Vec<G1Affine>, blinders: &[Fr]) -> Self {
+        Self(add_all(&rows, &blind_all(blinders)))
+    }
+
+    /// Whether it opens to this tensor.
+    pub fn opens_to(&self, shape: &[u32], integers: &[i64], blinding: &Blinding) -> bool {
+        Self::new(shape, integers, blinding).as_ref() == Some(self)
+    }
+
+    // verify-path: begin
+    /// The rows' commitments.
+    pub(crate) fn rows(&self) -> &[G1Affine] {
+        &self.0
+    }
+
+    /// Number of rows of a tensor.
+    pub(crate) fn rows_of(shape: &[u32]) -> Option<usize> {
+        1usize.checked_shl(cube_log2(shape).saturating_sub(u32::from(SHOWN_ROW_LOG2)))
+    }
+
+    /// Length of the bytes of a commitment to a tensor.
+    pub(crate) fn bytes(shape: &[u32]) -> Option<usize> {
+        Self::rows_of(shape)?.checked_mul(ELEMENT_BYTES)
+    }
+
+    /// Compressed points.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(encode_point).collect()
+    }
+
+    /// Inverse of [`Self::to_bytes`]; `None` unless canonical points.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (chunks, rest) = bytes.as_chunks::<ELEMENT_BYTES>();
+        let points = chunks.iter().map(decode_point).collect::<Option<Vec<_>>>();
+        points.filter(|_| rest.is_empty()).map(Self)
+    }
+    // verify-path: end
+}
+
+/// Unblinded commitments to the rows of a padded tensor.
+pub(crate) fn commit_padded(padded: &[i32]) -> Vec<G1Affine> {
+    let row = 1usize << SHOWN_ROW_LOG2;
+    commit_rows(&Generators::derive(row), padded, row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commitments_bind_tensor_and_blinding() {
+        let shape = [3, 100];
+        let integers: Vec<i64> = (0..300).collect();
+        let blinding = Blinding::random();
+        let commitment = Commitment::new(&shape, &integers, &blinding).expect("fits");
+        assert_eq!(commitment.rows().len(), 2);
+        assert!(commitment.opens_to(&shape, &integers, &blinding));
+        assert!(commitment.opens_to(&[3, 1, 100], &integers, &blinding));
+        assert!(!commitment.opens_to(&shape, &integers, &Blinding::random()));
+        let mut other = integers.clone();
+        other[299] += 1;
+        assert!(!commitment.opens_to(&shape, &other, &blinding));
+        let again = Commitment::from_bytes(&commitment.to_bytes());
+        assert_eq!(again, Some(commitment));
+    }
+
+    #[test]
+    fn what_cannot_be_committed_is_none() {
+        let blinding = Blinding::from_bytes([3; 32]);
+        assert_eq!(Commitment::new(&[2], &[1], &blinding), None);
+        assert_eq!(Commitment::new(&[1], &[1 << 40], &blinding), None);
+        assert_eq!(Commitment::from_bytes(&[0; 33]), None);
+        assert_eq!(Commitment::from_bytes(&[0xff; 32]), None);
+    }
+}

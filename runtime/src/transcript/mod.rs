@@ -1,0 +1,108 @@
+//! Fiat-Shamir over Keccak-256, and the recorder of prover messages.
+//!
+//! State `h`: absorbing is `h <- H(h || 0 || label || len || bytes)`, a challenge is `h <- H(h || 1 || label)` read as an integer
+//! modulo the field order. The prover's [`ProverTranscript`] appends what it absorbs to the proof; the verifier's
+//! [`VerifierTranscript`] reads the proof and absorbs what it reads. Neither can do one without the other.
+//!
+//! A message of field elements is sent as it is, or, in a proof that hides, as Pedersen commitments: the recorder decides, and neither
+//! the provers nor the verifiers of the argument's parts know. There are three kinds:
+//!
+//! | kind | in the clear | hidden | may be |
+//! |---|---|---|---|
+//! | scalars | elements | one point an element | added and scaled |
+//! | factors | elements | one point in all | multiplied with each other as well |
+//! | opened row | elements | nothing: the commitment follows from others | added and scaled |
+
+use ark_bn254::Fr;
+use ark_ff::{BigInteger, PrimeField};
+use sha3::{Digest, Keccak256};
+
+mod form;
+mod prover;
+mod verifier;
+
+pub use form::{Equation, Form, Variable};
+pub use prover::ProverTranscript;
+pub(crate) use prover::Secrets;
+pub use verifier::VerifierTranscript;
+pub(crate) use verifier::{Claims, Committed, HiddenRow};
+
+/// Bytes of a field element or a compressed point in a proof.
+pub const ELEMENT_BYTES: usize = 32;
+
+// verify-path: begin
+/// What both sides' transcripts share: absorbing public data and drawing challenges.
+#[derive(Clone)]
+pub struct Sponge {
+    state: [u8; 32],
+    log: Vec<(&'static str, &'static str, usize)>,
+}
+
+impl Sponge {
+    /// A fresh sponge for one protocol.
+    pub fn new(protocol: &'static str) -> Self {
+        let mut sponge = Self {
+            state: [0; 32],
+            log: Vec::new(),
+        };
+        sponge.absorb("protocol", protocol.as_bytes());
+        sponge
+    }
+
+    /// Absorbs public bytes.
+    pub fn absorb(&mut self, label: &'static str, bytes: &[u8]) {
+        let mut hash = Keccak256::new();
+        hash.update(self.state);
+        hash.update([0]);
+        hash.update(label.as_bytes());
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+        self.state = hash.finalize().into();
+        self.log.push(("absorb", label, bytes.len()));
+    }
+
+    /// A challenge bound to all that was absorbed.
+    pub fn challenge(&mut self, label: &'static str) -> Fr {
+        let mut hash = Keccak256::new();
+        hash.update(self.state);
+        hash.update([1]);
+        hash.update(label.as_bytes());
+        self.state = hash.finalize().into();
+        self.log.push(("challenge", label, 32));
+        Fr::from_le_bytes_mod_order(&self.state)
+    }
+
+    /// `len` challenges.
+    pub fn challenges(&mut self, label: &'static str, len: usize) -> Vec<Fr> {
+        (0..len).map(|_| self.challenge(label)).collect()
+    }
+
+    /// Everything absorbed and drawn so far, in order: (kind, label, bytes).
+    pub fn log(&self) -> &[(&'static str, &'static str, usize)] {
+        &self.log
+    }
+}
+
+/// Little-endian canonical bytes.
+pub fn encode_field(value: &Fr) -> [u8; ELEMENT_BYTES] {
+    let mut bytes = [0; ELEMENT_BYTES];
+    // len: four limbs of eight bytes
+    for (to, from) in bytes.iter_mut().zip(value.into_bigint().to_bytes_le()) {
+        *to = from;
+    }
+    bytes
+}
+
+/// Inverse of [`encode_field`]; `None` unless canonical.
+pub fn decode_field(bytes: &[u8; ELEMENT_BYTES]) -> Option<Fr> {
+    let mut limbs = [0u64; 4];
+    // len: four limbs of eight bytes
+    for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks(8)) {
+        *limb = chunk
+            .iter()
+            .rev()
+            .fold(0, |acc, &byte| (acc << 8) | u64::from(byte));
+    }
+    Fr::from_bigint(ark_ff::BigInt(limbs))
+}
+// verify-path: end

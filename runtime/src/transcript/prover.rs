@@ -1,0 +1,144 @@
+//! The prover's recorder: sending is absorbing.
+
+use ark_bn254::{Fr, G1Affine};
+use zeroize::Zeroize;
+
+use super::{Sponge, encode_field};
+use crate::commitment::{blind_all, commit_row, commit_scalars, encode_point};
+use crate::randomness::Randomness;
+
+/// Blinding terms made at a time: many at once are cheaper.
+const POOL: usize = 256;
+
+/// Sends messages in the clear, or committed.
+pub struct ProverTranscript {
+    /// Public data and challenges.
+    pub sponge: Sponge,
+    proof: Vec<u8>,
+    secrets: Option<Secrets>,
+}
+
+/// What a proof that hides keeps to itself until it is closed. Wiped when dropped.
+pub(crate) struct Secrets {
+    pub(crate) randomness: Randomness,
+    /// Every hidden element, by variable.
+    pub(crate) values: Vec<Fr>,
+    /// One for every commitment, in the order of [`super::Claims::hidden`].
+    pub(crate) blinders: Vec<Fr>,
+    pool: Vec<(Fr, G1Affine)>,
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        self.values.zeroize();
+        self.blinders.zeroize();
+        self.pool
+            .iter_mut()
+            .for_each(|(blinder, _)| blinder.zeroize());
+    }
+}
+
+impl Secrets {
+    /// A blinding factor and what it adds to a commitment.
+    fn blind(&mut self) -> (Fr, G1Affine) {
+        if self.pool.is_empty() {
+            let blinders = self.randomness.scalars(POOL);
+            let points = blind_all(&blinders);
+            self.pool = blinders.into_iter().zip(points).collect();
+        }
+        self.pool.pop().expect("just filled")
+    }
+}
+
+impl ProverTranscript {
+    /// An empty proof over `sponge`'s public data; it hides if there is randomness to hide with.
+    pub fn new(sponge: Sponge, randomness: Option<Randomness>) -> Self {
+        Self {
+            sponge,
+            proof: Vec::new(),
+            secrets: randomness.map(|randomness| Secrets {
+                randomness,
+                values: Vec::new(),
+                blinders: Vec::new(),
+                pool: Vec::new(),
+            }),
+        }
+    }
+
+    /// Sends elements that the verifier only adds and scales.
+    pub fn send(&mut self, label: &'static str, values: &[Fr]) {
+        let Some(secrets) = &mut self.secrets else {
+            return self.send_clear(label, values);
+        };
+        let blinds: Vec<(Fr, G1Affine)> = values.iter().map(|_| secrets.blind()).collect();
+        secrets.values.extend_from_slice(values);
+        secrets.blinders.extend(blinds.iter().map(|(r, _)| *r));
+        let terms = values.iter().copied().zip(blinds.iter().map(|(_, p)| *p));
+        let points = commit_scalars(terms);
+        self.send_points(label, &points);
+    }
+
+    /// Sends elements that the verifier multiplies with each other as well.
+    pub fn send_factors(&mut self, label: &'static str, values: &[Fr]) {
+        let Some(secrets) = &mut self.secrets else {
+            return self.send_clear(label, values);
+        };
+        let (blinder, blinding) = secrets.blind();
+        secrets.values.extend_from_slice(values);
+        secrets.blinders.push(blinder);
+        let point = commit_row(values, blinding);
+        self.send_points(label, &[point]);
+    }
+
+    /// Opens a row whose commitment, under `blinder`, follows from others.
+    pub fn send_opened_row(&mut self, label: &'static str, values: &[Fr], blinder: Fr) {
+        match &mut self.secrets {
+            None => self.send_clear(label, values),
+            Some(secrets) => {
+                secrets.values.extend_from_slice(values);
+                secrets.blinders.push(blinder);
+            }
+        }
+    }
+
+    /// Sends elements that hide nothing.
+    pub(crate) fn send_clear(&mut self, label: &'static str, values: &[Fr]) {
+        let from = self.proof.len();
+        for value in values {
+            self.proof.extend_from_slice(&encode_field(value));
+        }
+        self.sponge.absorb(label, &self.proof[from..]);
+    }
+
+    /// Sends points.
+    pub fn send_points(&mut self, label: &'static str, points: &[G1Affine]) {
+        let from = self.proof.len();
+        for point in points {
+            self.proof.extend_from_slice(&encode_point(point));
+        }
+        self.sponge.absorb(label, &self.proof[from..]);
+    }
+
+    /// A blinding factor for each of `len` commitments, and what it adds; zeros if nothing is hidden.
+    pub(crate) fn blinds(&mut self, len: usize) -> Option<(Vec<Fr>, Vec<G1Affine>)> {
+        let secrets = self.secrets.as_mut()?;
+        let blinders = secrets.randomness.scalars(len);
+        let points = blind_all(&blinders);
+        Some((blinders, points))
+    }
+
+    /// What was sent so far.
+    pub(crate) fn sent(&self) -> &[u8] {
+        &self.proof
+    }
+
+    /// What is hidden so far, to close the proof.
+    pub(crate) fn take_secrets(&mut self) -> Option<Secrets> {
+        self.secrets.take()
+    }
+
+    /// The proof.
+    pub fn finish(self) -> Vec<u8> {
+        self.proof
+    }
+}

@@ -1,0 +1,218 @@
+//! The verifier's side: receiving is absorbing.
+
+use ark_bn254::Fr;
+
+use super::{ELEMENT_BYTES, Equation, Form, Sponge, Variable, decode_field};
+use crate::error::VerifyError;
+
+// verify-path: begin
+/// Reads messages in the clear, or committed.
+pub struct VerifierTranscript<'a> {
+    /// Public data and challenges.
+    pub sponge: Sponge,
+    proof: &'a [u8],
+    hides: bool,
+    claims: Claims,
+}
+
+/// What is left to check when all messages were read.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    /// Commitments to hidden elements, in the order of their variables.
+    pub hidden: Vec<HiddenRow>,
+    /// Equations in hidden elements.
+    pub equations: Vec<Equation>,
+    /// Rows that were opened in the clear, and the weights of committed rows that make them.
+    pub opened: Vec<(Vec<Fr>, [Vec<Fr>; 2])>,
+    variables: Variable,
+}
+
+/// Hidden elements under one commitment.
+#[derive(Debug)]
+pub(crate) struct HiddenRow {
+    /// The first of its variables; the others follow.
+    pub first: Variable,
+    /// Number of elements.
+    pub len: usize,
+    /// Their commitment.
+    pub commitment: Committed,
+}
+
+/// Where a commitment to hidden elements is.
+#[derive(Debug)]
+pub(crate) enum Committed {
+    /// In the proof; the element is only added and scaled.
+    Scalar([u8; ELEMENT_BYTES]),
+    /// In the proof.
+    Factors([u8; ELEMENT_BYTES]),
+    /// The sum of the constants' and the witness' rows with these weights.
+    Opened([Vec<Fr>; 2]),
+}
+
+impl<'a> VerifierTranscript<'a> {
+    /// Reads `proof` from its start; its messages are committed if it hides.
+    pub fn new(sponge: Sponge, proof: &'a [u8], hides: bool) -> Self {
+        Self {
+            sponge,
+            proof,
+            hides,
+            claims: Claims::default(),
+        }
+    }
+
+    fn take(
+        &mut self,
+        label: &'static str,
+        elements: usize,
+    ) -> Result<&'a [[u8; ELEMENT_BYTES]], VerifyError> {
+        let bytes = elements
+            .checked_mul(ELEMENT_BYTES)
+            .ok_or(VerifyError::Truncated)?;
+        let (head, tail) = self
+            .proof
+            .split_at_checked(bytes)
+            .ok_or(VerifyError::Truncated)?;
+        self.proof = tail;
+        self.sponge.absorb(label, head);
+        let (chunks, _) = head.as_chunks::<ELEMENT_BYTES>();
+        Ok(chunks)
+    }
+
+    /// Variables for `len` elements under one commitment.
+    fn hide(&mut self, len: usize, commitment: Committed) -> Result<Vec<Form>, VerifyError> {
+        let first = self.claims.variables;
+        let count = Variable::try_from(len).map_err(|_| VerifyError::Truncated)?;
+        let end = first.checked_add(count).ok_or(VerifyError::Truncated)?;
+        self.claims.variables = end;
+        self.claims.hidden.push(HiddenRow {
+            first,
+            len,
+            commitment,
+        });
+        Ok((first..end).map(Form::variable).collect())
+    }
+
+    /// Receives `len` canonical field elements in the clear.
+    pub(crate) fn receive_clear(
+        &mut self,
+        label: &'static str,
+        len: usize,
+    ) -> Result<Vec<Fr>, VerifyError> {
+        let chunks = self.take(label, len)?;
+        chunks
+            .iter()
+            .map(|bytes| decode_field(bytes).ok_or(VerifyError::NonCanonical { label }))
+            .collect()
+    }
+
+    fn receive_constants(
+        &mut self,
+        label: &'static str,
+        len: usize,
+    ) -> Result<Vec<Form>, VerifyError> {
+        let values = self.receive_clear(label, len)?;
+        Ok(values.into_iter().map(Form::constant).collect())
+    }
+
+    /// Receives `len` elements that are only added and scaled.
+    pub fn receive(&mut self, label: &'static str, len: usize) -> Result<Vec<Form>, VerifyError> {
+        if !self.hides {
+            return self.receive_constants(label, len);
+        }
+        let chunks = self.take(label, len)?;
+        let mut forms = Vec::with_capacity(len);
+        for bytes in chunks {
+            forms.extend(self.hide(1, Committed::Scalar(*bytes))?);
+        }
+        Ok(forms)
+    }
+
+    /// Receives exactly `N` elements that are only added and scaled.
+    pub fn receive_array<const N: usize>(
+        &mut self,
+        label: &'static str,
+    ) -> Result<[Form; N], VerifyError> {
+        let forms = self.receive(label, N)?;
+        forms.try_into().map_err(|_| VerifyError::Truncated)
+    }
+
+    /// Receives `len` elements that are multiplied with each other as well.
+    pub fn receive_factors(
+        &mut self,
+        label: &'static str,
+        len: usize,
+    ) -> Result<Vec<Form>, VerifyError> {
+        if !self.hides {
+            return self.receive_constants(label, len);
+        }
+        let [bytes] = self.take(label, 1)? else {
+            return Err(VerifyError::Truncated);
+        };
+        self.hide(len, Committed::Factors(*bytes))
+    }
+
+    /// Receives a row of `len` elements whose commitment is the weighted sum of the constants' and the witness' rows.
+    pub fn receive_opened_row(
+        &mut self,
+        label: &'static str,
+        len: usize,
+        weights: [Vec<Fr>; 2],
+    ) -> Result<Vec<Form>, VerifyError> {
+        if self.hides {
+            return self.hide(len, Committed::Opened(weights));
+        }
+        let values = self.receive_clear(label, len)?;
+        self.claims.opened.push((values.clone(), weights));
+        Ok(values.into_iter().map(Form::constant).collect())
+    }
+
+    /// Receives `len` curve points in compressed form, to be decoded later.
+    pub fn receive_points(
+        &mut self,
+        label: &'static str,
+        len: usize,
+    ) -> Result<&'a [[u8; ELEMENT_BYTES]], VerifyError> {
+        self.take(label, len)
+    }
+
+    /// Requires that an equation holds: now if nothing in it is hidden, else when the proof is closed.
+    ///
+    /// # Errors
+    /// `otherwise` if it is known not to hold.
+    pub fn require(
+        &mut self,
+        equation: Equation,
+        otherwise: VerifyError,
+    ) -> Result<(), VerifyError> {
+        match equation.value() {
+            Some(value) if value == Fr::from(0u64) => Ok(()),
+            Some(_) => Err(otherwise),
+            None => {
+                self.claims.equations.push(equation);
+                Ok(())
+            }
+        }
+    }
+
+    /// What is left to check.
+    pub(crate) fn take_claims(&mut self) -> Claims {
+        std::mem::take(&mut self.claims)
+    }
+
+    /// Rejects leftovers.
+    pub fn finish(&self) -> Result<(), VerifyError> {
+        if self.proof.is_empty() {
+            Ok(())
+        } else {
+            Err(VerifyError::TrailingBytes)
+        }
+    }
+}
+
+impl Claims {
+    /// Number of hidden elements.
+    pub fn variables(&self) -> usize {
+        self.variables as usize
+    }
+}
+// verify-path: end
