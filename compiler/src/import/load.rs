@@ -18,6 +18,9 @@ use super::tensors::port_dtype;
 use crate::float::Port;
 use crate::{CompileError, Options};
 
+/// Most elements of one tensor.
+const MOST_ELEMENTS: u64 = 1 << 30;
+
 /// A model that tract has analysed.
 pub struct Loaded {
     /// Decluttered, with concrete shapes wherever no value decides them.
@@ -56,9 +59,7 @@ pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Loaded,
 }
 
 fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
-    tract_onnx::onnx()
-        .proto_model_for_read(&mut bytes)
-        .map_err(|e| refuse(path, &e))
+    quietly(|| tract_onnx::onnx().proto_model_for_read(&mut bytes)).map_err(|e| refuse(path, &e))
 }
 
 /// Loads a decoded model; `folder` holds its external data.
@@ -94,7 +95,11 @@ pub fn from_proto(
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }
-        parsed.model.into_typed()?.into_decluttered()
+        let model = parsed.model.into_typed()?;
+        check_sizes(&model)?;
+        let model = model.into_decluttered()?;
+        check_sizes(&model)?;
+        Ok(model)
     });
     let model = match analysed {
         Ok(model) => model,
@@ -136,14 +141,35 @@ pub fn refuse(path: &str, error: &TractError) -> CompileError {
 
 /// tract panics on some malformed models; to us that is an error like another.
 fn quietly<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    caught(work).unwrap_or_else(|panic| Err(TractError::msg(panic)))
+}
+
+/// What `work` gives; or that it panicked, and with which words.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        Err(TractError::msg(format!(
-            "tract panicked: {}",
-            text.unwrap_or_default()
-        )))
+        format!("tract panicked: {}", text.unwrap_or_default())
     })
+}
+
+/// Refuses a model with a tensor that is too large to compute with, before it is computed.
+fn check_sizes(model: &TypedModel) -> TractResult<()> {
+    for node in &model.nodes {
+        for output in &node.outputs {
+            let shape = output.fact.shape.as_concrete().unwrap_or_default();
+            if volume(shape.iter().map(|len| *len as u64)) > MOST_ELEMENTS {
+                let name = &node.name;
+                return Err(TractError::msg(format!("`{name}` is too large: {shape:?}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Product of an axis' lengths, or the greatest number if that is less.
+fn volume(lens: impl Iterator<Item = u64>) -> u64 {
+    lens.fold(1, u64::saturating_mul)
 }
 
 fn ports(
@@ -222,6 +248,14 @@ fn bind_dimensions(graph: &mut GraphProto, options: &Options) -> Result<(), Stri
             };
             dim.value = Some(Dimension::DimValue(value));
         }
+        let lens = tensor.shape.iter().flat_map(|s| &s.dim);
+        let lens = lens.filter_map(|dim| match dim.value {
+            Some(Dimension::DimValue(len)) => u64::try_from(len).ok(),
+            _ => None,
+        });
+        if volume(lens) > MOST_ELEMENTS {
+            return Err(format!("the input `{}` is too large", input.name));
+        }
     }
     match options
         .dimensions
@@ -294,7 +328,7 @@ fn parameters(graph: &GraphProto) -> u64 {
         DataType::Bfloat16,
     ]
     .map(|t| t as i32);
-    let volume = |t: &TensorProto| t.dims.iter().map(|d| (*d).max(0) as u64).product::<u64>();
+    let volume = |t: &TensorProto| volume(t.dims.iter().map(|d| (*d).max(0) as u64));
     let constants = graph
         .node
         .iter()
@@ -309,5 +343,5 @@ fn parameters(graph: &GraphProto) -> u64 {
         .chain(constants)
         .filter(|t| floats.contains(&t.data_type))
         .map(volume)
-        .sum()
+        .fold(0, u64::saturating_add)
 }

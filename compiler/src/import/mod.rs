@@ -66,6 +66,17 @@ pub(crate) fn complete(
     path: &str,
     options: &Options,
 ) -> Result<Imported, CompileError> {
+    // tract computes constants and samples, and may panic at either.
+    let completed = load::caught(|| translated(loaded, path, options));
+    completed.unwrap_or_else(|reason| {
+        Err(CompileError::Load {
+            path: path.into(),
+            reason,
+        })
+    })
+}
+
+fn translated(loaded: Loaded, path: &str, options: &Options) -> Result<Imported, CompileError> {
     let (mut graph, origins) = translate(&loaded)?;
     fuse::fuse(&mut graph);
     let kept = graph.prune();
