@@ -137,11 +137,37 @@ fn check_input(model: &Model, port: &Port) -> Result<ColumnId, VerifyError> {
         .ok_or(VerifyError::Key("an input is not one whole column"))
 }
 
+/// Whether the accumulator is the port's column, as a whole or without its padding.
+fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
+    let Some(column) = port.column() else {
+        return false;
+    };
+    let in_order = |view: &View| {
+        let axes = view.index.iter().enumerate();
+        let plain = axes.map(|(axis, map)| {
+            let [(read, 1)] = *map.strides else {
+                return false;
+            };
+            map.offset == 0 && usize::from(read) == axis
+        });
+        view.column == column && plain.fold(true, |all, plain| all && plain)
+    };
+    let term = |term: &Term| {
+        term.coefficient == 1
+            && term.summed.is_empty()
+            && matches!(&*term.operands, [view] if in_order(view))
+    };
+    *accumulator == port.value
+        || (accumulator.shape == port.value.shape
+            && accumulator.columns.is_empty()
+            && matches!(&*accumulator.terms, [only] if term(only)))
+}
+
 /// A hidden input is ranged by a node; what is committed is a witness column of its own, in rows of the common length.
 fn check_hidden(model: &Model) -> Result<(), VerifyError> {
     let ranges = |port: &Port| {
         let relations = model.nodes.iter().map(|node| &node.relation);
-        let mut readers = relations.filter(|relation| *relation.reads() == port.value);
+        let mut readers = relations.filter(|relation| is_whole(relation.reads(), port));
         readers.any(|relation| !matches!(relation, Relation::Exact(_)))
     };
     let hidden = |port: &&Port| port.visibility != Visibility::Public;
