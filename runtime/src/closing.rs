@@ -208,15 +208,17 @@ pub(crate) fn verify(
         let from = row.first as usize;
         let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
         let slots = answers.get_mut(from..to).ok_or(VerifyError::Closing)?;
-        slots.copy_from_slice(&transcript.receive_clear("closing row", row.len)?);
-        let [blinder] = transcript.receive_clear("closing blinder", 1)?[..] else {
-            return Err(VerifyError::Closing);
-        };
-        blinders.push(blinder);
+        let received = transcript.receive_clear("closing row", row.len)?;
+        // len: a row's
+        for (slot, answer) in slots.iter_mut().zip(received) {
+            *slot = answer;
+        }
+        blinders.extend(transcript.receive_clear("closing blinder", 1)?);
     }
-    let [z] = transcript.receive_clear("closing sum blinder", 1)?[..] else {
-        return Err(VerifyError::Closing);
-    };
+    let z: Fr = transcript
+        .receive_clear("closing sum blinder", 1)?
+        .iter()
+        .sum();
     let batch = transcript.sponge.challenge("closing batch");
 
     // Equation 0 of the batch: the folded equation in the exponent.

@@ -186,11 +186,10 @@ pub fn read_at_most(path: &Path, most: usize) -> Result<Vec<u8>, CliError> {
 /// Bytes from hexadecimal digits.
 pub fn unhex(digits: &str) -> Option<Vec<u8>> {
     let pairs = digits.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| {
-        let pair = std::str::from_utf8(pair)
-            .ok()
-            .filter(|pair| pair.len() == 2);
-        u8::from_str_radix(pair?, 16).ok()
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(16 * digit(high)? + digit(low)?).ok(),
+        _ => None,
     };
     pairs.map(byte).collect()
 }
