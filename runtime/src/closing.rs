@@ -30,6 +30,9 @@ use crate::transcript::{
     Claims, Committed, Equation, ProverTranscript, Secrets, VerifierTranscript,
 };
 
+#[cfg(test)]
+pub(crate) mod simulator;
+
 // verify-path: begin
 /// The committed rows, as points.
 #[derive(Clone, Copy)]
