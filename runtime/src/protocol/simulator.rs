@@ -5,18 +5,19 @@
 //! accepts them, for true statements and for false ones: so they carry nothing of the witness. Under the hash they are worth nothing.
 
 use ark_bn254::{Fr, G1Affine};
+use ark_ff::PrimeField;
 
 use super::verifier::public_sponge;
 use super::{Commitment, Proof, Prover, Shown, Statement, Verifier, prove, verify};
 use crate::closing;
-use crate::commitment::{blind_all, encode_point};
+use crate::commitment::{blind_all, decode_point, encode_point};
 use crate::error::VerifyError;
 use crate::key::VerifierKey;
 use crate::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
 use crate::randomness::Randomness;
 use crate::relations::testing::{Draft, everything};
 use crate::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
-use crate::transcript::{ELEMENT_BYTES, Sponge};
+use crate::transcript::{ELEMENT_BYTES, Sponge, encode_field};
 
 /// More challenges than any proof here draws.
 const CHALLENGES: usize = 600;
@@ -83,12 +84,16 @@ fn assert_simulated(name: &str, key: &VerifierKey, statement: &Statement) {
     }
 }
 
-/// A point that nobody knows the content of.
+/// Points by their coordinates: nobody knows a content of them.
 fn points(seed: u8, len: usize) -> Vec<G1Affine> {
-    blind_all(&Randomness::from_seed("points", [seed; 32]).scalars(len))
+    let mut stream = Randomness::from_seed("points", [seed; 32]);
+    std::iter::repeat_with(|| decode_point(&encode_field(&stream.scalar())))
+        .flatten()
+        .take(len)
+        .collect()
 }
 
-/// Any values in the ports' ranges, and points without a known content: almost surely false.
+/// Any values in the ports' ranges, and points that nobody can open: almost surely false.
 fn any_statement(model: &Model, seed: u8) -> Statement {
     let mut stream = Randomness::from_seed("statement", [seed; 32]);
     let mut shown = |port: &Port| match port.visibility {
@@ -96,8 +101,7 @@ fn any_statement(model: &Model, seed: u8) -> Statement {
         Visibility::Public => {
             let (low, high) = port.range;
             let len = (high - low) as u64 + 1;
-            let any =
-                |scalar: Fr| low + (ark_ff::PrimeField::into_bigint(scalar).0[0] % len) as i64;
+            let any = |scalar: Fr| low + (scalar.into_bigint().0[0] % len) as i64;
             Shown::Public(stream.scalars(port.len()).into_iter().map(any).collect())
         }
         Visibility::Committed => {
@@ -112,7 +116,7 @@ fn any_statement(model: &Model, seed: u8) -> Statement {
     }
 }
 
-/// A key for constants that nobody knows: as its commitments, points without a known content.
+/// A key for constants that nobody knows: as its commitments, points that nobody can open.
 fn key_without_weights(model: &Model) -> VerifierKey {
     let rows = crate::schedule::Schedule::new(model).unwrap().constant_rows;
     let bytes: Vec<u8> = points(255, rows).iter().flat_map(encode_point).collect();
@@ -131,9 +135,9 @@ fn show(draft: &mut Draft, inputs: Visibility, outputs: Visibility) {
     }
 }
 
-/// Simulates proofs of the draft's model: for an honest statement, for false ones, and for a key without weights. Some input and some
-/// output may be hidden if `hidden` says that the model bounds its inputs.
-fn assert_zero_knowledge(name: &str, mut draft: Draft, inputs: &[Vec<i64>], hidden: bool) {
+/// Simulates proofs by the draft's model, weights hidden, with public and private ports: for an honest statement, for false ones, and for a key
+/// without weights. Inputs may be private if the model bounds them, which `bounded` says.
+fn assert_zero_knowledge(name: &str, mut draft: Draft, inputs: &[Vec<i64>], bounded: bool) {
     use Visibility::{Private, Public};
     draft.run(inputs);
     let settings = [
@@ -143,7 +147,7 @@ fn assert_zero_knowledge(name: &str, mut draft: Draft, inputs: &[Vec<i64>], hidd
         (Private, Private),
     ];
     for (input, output) in settings {
-        if input == Private && !hidden {
+        if input == Private && !bounded {
             continue;
         }
         show(&mut draft, input, output);
@@ -165,8 +169,8 @@ fn assert_zero_knowledge(name: &str, mut draft: Draft, inputs: &[Vec<i64>], hidd
     }
 }
 
-/// A table's identity range of 2^`bits` keys from zero.
-fn byte(draft: &mut Draft, name: &str, bits: u8) -> TableId {
+/// A range of `2^bits` keys from zero.
+fn range(draft: &mut Draft, name: &str, bits: u8) -> TableId {
     draft.table(name, 0, bits, &[])
 }
 
@@ -238,7 +242,7 @@ fn requant_draft(widths: &[u8]) -> Draft {
     let (_, accumulator) = draft.input("x", &[3, 5]);
     let square = draft.table("square", -64, 7, &[|y| (y * y + 5) as i32]);
     let tables: Vec<TableId> = (widths.iter().enumerate())
-        .map(|(k, &width)| byte(&mut draft, &format!("limb {k}"), width))
+        .map(|(k, &width)| range(&mut draft, &format!("limb {k}"), width))
         .collect();
     let columns = (1..widths.len()).map(|k| draft.witness(&format!("column {k}"), &[3, 5]));
     let columns = columns.collect();
@@ -286,7 +290,7 @@ fn row_max() {
         ),
         exp: draft.witness("exp", &shape),
         hit: draft.witness("hit", &shape),
-        count_range: byte(&mut draft, "count", 3),
+        count_range: range(&mut draft, "count", 3),
     };
     let value = read(row_max.exp, &shape);
     draft.node("softmax", Relation::RowMax(row_max));
@@ -299,8 +303,8 @@ fn row_max() {
 fn quotient() {
     let mut draft = Draft::new();
     let (_, denominator) = draft.input("x", &[3]);
-    let range = byte(&mut draft, "range", 5);
-    let mut two = |name: &str| limbs(vec![range, range], vec![draft.witness(name, &[3])]);
+    let five = range(&mut draft, "range", 5);
+    let mut two = |name: &str| limbs(vec![five, five], vec![draft.witness(name, &[3])]);
     let (quotient_limbs, remainder, slack) = (two("q low"), two("r low"), two("s low"));
     let quotient = draft.witness("q", &[3]);
     let relation = Quotient {
@@ -369,9 +373,9 @@ fn every_challenge_counts() {
         assert!(rejected, "challenge {at} does not count");
         challenges[at] -= Fr::from(1u64);
     }
-    for at in drawn..drawn + 2 {
-        challenges[at] += Fr::from(1u64);
-    }
+    challenges[drawn..]
+        .iter_mut()
+        .for_each(|challenge| *challenge += Fr::from(1u64));
     let oracle = Sponge::of_oracle(challenges);
     assert_eq!(verdict(&key, &statement, oracle, &proof), Ok(()));
 }
