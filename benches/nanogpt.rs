@@ -6,7 +6,7 @@ use std::path::Path;
 use criterion::{Criterion, criterion_group, criterion_main};
 use zkiln_compiler::compile::Request;
 use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{prove, run, verify};
+use zkiln_runtime::protocol::{Proven, prove, run, verify};
 
 fn nanogpt(criterion: &mut Criterion) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -15,9 +15,11 @@ fn nanogpt(criterion: &mut Criterion) {
         ..Request::new(root.join("models/nanoGPT.onnx"))
     };
     let lowered = request.compile().expect("compiles").lowered;
-    let key = ProverKey::new(lowered.model, lowered.constants).expect("a key");
+    let key = ProverKey::new(lowered.model, lowered.constants, &[0; 32]).expect("a key");
     let inputs = vec![(0..64).map(|i| i * 37 % 65).collect::<Vec<i64>>()];
-    let (statement, proof) = prove(&key, &inputs).expect("proves");
+    let Proven {
+        statement, proof, ..
+    } = prove(&key, &inputs).expect("proves");
 
     let mut group = criterion.benchmark_group("nanoGPT");
     group.sample_size(10);

@@ -41,11 +41,12 @@ extern crate self as zkiln;
 mod support;
 
 pub use support::tensor::{Tensor, from_flat, to_flat};
+pub use zkiln_compiler::Visibility;
 pub use zkiln_compiler::build;
 pub use zkiln_compiler::{CompileError, Complaint};
 pub use zkiln_macros::include_model;
 pub use zkiln_runtime::error::{ProveError, VerifyError};
-pub use zkiln_runtime::protocol::Proof;
+pub use zkiln_runtime::protocol::{Blinding, Commitment, Opening, Proof};
 
 /// What generated modules are written in. Not for people, and not stable.
 #[doc(hidden)]
@@ -55,8 +56,10 @@ pub mod __private {
     pub use zkiln_runtime::codegen::*;
     pub use zkiln_runtime::key::{ProverKey, VerifierKey};
     pub use zkiln_runtime::protocol::{self, Prover, Verifier};
+    pub use zkiln_runtime::randomness::Randomness;
 
     pub use crate::support::keys::{checked_prover_key, checked_verifier_key, loaded};
     pub use crate::support::scale::{Scale, tensor};
+    pub use crate::support::shown::{commitment, integers, public};
     pub use crate::support::tensor::{Tensor, zeros};
 }

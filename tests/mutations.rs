@@ -8,7 +8,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use zkiln_compiler::compile::Request;
 use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{Proof, Statement, prove, verify};
+use zkiln_runtime::protocol::{Proof, Proven, Statement, prove, verify};
 
 fn count() -> u64 {
     std::env::var("ZKILN_MUTATIONS")
@@ -27,8 +27,10 @@ fn proven(model: &str) -> (ProverKey, Statement, Proof) {
     let lowered = request.compile().expect("compiles").lowered;
     let elements = |port: &zkiln_compiler::PortInfo| vec![0; port.shape.iter().product()];
     let inputs: Vec<Vec<i64>> = lowered.inputs.iter().map(elements).collect();
-    let key = ProverKey::new(lowered.model, lowered.constants).expect("a key");
-    let (statement, proof) = prove(&key, &inputs).expect("proves");
+    let key = ProverKey::new(lowered.model, lowered.constants, &[0; 32]).expect("a key");
+    let Proven {
+        statement, proof, ..
+    } = prove(&key, &inputs).expect("proves");
     verify(key.verifier_key(), &statement, &proof).expect("verifies");
     (key, statement, proof)
 }
@@ -52,8 +54,15 @@ impl Random {
 
 /// A flipped bit, a random byte, a random canonical element, two swapped elements, a zeroed element, an element copied onto another, or another length.
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
-    let elements = bytes.len() / 32;
-    let (a, b) = (32 * random.below(elements), 32 * random.below(elements));
+    // Elements, or words of the header where they are few.
+    let start = if bytes.len() >= Proof::HEADER_BYTES + 32 {
+        Proof::HEADER_BYTES
+    } else {
+        0
+    };
+    let elements = (bytes.len() - start) / 32;
+    let mut place = || start + 32 * random.below(elements);
+    let (a, b) = (place(), place());
     match random.below(8) {
         0 => bytes[a + random.below(32)] ^= 1 << random.below(8),
         1 => bytes[a + random.below(32)] = random.next() as u8,
@@ -110,7 +119,10 @@ fn random_bytes_are_rejected() {
         };
         let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
         if seed % 4 == 0 {
-            bytes.chunks_mut(32).for_each(|element| element[31] &= 0x1f);
+            let start = Proof::HEADER_BYTES.min(bytes.len());
+            let elements = bytes[start..].chunks_exact_mut(32);
+            elements.for_each(|element| element[31] &= 0x1f);
+            bytes[..start].copy_from_slice(&proof.as_bytes()[..start]);
         }
         assert!(
             verify(key.verifier_key(), &statement, &Proof::from_bytes(bytes)).is_err(),

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use zkiln_runtime::model::Visibility;
 
 use crate::cache::{Cache, Entry};
 use crate::compile::Request;
@@ -72,6 +73,18 @@ impl Model {
     /// Bits of weights.
     pub fn weight_bits(mut self, bits: u8) -> Self {
         self.0.options.weight_bits = Some(bits);
+        self
+    }
+
+    /// Who sees `inputs`, `outputs`, `weights`, or a port by its name. Default: inputs private, outputs public, weights private.
+    pub fn visibility(mut self, name: impl Into<String>, visibility: Visibility) -> Self {
+        self.0.options.visibility.push((name.into(), visibility));
+        self
+    }
+
+    /// The file of the secret that hides the weights, made if it is missing; default: `MODEL.salt` beside the model.
+    pub fn salt(mut self, path: impl Into<PathBuf>) -> Self {
+        self.0.salt = Some(path.into());
         self
     }
 
@@ -128,7 +141,7 @@ impl Request {
     /// The same with paths taken from `folder`.
     pub fn within(mut self, folder: &Path) -> Self {
         self.path = folder.join(self.path);
-        for path in &mut self.samples {
+        for path in self.samples.iter_mut().chain(&mut self.salt) {
             *path = folder.join(&*path);
         }
         self
@@ -221,7 +234,9 @@ mod tests {
             .dim("batch", 2)
             .samples("samples.jsonl")
             .activation_bits(10)
-            .weight_bits(8);
+            .weight_bits(8)
+            .visibility("inputs", Visibility::Public)
+            .salt("secret/x.salt");
         let request = request.within(Path::new("/package"));
         assert_eq!(request.path, Path::new("/package/models/x.onnx"));
         assert_eq!(request.samples, [Path::new("/package/samples.jsonl")]);
@@ -229,6 +244,9 @@ mod tests {
         assert_eq!(request.options.dimensions, [("batch".to_string(), 2)]);
         assert_eq!(request.options.activation_bits, Some(10));
         assert_eq!(request.options.weight_bits, Some(8));
+        let visibility = [("inputs".to_string(), Visibility::Public)];
+        assert_eq!(request.options.visibility, visibility);
+        assert_eq!(request.salt, Some(PathBuf::from("/package/secret/x.salt")));
     }
 
     #[test]
@@ -268,7 +286,11 @@ mod tests {
         assert_eq!(source, folder.path().join("tiny_mlp.rs"));
         assert_eq!(
             entry.files,
-            [request.path.clone(), request.samples[0].clone()]
+            [
+                request.path.clone(),
+                request.samples[0].clone(),
+                request.path.with_extension("salt")
+            ]
         );
         let tokens = included(&cache, &request).expect("is there").to_string();
         assert!(

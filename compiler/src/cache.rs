@@ -161,6 +161,8 @@ impl Cache {
         {
             return Ok((stamp.key, stamp.files));
         }
+        // Made if it is missing, since the key depends on it.
+        request.salt()?;
         let begin = SystemTime::now();
         let (key, files) = content_key(request)?;
         if let Some(stamp) = Stamp::new(begin, &key, &files) {
@@ -175,7 +177,8 @@ fn request_digest(request: &Request) -> String {
     let mut hash = Sha3_256::new();
     hash.update(options_bytes(request));
     let paths = std::iter::once(&request.path).chain(&request.samples);
-    for path in paths {
+    let salt = request.salt_path();
+    for path in paths.chain(&salt) {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         hash.update(digest(path.as_os_str().as_encoded_bytes()));
     }
@@ -193,6 +196,7 @@ fn content_key(request: &Request) -> Result<(String, Vec<PathBuf>), CompileError
     let others: Vec<PathBuf> = external
         .into_iter()
         .chain(request.samples.clone())
+        .chain(request.salt_path())
         .collect();
     for path in &others {
         hash.update(digest(&read(path)?));

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use zkiln_runtime::error::ProveError;
-use zkiln_runtime::key::ProverKey;
+use zkiln_runtime::key::{ProverKey, WeightBlinding};
+use zkiln_runtime::model::Visibility;
 
 use crate::emit::snake_case;
 use crate::error::CompileError;
 use crate::fidelity::lower_faithfully;
 use crate::import::{self, Imported, load};
+use crate::salt::{self, Salt};
 use crate::{Lowered, Options, samples};
 
 /// Security level below which nothing is compiled.
@@ -19,6 +21,8 @@ const SECURITY_BITS: u32 = 100;
 pub struct Compiled {
     /// The statement, the constants and what they mean.
     pub lowered: Lowered,
+    /// What hides the constants' commitments.
+    pub blinding: WeightBlinding,
     /// The verifier key.
     pub key: Vec<u8>,
     /// The constants' row commitments: the verifier key without the model.
@@ -40,6 +44,8 @@ pub struct Request {
     pub options: Options,
     /// JSON lines of the form `{"inputs":[{"name","dtype","shape","data"}]}`.
     pub samples: Vec<PathBuf>,
+    /// The file of the salt; default: [`salt::beside`] the model.
+    pub salt: Option<PathBuf>,
 }
 
 impl Request {
@@ -49,6 +55,29 @@ impl Request {
             path: path.into(),
             options: Options::default(),
             samples: Vec::new(),
+            salt: None,
+        }
+    }
+
+    /// Path of the salt's file, if a salt is needed: weights that are public have none.
+    pub fn salt_path(&self) -> Option<PathBuf> {
+        let hidden = self.options.weight_visibility() != Visibility::Public;
+        let path = || {
+            self.salt
+                .clone()
+                .unwrap_or_else(|| salt::beside(&self.path))
+        };
+        hidden.then(path)
+    }
+
+    /// The salt, made if it is missing; zeros if none is needed.
+    ///
+    /// # Errors
+    /// As [`salt::read_or_create`].
+    pub fn salt(&self) -> Result<Salt, CompileError> {
+        match self.salt_path() {
+            Some(path) => salt::read_or_create(&path),
+            None => Ok(Salt::default()),
         }
     }
 
@@ -75,7 +104,8 @@ impl Request {
             options.samples.extend(samples::read(file, &loaded.inputs)?);
         }
         let imported = import::complete(loaded, &self.path.display().to_string(), &options)?;
-        commit(lowered(imported, &options, &self.module_name())?)
+        let lowered = lowered(imported, &options, &self.module_name())?;
+        commit(lowered, &self.salt()?)
     }
 }
 
@@ -83,12 +113,13 @@ impl Request {
 ///
 /// # Errors
 /// As [`Request::compile`].
-pub fn compile(path: &Path, options: &Options) -> Result<Compiled, CompileError> {
+pub fn compile(path: &Path, options: &Options, salt: &Salt) -> Result<Compiled, CompileError> {
+    let imported = import::import_path(path, options)?;
     let request = Request {
         options: options.clone(),
         ..Request::new(path)
     };
-    request.compile()
+    commit(lowered(imported, options, &request.module_name())?, salt)
 }
 
 fn lowered(imported: Imported, options: &Options, name: &str) -> Result<Lowered, CompileError> {
@@ -99,14 +130,15 @@ fn lowered(imported: Imported, options: &Options, name: &str) -> Result<Lowered,
     })
 }
 
-/// Commits to the constants.
+/// Commits to the constants, hidden by `salt` unless they are public.
 ///
 /// # Errors
 /// [`CompileError::Security`]; [`CompileError::Plan`] for a model that the runtime refuses.
-pub fn commit(lowered: Lowered) -> Result<Compiled, CompileError> {
+pub fn commit(lowered: Lowered, salt: &Salt) -> Result<Compiled, CompileError> {
     let refused = |error: ProveError| CompileError::Plan(error.to_string());
-    let key = ProverKey::new(lowered.model.clone(), lowered.constants.clone()).map_err(refused)?;
-    let key = key.verifier_key();
+    let (model, constants) = (lowered.model.clone(), lowered.constants.clone());
+    let prover = ProverKey::new(model, constants, salt).map_err(refused)?;
+    let key = prover.verifier_key();
     if key.security_bits() < SECURITY_BITS {
         return Err(CompileError::Security {
             expected: SECURITY_BITS,
@@ -114,6 +146,7 @@ pub fn commit(lowered: Lowered) -> Result<Compiled, CompileError> {
         });
     }
     Ok(Compiled {
+        blinding: prover.blinding().clone(),
         key: key.to_bytes(),
         commitments: key.commitment_bytes(),
         digest: key.digest(),

@@ -47,6 +47,26 @@ pub enum CompileError {
     /// Sample inputs do not fit the model.
     #[error("sample inputs do not fit the model: {0}")]
     Samples(String),
+    /// A visibility is given for something that the model does not have.
+    #[error(
+        "`{name}` is neither an input nor an output, so it cannot have a visibility; there are {ports}, and `inputs`, `outputs`, `weights` for all of a kind"
+    )]
+    Visibility {
+        /// As given.
+        name: String,
+        /// All ports of the model.
+        ports: String,
+    },
+    /// The file of the salt is no such file.
+    #[error(
+        "`{path}` is not a salt: {reason}; it is 64 hexadecimal digits, best made by zkiln itself"
+    )]
+    Salt {
+        /// As given.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Nodes that cannot be compiled, all of them.
     #[error("{} node(s) cannot be compiled:\n{}", .0.len(), .0.iter().map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n"))]
     Nodes(Vec<Complaint>),

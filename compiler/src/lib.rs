@@ -17,6 +17,7 @@ pub mod interpret;
 pub mod lower;
 mod ops;
 mod pointwise;
+pub mod salt;
 mod samples;
 
 use graph::Dtype;
@@ -24,6 +25,7 @@ use zkiln_runtime::model::Model;
 
 pub use error::{CompileError, Complaint};
 pub use lower::lower;
+pub use zkiln_runtime::model::Visibility;
 
 /// What the user may choose about a compilation.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -38,6 +40,41 @@ pub struct Options {
     pub activation_bits: Option<u8>,
     /// Bits of weights, 4 to 16 (default 12 if `activation_bits` is given).
     pub weight_bits: Option<u8>,
+    /// Who sees what: `inputs`, `outputs`, `weights`, or a port by its ONNX name, which comes before the general ones; the last entry of a name
+    /// counts. Default: inputs private, outputs public, weights private.
+    pub visibility: Vec<(String, Visibility)>,
+}
+
+/// Which way a port goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Input,
+    Output,
+}
+
+impl Options {
+    fn named(&self, name: &str) -> Option<Visibility> {
+        let entries = self.visibility.iter().rev();
+        entries
+            .filter(|(entry, _)| entry == name)
+            .map(|(_, visibility)| *visibility)
+            .next()
+    }
+
+    pub(crate) fn port_visibility(&self, side: Side, name: &str) -> Visibility {
+        let (all, default) = match side {
+            Side::Input => ("inputs", Visibility::Private),
+            Side::Output => ("outputs", Visibility::Public),
+        };
+        self.named(name)
+            .or_else(|| self.named(all))
+            .unwrap_or(default)
+    }
+
+    /// Who sees the weights.
+    pub fn weight_visibility(&self) -> Visibility {
+        self.named("weights").unwrap_or_default()
+    }
 }
 
 /// A sample tensor: row-major.

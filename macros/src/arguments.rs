@@ -1,9 +1,11 @@
-//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", activation_bits = 12, weight_bits = 12`.
+//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", visibility = { inputs = public }, salt = "net.salt",
+//! activation_bits = 12, weight_bits = 12`.
 
 use std::path::PathBuf;
 
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Ident, LitInt, LitStr, Token, braced, bracketed, token};
+use zkiln_compiler::Visibility;
 use zkiln_compiler::compile::Request;
 
 /// What was written between the parentheses.
@@ -46,12 +48,15 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
         "name" => options.name = Some(name(input)?),
         "dims" => options.dimensions = dimensions(input)?,
         "samples" => request.samples = paths(input)?,
+        "salt" => request.salt = Some(PathBuf::from(input.parse::<LitStr>()?.value())),
+        "visibility" => options.visibility = visibilities(input)?,
         "activation_bits" => {
             options.activation_bits = Some(input.parse::<LitInt>()?.base10_parse()?)
         }
         "weight_bits" => options.weight_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
         _ => {
-            let known = "`name`, `dims`, `samples`, `activation_bits`, `weight_bits`";
+            let known =
+                "`name`, `dims`, `samples`, `visibility`, `salt`, `activation_bits`, `weight_bits`";
             let message = format!("there is no option `{option}`; the options are {known}");
             return Err(Error::new(option.span(), message));
         }
@@ -68,24 +73,46 @@ fn name(input: ParseStream) -> syn::Result<String> {
     }
 }
 
-/// `{ batch = 1, "seq-len" = 64 }`.
-fn dimensions(input: ParseStream) -> syn::Result<Vec<(String, usize)>> {
+/// `{ name = value, "quoted name" = value }`.
+fn entries<T>(
+    input: ParseStream,
+    value: impl Fn(ParseStream) -> syn::Result<T>,
+) -> syn::Result<Vec<(String, T)>> {
     let content;
     braced!(content in input);
-    let entry = |input: ParseStream| {
-        let name = if input.peek(LitStr) {
-            input.parse::<LitStr>()?.value()
+    let mut entries = Vec::new();
+    while !content.is_empty() {
+        let name = if content.peek(LitStr) {
+            content.parse::<LitStr>()?.value()
         } else {
-            input.parse::<Ident>()?.to_string()
+            content.parse::<Ident>()?.to_string()
         };
-        input.parse::<Token![=]>()?;
+        content.parse::<Token![=]>()?;
+        entries.push((name, value(&content)?));
+        if !content.is_empty() {
+            content.parse::<Token![,]>()?;
+        }
+    }
+    Ok(entries)
+}
+
+/// `{ batch = 1, "seq-len" = 64 }`.
+fn dimensions(input: ParseStream) -> syn::Result<Vec<(String, usize)>> {
+    entries(input, |input| {
         let value: LitInt = input.parse()?;
         let positive = || Error::new(value.span(), "a dimension is a positive integer");
         let len = value.base10_parse().ok().filter(|&len: &usize| len > 0);
-        Ok((name, len.ok_or_else(positive)?))
-    };
-    let entries = content.parse_terminated(entry, Token![,])?;
-    Ok(entries.into_iter().collect())
+        len.ok_or_else(positive)
+    })
+}
+
+/// `{ inputs = private, logits = committed }`.
+fn visibilities(input: ParseStream) -> syn::Result<Vec<(String, Visibility)>> {
+    entries(input, |input| {
+        let word: Ident = input.parse()?;
+        let visibility = word.to_string().parse();
+        visibility.map_err(|message: String| Error::new(word.span(), message))
+    })
 }
 
 /// `"a.jsonl"` or `["a.jsonl", "b.jsonl"]`.
@@ -123,9 +150,12 @@ mod tests {
     #[test]
     fn every_option_is_kept() {
         let text = r#""x.onnx", name = "net", dims = { batch = 1, "seq-len" = 64, }, samples = ["a", "b"],
-            activation_bits = 10, weight_bits = 8,"#;
+            activation_bits = 10, weight_bits = 8, visibility = { inputs = public, "the output" = committed }, salt = "s","#;
         let Request {
-            options, samples, ..
+            options,
+            samples,
+            salt,
+            ..
         } = parse(text).expect("parses");
         assert_eq!(options.name.as_deref(), Some("net"));
         assert_eq!(
@@ -137,6 +167,12 @@ mod tests {
             (options.activation_bits, options.weight_bits),
             (Some(10), Some(8))
         );
+        let visibility = [
+            ("inputs".to_string(), Visibility::Public),
+            ("the output".to_string(), Visibility::Committed),
+        ];
+        assert_eq!(options.visibility, visibility);
+        assert_eq!(salt.as_deref(), Some(Path::new("s")));
         let one = parse(r#""x.onnx", samples = "a""#).expect("parses");
         assert_eq!(one.samples, [Path::new("a")]);
     }
@@ -160,6 +196,10 @@ mod tests {
                 "a dimension is a positive integer",
             ),
             (r#""x", samples = 3"#, "expected string literal"),
+            (
+                r#""x", visibility = { inputs = secret }"#,
+                "`secret` is no visibility",
+            ),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");

@@ -179,7 +179,7 @@ fn relations(criterion: &mut Criterion) {
         let mut builder = Builder::default();
         let inputs = fixture(&mut builder);
         let (model, constants) = builder.build(10);
-        let key = ProverKey::new(model, constants).expect("the fixture is well-formed");
+        let key = ProverKey::new(model, constants, &[0; 32]).expect("the fixture is well-formed");
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         group.bench_function("reference", |b| {

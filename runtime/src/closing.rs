@@ -15,7 +15,7 @@
 //!
 //! **Sound.** Two accepting answers give every row's content and blinding; three give `Q(m) + L(m) + S(C) + k = 0` up to a multiple of `H`, or else a
 //! relation between generators. **Zero-knowledge, perfectly, for a given challenge:** `s`, `b + c r`, `z` and `T_1` are uniform and independent of `m`, and
-//! `D` and `T_0` follow from the checks. That is the simulator.
+//! `D` and `T_0` follow from the checks. That is the simulator: `closing/simulator.rs`, which the tests of `protocol/simulator.rs` run.
 //!
 //! In a proof that hides nothing there are no equations left, and only opened rows are checked.
 
@@ -29,6 +29,9 @@ use crate::error::VerifyError;
 use crate::transcript::{
     Claims, Committed, Equation, ProverTranscript, Secrets, VerifierTranscript,
 };
+
+#[cfg(test)]
+pub(crate) mod simulator;
 
 // verify-path: begin
 /// The committed rows, as points.
@@ -208,15 +211,17 @@ pub(crate) fn verify(
         let from = row.first as usize;
         let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
         let slots = answers.get_mut(from..to).ok_or(VerifyError::Closing)?;
-        slots.copy_from_slice(&transcript.receive_clear("closing row", row.len)?);
-        let [blinder] = transcript.receive_clear("closing blinder", 1)?[..] else {
-            return Err(VerifyError::Closing);
-        };
-        blinders.push(blinder);
+        let received = transcript.receive_clear("closing row", row.len)?;
+        // len: a row's
+        for (slot, answer) in slots.iter_mut().zip(received) {
+            *slot = answer;
+        }
+        blinders.extend(transcript.receive_clear("closing blinder", 1)?);
     }
-    let [z] = transcript.receive_clear("closing sum blinder", 1)?[..] else {
-        return Err(VerifyError::Closing);
-    };
+    let z: Fr = transcript
+        .receive_clear("closing sum blinder", 1)?
+        .iter()
+        .sum();
     let batch = transcript.sponge.challenge("closing batch");
 
     // Equation 0 of the batch: the folded equation in the exponent.

@@ -20,7 +20,7 @@ use crate::model::{Model, Visibility};
 use crate::protocol::{Proof, protocol_digest};
 use crate::randomness::{Randomness, SEED_BYTES};
 use crate::schedule::Schedule;
-use crate::security::security_bits;
+use crate::security::{SecurityTerm, security_bits, security_terms};
 use crate::trace::Constants;
 use crate::transcript::ELEMENT_BYTES;
 
@@ -142,6 +142,11 @@ impl VerifierKey {
     /// Exact length of every proof.
     pub fn proof_bytes(&self) -> usize {
         self.proof_bytes
+    }
+
+    /// The soundness error, term by term.
+    pub fn security_terms(&self) -> Vec<SecurityTerm> {
+        security_terms(&self.schedule, self.model.hides())
     }
 
     /// Computed security level.

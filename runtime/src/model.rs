@@ -152,7 +152,6 @@ pub const SHOWN_ROW_LOG2: u8 = 8;
 
 /// Who gets to see a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Visibility {
     /// It is part of the statement.
     Public,
@@ -162,6 +161,21 @@ pub enum Visibility {
     /// Nobody but the prover, but the statement has a hiding commitment to it. For weights the same as private: the commitment is in
     /// the verifier key.
     Committed,
+}
+
+impl std::str::FromStr for Visibility {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "public" => Ok(Self::Public),
+            "private" => Ok(Self::Private),
+            "committed" => Ok(Self::Committed),
+            _ => Err(format!(
+                "`{text}` is no visibility: use `public`, `private` or `committed`"
+            )),
+        }
+    }
 }
 
 /// A model input or output, as integers.

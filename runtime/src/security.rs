@@ -17,6 +17,13 @@ pub struct SecurityTerm {
     pub numerator: u128,
 }
 
+impl SecurityTerm {
+    /// log2 of the error probability.
+    pub fn log2(&self) -> f64 {
+        (self.numerator.max(1) as f64).log2() - f64::from(FIELD_BITS)
+    }
+}
+
 /// Every term of the budget *(Schwartz-Zippel, summed by a union bound)*.
 pub fn security_terms(schedule: &Schedule, hides: bool) -> Vec<SecurityTerm> {
     let leaves = schedule.leaves.len as u128;

@@ -2,19 +2,22 @@
 //!
 //! | bytes | meaning |
 //! |---|---|
-//! | 8 | magic `zkilnw1\0` |
+//! | 8 | magic `zkilnw2\0` |
+//! | 32 | blinding of the weights' commitments |
 //! | 4 | number of constant columns |
 //! | 5 a column | bytes of one value (1, 2 or 4), number of values |
 //! | rest | the values, column by column |
 //!
-//! Integers are little-endian. The file's digest stands in the generated module.
+//! Integers are little-endian. The file's digest stands in the generated module. The file is secret: it holds the weights, and what hides them.
 
 use rayon::prelude::*;
 use sha3::{Digest, Sha3_256};
 
 use crate::error::ProveError;
+use crate::key::WeightBlinding;
+use crate::randomness::SEED_BYTES;
 
-const MAGIC: &[u8; 8] = b"zkilnw1\0";
+const MAGIC: &[u8; 8] = b"zkilnw2\0";
 /// Bytes hashed at a time: leaves of a two-level tree, so that all cores share the work.
 const CHUNK: usize = 1 << 20;
 
@@ -31,14 +34,15 @@ pub fn digest(bytes: &[u8]) -> [u8; 32] {
         .into()
 }
 
-/// The file of `columns`.
+/// The file of `columns` and what hides their commitments.
 ///
 /// # Panics
 ///
 /// If there are `2^32` columns or values in one of them.
-pub fn encode(columns: &[Vec<i32>]) -> Vec<u8> {
+pub fn encode(columns: &[Vec<i32>], blinding: &WeightBlinding) -> Vec<u8> {
     let count = |len: usize| u32::try_from(len).expect("fewer than 2^32").to_le_bytes();
     let mut file = MAGIC.to_vec();
+    file.extend(blinding.to_bytes());
     file.extend(count(columns.len()));
     for column in columns {
         file.push(width(column));
@@ -72,23 +76,27 @@ fn width(column: &[i32]) -> u8 {
     }
 }
 
-/// The columns of a file whose digest is `expected`.
+/// The columns of a file whose digest is `expected`, and their blinding.
 ///
 /// # Errors
 ///
 /// [`ProveError::Weights`] if the file is another one, or no such file at all.
-pub fn decode(file: &[u8], expected: &[u8; 32]) -> Result<Vec<Vec<i32>>, ProveError> {
+pub fn decode(
+    file: &[u8],
+    expected: &[u8; 32],
+) -> Result<(Vec<Vec<i32>>, WeightBlinding), ProveError> {
     if digest(file) != *expected {
         return Err(ProveError::Weights("the file's digest differs".into()));
     }
     parse(file).ok_or_else(|| ProveError::Weights("the file is malformed".into()))
 }
 
-fn parse(mut file: &[u8]) -> Option<Vec<Vec<i32>>> {
+fn parse(mut file: &[u8]) -> Option<(Vec<Vec<i32>>, WeightBlinding)> {
     let file = &mut file;
     if take(file, MAGIC.len())? != MAGIC {
         return None;
     }
+    let blinding = WeightBlinding::from_bytes(take(file, SEED_BYTES)?.try_into().ok()?);
     let count = length(file)?;
     let headers: Vec<(usize, usize)> = (0..count)
         .map(|_| Some((usize::from(take(file, 1)?[0]), length(file)?)))
@@ -97,7 +105,7 @@ fn parse(mut file: &[u8]) -> Option<Vec<Vec<i32>>> {
         .into_iter()
         .map(|(width, len)| widen(take(file, len.checked_mul(width)?)?, width))
         .collect::<Option<_>>()?;
-    file.is_empty().then_some(columns)
+    file.is_empty().then_some((columns, blinding))
 }
 
 fn take<'a>(file: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
@@ -134,6 +142,10 @@ fn widen(bytes: &[u8], width: usize) -> Option<Vec<i32>> {
 mod tests {
     use super::*;
 
+    fn blinding() -> WeightBlinding {
+        WeightBlinding::from_bytes([4; 32])
+    }
+
     fn columns() -> Vec<Vec<i32>> {
         vec![
             vec![],
@@ -147,14 +159,14 @@ mod tests {
 
     #[test]
     fn files_roundtrip_and_are_narrow() {
-        let file = encode(&columns());
-        assert_eq!(file.len(), 12 + 6 * 5 + 3 + 4 + 4 + 4 + 8);
-        assert_eq!(decode(&file, &digest(&file)), Ok(columns()));
+        let file = encode(&columns(), &blinding());
+        assert_eq!(file.len(), 44 + 6 * 5 + 3 + 4 + 4 + 4 + 8);
+        assert_eq!(decode(&file, &digest(&file)), Ok((columns(), blinding())));
     }
 
     #[test]
     fn every_flipped_byte_is_noticed() {
-        let file = encode(&columns());
+        let file = encode(&columns(), &blinding());
         let expected = digest(&file);
         for i in 0..file.len() {
             let mut file = file.clone();
@@ -168,13 +180,13 @@ mod tests {
 
     #[test]
     fn malformed_files_are_errors() {
-        let file = encode(&columns());
+        let file = encode(&columns(), &blinding());
         for len in 0..file.len() {
             assert_eq!(parse(&file[..len]), None);
         }
         assert_eq!(parse(&[file.as_slice(), &[0]].concat()), None);
         let mut width = file;
-        width[12] = 3;
+        width[44] = 3;
         assert_eq!(parse(&width), None);
     }
 

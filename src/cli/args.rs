@@ -1,8 +1,10 @@
 //! What several commands ask for.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use zkiln_compiler::{Options, PortInfo, Sample};
+use zkiln_compiler::salt::{self, Salt};
+use zkiln_compiler::{Options, PortInfo, Sample, Visibility};
 
 use super::error::CliError;
 use crate::tensors::{self, Finite, Side};
@@ -24,6 +26,20 @@ pub struct ModelArgs {
     /// Bits of weights, 4 to 16 (default: 12)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(4..=16))]
     pub weight_bits: Option<u8>,
+    /// Who sees an input or output by its name, or all `inputs`, `outputs` or `weights`: public, private or committed (default: inputs
+    /// private, outputs public, weights private); may be repeated
+    #[arg(long, value_name = "NAME=VISIBILITY", value_parser = visibility)]
+    pub visibility: Vec<(String, Visibility)>,
+    /// The secret that hides the weights: the same one gives the same key again (default: MODEL.salt beside the model)
+    #[arg(long, value_name = "FILE")]
+    pub salt: Option<PathBuf>,
+}
+
+fn visibility(text: &str) -> Result<(String, Visibility), String> {
+    let (name, visibility) = text
+        .rsplit_once('=')
+        .ok_or("expected NAME=VISIBILITY, got no `=`")?;
+    Ok((name.to_owned(), visibility.parse()?))
 }
 
 fn dimension(text: &str) -> Result<(String, usize), String> {
@@ -63,7 +79,36 @@ impl ModelArgs {
             samples,
             activation_bits: self.activation_bits,
             weight_bits: self.weight_bits,
+            visibility: self.visibility.clone(),
         })
+    }
+
+    fn salt_path(&self) -> PathBuf {
+        let beside = || salt::beside(&self.model);
+        self.salt.clone().unwrap_or_else(beside)
+    }
+
+    /// The salt for a key that others keep: its file is made if it is missing.
+    pub fn kept_salt(&self, options: &Options) -> Result<Salt, CliError> {
+        match options.weight_visibility() {
+            Visibility::Public => Ok(Salt::default()),
+            _ => Ok(salt::read_or_create(&self.salt_path())?),
+        }
+    }
+
+    /// The salt, if there is one.
+    pub fn known_salt(&self) -> Result<Option<Salt>, CliError> {
+        let path = self.salt_path();
+        let known = salt::read(&path)?;
+        if known.is_none() && self.salt.is_some() {
+            return Err(CliError::file(&path, "there is no such file"));
+        }
+        Ok(known)
+    }
+
+    /// The salt for a key that nobody keeps: nothing is written.
+    pub fn passing_salt(&self) -> Result<Salt, CliError> {
+        Ok(self.known_salt()?.unwrap_or_else(salt::ephemeral))
     }
 }
 
@@ -107,9 +152,46 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     })
 }
 
+/// Writes a whole file that only its owner can read.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes));
+    written.map_err(|source| CliError::Write {
+        file: path.display().to_string(),
+        source,
+    })
+}
+
 /// Reads a whole file.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
     std::fs::read(path).map_err(|e| CliError::file(path, format!("cannot be read: {e}")))
+}
+
+/// Reads a file that is of no use if it is longer than `most` bytes.
+pub fn read_at_most(path: &Path, most: usize) -> Result<Vec<u8>, CliError> {
+    let cannot = |e| CliError::file(path, format!("cannot be read: {e}"));
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed shows that it is too long.
+    let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes)
+}
+
+/// Bytes from hexadecimal digits.
+pub fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(16 * digit(high)? + digit(low)?).ok(),
+        _ => None,
+    };
+    pairs.map(byte).collect()
 }
 
 /// Bytes as hexadecimal digits.
@@ -120,6 +202,22 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hexadecimal_digits_are_bytes() {
+        assert_eq!(unhex(&hex(&[0, 255, 16])), Some(vec![0, 255, 16]));
+        for bad in ["0", "0g", "ä", "+1"] {
+            assert_eq!(unhex(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn visibilities_are_names_and_words() {
+        assert_eq!(visibility("x=public"), Ok(("x".into(), Visibility::Public)));
+        let odd = Ok(("a=b".into(), Visibility::Committed));
+        assert_eq!(visibility("a=b=committed"), odd);
+        assert!(visibility("inputs").is_err() && visibility("inputs=secret").is_err());
+    }
 
     #[test]
     fn dimensions_are_names_and_lengths() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::{self, ModelArgs};
 use super::compare::{Comparison, compare};
-use super::engine::{self, FloatNetwork, Program, Proof, Statement};
+use super::engine::{self, FloatNetwork, Program, Proven};
 use super::error::CliError;
 use super::stages::{Stage, Stages};
 use super::terminal::{Progress, bytes, grouped, milliseconds, say, say_json, table};
@@ -18,7 +18,8 @@ use crate::tensors::OutTensor;
 #[command(after_help = "\
 The input is --input, which is a calibration sample as well; else the first of --samples; else random, from a fixed seed.
 Outputs are compared with --expect, or with the float model where it is not given; an error beyond --tolerance, relative to
-the range of the expected output, is exit code 1. Times are wall time; prove_ms includes witness_ms.
+the range of the expected output, is exit code 1. Times are wall time; prove_ms includes witness_ms. Proofs hide inputs and weights
+unless --visibility says otherwise.
 
 Examples:
   zkiln check models/nanoGPT.onnx
@@ -96,13 +97,14 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     };
 
     let compiling = Instant::now();
-    let program = Program::compile(&args.model.model, &options)?;
+    let salt = args.model.passing_salt()?;
+    let program = Program::compile(&args.model.model, &options, &salt)?;
     let compile = compiling.elapsed();
     let integers = program.quantise(&input);
 
     let runs = measure(&program, &integers, args.runs, &stages, &progress)?;
     drop(progress);
-    let outputs = engine::tensors(program.outputs(), &runs.statement.outputs);
+    let outputs = engine::tensors(program.outputs(), &runs.proven.outputs);
     let (counts, key) = (program.counts(), program.verifier_key());
     let comparison = compare(&outputs, &expected);
     let report = Report {
@@ -119,7 +121,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         witness_ms: runs.witness_ms,
         prove_ms: median(runs.prove_ms),
         verify_ms: median(runs.verify_ms),
-        proof_bytes: runs.proof.as_bytes().len(),
+        proof_bytes: runs.proven.proof.as_bytes().len(),
         verifier_key_bytes: key.to_bytes().len(),
         peak_rss_bytes: peak_rss_bytes(),
         security_bits: key.security_bits(),
@@ -134,8 +136,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 
 /// What proving and verifying gave, and how long it took each time.
 struct Runs {
-    statement: Statement,
-    proof: Proof,
+    proven: Proven,
     witness_ms: f64,
     prove_ms: Vec<f64>,
     verify_ms: Vec<f64>,
@@ -156,15 +157,15 @@ fn measure(
     for run in 1..=count {
         progress.step(format!("proving, run {run} of {count}"));
         let proving = Instant::now();
-        let (statement, proof) = program.prove(integers)?;
+        let proven = program.prove(integers, &[])?;
         prove_ms.push(ms(proving.elapsed()));
         progress.step(format!("verifying, run {run} of {count}"));
         let verifying = Instant::now();
-        engine::verify(program.verifier_key(), &statement, &proof)?;
+        engine::verify(program.verifier_key(), &proven.statement, &proven.proof)?;
         verify_ms.push(ms(verifying.elapsed()));
-        last = Some((statement, proof));
+        last = Some(proven);
     }
-    let Some((statement, proof)) = last else {
+    let Some(proven) = last else {
         return Err(CliError::Statement("nothing was proved".into()));
     };
     let mut stages = stages.take();
@@ -175,8 +176,7 @@ fn measure(
     let witness = stages.iter().find(|stage| stage.name == "witness");
     let witness_ms = witness.map_or(0.0, |stage| ms(stage.time));
     Ok(Runs {
-        statement,
-        proof,
+        proven,
         witness_ms,
         prove_ms,
         verify_ms,

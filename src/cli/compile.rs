@@ -12,7 +12,8 @@ use super::terminal::{Progress, bytes, say, say_json};
 /// Write the generated Rust module, its weights and its verifier key
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes NAME.rs (the module), NAME.weights (the quantised weights it includes) and NAME.vk (the verifier key).
+Writes NAME.rs (the module), NAME.weights (the quantised weights that it includes, with what hides them: secret) and NAME.vk (the
+verifier key). The key comes out the same again for the same model, options and salt.
 Inside a crate, `zkiln::include_model!(\"model.onnx\")` does the same at compile time.
 
 Example:
@@ -34,7 +35,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     progress.step("compiling");
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let options = args.model.options(float.inputs())?;
-    let files = engine::emit(&args.model.model, &options)?;
+    let salt = args.model.kept_salt(&options)?;
+    let files = engine::emit(&args.model.model, &options, &salt)?;
     drop(progress);
     std::fs::create_dir_all(&args.out).map_err(|source| CliError::Write {
         file: args.out.display().to_string(),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use zkiln_compiler::float::{FloatModel, Port};
 use zkiln_compiler::graph::Tensor;
+use zkiln_compiler::salt::Salt;
 use zkiln_compiler::{Lowered, NodeReport, Options, PortInfo};
 use zkiln_runtime::error::ProveError;
 use zkiln_runtime::model::ColumnKind;
@@ -11,7 +12,10 @@ use zkiln_runtime::model::ColumnKind;
 use zkiln_runtime::key::ProverKey;
 pub use zkiln_runtime::key::VerifierKey;
 use zkiln_runtime::protocol;
-pub use zkiln_runtime::protocol::{Proof, Statement, verify};
+pub use zkiln_runtime::protocol::{
+    Blinding, Commitment, Opening, Proof, Proven, Prover, Shown, Statement, verify,
+};
+use zkiln_runtime::randomness::Randomness;
 
 use super::error::CliError;
 use crate::tensors::OutTensor;
@@ -101,21 +105,21 @@ pub struct Program {
 
 impl Program {
     /// Compiles the ONNX file.
-    pub fn compile(path: &Path, options: &Options) -> Result<Self, CliError> {
-        let compiled = zkiln_compiler::compile::compile(path, options)?;
+    pub fn compile(path: &Path, options: &Options, salt: &Salt) -> Result<Self, CliError> {
+        let compiled = zkiln_compiler::compile::compile(path, options, salt)?;
         let mut lowered = compiled.lowered;
         let constants = std::mem::take(&mut lowered.constants);
         let verifier = VerifierKey::from_bytes(&compiled.key)?;
-        let prover = ProverKey::from_parts(verifier, constants)?;
+        let prover = ProverKey::from_parts(verifier, constants, compiled.blinding)?;
         Ok(Self { lowered, prover })
     }
 
-    /// Public inputs.
+    /// Inputs.
     pub fn inputs(&self) -> &[PortInfo] {
         &self.lowered.inputs
     }
 
-    /// Public outputs.
+    /// Outputs.
     pub fn outputs(&self) -> &[PortInfo] {
         &self.lowered.outputs
     }
@@ -155,9 +159,19 @@ impl Program {
         protocol::run(&self.prover, inputs)
     }
 
-    /// Runs and proves.
-    pub fn prove(&self, inputs: &[Vec<i64>]) -> Result<(Statement, Proof), ProveError> {
-        protocol::prove(&self.prover, inputs)
+    /// Runs and proves; `blindings` are those of committed ports that shall not be fresh.
+    pub fn prove(
+        &self,
+        inputs: &[Vec<i64>],
+        blindings: &[(&str, Blinding)],
+    ) -> Result<Proven, ProveError> {
+        let randomness = Randomness::from_system();
+        let mut prover = Prover::start_with(&self.prover, inputs, blindings, randomness)?;
+        prover.commit();
+        prover.lookups();
+        prover.contractions();
+        prover.opening();
+        Ok(prover.finish())
     }
 
     /// The public half.
@@ -167,8 +181,12 @@ impl Program {
 }
 
 /// The generated files of an ONNX file: name and content.
-pub fn emit(path: &Path, options: &Options) -> Result<Vec<(String, Vec<u8>)>, CliError> {
-    let compiled = zkiln_compiler::compile::compile(path, options)?;
+pub fn emit(
+    path: &Path,
+    options: &Options,
+    salt: &Salt,
+) -> Result<Vec<(String, Vec<u8>)>, CliError> {
+    let compiled = zkiln_compiler::compile::compile(path, options, salt)?;
     let origin = path.file_name().unwrap_or(path.as_os_str());
     let generated = zkiln_compiler::emit::emit(&compiled, &origin.to_string_lossy());
     let files = generated.files().into_iter();

@@ -35,6 +35,9 @@ pub enum CliError {
     /// The statement is not about this key's model.
     #[error("the statement is rejected: {0}")]
     Statement(String),
+    /// The key is not that of the model.
+    #[error("the key is not that of this model: {0}")]
+    Audit(String),
     /// Outputs are further from the expected ones than allowed.
     #[error("the comparison failed: {0}")]
     Comparison(String),
@@ -75,7 +78,11 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Verify(VerifyError::Key(_)) => 2,
-            Self::Verify(_) | Self::Statement(_) | Self::Comparison(_) | Self::Write { .. } => 1,
+            Self::Verify(_)
+            | Self::Statement(_)
+            | Self::Audit(_)
+            | Self::Comparison(_)
+            | Self::Write { .. } => 1,
             _ => 2,
         }
     }

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use zkiln_runtime::model::{Model, Port};
+
 use super::args::ModelArgs;
 use super::engine::{FloatNetwork, Program};
 use super::error::CliError;
@@ -26,7 +28,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     progress.step("compiling");
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let options = args.model.options(float.inputs())?;
-    let program = Program::compile(&args.model.model, &options)?;
+    let salt = args.model.passing_salt()?;
+    let program = Program::compile(&args.model.model, &options, &salt)?;
     drop(progress);
     let (report, counts, key) = (program.report(), program.counts(), program.verifier_key());
     let verifier_key_bytes = key.to_bytes().len();
@@ -42,6 +45,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             "witness": counts.witness,
             "inputs": program.inputs(),
             "outputs": program.outputs(),
+            "visibility": seen(key.model()),
+            "error_budget": key.security_terms().iter().map(|term| {
+                json!({"what": term.name, "log2_error": term.log2()})
+            }).collect::<Vec<_>>(),
             "report": report,
             "proof_bytes": key.proof_bytes(),
             "verifier_key_bytes": verifier_key_bytes,
@@ -77,5 +84,28 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     totals.push(row("verifier key", bytes(verifier_key_bytes as u64)));
     totals.push(row("security", format!("{} bits", key.security_bits())));
     say(&format!("\n{}", table(&totals)));
+    let mut rows = vec![row("who sees", "what".into())];
+    rows.extend(
+        seen(key.model())
+            .into_iter()
+            .map(|(name, seen)| row(&name, seen)),
+    );
+    say(&format!("\n{}", table(&rows)));
+    let mut rows = vec![row("soundness error of the argument", "at most".into())];
+    let budget = key.security_terms();
+    rows.extend(
+        budget
+            .iter()
+            .map(|term| row(term.name, format!("2^{:.0}", term.log2()))),
+    );
+    say(&format!("\n{}", table(&rows)));
     Ok(())
+}
+
+/// Ports and weights, and who sees them.
+fn seen(model: &Model) -> Vec<(String, String)> {
+    let word = |visibility| format!("{visibility:?}").to_lowercase();
+    let port = |port: &Port| (port.name.to_string(), word(port.visibility));
+    let weights = ("weights".to_owned(), word(model.weights));
+    model.ports().map(port).chain([weights]).collect()
 }

@@ -1,12 +1,14 @@
 //! The command line: one file a command, `engine` the only one that knows how a model is compiled and proved.
 
 mod args;
+mod audit;
 mod check;
 mod compare;
 mod compile;
 mod engine;
 mod error;
 mod inspect;
+mod openings;
 mod prove;
 mod public;
 mod run;
@@ -42,6 +44,8 @@ enum Command {
     Inspect(inspect::Args),
     Prove(prove::Args),
     Verify(verify::Args),
+    Open(openings::Args),
+    Audit(audit::Args),
 }
 
 impl Command {
@@ -53,6 +57,8 @@ impl Command {
             Self::Inspect(args) => inspect::run(args),
             Self::Prove(args) => prove::run(args),
             Self::Verify(args) => verify::run(args),
+            Self::Open(args) => openings::run(args),
+            Self::Audit(args) => audit::run(args),
         }
     }
 
@@ -64,6 +70,8 @@ impl Command {
             Self::Inspect(args) => args.json,
             Self::Prove(args) => args.json,
             Self::Verify(args) => args.json,
+            Self::Open(args) => args.json,
+            Self::Audit(args) => args.json,
         }
     }
 }

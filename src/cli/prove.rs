@@ -3,23 +3,28 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use zkiln_compiler::salt;
 
 use super::args::{self, ModelArgs};
-use super::engine::{FloatNetwork, Program};
+use super::engine::{Blinding, FloatNetwork, Program, Proven};
 use super::error::CliError;
+use super::openings::Openings;
 use super::public::Public;
 use super::terminal::{Progress, bytes, say, say_json};
 
 /// Prove one run of a model, and write the proof and the public statement
 #[derive(clap::Args)]
 #[command(after_help = "\
-The verifier key depends on the model, the bits and the calibration samples, not on the input: give `zkiln verify` the key
-that was written with the same options.
+The verifier key depends on the model, the bits, the calibration samples, the visibilities and the salt, not on the input: give
+`zkiln verify` the key that was written with the same options. The salt's file is made beside the model if it is missing; keep it, and
+keep it secret.
 
 Examples:
   zkiln prove models/tiny_mlp.onnx --samples models/tiny_mlp.samples.jsonl --input models/tiny_mlp.input.json \\
       --proof proof.bin --public public.json --key model.vk
-  zkiln verify --key model.vk --proof proof.bin --public public.json")]
+  zkiln verify --key model.vk --proof proof.bin --public public.json
+  zkiln prove model.onnx --input input.json --visibility inputs=committed --openings openings.json --proof p --public public.json
+  zkiln open --public public.json --openings openings.json")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -32,12 +37,26 @@ pub struct Args {
     /// Where the public statement goes: inputs and outputs, JSON
     #[arg(long, value_name = "FILE.json")]
     public: PathBuf,
+    /// Where the openings of commitments go: secret
+    #[arg(long, value_name = "FILE.json")]
+    openings: Option<PathBuf>,
+    /// The secret that hides a committed port, a file as --salt's, made if it is missing; the same one makes commitments to equal tensors equal
+    /// (default: fresh); may be repeated
+    #[arg(long = "blinding", value_name = "PORT=FILE", value_parser = blinding)]
+    blindings: Vec<(String, PathBuf)>,
     /// Where the verifier key goes, if anywhere
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn blinding(text: &str) -> Result<(String, PathBuf), String> {
+    let (port, file) = text
+        .split_once('=')
+        .ok_or("expected PORT=FILE, got no `=`")?;
+    Ok((port.to_owned(), file.into()))
 }
 
 /// Compiles, proves, writes.
@@ -47,10 +66,33 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let input = args::read_inputs(&args.input, float.inputs())?;
     let options = args.model.options(float.inputs())?;
-    let program = Program::compile(&args.model.model, &options)?;
+    let blindings = args
+        .blindings
+        .iter()
+        .map(|(port, path)| {
+            Ok((
+                port.as_str(),
+                Blinding::from_bytes(salt::read_or_create(path)?),
+            ))
+        })
+        .collect::<Result<Vec<_>, CliError>>()?;
+    let salt = args.model.kept_salt(&options)?;
+    let program = Program::compile(&args.model.model, &options, &salt)?;
+    let model = program.verifier_key().model();
+    if !model.shown_columns().is_empty() && args.openings.is_none() {
+        return Err(CliError::file(
+            &args.model.model,
+            "a port is committed: say with --openings where to keep what opens its commitment",
+        ));
+    }
     let integers = program.quantise(&input);
     progress.step("proving");
-    let (statement, proof) = program.prove(&integers)?;
+    let Proven {
+        statement,
+        proof,
+        openings,
+        ..
+    } = program.prove(&integers, &blindings)?;
     drop(progress);
 
     let key = program.verifier_key();
@@ -63,6 +105,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let public = serde_json::to_vec(&public).map_err(|e| CliError::file(&args.public, e))?;
     args::write(&args.proof, proof.as_bytes())?;
     args::write(&args.public, &public)?;
+    if let Some(path) = &args.openings {
+        let openings = Openings::new(&openings, program.inputs(), program.outputs());
+        let openings = serde_json::to_vec(&openings).map_err(|e| CliError::file(path, e))?;
+        args::write_secret(path, &openings)?;
+    }
     if let Some(path) = &args.key {
         args::write(path, &key.to_bytes())?;
     }

@@ -1,6 +1,6 @@
-//! The public statement as a file: what was put in and what came out, as integers.
+//! The public statement as a file: of what was put in and what came out, the public part, as integers, and commitments.
 //!
-//! `integers` are what is proved. `scale` and `data` tell people what they mean (`data = integers * scale`); a proof says
+//! `integers` and `commitment` are what is proved. `scale` and `data` tell people what they mean (`data = integers * scale`); a proof says
 //! nothing about them, so a verifier that wants reals takes the scale from the model's owner.
 
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,8 @@ use zkiln_compiler::PortInfo;
 use zkiln_compiler::graph::Dtype;
 use zkiln_runtime::model::{Model, Port};
 
-use super::args::hex;
-use super::engine::{Statement, dequantise};
+use super::args::{hex, unhex};
+use super::engine::{Commitment, Shown, Statement, dequantise};
 use super::error::CliError;
 use crate::tensors::OutData;
 
@@ -33,13 +33,29 @@ struct PublicTensor {
     dtype: Dtype,
     shape: Vec<usize>,
     scale: f64,
-    integers: Vec<i64>,
+    /// `public`, `private` or `committed`.
+    visibility: Seen,
+    /// If it is public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    integers: Option<Vec<i64>>,
+    /// Hexadecimal, if it is committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    commitment: Option<String>,
     #[serde(
         default,
         deserialize_with = "skipped",
         skip_serializing_if = "Option::is_none"
     )]
     data: Option<OutData>,
+}
+
+/// A visibility, as a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Seen {
+    Public,
+    Private,
+    Committed,
 }
 
 /// What is written for people is not read.
@@ -55,26 +71,43 @@ impl Public {
         outputs: &[PortInfo],
         statement: &Statement,
     ) -> Self {
-        let tensor = |port: &PortInfo, integers: &Vec<i64>, people: bool| PublicTensor {
-            name: port.name.clone(),
-            dtype: port.dtype,
-            shape: port.shape.clone(),
-            scale: port.scale,
-            integers: integers.clone(),
-            data: people.then(|| OutData {
+        let tensor = |port: &PortInfo, shown: &Shown, people: bool| {
+            let people = shown.integers().filter(|_| people);
+            PublicTensor {
+                name: port.name.clone(),
                 dtype: port.dtype,
-                elements: dequantise(integers, port),
-            }),
+                shape: port.shape.clone(),
+                scale: port.scale,
+                visibility: match shown {
+                    Shown::Public(_) => Seen::Public,
+                    Shown::Private => Seen::Private,
+                    Shown::Committed(_) => Seen::Committed,
+                },
+                integers: shown.integers().map(<[i64]>::to_vec),
+                commitment: shown.commitment().map(|c| hex(&c.to_bytes())),
+                data: people.map(|integers| OutData {
+                    dtype: port.dtype,
+                    elements: dequantise(integers, port),
+                }),
+            }
         };
-        let pair = |ports: &[PortInfo], values: &[Vec<i64>], people| {
-            let pairs = ports.iter().zip(values);
-            pairs.map(|(port, v)| tensor(port, v, people)).collect()
+        let pair = |ports: &[PortInfo], shown: &[Shown], people| {
+            let pairs = ports.iter().zip(shown);
+            pairs.map(|(port, s)| tensor(port, s, people)).collect()
         };
         Self {
             model_digest: hex(digest),
             inputs: pair(inputs, &statement.inputs, false),
             outputs: pair(outputs, &statement.outputs, true),
         }
+    }
+
+    /// Every committed port and its commitment in hexadecimal digits.
+    pub fn committed(&self) -> Vec<(&str, &str)> {
+        let tensors = self.inputs.iter().chain(&self.outputs);
+        tensors
+            .filter_map(|tensor| Some((tensor.name.as_str(), tensor.commitment.as_deref()?)))
+            .collect()
     }
 
     /// The statement about the model with this digest.
@@ -90,17 +123,13 @@ impl Public {
             )));
         }
         Ok(Statement {
-            inputs: integers("input", self.inputs, &model.inputs)?,
-            outputs: integers("output", self.outputs, &model.outputs)?,
+            inputs: shown("input", self.inputs, &model.inputs)?,
+            outputs: shown("output", self.outputs, &model.outputs)?,
         })
     }
 }
 
-fn integers(
-    side: &str,
-    tensors: Vec<PublicTensor>,
-    ports: &[Port],
-) -> Result<Vec<Vec<i64>>, CliError> {
+fn shown(side: &str, tensors: Vec<PublicTensor>, ports: &[Port]) -> Result<Vec<Shown>, CliError> {
     if tensors.len() != ports.len() {
         let (expected, got) = (ports.len(), tensors.len());
         let reason = format!("expected {expected} {side}s, got {got}");
@@ -108,23 +137,37 @@ fn integers(
     }
     let mut statement = Vec::with_capacity(ports.len());
     for (tensor, port) in tensors.into_iter().zip(ports) {
-        if tensor.name != port.name {
-            let reason = format!("expected the {side} `{}`, got `{}`", port.name, tensor.name);
+        let name = &port.name;
+        if tensor.name != *name {
+            let reason = format!("expected the {side} `{name}`, got `{}`", tensor.name);
             return Err(CliError::Statement(reason));
         }
-        let elements = port.value.shape.iter().map(|&len| len as usize);
-        let expected = elements.fold(1, usize::saturating_mul);
-        let shape = tensor.shape.iter().copied();
-        let promised = shape.fold(1, usize::saturating_mul);
-        if tensor.integers.len() != expected || promised != expected {
-            return Err(CliError::Statement(format!(
-                "{side} `{}`: expected {expected} integers, got {} of shape {:?}",
-                port.name,
-                tensor.integers.len(),
-                tensor.shape
-            )));
-        }
-        statement.push(tensor.integers);
+        let refused = |reason: String| CliError::Statement(format!("{side} `{name}`: {reason}"));
+        statement.push(
+            match (tensor.visibility, tensor.integers, tensor.commitment) {
+                (Seen::Public, Some(integers), None) => {
+                    let shape = tensor.shape.iter().copied();
+                    let promised = shape.fold(1, usize::saturating_mul);
+                    let (expected, got) = (port.len(), integers.len());
+                    if got != expected || promised != expected {
+                        return Err(refused(format!(
+                            "expected {expected} integers, got {got} of shape {:?}",
+                            tensor.shape
+                        )));
+                    }
+                    Shown::Public(integers)
+                }
+                (Seen::Private, None, None) => Shown::Private,
+                (Seen::Committed, None, Some(digits)) => {
+                    let commitment =
+                        unhex(&digits).and_then(|bytes| Commitment::from_bytes(&bytes));
+                    let commitment =
+                        commitment.ok_or_else(|| refused("not a commitment".into()))?;
+                    Shown::Committed(commitment)
+                }
+                _ => return Err(refused("its visibility does not fit what is there".into())),
+            },
+        );
     }
     Ok(statement)
 }

@@ -48,7 +48,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let options = args.model.options(float.inputs())?;
     let lines = tensors::lines(&args.inputs, Side::Inputs)?;
-    let program = Program::compile(&args.model.model, &options)?;
+    let salt = args.model.passing_salt()?;
+    let program = Program::compile(&args.model.model, &options, &salt)?;
     let failed = |source| CliError::Write {
         file: args.out.display().to_string(),
         source,

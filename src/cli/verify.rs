@@ -13,7 +13,8 @@ use super::terminal::{say, say_json};
 /// Verify a proof against a verifier key and a public statement; needs no model
 #[derive(clap::Args)]
 #[command(after_help = "\
-What is verified is that the model behind the key maps the `integers` of the statement's inputs to those of its outputs.
+What is verified is that the model behind the key maps the inputs of the statement to its outputs: public ones are the `integers`, committed
+ones what the `commitment` is to, and of private ones it is said that the prover knows them.
 `scale` and `data` are for people and are not part of the proof. Take the key from someone you trust, never from the prover.
 
 Example:
@@ -37,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let key = VerifierKey::from_bytes(&args::read_file(&args.key)?)
         .map_err(|e| CliError::file(&args.key, e))?;
-    let proof = Proof::from_bytes(args::read_file(&args.proof)?);
+    let proof = Proof::from_bytes(args::read_at_most(&args.proof, key.proof_bytes())?);
     let public: Public = serde_json::from_slice(&args::read_file(&args.public)?)
         .map_err(|e| CliError::file(&args.public, format!("not a public statement: {e}")))?;
     let statement = public.statement(&key.digest(), key.model())?;
@@ -47,7 +48,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         say_json(&json!({"verified": true, "model_digest": digest}));
     } else {
         say(&format!(
-            "verified: the model {digest} maps these inputs to these outputs"
+            "verified: the model {digest} maps the statement's inputs to its outputs"
         ));
     }
     Ok(())

@@ -48,5 +48,6 @@ pub fn checked_prover_key(
     digest: &[u8; 32],
 ) -> Result<ProverKey, ProveError> {
     let verifier_key = verifier_key.map_err(|error| ProveError::Weights(error.to_string()))?;
-    ProverKey::from_parts(verifier_key, weights::decode(file, digest)?)
+    let (constants, blinding) = weights::decode(file, digest)?;
+    ProverKey::from_parts(verifier_key, constants, blinding)
 }

@@ -2,6 +2,7 @@
 
 pub mod keys;
 pub mod scale;
+pub mod shown;
 pub mod tensor;
 
 #[cfg(test)]

@@ -70,7 +70,10 @@ fn an_unchanged_model_is_compiled_once() {
         fs::read_to_string(entry.source()).expect("a module"),
         "pub mod net {}"
     );
-    assert_eq!(entry.files, [bench.path("net.onnx")]);
+    assert_eq!(
+        entry.files,
+        [bench.path("net.onnx"), bench.path("net.salt")]
+    );
     let log = fs::read_to_string(bench.path("zkiln/compilations")).expect("a log");
     assert_eq!(log.lines().count(), 1);
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use proc_macro2::{Delimiter, Group, Ident, Literal, TokenStream, TokenTree};
 use quote::{format_ident, quote};
-use zkiln_runtime::model::Model;
+use zkiln_runtime::model::{Model, Port, Visibility};
 use zkiln_runtime::weights;
 
 use crate::compile::Compiled;
@@ -60,7 +60,7 @@ pub fn file_names(module: &str) -> [String; 3] {
 /// Writes `compiled` as Rust; `origin` is the model's file name, for people.
 pub fn emit(compiled: &Compiled, origin: &str) -> Generated {
     let name = compiled.lowered.model.name.to_string();
-    let weights = weights::encode(&compiled.lowered.constants);
+    let weights = weights::encode(&compiled.lowered.constants, &compiled.blinding);
     let module = print::format(module(compiled, &weights::digest(&weights)));
     let plan = plan(&compiled.lowered.model);
     let header = format!(
@@ -115,40 +115,58 @@ fn module(compiled: &Compiled, weights_digest: &[u8; 32]) -> TokenStream {
     let docs = documentation(compiled);
     let input = ports::structure(Side::Input, &model.inputs, &lowered.inputs);
     let output = ports::structure(Side::Output, &model.outputs, &lowered.outputs);
-    let api = api();
+    let api = api(&lowered.model);
+    let shown = ports::accessors(&lowered.model, &lowered.inputs, &lowered.outputs);
     let constants = constants(compiled, weights_digest);
     quote! {
         #(#[doc = #docs])*
         #[allow(dead_code, unused_imports, clippy::all, clippy::pedantic)]
         pub mod #module {
             use ::zkiln::__private::*;
-            pub use ::zkiln::{Proof, ProveError, VerifyError};
+            pub use ::zkiln::{Blinding, Commitment, Opening, Proof, ProveError, VerifyError};
 
             #input
             #output
             #api
+            #shown
             #constants
         }
     }
 }
 
 /// What every module has: statement, proof and the three functions.
-fn api() -> TokenStream {
+fn api(model: &Model) -> TokenStream {
+    let prove = prove(model);
+    let public = |ports: &[Port]| {
+        ports
+            .iter()
+            .all(|port| port.visibility == Visibility::Public)
+    };
+    let input = public(&model.inputs).then(|| {
+        quote! {
+            /// The public inputs, as real numbers.
+            pub fn input(&self) -> Input {
+                Input::from_integers(&public(&self.0.inputs))
+            }
+        }
+    });
+    let output = public(&model.outputs).then(|| {
+        quote! {
+            /// The public outputs, as real numbers.
+            pub fn output(&self) -> Output {
+                Output::from_integers(&public(&self.0.outputs))
+            }
+        }
+    });
     quote! {
-        /// What is public: inputs and outputs, as the integers that the proof is about.
+        /// What the verifier is told: public inputs and outputs, as the integers that the proof is about, and commitments to what is hidden.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Statement(protocol::Statement);
 
         impl Statement {
-            /// The public inputs, as real numbers.
-            pub fn input(&self) -> Input {
-                Input::from_integers(&self.0.inputs)
-            }
+            #input
 
-            /// The public outputs, as real numbers.
-            pub fn output(&self) -> Output {
-                Output::from_integers(&self.0.outputs)
-            }
+            #output
 
             /// Canonical bytes.
             pub fn to_bytes(&self) -> Vec<u8> {
@@ -164,12 +182,14 @@ fn api() -> TokenStream {
         /// What [`prove`] makes.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Proven {
-            /// The model's output, as in the statement.
+            /// The model's output, public or not.
             pub output: Output,
-            /// What is public.
+            /// What the verifier is told.
             pub statement: Statement,
             /// That the output is the model's for the input.
             pub proof: Proof,
+            /// What opens the statement's commitments: secret.
+            pub openings: Vec<Opening>,
         }
 
         /// Computes the model in the integers that a proof would be about, without a proof.
@@ -180,19 +200,7 @@ fn api() -> TokenStream {
             Ok(Output::from_integers(&outputs))
         }
 
-        /// Computes the model and proves it.
-        pub fn prove(input: &Input) -> Result<Proven, ProveError> {
-            let key = loaded(&PROVER_KEY)?;
-            let inputs = input.to_integers()?;
-            let mut prover = Prover::start(key, &inputs)?;
-            prover.commit();
-            prover.lookups();
-            prover.contractions();
-            prover.opening();
-            let (statement, proof) = prover.finish();
-            let output = Output::from_integers(&statement.outputs);
-            Ok(Proven { output, statement: Statement(statement), proof })
-        }
+        #prove
 
         /// Checks a proof. Needs no weights.
         pub fn verify(statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
@@ -208,6 +216,47 @@ fn api() -> TokenStream {
         /// The verifier key as bytes: all that a verifier without this module needs.
         pub fn verifier_key() -> Result<Vec<u8>, VerifyError> {
             Ok(loaded(&VERIFIER_KEY)?.to_bytes())
+        }
+    }
+}
+
+/// The proving functions: blindings can be chosen where something is committed.
+fn prove(model: &Model) -> TokenStream {
+    let steps = quote! {
+        prover.commit();
+        prover.lookups();
+        prover.contractions();
+        prover.opening();
+        let protocol::Proven { outputs, statement, proof, openings } = prover.finish();
+        let output = Output::from_integers(&outputs);
+        Ok(Proven { output, statement: Statement(statement), proof, openings })
+    };
+    let start = quote! {
+        let key = loaded(&PROVER_KEY)?;
+        let inputs = input.to_integers()?;
+    };
+    if model.shown_columns().is_empty() {
+        return quote! {
+            /// Computes the model and proves it.
+            pub fn prove(input: &Input) -> Result<Proven, ProveError> {
+                #start
+                let mut prover = Prover::start(key, &inputs)?;
+                #steps
+            }
+        };
+    }
+    quote! {
+        /// Computes the model and proves it. All blindings are fresh.
+        pub fn prove(input: &Input) -> Result<Proven, ProveError> {
+            prove_with(input, &[])
+        }
+
+        /// As [`prove`], with chosen blindings for some of what is committed, by ONNX name: equal tensors under equal blindings have equal
+        /// commitments, in the statements of other models, too.
+        pub fn prove_with(input: &Input, blindings: &[(&str, Blinding)]) -> Result<Proven, ProveError> {
+            #start
+            let mut prover = Prover::start_with(key, &inputs, blindings, Randomness::from_system())?;
+            #steps
         }
     }
 }

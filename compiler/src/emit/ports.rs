@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
-use zkiln_runtime::model::Port;
+use zkiln_runtime::model::{Model, Port, Visibility};
 
 use super::describe::quoted;
 use super::names::{Scope, screaming_case, snake_case};
@@ -92,24 +92,82 @@ pub fn structure(side: Side, ports: &[Port], infos: &[PortInfo]) -> TokenStream 
     }
 }
 
+/// Methods of the statement for every port that it shows, unless one method shows the whole side.
+pub fn accessors(model: &Model, inputs: &[PortInfo], outputs: &[PortInfo]) -> TokenStream {
+    let mut names = Scope::default();
+    let sides = [
+        ("input", "inputs", "Input", &*model.inputs, inputs),
+        ("output", "outputs", "Output", &*model.outputs, outputs),
+    ];
+    let mut methods = Vec::new();
+    for (side, list, structure, ports, infos) in sides {
+        let whole = ports
+            .iter()
+            .all(|port| port.visibility == Visibility::Public);
+        let mut scales = Scope::default();
+        let [list, structure] = [list, structure].map(|name| format_ident!("{name}"));
+        for (index, (port, info)) in ports.iter().zip(infos).enumerate() {
+            let scale = scales.unique(screaming_case(&info.name));
+            let method = names.unique(format!("{side}_{}", snake_case(&info.name)));
+            let index = Literal::usize_unsuffixed(index);
+            let name = quoted(&info.name);
+            match port.visibility {
+                Visibility::Public if !whole => {
+                    let doc = format!(" The public {side} `{name}`, as real numbers.");
+                    let tensor = tensor(info);
+                    methods.push(quote! {
+                        #[doc = #doc]
+                        pub fn #method(&self) -> #tensor {
+                            #structure::#scale.dequantise(integers(&self.0.#list, #index))
+                        }
+                    });
+                }
+                Visibility::Committed => {
+                    let doc = format!(" The commitment to the {side} `{name}`.");
+                    methods.push(quote! {
+                        #[doc = #doc]
+                        pub fn #method(&self) -> Option<&Commitment> {
+                            commitment(&self.0.#list, #index)
+                        }
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    if methods.is_empty() {
+        return TokenStream::new();
+    }
+    quote! {
+        impl Statement {
+            #(#methods)*
+        }
+    }
+}
+
+/// The type of a port's tensor.
+fn tensor(info: &PortInfo) -> TokenStream {
+    let element = element(info.dtype);
+    let array = info
+        .shape
+        .iter()
+        .rev()
+        .fold(quote!(#element), |inner, &len| {
+            let len = Literal::usize_unsuffixed(len);
+            quote!([#inner; #len])
+        });
+    let bytes = info.shape.iter().product::<usize>() * element_bytes(info.dtype);
+    if bytes > BOXED_BYTES {
+        quote!(Box<#array>)
+    } else {
+        array
+    }
+}
+
 impl Field<'_> {
     fn declaration(&self) -> TokenStream {
-        let (field, element) = (&self.field, element(self.info.dtype));
-        let array = self
-            .info
-            .shape
-            .iter()
-            .rev()
-            .fold(quote!(#element), |inner, &len| {
-                let len = Literal::usize_unsuffixed(len);
-                quote!([#inner; #len])
-            });
-        let bytes = self.info.shape.iter().product::<usize>() * element_bytes(self.info.dtype);
-        let tensor = if bytes > BOXED_BYTES {
-            quote!(Box<#array>)
-        } else {
-            array
-        };
+        let field = &self.field;
+        let tensor = tensor(self.info);
         let (low, high) = self.port.range;
         let doc = match self.info.dtype {
             Dtype::Float32 => {

@@ -120,14 +120,17 @@ pub fn tiny() -> Compiled {
             name: name("x"),
             value: column(&[1, 4], X),
             range: (-128, 127),
+            visibility: Visibility::Public,
         }]
         .into(),
         outputs: vec![Port {
             name: name("type"),
             value: column(&[1, 2], POOL),
             range: (0, 254),
+            visibility: Visibility::Public,
         }]
         .into(),
+        weights: Visibility::Private,
     };
     let port = |title: &str, shape: &[usize], scale| PortInfo {
         name: title.into(),
@@ -148,7 +151,7 @@ pub fn tiny() -> Compiled {
     constants[0] = vec![3, -1, 2, 0, 4, -5, 7, 1, -2, 2, 2, 2];
     constants[1] = vec![10, -20, 30];
     constants[2] = (-128..128).map(|key: i32| key.max(0)).collect();
-    commit(Lowered {
+    let lowered = Lowered {
         model,
         constants,
         inputs: vec![port("x", &[1, 4], 0.0625)],
@@ -159,8 +162,8 @@ pub fn tiny() -> Compiled {
         ],
         parameters: 15,
         onnx_nodes: 4,
-    })
-    .expect("the tiny model can be committed")
+    };
+    commit(lowered, &[0; 32]).expect("the tiny model can be committed")
 }
 
 fn generated() -> Generated {

@@ -1,7 +1,8 @@
 //! From the program under construction to the [`Model`]: unused constants are dropped, columns get their final order.
 
 use zkiln_runtime::model::{
-    Accumulator, Column, ColumnId, ColumnKind, Model, Port, Table, TableId, cube_log2,
+    Accumulator, Column, ColumnId, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Table, TableId,
+    Visibility, cube_log2,
 };
 use zkiln_runtime::relations::{Limbs, Relation};
 
@@ -222,14 +223,25 @@ impl Lowering<'_> {
             kind: plan.kind,
             shape: plan.shape.into(),
         });
+        let shows_commitments = inputs
+            .iter()
+            .chain(&outputs)
+            .any(|port| port.visibility == Visibility::Committed);
         let model = Model {
             name: name.to_string().into(),
-            row_log2: choose_row_log2(values),
+            row_log2: match shows_commitments {
+                true => choose_row_log2(values).max(SHOWN_ROW_LOG2),
+                false => choose_row_log2(values),
+            },
             columns: made_columns.collect(),
             tables: made_tables.into(),
             nodes: self.nodes.into(),
             inputs: inputs.into(),
             outputs: outputs.into(),
+            weights: match self.options.weight_visibility() {
+                Visibility::Public => Visibility::Public,
+                _ => Visibility::Private,
+            },
         };
         Lowered {
             model,

@@ -18,12 +18,12 @@ mod tests;
 pub(crate) mod value;
 pub(crate) mod weight;
 
-use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
-use zkiln_runtime::relations::Relation;
+use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port, Visibility};
+use zkiln_runtime::relations::{Exact, Relation};
 
 use crate::graph::{Graph, Node, NodeId, Op};
-use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, ops};
-use columns::{Columns, Tables};
+use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side, ops};
+use columns::{Columns, Keys, Tables};
 use quantise::{Goal, Quantised};
 use value::{Fresh, Value};
 
@@ -76,6 +76,7 @@ pub(crate) fn refuse(reason: impl Into<String>, help: impl Into<String>) -> Refu
 /// The program under construction.
 pub(crate) struct Lowering<'a> {
     pub graph: &'a Graph,
+    pub options: &'a Options,
     pub settings: Settings,
     pub fresh: Fresh,
     pub columns: Columns,
@@ -100,7 +101,8 @@ pub fn lower(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, Co
             .clamp(6, 16),
         weight_bits: options.weight_bits.unwrap_or(WEIGHT_BITS).clamp(4, 16),
     };
-    let mut lowering = Lowering::new(graph, settings);
+    check_visibility(graph, options)?;
+    let mut lowering = Lowering::new(graph, options, settings);
     let mut complaints = vec![];
     for (id, node) in graph.nodes.iter().enumerate() {
         lowering.current = id;
@@ -125,6 +127,30 @@ pub fn lower(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, Co
     }
 }
 
+/// Every visibility is that of something in the model.
+fn check_visibility(graph: &Graph, options: &Options) -> Result<(), CompileError> {
+    let inputs = graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.op, Op::Input(_)));
+    let inputs = inputs.map(|node| node.name.as_str());
+    let outputs = graph.outputs.iter().map(|(name, _)| name.as_str());
+    let ports: Vec<&str> = inputs.chain(outputs).collect();
+    let known =
+        |name: &str| ports.contains(&name) || ["inputs", "outputs", "weights"].contains(&name);
+    match options.visibility.iter().find(|(name, _)| !known(name)) {
+        None => Ok(()),
+        Some((name, _)) => Err(CompileError::Visibility {
+            name: name.clone(),
+            ports: ports
+                .iter()
+                .map(|port| format!("`{port}`"))
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
+}
+
 fn complaint(node: &Node, refusal: Refusal) -> Option<Complaint> {
     match refusal {
         Refusal::Operand => None,
@@ -138,7 +164,7 @@ fn complaint(node: &Node, refusal: Refusal) -> Option<Complaint> {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(graph: &'a Graph, settings: Settings) -> Self {
+    fn new(graph: &'a Graph, options: &'a Options, settings: Settings) -> Self {
         let mut readers = vec![vec![]; graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
             node.inputs
@@ -147,6 +173,7 @@ impl<'a> Lowering<'a> {
         }
         Self {
             graph,
+            options,
             settings,
             fresh: Fresh::default(),
             columns: Columns::default(),
@@ -264,34 +291,62 @@ impl<'a> Lowering<'a> {
         });
     }
 
-    /// Adds a public input.
+    /// Adds an input.
     pub fn add_input(&mut self, port: Port, info: PortInfo) {
         self.inputs.push((port, info));
     }
 
     fn output(&mut self, name: &str, id: NodeId) -> Result<(Port, PortInfo), Refusal> {
+        let visibility = self.options.port_visibility(Side::Output, name);
         let mut value = self.values[id].clone().ok_or(Refusal::Operand)?;
         let axes = value.axes();
+        let limit = match visibility {
+            // A column holds 32 bits.
+            Visibility::Committed => 31,
+            _ => OUTPUT_BITS,
+        };
         let mut quantised = self.accumulate(&value, &axes, Goal::Output);
-        if !quantised
-            .as_ref()
-            .is_ok_and(|q| q.magnitude < 1 << OUTPUT_BITS)
-        {
+        if !quantised.as_ref().is_ok_and(|q| q.magnitude < 1 << limit) {
             value = self.small(&value, self.settings.residual_bits())?;
             quantised = self.accumulate(&value, &axes, Goal::Output);
         }
-        let quantised = quantised?;
+        let mut quantised = quantised?;
         let range = (quantised.bounds.0 as i64, quantised.bounds.1 as i64);
+        let unit = quantised.unit;
+        if visibility == Visibility::Committed {
+            let shape = quantised.accumulator.shape.clone();
+            let output = self
+                .columns
+                .witness(&format!("{name}/committed"), shape.to_vec(), range);
+            let whole = Accumulator {
+                shape,
+                columns: vec![(1, output)].into(),
+                terms: vec![].into(),
+            };
+            let accumulator = std::mem::replace(&mut quantised.accumulator, whole.clone());
+            let bits = Keys::covering(range.0.into(), range.1.into()).bits;
+            let relation = Relation::Exact(Exact {
+                accumulator,
+                output,
+            });
+            self.emit(
+                &format!("{name}/committed"),
+                &quantised,
+                u32::from(bits),
+                relation,
+            );
+        }
         let port = Port {
             name: name.to_string().into(),
             value: quantised.accumulator,
             range,
+            visibility,
         };
         let info = PortInfo {
             name: name.to_string(),
             dtype: crate::graph::Dtype::Float32,
             shape: self.graph.nodes[id].shape.clone(),
-            scale: quantised.unit,
+            scale: unit,
         };
         Ok((port, info))
     }

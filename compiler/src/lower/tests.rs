@@ -30,7 +30,8 @@ fn perceptron() {
         net.linear(h, 10)
     });
     let outcome = outcome.within(0.003);
-    assert_eq!(outcome.relations(), ["requant", "requant"]);
+    // The map is the range of the hidden input.
+    assert_eq!(outcome.relations(), ["map", "requant", "requant"]);
     let relu_tables = outcome
         .lowered
         .model

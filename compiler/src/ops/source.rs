@@ -1,13 +1,19 @@
-//! Model inputs: public columns. Floats are scaled by a power of two to cover the calibrated range; token ids stay as they are.
+//! Model inputs: columns. Floats are scaled by a power of two to cover the calibrated range; token ids stay as they are. The verifier sees the
+//! range of what is public; what is hidden is looked up in a range, unless its one-hot rows bound it already.
 
-use zkiln_runtime::model::{Accumulator, Port};
+use zkiln_runtime::model::{Accumulator, Port, Term as ModelTerm, Visibility};
+use zkiln_runtime::relations::{Map, Relation, Requant};
 
-use crate::PortInfo;
 use crate::graph::{Dtype, Node, NodeId, Op};
+use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
-use crate::lower::quantise::{ceil_log2, margin};
+use crate::lower::quantise::{Quantised, ceil_log2, margin};
 use crate::lower::value::{Term, Value, View};
 use crate::lower::{Lowering, Refusal};
+use crate::{PortInfo, Side};
+
+/// Widest range that is looked up in one table.
+const MAX_RANGE_BITS: u8 = 17;
 
 pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Refusal> {
     let greatest = node.range.0.abs().max(node.range.1.abs());
@@ -46,18 +52,93 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         shape: node.shape.clone(),
         scale,
     };
+    let visibility = cx.options.port_visibility(Side::Input, &node.name);
     cx.add_input(
         Port {
             name: node.name.clone().into(),
-            value,
+            value: value.clone(),
             range,
+            visibility,
         },
         info,
     );
+    if visibility != Visibility::Public && !is_gathered_with(cx, cx.current()) {
+        bound(cx, node, value, range, scale);
+    }
     Ok(Value::new(
         dims,
         vec![Term::view(View::whole(column, &axes), scale)],
     ))
+}
+
+/// Whether every reader gathers with the input as it is, which bounds it by one-hot rows.
+fn is_gathered_with(cx: &Lowering, id: NodeId) -> bool {
+    let readers = cx.readers(id);
+    let gathers = |&reader: &NodeId| {
+        let Node { op, inputs, .. } = &cx.graph.nodes[reader];
+        let long = |data: NodeId, axis: usize| cx.graph.nodes[data].shape[axis] > 1;
+        matches!(op, Op::Gather { axis } if inputs[1] == id && inputs[0] != id && long(inputs[0], *axis))
+    };
+    let is_output = cx.graph.outputs.iter().any(|(_, output)| *output == id);
+    !readers.is_empty() && !is_output && readers.iter().all(gathers)
+}
+
+/// Looks the input up in its range.
+fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), scale: f64) {
+    let keys = Keys::covering(range.0.into(), range.1.into());
+    let shape = value.shape.to_vec();
+    let bits = u32::from(keys.bits);
+    let quantised = Quantised {
+        accumulator: value.clone(),
+        unit: scale,
+        step_log2: 0,
+        bounds: (range.0.into(), range.1.into()),
+        magnitude: i128::from(range.0.unsigned_abs().max(range.1.unsigned_abs())),
+        cost: 0,
+    };
+    let name = format!("{}/range", node.name);
+    let relation = if keys.bits <= MAX_RANGE_BITS {
+        let table = cx.tables.range(&mut cx.columns, keys);
+        let within = |accumulator| {
+            Relation::Map(Map {
+                accumulator,
+                table,
+                mapped: vec![].into(),
+            })
+        };
+        if range.1 < keys.bounds().1 {
+            // Not all keys are allowed: `greatest - value` is none that is negative.
+            let greatest = ModelTerm {
+                coefficient: range.1,
+                summed: vec![].into(),
+                operands: vec![].into(),
+            };
+            let below = Accumulator {
+                shape: value.shape.clone(),
+                columns: value.columns.iter().map(|(c, id)| (-c, *id)).collect(),
+                terms: vec![greatest].into(),
+            };
+            cx.emit(&format!("{name}/high"), &quantised, bits, within(below));
+        }
+        within(value)
+    } else {
+        // Rounded to its upper bits, with a remainder in limbs: the two bound it together.
+        let upper = Keys {
+            bits: MAX_RANGE_BITS,
+            signed: keys.signed,
+        };
+        let lower = bits - u32::from(MAX_RANGE_BITS) + 1;
+        let (shift, remainder) = limbs(&mut cx.columns, &mut cx.tables, &name, &shape, lower, 0);
+        Relation::Requant(Requant {
+            accumulator: value,
+            shift: shift as u8,
+            remainder,
+            output: cx.columns.witness(&name, shape, upper.bounds()),
+            table: cx.tables.range(&mut cx.columns, upper),
+            mapped: vec![].into(),
+        })
+    };
+    cx.emit(&name, &quantised, bits, relation);
 }
 
 /// What an integer input may be: an index if something gathers with it, else a power of two beyond what calibration saw.

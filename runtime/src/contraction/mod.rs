@@ -94,9 +94,10 @@ pub(crate) fn verify(
         claim = evaluate_round(claim, &sent, r);
         challenges.sum.push(r);
     }
-    let mut evaluations =
-        transcript.receive_factors("operand evaluations", schedule.factor_count())?;
-    let partials = evaluations.split_off(schedule.operand_count().min(evaluations.len()));
+    let factors = transcript.receive_factors("operand evaluations", schedule.factor_count())?;
+    let (evaluations, partials) = factors
+        .split_at_checked(schedule.operand_count())
+        .ok_or(VerifyError::Key("an operand has no evaluation"))?;
     let (mut operands, mut partials) = (evaluations.iter(), partials.iter());
     if scales.len() != schedule.contractions.len() {
         return Err(VerifyError::Key("a contraction has no scale"));
@@ -133,7 +134,7 @@ pub(crate) fn verify(
         }
     }
     transcript.require(last, VerifyError::Sumcheck(NAME))?;
-    Ok(evaluations)
+    Ok(evaluations.to_vec())
 }
 
 /// The value at `r` of the round polynomial with coefficients `sent` (0, 2, 3, ..) whose values at 0 and 1 sum to `claim`.

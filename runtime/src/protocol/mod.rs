@@ -15,8 +15,12 @@
 mod commitment;
 mod prover;
 mod scales;
+#[cfg(test)]
+mod simulator;
 mod statement;
 mod verifier;
+#[cfg(test)]
+mod walk;
 
 pub use commitment::{Blinding, Commitment};
 pub use prover::{Opening, Proven, Prover};

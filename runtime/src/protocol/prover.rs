@@ -17,7 +17,7 @@ use crate::model::{ColumnId, ColumnKind, Model, Port, Table, Visibility};
 use crate::randomness::Randomness;
 use crate::schedule::{BlockKind, Challenges, Schedule};
 use crate::trace::{self, Trace};
-use crate::transcript::ProverTranscript;
+use crate::transcript::{ProverTranscript, Sponge};
 use crate::{closing, contraction, logup, opening};
 
 /// A proof in the making.
@@ -29,6 +29,8 @@ pub struct Prover<'k> {
     openings: Vec<Opening>,
     /// Of the witness' rows.
     blinders: Zeroizing<Vec<Fr>>,
+    /// The transcript before the first message.
+    public: Sponge,
     transcript: ProverTranscript,
     challenges: Challenges,
     fingerprint: Fingerprint,
@@ -144,11 +146,10 @@ impl<'k> Prover<'k> {
             outputs: ports(&model.outputs, &outputs, &mut shown),
         };
         let zero = Fr::zero();
+        let public = public_sponge(key.verifier_key(), &statement);
         Self {
-            transcript: ProverTranscript::new(
-                public_sponge(key.verifier_key(), &statement),
-                model.hides().then_some(randomness),
-            ),
+            transcript: ProverTranscript::new(public.clone(), model.hides().then_some(randomness)),
+            public,
             key,
             trace,
             outputs,
@@ -283,21 +284,26 @@ impl<'k> Prover<'k> {
 
     /// Proves what is hidden, and gives the proof.
     pub fn finish(mut self) -> Proven {
-        let _span = tracing::info_span!(target: "zkiln", "closing").entered();
-        if let Some(secrets) = self.transcript.take_secrets() {
-            let key = self.key.verifier_key();
-            let sponge = public_sponge(key, &self.statement);
-            let claims = Verifier::replay(key, &self.statement, sponge, self.transcript.sent())
-                .and_then(Verifier::claims)
-                .expect("the verifier reads what was sent");
-            closing::prove(&claims, secrets, &mut self.transcript);
-        }
+        self.close();
         Proven {
             outputs: self.outputs,
             statement: self.statement,
             proof: Proof::of_elements(&self.transcript.finish()),
             openings: self.openings,
         }
+    }
+
+    /// Proves the equations in what is hidden, if anything is.
+    pub(super) fn close(&mut self) {
+        let _span = tracing::info_span!(target: "zkiln", "closing").entered();
+        let Some(secrets) = self.transcript.take_secrets() else {
+            return;
+        };
+        let (key, public) = (self.key.verifier_key(), self.public.clone());
+        let claims = Verifier::replay(key, &self.statement, public, self.transcript.sent())
+            .and_then(Verifier::claims)
+            .expect("the verifier reads what was sent");
+        closing::prove(&claims, secrets, &mut self.transcript);
     }
 
     /// What was absorbed and drawn so far: `(kind, label, bytes)`.
@@ -409,5 +415,14 @@ impl<'k> Prover<'k> {
             .into_par_iter()
             .map(row)
             .collect()
+    }
+}
+
+#[cfg(test)]
+impl Prover<'_> {
+    /// Draws all challenges from a programmed oracle. To be called before the first step.
+    pub(super) fn set_oracle(&mut self, oracle: Sponge) {
+        self.transcript.sponge = oracle.clone();
+        self.public = oracle;
     }
 }

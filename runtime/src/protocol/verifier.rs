@@ -233,3 +233,20 @@ pub(super) fn public_sponge(key: &VerifierKey, statement: &Statement) -> Sponge 
     sponge
 }
 // verify-path: end
+
+#[cfg(test)]
+impl Verifier<'_> {
+    /// What [`Self::finish`] goes by once all other steps are taken: what is left to check, the witness' rows, and the transcript's state.
+    pub(super) fn before_closing(mut self) -> Result<(Claims, Vec<G1Affine>, Sponge), VerifyError> {
+        self.commit()?;
+        self.lookups()?;
+        self.contractions()?;
+        self.opening()?;
+        let witness = self.witness_points()?;
+        Ok((
+            self.transcript.take_claims(),
+            witness,
+            self.transcript.sponge,
+        ))
+    }
+}

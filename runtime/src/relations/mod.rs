@@ -15,6 +15,7 @@
 
 mod algebra;
 mod exact;
+mod hidden;
 mod limbs;
 mod map;
 mod one_hot;

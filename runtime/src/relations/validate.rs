@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 
+use super::hidden::check_hidden;
 use super::{Constraints, column};
 use crate::accumulate::MAX_OPERANDS;
 use crate::error::VerifyError;
 use crate::model::{
-    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Table, Term,
-    View, Visibility,
+    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Port, Table, Term, View,
 };
-use crate::relations::Relation;
 
 /// log2 of the longest axis.
 const MAX_AXIS_LOG2: u32 = 30;
@@ -76,7 +75,7 @@ impl Model {
     }
 }
 
-fn check(holds: bool, reason: &'static str) -> Result<(), VerifyError> {
+pub(super) fn check(holds: bool, reason: &'static str) -> Result<(), VerifyError> {
     if holds {
         Ok(())
     } else {
@@ -135,38 +134,6 @@ fn check_input(model: &Model, port: &Port) -> Result<ColumnId, VerifyError> {
     check_accumulator(model, &port.value)?;
     port.column()
         .ok_or(VerifyError::Key("an input is not one whole column"))
-}
-
-/// A hidden input is ranged by a node; what is committed is a witness column of its own, in rows of the common length.
-fn check_hidden(model: &Model) -> Result<(), VerifyError> {
-    let ranges = |port: &Port| {
-        let relations = model.nodes.iter().map(|node| &node.relation);
-        let mut readers = relations.filter(|relation| *relation.reads() == port.value);
-        readers.any(|relation| !matches!(relation, Relation::Exact(_)))
-    };
-    let hidden = |port: &&Port| port.visibility != Visibility::Public;
-    check(
-        model.inputs.iter().filter(hidden).all(ranges),
-        "no node bounds a hidden input",
-    )?;
-    let mut shown = HashSet::new();
-    let committed = |port: &&Port| port.visibility == Visibility::Committed;
-    for port in model.ports().filter(committed) {
-        let id = port
-            .column()
-            .ok_or(VerifyError::Key("a committed port is not one whole column"))?;
-        let column = column(model, id)?;
-        check(
-            column.kind == ColumnKind::Witness,
-            "a committed port is a constant",
-        )?;
-        check(shown.insert(id), "two committed ports are one column")?;
-        check(
-            model.row_log2 >= SHOWN_ROW_LOG2 || column.len_log2() <= u32::from(model.row_log2),
-            "rows are too short for a committed port",
-        )?;
-    }
-    Ok(())
 }
 
 /// Number of values looked up.

@@ -36,6 +36,8 @@ pub const ELEMENT_BYTES: usize = 32;
 pub struct Sponge {
     state: [u8; 32],
     log: Vec<(&'static str, &'static str, usize)>,
+    #[cfg(test)]
+    oracle: Option<std::vec::IntoIter<Fr>>,
 }
 
 impl Sponge {
@@ -44,6 +46,8 @@ impl Sponge {
         let mut sponge = Self {
             state: [0; 32],
             log: Vec::new(),
+            #[cfg(test)]
+            oracle: None,
         };
         sponge.absorb("protocol", protocol.as_bytes());
         sponge
@@ -69,6 +73,10 @@ impl Sponge {
         hash.update(label.as_bytes());
         self.state = hash.finalize().into();
         self.log.push(("challenge", label, 32));
+        #[cfg(test)]
+        if let Some(challenge) = self.programmed() {
+            return challenge;
+        }
         Fr::from_le_bytes_mod_order(&self.state)
     }
 
@@ -106,3 +114,19 @@ pub fn decode_field(bytes: &[u8; ELEMENT_BYTES]) -> Option<Fr> {
     Fr::from_bigint(ark_ff::BigInt(limbs))
 }
 // verify-path: end
+
+#[cfg(test)]
+impl Sponge {
+    /// A random oracle whose answers were fixed beforehand: these challenges in this order, whatever is absorbed.
+    pub(crate) fn of_oracle(challenges: Vec<Fr>) -> Self {
+        let mut sponge = Self::new("programmed");
+        sponge.oracle = Some(challenges.into_iter());
+        sponge
+    }
+
+    /// The next fixed answer, if this is a programmed oracle.
+    fn programmed(&mut self) -> Option<Fr> {
+        let answer = self.oracle.as_mut()?.next();
+        Some(answer.expect("the oracle has answers enough"))
+    }
+}

@@ -1,0 +1,137 @@
+//! Whether a model is well-formed in what it hides: the verifier cannot look at it.
+
+use std::collections::HashSet;
+
+use super::validate::check;
+use super::{Relation, column};
+use crate::error::VerifyError;
+use crate::model::{Accumulator, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Term, View, Visibility};
+
+// verify-path: begin
+/// Whether the accumulator is the port's column, as a whole or without its padding.
+fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
+    let Some(column) = port.column() else {
+        return false;
+    };
+    let in_order = |view: &View| {
+        let axes = view.index.iter().enumerate();
+        let mut plain = axes.map(|(axis, map)| {
+            let [(read, 1)] = *map.strides else {
+                return false;
+            };
+            map.offset == 0 && usize::from(read) == axis
+        });
+        view.column == column && plain.all(|plain| plain)
+    };
+    let term = |term: &Term| {
+        term.coefficient == 1
+            && term.summed.is_empty()
+            && matches!(&*term.operands, [view] if in_order(view))
+    };
+    *accumulator == port.value
+        || (accumulator.shape == port.value.shape
+            && accumulator.columns.is_empty()
+            && matches!(&*accumulator.terms, [only] if term(only)))
+}
+
+/// A hidden input is ranged by a node; what is committed is a witness column of its own, in rows of the common length.
+pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
+    let ranges = |port: &Port| {
+        let relations = model.nodes.iter().map(|node| &node.relation);
+        let mut readers = relations.filter(|relation| is_whole(relation.reads(), port));
+        readers.any(|relation| !matches!(relation, Relation::Exact(_)))
+    };
+    let hidden = |port: &&Port| port.visibility != Visibility::Public;
+    check(
+        model.inputs.iter().filter(hidden).all(ranges),
+        "no node bounds a hidden input",
+    )?;
+    let mut shown = HashSet::new();
+    let committed = |port: &&Port| port.visibility == Visibility::Committed;
+    for port in model.ports().filter(committed) {
+        let id = port
+            .column()
+            .ok_or(VerifyError::Key("a committed port is not one whole column"))?;
+        let column = column(model, id)?;
+        check(
+            column.kind == ColumnKind::Witness,
+            "a committed port is a constant",
+        )?;
+        check(shown.insert(id), "two committed ports are one column")?;
+        check(
+            model.row_log2 >= SHOWN_ROW_LOG2 || column.len_log2() <= u32::from(model.row_log2),
+            "rows are too short for a committed port",
+        )?;
+    }
+    Ok(())
+}
+// verify-path: end
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ColumnId;
+    use crate::relations::testing::everything;
+
+    fn verdict(change: impl Fn(&mut Model)) -> Result<(), VerifyError> {
+        let mut model = everything().model;
+        change(&mut model);
+        model.validate()
+    }
+
+    #[test]
+    fn hidden_inputs_are_bounded() {
+        let hide = |model: &mut Model| model.inputs.to_mut()[0].visibility = Visibility::Private;
+        assert_eq!(verdict(hide), Ok(()));
+        let unbounded = Err(VerifyError::Key("no node bounds a hidden input"));
+        let loose = |model: &mut Model| {
+            hide(model);
+            // The index is no longer the input itself.
+            if let Relation::OneHot(hot) = &mut model.nodes.to_mut()[0].relation {
+                hot.index.columns.to_mut()[0].0 = 2;
+            }
+        };
+        assert_eq!(verdict(loose), unbounded);
+    }
+
+    #[test]
+    fn what_is_committed_is_a_column_of_its_own() {
+        let commit = |model: &mut Model| {
+            model.inputs.to_mut()[0].visibility = Visibility::Committed;
+        };
+        assert_eq!(verdict(commit), Ok(()));
+        let output = |model: &mut Model, column: ColumnId| {
+            let port = &mut model.outputs.to_mut()[0];
+            port.visibility = Visibility::Committed;
+            let shape = model.columns[column.0 as usize].shape.clone();
+            port.value = Accumulator::of_column(shape, column);
+        };
+        let of = |name: &str| {
+            let model = everything().model;
+            let place = model.columns.iter().position(|column| column.name == name);
+            ColumnId(place.expect("a column") as u32)
+        };
+        assert_eq!(verdict(|model| output(model, of("activated"))), Ok(()));
+        for (name, reason) in [
+            ("weights", "a committed port is a constant"),
+            ("tokens", "two committed ports are one column"),
+        ] {
+            let both = |model: &mut Model| {
+                commit(model);
+                output(model, of(name));
+            };
+            assert_eq!(verdict(both), Err(VerifyError::Key(reason)));
+        }
+        let sum = |model: &mut Model| {
+            model.outputs.to_mut()[0].visibility = Visibility::Committed;
+        };
+        let reason = "a committed port is not one whole column";
+        assert_eq!(verdict(sum), Err(VerifyError::Key(reason)));
+        let short = |model: &mut Model| {
+            model.row_log2 = 3;
+            output(model, of("activated"));
+        };
+        let reason = "rows are too short for a committed port";
+        assert_eq!(verdict(short), Err(VerifyError::Key(reason)));
+    }
+}

@@ -1,0 +1,107 @@
+//! `zkiln open`, and the file of what opens commitments: secret, unlike the statement.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use zkiln_compiler::PortInfo;
+
+use super::args;
+use super::engine::{Blinding, Commitment, Opening};
+use super::error::CliError;
+use super::public::Public;
+use super::terminal::{say, say_json};
+
+/// Check that the commitments of a public statement open to given tensors
+#[derive(clap::Args)]
+#[command(after_help = "\
+Whoever is given the openings learns the tensors, and that they are what was committed to. Nothing else is checked: verify the proof, too.
+
+Example:
+  zkiln open --public public.json --openings openings.json")]
+pub struct Args {
+    /// The public statement
+    #[arg(long, value_name = "FILE.json")]
+    public: PathBuf,
+    /// What `zkiln prove` wrote to --openings
+    #[arg(long, value_name = "FILE.json")]
+    openings: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `openings.json`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Openings {
+    openings: Vec<OpenTensor>,
+}
+
+/// One committed tensor.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenTensor {
+    port: String,
+    shape: Vec<usize>,
+    integers: Vec<i64>,
+    /// Hexadecimal.
+    blinding: String,
+}
+
+impl Openings {
+    /// For the proving side's file.
+    pub fn new(openings: &[Opening], inputs: &[PortInfo], outputs: &[PortInfo]) -> Self {
+        let tensor = |opening: &Opening| {
+            let mut ports = inputs.iter().chain(outputs);
+            let port = ports.find(|port| port.name == opening.port);
+            OpenTensor {
+                port: opening.port.clone(),
+                shape: port.map_or_else(Vec::new, |port| port.shape.clone()),
+                integers: opening.integers.clone(),
+                blinding: args::hex(&opening.blinding.to_bytes()),
+            }
+        };
+        Self {
+            openings: openings.iter().map(tensor).collect(),
+        }
+    }
+}
+
+impl OpenTensor {
+    /// The commitment that this opens; `None` if nothing can have it.
+    fn commitment(&self) -> Option<Commitment> {
+        let seed = args::unhex(&self.blinding)?.try_into().ok()?;
+        let shape = self.shape.iter().map(|&len| u32::try_from(len).ok());
+        let shape: Vec<u32> = shape.collect::<Option<_>>()?;
+        Commitment::new(&shape, &self.integers, &Blinding::from_bytes(seed))
+    }
+}
+
+/// Opens every commitment of the statement.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let public: Public = serde_json::from_slice(&args::read_file(&args.public)?)
+        .map_err(|e| CliError::file(&args.public, format!("not a public statement: {e}")))?;
+    let Openings { openings } = serde_json::from_slice(&args::read_file(&args.openings)?)
+        .map_err(|e| CliError::file(&args.openings, format!("not openings: {e}")))?;
+    let committed = public.committed();
+    for (port, commitment) in &committed {
+        let opening = openings.iter().find(|opening| opening.port == *port);
+        let opened = opening.and_then(OpenTensor::commitment);
+        if opened.map(|c| args::hex(&c.to_bytes())).as_deref() != Some(*commitment) {
+            return Err(CliError::Statement(match opening {
+                Some(_) => format!("the commitment to `{port}` does not open to this tensor"),
+                None => format!("there is no opening of `{port}`"),
+            }));
+        }
+    }
+    let ports: Vec<&str> = committed.iter().map(|(port, _)| *port).collect();
+    if args.json {
+        say_json(&json!({"opened": ports}));
+    } else if ports.is_empty() {
+        say("nothing is committed in this statement");
+    } else {
+        say(&format!("opened: {}", ports.join(", ")));
+    }
+    Ok(())
+}
