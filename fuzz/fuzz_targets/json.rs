@@ -1,2 +1,20 @@
+//! See `bodies/json.rs`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|_data: &[u8]| {});
+
+#[path = "../bodies/cli.rs"]
+mod cli;
+#[path = "../bodies/json.rs"]
+mod json;
+#[path = "../bodies/memory.rs"]
+mod memory;
+#[path = "../../compiler/src/samples.rs"]
+mod samples;
+#[path = "../../runtime/tests/support/mod.rs"]
+mod support;
+#[path = "../../src/tensors/mod.rs"]
+#[allow(dead_code)]
+mod tensors;
+
+use zkiln_compiler::{Sample, error, float};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| json::run(data));

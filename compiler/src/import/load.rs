@@ -13,13 +13,11 @@ use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::SymbolScope;
 
+use super::limits::{self, MOST_ELEMENTS, volume};
 use super::refused;
 use super::tensors::port_dtype;
 use crate::float::Port;
 use crate::{CompileError, Options};
-
-/// Most elements of one tensor.
-const MOST_ELEMENTS: u64 = 1 << 30;
 
 /// A model that tract has analysed.
 pub struct Loaded {
@@ -78,7 +76,9 @@ pub fn from_proto(
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let onnx_nodes = graph.node.len() as u64;
     compute_outputs(graph);
-    bind_dimensions(graph, options).map_err(|reason| CompileError::Load {
+    let bound = limits::check_expressions(graph)
+        .and_then(|()| caught(|| bind_dimensions(graph, options)).flatten());
+    bound.map_err(|reason| CompileError::Load {
         path: path.into(),
         reason,
     })?;
@@ -96,9 +96,9 @@ pub fn from_proto(
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }
         let model = parsed.model.into_typed()?;
-        check_sizes(&model)?;
+        limits::check_tensors(&model)?;
         let model = model.into_decluttered()?;
-        check_sizes(&model)?;
+        limits::check_tensors(&model)?;
         Ok(model)
     });
     let model = match analysed {
@@ -151,25 +151,6 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
         format!("tract panicked: {}", text.unwrap_or_default())
     })
-}
-
-/// Refuses a model with a tensor that is too large to compute with, before it is computed.
-fn check_sizes(model: &TypedModel) -> TractResult<()> {
-    for node in &model.nodes {
-        for output in &node.outputs {
-            let shape = output.fact.shape.as_concrete().unwrap_or_default();
-            if volume(shape.iter().map(|len| *len as u64)) > MOST_ELEMENTS {
-                let name = &node.name;
-                return Err(TractError::msg(format!("`{name}` is too large: {shape:?}")));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Product of an axis' lengths, or the greatest number if that is less.
-fn volume(lens: impl Iterator<Item = u64>) -> u64 {
-    lens.fold(1, u64::saturating_mul)
 }
 
 fn ports(

@@ -4,6 +4,7 @@
 //! and all refusals of a model are returned together.
 
 mod builder;
+mod limits;
 pub(crate) mod load;
 mod names;
 #[cfg(test)]
