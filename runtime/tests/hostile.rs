@@ -69,3 +69,14 @@ fn claims() {
     let refused = refusal(4, |_| vec![constant; 1 << 18]);
     assert_eq!(refused, VerifyError::Key("there are too many claims"));
 }
+
+#[test]
+fn ports() {
+    let mut b = Builder::default();
+    for number in 0..5000 {
+        b.input(&number.to_string(), &[1], (0, 1));
+    }
+    let (model, _) = b.build(1);
+    let refused = VerifierKey::from_parts(model, &[]).expect_err("refused");
+    assert_eq!(refused, VerifyError::Key("there are too many ports"));
+}
