@@ -12,8 +12,7 @@ mod replay;
 mod samples;
 #[path = "../runtime/tests/support/mod.rs"]
 mod support;
-#[path = "../src/tensors/mod.rs"]
-#[allow(dead_code)]
+#[path = "../fuzz/bodies/tensors.rs"]
 mod tensors;
 
 use zkiln_compiler::{Sample, error, float, graph};

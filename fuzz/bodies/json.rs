@@ -28,32 +28,29 @@ pub fn run(data: &[u8]) {
     let Some((&which, bytes)) = data.split_first() else {
         return;
     };
-    match which % 7 {
-        0 => read("json", Side::Inputs, bytes),
-        1 => read("json", Side::Outputs, bytes),
-        2 => read("npy", Side::Inputs, bytes),
-        3 => read("npz", Side::Inputs, bytes),
-        4 => {
-            let path = file("jsonl", bytes);
+    match which % 5 {
+        0 => read(Side::Inputs, bytes),
+        1 => read(Side::Outputs, bytes),
+        2 => {
+            let path = file(bytes);
             let lines = tensors::lines(&path, Side::Inputs).expect("can be opened");
             lines.flatten().for_each(|(_, tensors)| fit(tensors));
         }
-        5 => sample(bytes),
+        3 => sample(bytes),
         _ => public(bytes),
     }
 }
 
 /// A file of its own, with these bytes.
-fn file(extension: &str, bytes: &[u8]) -> PathBuf {
-    let name = format!("zkiln-fuzz-{}.{extension}", std::process::id());
+fn file(bytes: &[u8]) -> PathBuf {
+    let name = format!("zkiln-fuzz-{}.jsonl", std::process::id());
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, bytes).expect("can be written");
     path
 }
 
-fn read(extension: &str, side: Side, bytes: &[u8]) {
-    let path = file(extension, bytes);
-    if let Ok(tensors) = tensors::read(&path, side) {
+fn read(side: Side, bytes: &[u8]) {
+    if let Ok(tensors) = tensors::document(bytes, "file", side) {
         fit(tensors);
     }
 }
@@ -83,7 +80,7 @@ fn sample(bytes: &[u8]) {
         shape: shape.into(),
     };
     let ports: Vec<Port> = PORTS.iter().map(port).collect();
-    let path = file("jsonl", bytes);
+    let path = file(bytes);
     for sample in samples::read(&path, &ports).into_iter().flatten() {
         for (tensor, port) in sample.iter().zip(&ports) {
             assert_eq!(tensor.shape, port.shape);

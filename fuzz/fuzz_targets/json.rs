@@ -11,8 +11,7 @@ mod memory;
 mod samples;
 #[path = "../../runtime/tests/support/mod.rs"]
 mod support;
-#[path = "../../src/tensors/mod.rs"]
-#[allow(dead_code)]
+#[path = "../bodies/tensors.rs"]
 mod tensors;
 
 use zkiln_compiler::{Sample, error, float};

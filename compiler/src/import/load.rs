@@ -141,7 +141,8 @@ pub fn refuse(path: &str, error: &TractError) -> CompileError {
 
 /// tract panics on some malformed models; to us that is an error like another.
 fn quietly<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
-    caught(work).unwrap_or_else(|panic| Err(TractError::msg(panic)))
+    let panicked = |panic| TractError::msg(format!("tract panicked: {panic}"));
+    caught(work).unwrap_or_else(|panic| Err(panicked(panic)))
 }
 
 /// What `work` gives; or that it panicked, and with which words.
@@ -149,7 +150,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        format!("tract panicked: {}", text.unwrap_or_default())
+        text.unwrap_or_default()
     })
 }
 
