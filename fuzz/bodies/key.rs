@@ -240,10 +240,13 @@ fn change(model: &mut Model, what: u8, [to, part, how]: [usize; 3], number: u32)
                 Visibility::Private,
                 Visibility::Committed,
             ][how % 3];
-            match to % 3 {
-                0 => model.weights = visibility,
-                1 => drop(pick(&mut model.inputs, part).map(|port| port.visibility = visibility)),
-                _ => drop(pick(&mut model.outputs, part).map(|port| port.visibility = visibility)),
+            let ports = match to % 3 {
+                0 => return model.weights = visibility,
+                1 => &mut model.inputs,
+                _ => &mut model.outputs,
+            };
+            if let Some(port) = pick(ports, part) {
+                port.visibility = visibility;
             }
         }
         _ => {

@@ -7,7 +7,7 @@ use tract_onnx::prelude::*;
 /// Most elements of one tensor.
 pub const MOST_ELEMENTS: u64 = 1 << 30;
 /// Most steps of a loop that is unrolled.
-pub const MOST_STEPS: usize = 1 << 16;
+pub const MOST_STEPS: usize = 1 << 14;
 /// Most bytes of a dimension's expression.
 const MOST_TEXT: usize = 256;
 /// Most parentheses in it: tract's parser has a call for each.
