@@ -27,6 +27,8 @@ pub struct Prover<'k> {
     outputs: Vec<Vec<i64>>,
     statement: Statement,
     openings: Vec<Opening>,
+    /// Of the rows in the statement, by committed port.
+    shown_blinders: Zeroizing<Vec<Vec<Fr>>>,
     /// Of the witness' rows.
     blinders: Zeroizing<Vec<Fr>>,
     /// The transcript before the first message.
@@ -114,6 +116,7 @@ impl<'k> Prover<'k> {
     ) -> Self {
         let model = key.verifier_key().model();
         let mut openings = Vec::new();
+        let mut shown_blinders = Vec::new();
         let mut shown = |port: &Port, integers: &Vec<i64>| match port.visibility {
             Visibility::Public => Shown::Public(integers.clone()),
             Visibility::Private => Shown::Private,
@@ -123,13 +126,15 @@ impl<'k> Prover<'k> {
                     given.map_or_else(Blinding::random, |(_, blinding)| blinding.clone());
                 let column = port.column().expect("a committed port is one column");
                 let rows = commit_padded(trace.column(column));
-                let factors = blinding.factors(rows.len());
+                let factors = blinding.factors(&rows);
                 openings.push(Opening {
                     port: port.name.to_string(),
                     integers: integers.clone(),
                     blinding,
                 });
-                Shown::Committed(Commitment::blinded(rows, &factors))
+                let commitment = Commitment::blinded(&rows, &factors);
+                shown_blinders.push(factors);
+                Shown::Committed(commitment)
             }
         };
         let ports = |ports: &[Port],
@@ -155,6 +160,7 @@ impl<'k> Prover<'k> {
             outputs,
             statement,
             openings,
+            shown_blinders: Zeroizing::new(shown_blinders),
             blinders: Zeroizing::default(),
             challenges: Challenges::default(),
             fingerprint: Fingerprint {
@@ -196,7 +202,7 @@ impl<'k> Prover<'k> {
         for id in columns {
             let len = schedule.rows[id.0 as usize].len;
             match schedule.shown.iter().position(|shown| *shown == id) {
-                Some(place) => blinders.extend(self.openings[place].blinding.factors(len)),
+                Some(place) => blinders.extend_from_slice(&self.shown_blinders[place]),
                 None => blinders.extend(fresh.by_ref().take(len)),
             }
         }
