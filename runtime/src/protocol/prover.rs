@@ -302,14 +302,20 @@ impl<'k> Prover<'k> {
     /// Proves the equations in what is hidden, if anything is.
     pub(super) fn close(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "closing").entered();
-        let Some(secrets) = self.transcript.take_secrets() else {
+        let Some(mut secrets) = self.transcript.take_secrets() else {
             return;
         };
         let (key, public) = (self.key.verifier_key(), self.public.clone());
-        let claims = Verifier::replay(key, &self.statement, public, self.transcript.sent())
-            .and_then(Verifier::claims)
-            .expect("the verifier reads what was sent");
-        closing::prove(&claims, secrets, &mut self.transcript);
+        let lens = std::mem::take(&mut secrets.rows);
+        let (masks, claims) = rayon::join(
+            || closing::Masks::new(&lens, &mut secrets.randomness),
+            || {
+                Verifier::replay(key, &self.statement, public, self.transcript.sent())
+                    .and_then(Verifier::claims)
+                    .expect("the verifier reads what was sent")
+            },
+        );
+        closing::prove(&claims, &masks, secrets, &mut self.transcript);
     }
 
     /// What was absorbed and drawn so far: `(kind, label, bytes)`.
