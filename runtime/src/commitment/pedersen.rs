@@ -96,6 +96,11 @@ fn few_sums(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective> {
             .flat_map(|lists| few_sums_by_lanes(table, lists))
             .collect();
     }
+    few_sums_by_one(table, lists)
+}
+
+/// Where there are no lanes.
+fn few_sums_by_one(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective> {
     let add = |sum: G1Projective, entry: &Entry| {
         let point = entry.point(table).to_affine();
         if entry.is_negative() {
@@ -191,6 +196,21 @@ mod tests {
         let terms = generators.points().iter().zip(values).map(|(g, v)| *g * v);
         let sum: G1Projective = terms.sum();
         (sum + blinding_generator() * blinder).into_affine()
+    }
+
+    #[test]
+    fn with_and_without_lanes() {
+        let mut randomness = Randomness::from_seed("test", [8; 32]);
+        for count in [1, 2, 3, 5, 8, 9, 20] {
+            let mut scalars = randomness.scalars(count);
+            scalars[count / 2] = Fr::from(count as u64 / 2);
+            let lists = scalars
+                .iter()
+                .map(|scalar| digits(count % TABLES, scalar).collect());
+            let lists: Vec<Vec<Entry>> = lists.collect();
+            let by_one = few_sums_by_one(multiples(), &lists);
+            assert_eq!(few_sums(multiples(), &lists), by_one);
+        }
     }
 
     #[test]
