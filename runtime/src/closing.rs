@@ -127,6 +127,8 @@ struct Check {
     generators: Vec<Fr>,
     blinding: Fr,
     points: Vec<(G1Affine, Fr)>,
+    /// Still to be decoded: message, bytes, factor.
+    encoded: Vec<(&'static str, [u8; 32], Fr)>,
 }
 
 impl Check {
@@ -135,6 +137,7 @@ impl Check {
             generators: Vec::new(),
             blinding: Fr::ZERO,
             points: Vec::new(),
+            encoded: Vec::new(),
         }
     }
 
@@ -149,15 +152,8 @@ impl Check {
         }
     }
 
-    fn add(
-        &mut self,
-        factor: Fr,
-        label: &'static str,
-        bytes: &[u8; 32],
-    ) -> Result<(), VerifyError> {
-        let point = decode_point(bytes).ok_or(VerifyError::NonCanonical { label })?;
-        self.points.push((point, factor));
-        Ok(())
+    fn add(&mut self, factor: Fr, label: &'static str, bytes: &[u8; 32]) {
+        self.encoded.push((label, *bytes, factor));
     }
 
     /// Adds `factor` times the weighted sum of all rows.
@@ -181,14 +177,27 @@ impl Check {
         Ok(())
     }
 
-    fn holds(self) -> bool {
+    /// Whether the sum vanishes.
+    ///
+    /// # Errors
+    /// [`VerifyError::NonCanonical`] for the first point that is none.
+    fn holds(mut self) -> Result<bool, VerifyError> {
+        let decode = |(label, bytes, factor): &(&'static str, [u8; 32], Fr)| {
+            let point = decode_point(bytes);
+            let point = point.ok_or(VerifyError::NonCanonical { label })?;
+            Ok((point, *factor))
+        };
+        let decoded: Vec<Result<_, VerifyError>> = self.encoded.par_iter().map(decode).collect();
+        for point in decoded {
+            self.points.push(point?);
+        }
         let generators = Generators::derive(self.generators.len());
         let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) = self.points.into_iter().unzip();
         points.extend_from_slice(generators.points());
         scalars.extend(self.generators);
         points.push(blinding_generator());
         scalars.push(self.blinding);
-        points.len() == scalars.len() && msm(&points, &scalars).is_zero()
+        Ok(points.len() == scalars.len() && msm(&points, &scalars).is_zero())
     }
 }
 
@@ -209,7 +218,7 @@ pub(crate) fn verify(
             check.add_generators(-batch, values);
             check.add_rows(batch, rows, weights)?;
         }
-        return if check.holds() {
+        return if check.holds()? {
             Ok(())
         } else {
             Err(VerifyError::Opening)
@@ -248,7 +257,7 @@ pub(crate) fn verify(
         let linear = folded.linear.get(from..to).ok_or(VerifyError::Closing)?;
         if let Committed::Scalar(bytes) = &row.commitment {
             let factor: Fr = linear.iter().sum();
-            check.add(c.square() * factor, "hidden scalar", bytes)?;
+            check.add(c.square() * factor, "hidden scalar", bytes);
         } else {
             let answer = answers.get(from..to).ok_or(VerifyError::Closing)?;
             value += c * crate::field::dot(linear, answer);
@@ -257,8 +266,8 @@ pub(crate) fn verify(
     let [zero, one] = sums else {
         return Err(VerifyError::Truncated);
     };
-    check.add(-Fr::ONE, "closing sums", zero)?;
-    check.add(-c, "closing sums", one)?;
+    check.add(-Fr::ONE, "closing sums", zero);
+    check.add(-c, "closing sums", one);
     check.add_generators(Fr::ONE, &[value]);
     check.blinding -= z;
 
@@ -270,15 +279,15 @@ pub(crate) fn verify(
         let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
         check.add_generators(power, answers.get(from..to).ok_or(VerifyError::Closing)?);
         check.blinding += power * blinder;
-        check.add(-power, "closing masks", mask)?;
+        check.add(-power, "closing masks", mask);
         match &row.commitment {
             Committed::Scalar(_) => return Err(VerifyError::Closing),
-            Committed::Factors(bytes) => check.add(-(power * c), "hidden row", bytes)?,
+            Committed::Factors(bytes) => check.add(-(power * c), "hidden row", bytes),
             Committed::Opened(weights) => check.add_rows(-(power * c), rows, weights)?,
         }
         power *= batch;
     }
-    if check.holds() {
+    if check.holds()? {
         Ok(())
     } else {
         Err(VerifyError::Closing)

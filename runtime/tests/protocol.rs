@@ -7,7 +7,6 @@ use zkiln_runtime::key::{ProverKey, VerifierKey, WeightBlinding};
 use zkiln_runtime::protocol::{
     Blinding, Commitment, Proof, Prover, Shown, Statement, prove, run, verify,
 };
-use zkiln_runtime::randomness::Randomness;
 
 #[test]
 fn a_model_with_every_relation_proves_and_verifies() {
@@ -61,8 +60,7 @@ fn a_chosen_blinding_links_proofs_by_different_models() {
         .map(|row_log2| {
             let (key, inputs) = support::key(row_log2, Show::Some);
             let chosen = [("tokens", blinding.clone())];
-            let randomness = Randomness::from_system();
-            let mut prover = Prover::start_with(&key, &inputs, &chosen, randomness).unwrap();
+            let mut prover = Prover::start_with(&key, &inputs, &chosen).unwrap();
             prover.commit();
             prover.lookups();
             prover.contractions();
@@ -78,7 +76,7 @@ fn a_chosen_blinding_links_proofs_by_different_models() {
     assert_ne!(fresh.inputs[0].commitment(), Some(&commitments[0]));
     for port in ["x", "y"] {
         let chosen = [(port, blinding.clone())];
-        let refused = Prover::start_with(&key, &inputs, &chosen, Randomness::from_system());
+        let refused = Prover::start_with(&key, &inputs, &chosen);
         let port = port.to_owned();
         assert_eq!(refused.err(), Some(ProveError::Blinding { port }));
     }

@@ -65,7 +65,7 @@ fn a_true_trace_argued_slowly_gives_the_same_proof() {
         } else {
             &[]
         };
-        let fast = Prover::start_with(&key, &inputs, chosen, randomness()).unwrap();
+        let fast = Prover::start_seeded(&key, &inputs, chosen, randomness()).unwrap();
         let slow = Prover::from_trace(&key, trace, &inputs, outputs, chosen, randomness());
         assert_eq!(argue(fast), argue(slow));
     }

@@ -71,15 +71,24 @@ impl<'k> Prover<'k> {
     /// # Errors
     /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
     pub fn start(key: &'k ProverKey, inputs: &[Vec<i64>]) -> Result<Self, ProveError> {
-        Self::start_with(key, inputs, &[], Randomness::from_system())
+        Self::start_with(key, inputs, &[])
     }
 
-    /// As [`Self::start`], with the blinding of some committed ports by name, and all other randomness from `randomness`, which nobody
-    /// else may know: a proof hides nothing from whoever knows its randomness.
+    /// As [`Self::start`], with the blinding of some committed ports, by name.
     ///
     /// # Errors
     /// Also [`ProveError::Blinding`] when a name is not that of a committed port.
     pub fn start_with(
+        key: &'k ProverKey,
+        inputs: &[Vec<i64>],
+        blindings: &[(&str, Blinding)],
+    ) -> Result<Self, ProveError> {
+        Self::start_seeded(key, inputs, blindings, Randomness::from_system())
+    }
+
+    /// For tests: a proof hides nothing from whoever knows its randomness.
+    #[doc(hidden)]
+    pub fn start_seeded(
         key: &'k ProverKey,
         inputs: &[Vec<i64>],
         blindings: &[(&str, Blinding)],
