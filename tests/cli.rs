@@ -1,85 +1,12 @@
 //! The command line as its users meet it: exit codes, messages, files.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+mod command;
+
+use command::*;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-const MODEL: &str = "models/tiny_mlp.onnx";
-const INPUT: &str = "models/tiny_mlp.input.json";
-const EXPECTED: &str = "models/tiny_mlp.expected.json";
-const SAMPLES: &str = "models/tiny_mlp.samples.jsonl";
-
-/// What the process said.
-struct Answer {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}{}", self.out, self.err))
-    }
-
-    /// Exit code 2, and all these words in the message.
-    #[track_caller]
-    fn refuses(&self, words: &[&str]) {
-        assert_eq!(self.code, 2, "{}{}", self.out, self.err);
-        for word in words {
-            assert!(self.err.contains(word), "no `{word}` in: {}", self.err);
-        }
-        assert!(!self.err.contains("panicked"), "{}", self.err);
-    }
-
-    #[track_caller]
-    fn fine(self) -> Self {
-        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
-        self
-    }
-}
-
-fn zkiln<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Answer {
-    let output = Command::new(env!("CARGO_BIN_EXE_zkiln"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    Answer {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// A folder with files of a test's own.
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-}
-
-fn read_json(path: impl AsRef<Path>) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-fn model_file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
 
 /// `check` with an input of this content.
 fn check_input(name: &str, content: impl AsRef<[u8]>) -> Answer {
@@ -305,20 +232,6 @@ fn formats_of_inputs_agree() {
     assert_eq!(outputs(&npy), expected);
 }
 
-/// `prove` into a folder; the files are `p.bin`, `public.json`, `model.vk`.
-fn prove(folder: &Folder, model: &str, input: &str, options: &[&str]) -> Answer {
-    let files = ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
-    let [proof, public, key] = &files;
-    let mut arguments = vec!["prove", model, "--input", input];
-    arguments.extend(["--proof", proof, "--public", public, "--key", key]);
-    arguments.extend(options);
-    zkiln(&arguments)
-}
-
-fn verify(key: &str, proof: &str, public: &str) -> Answer {
-    zkiln(&["verify", "--key", key, "--proof", proof, "--public", public])
-}
-
 #[test]
 fn proofs_verify_and_tampering_does_not() {
     let folder = Folder::new();
@@ -375,121 +288,6 @@ fn proofs_verify_and_tampering_does_not() {
 
 /// A way to change a statement.
 type Edit = fn(&mut Value);
-
-fn increment(integer: &mut Value) {
-    *integer = json!(integer.as_i64().unwrap() + 1);
-}
-
-#[test]
-fn inputs_are_hidden_unless_they_are_to_be_seen() {
-    let folder = Folder::new();
-    prove(&folder, MODEL, INPUT, &[]).fine();
-    let public = read_json(folder.path("public.json"));
-    assert_eq!(public["inputs"][0]["visibility"], "private");
-    assert!(public["inputs"][0]["integers"].is_null());
-    assert!(public["outputs"][0]["integers"].is_array());
-
-    let seen = [
-        "--visibility",
-        "inputs=public",
-        "--visibility",
-        "output=private",
-    ];
-    prove(&folder, MODEL, INPUT, &seen).fine();
-    let [proof, public, key] = ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
-    verify(&key, &proof, &public).fine();
-    let good = read_json(&public);
-    assert_eq!(good["inputs"][0]["integers"].as_array().unwrap().len(), 4);
-    assert!(good["outputs"][0]["integers"].is_null() && good["outputs"][0]["data"].is_null());
-    let mut tampered = good;
-    increment(&mut tampered["inputs"][0]["integers"][0]);
-    let tampered = folder.file("tampered.json", tampered.to_string());
-    assert_eq!(verify(&key, &proof, &tampered).code, 1);
-
-    let unknown = ["--visibility", "logits=public"];
-    prove(&folder, MODEL, INPUT, &unknown).refuses(&["`logits`", "`input`", "`output`"]);
-    let word = ["--visibility", "inputs=secret"];
-    prove(&folder, MODEL, INPUT, &word).refuses(&["secret", "committed"]);
-}
-
-#[test]
-fn commitments_are_opened_and_linked() {
-    let folders = [Folder::new(), Folder::new()];
-    let blinding = format!("input={}", folders[0].path("blinding"));
-    let mut commitments = Vec::new();
-    for (folder, bits) in folders.iter().zip(["12", "10"]) {
-        let openings = folder.path("openings.json");
-        let mut options = vec!["--visibility", "input=committed", "--blinding", &blinding];
-        prove(folder, MODEL, INPUT, &options).refuses(&["--openings"]);
-        options.extend(["--openings", &openings, "--weight-bits", bits]);
-        options.extend(["--samples", SAMPLES]);
-        prove(folder, MODEL, INPUT, &options).fine();
-        let [proof, public, key] =
-            ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
-        verify(&key, &proof, &public).fine();
-        zkiln(&["open", "--public", &public, "--openings", &openings]).fine();
-        commitments.push(read_json(&public)["inputs"][0]["commitment"].clone());
-
-        let mut other = read_json(&openings);
-        increment(&mut other["openings"][0]["integers"][0]);
-        let other = folder.file("other.json", other.to_string());
-        let answer = zkiln(&["open", "--public", &public, "--openings", &other]);
-        assert_eq!(answer.code, 1, "{}", answer.err);
-    }
-    assert!(commitments[0].is_string());
-    assert_eq!(commitments[0], commitments[1]);
-}
-
-#[test]
-fn keys_are_audited() {
-    let folder = Folder::new();
-    let public_weights = ["--visibility", "weights=public", "--samples", SAMPLES];
-    prove(&folder, MODEL, INPUT, &public_weights).fine();
-    let key = folder.path("model.vk");
-    let audit = |model: &str, options: &[&str]| {
-        zkiln(&[&["audit", model, "--key", &key], options].concat())
-    };
-    audit(MODEL, &["--samples", SAMPLES]).fine();
-
-    // A bit of the tenth weight: its tensor has a name, a tag, a length of two bytes, and floats.
-    let mut bytes = std::fs::read(model_file(MODEL)).unwrap();
-    let name = b"fc1.weight";
-    let mut places = bytes.windows(name.len()).enumerate();
-    let place = places.rfind(|(_, window)| window == name).unwrap().0;
-    bytes[place + name.len() + 3 + 4 * 10 + 2] ^= 0x40;
-    let other = folder.file("other.onnx", bytes);
-    let answer = audit(&other, &["--samples", SAMPLES]);
-    assert_eq!(answer.code, 1, "{}", answer.err);
-    assert!(answer.err.contains("fc1"), "{}", answer.err);
-    let answer = audit(MODEL, &["--samples", SAMPLES, "--weight-bits", "8"]);
-    assert_eq!(answer.code, 1, "{}", answer.err);
-
-    // A key that hides its weights takes the salt.
-    let salt = folder.path("the.salt");
-    prove(&folder, MODEL, INPUT, &["--salt", &salt]).fine();
-    audit(MODEL, &["--salt", &salt]).fine();
-    let another = folder.file("another.salt", "ab".repeat(32));
-    let answer = audit(MODEL, &["--salt", &another]);
-    assert_eq!(answer.code, 1, "{}", answer.err);
-    let missing = folder.path("missing.salt");
-    audit(MODEL, &["--salt", &missing]).refuses(&["missing.salt"]);
-    let copy = folder.file("copy.onnx", std::fs::read(model_file(MODEL)).unwrap());
-    audit(&copy, &[]).refuses(&["--salt"]);
-}
-
-#[test]
-fn a_salt_gives_the_same_key_again() {
-    let folder = Folder::new();
-    let keys = ["a.salt", "a.salt", "b.salt"].map(|salt| {
-        let salt = folder.path(salt);
-        prove(&folder, MODEL, INPUT, &["--salt", &salt]).fine();
-        std::fs::read(folder.path("model.vk")).unwrap()
-    });
-    assert_eq!(keys[0], keys[1]);
-    assert_ne!(keys[0], keys[2]);
-    let bad = folder.file("bad.salt", "short");
-    prove(&folder, MODEL, INPUT, &["--salt", &bad]).refuses(&["bad.salt", "64 hexadecimal"]);
-}
 
 #[test]
 fn statements_and_keys_are_read_strictly() {

@@ -104,6 +104,24 @@ fn keys_repeat_for_a_salt_and_hide_the_weights() {
     };
     let (before, after) = (commitments(0), commitments(1));
     assert!(before.chunks(32).zip(after.chunks(32)).all(|(a, b)| a != b));
+    // But whoever has the salt can tell.
+    let rows = |salt: u8, change| {
+        let key = key(Show::Ports, 1, change);
+        key.verifier_key().without_blinding(&[salt; 32])
+    };
+    let equal = |a: &[[u8; 32]], b: &[[u8; 32]]| a.iter().zip(b).filter(|(a, b)| a == b).count();
+    let (before, after) = (rows(1, 0), rows(1, 1));
+    assert_eq!(equal(&before, &after), before.len() - 1);
+    assert_eq!(equal(&rows(2, 0), &before), 0);
+    let open = ProverKey::new(
+        support::everything(5, Show::Everything).0,
+        support::everything(5, Show::Everything).1,
+        &[9; 32],
+    );
+    assert_eq!(
+        open.unwrap().verifier_key().without_blinding(&[3; 32]),
+        before
+    );
 }
 
 #[test]
