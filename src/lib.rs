@@ -56,7 +56,6 @@ pub mod __private {
     pub use zkiln_runtime::codegen::*;
     pub use zkiln_runtime::key::{ProverKey, VerifierKey};
     pub use zkiln_runtime::protocol::{self, Prover, Verifier};
-    pub use zkiln_runtime::randomness::Randomness;
 
     pub use crate::support::keys::{checked_prover_key, checked_verifier_key, loaded};
     pub use crate::support::scale::{Scale, tensor};

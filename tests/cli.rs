@@ -1,85 +1,12 @@
 //! The command line as its users meet it: exit codes, messages, files.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+mod command;
+
+use command::*;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-const MODEL: &str = "models/tiny_mlp.onnx";
-const INPUT: &str = "models/tiny_mlp.input.json";
-const EXPECTED: &str = "models/tiny_mlp.expected.json";
-const SAMPLES: &str = "models/tiny_mlp.samples.jsonl";
-
-/// What the process said.
-struct Answer {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}{}", self.out, self.err))
-    }
-
-    /// Exit code 2, and all these words in the message.
-    #[track_caller]
-    fn refuses(&self, words: &[&str]) {
-        assert_eq!(self.code, 2, "{}{}", self.out, self.err);
-        for word in words {
-            assert!(self.err.contains(word), "no `{word}` in: {}", self.err);
-        }
-        assert!(!self.err.contains("panicked"), "{}", self.err);
-    }
-
-    #[track_caller]
-    fn fine(self) -> Self {
-        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
-        self
-    }
-}
-
-fn zkiln<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Answer {
-    let output = Command::new(env!("CARGO_BIN_EXE_zkiln"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    Answer {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// A folder with files of a test's own.
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-}
-
-fn read_json(path: impl AsRef<Path>) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-fn model_file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
 
 /// `check` with an input of this content.
 fn check_input(name: &str, content: impl AsRef<[u8]>) -> Answer {
@@ -305,20 +232,6 @@ fn formats_of_inputs_agree() {
     assert_eq!(outputs(&npy), expected);
 }
 
-/// `prove` into a folder; the files are `p.bin`, `public.json`, `model.vk`.
-fn prove(folder: &Folder, model: &str, input: &str, options: &[&str]) -> Answer {
-    let files = ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
-    let [proof, public, key] = &files;
-    let mut arguments = vec!["prove", model, "--input", input];
-    arguments.extend(["--proof", proof, "--public", public, "--key", key]);
-    arguments.extend(options);
-    zkiln(&arguments)
-}
-
-fn verify(key: &str, proof: &str, public: &str) -> Answer {
-    zkiln(&["verify", "--key", key, "--proof", proof, "--public", public])
-}
-
 #[test]
 fn proofs_verify_and_tampering_does_not() {
     let folder = Folder::new();
@@ -329,7 +242,17 @@ fn proofs_verify_and_tampering_does_not() {
     let good = read_json(&public);
     let edits: &[(&str, Edit)] = &[
         ("output", |p| increment(&mut p["outputs"][0]["integers"][1])),
-        ("input", |p| increment(&mut p["inputs"][0]["integers"][0])),
+        ("input", |p| {
+            p["inputs"][0]["integers"] = json!([1, 2, 3, 4])
+        }),
+        ("visibility", |p| {
+            p["outputs"][0]["visibility"] = json!("private")
+        }),
+        ("hidden", |p| {
+            let output = p["outputs"][0].as_object_mut().unwrap();
+            output.remove("integers");
+            output.insert("visibility".into(), json!("private"));
+        }),
         ("range", |p| {
             p["outputs"][0]["integers"][0] = json!(i64::MAX)
         }),
@@ -365,10 +288,6 @@ fn proofs_verify_and_tampering_does_not() {
 
 /// A way to change a statement.
 type Edit = fn(&mut Value);
-
-fn increment(integer: &mut Value) {
-    *integer = json!(integer.as_i64().unwrap() + 1);
-}
 
 #[test]
 fn statements_and_keys_are_read_strictly() {

@@ -7,17 +7,20 @@ use std::path::{Path, PathBuf};
 /// Files that verifying runs through. Each marks what a verifier executes between `// verify-path: begin` and
 /// `// verify-path: end`; a file that is not listed may have such marks too.
 const VERIFY_PATH: &[&str] = &[
+    "runtime/src/closing.rs",
     "runtime/src/commitment/encoding.rs",
     "runtime/src/contraction/mod.rs",
     "runtime/src/key.rs",
     "runtime/src/logup/mod.rs",
     "runtime/src/opening.rs",
+    "runtime/src/protocol/commitment.rs",
     "runtime/src/protocol/mod.rs",
     "runtime/src/protocol/scales.rs",
     "runtime/src/protocol/statement.rs",
     "runtime/src/protocol/verifier.rs",
     "runtime/src/relations/algebra.rs",
     "runtime/src/relations/exact.rs",
+    "runtime/src/relations/hidden.rs",
     "runtime/src/relations/limbs.rs",
     "runtime/src/relations/map.rs",
     "runtime/src/relations/mod.rs",
@@ -29,7 +32,9 @@ const VERIFY_PATH: &[&str] = &[
     "runtime/src/schedule/functional.rs",
     "runtime/src/schedule/leaves.rs",
     "runtime/src/schedule/mod.rs",
-    "runtime/src/transcript.rs",
+    "runtime/src/transcript/form.rs",
+    "runtime/src/transcript/mod.rs",
+    "runtime/src/transcript/verifier.rs",
 ];
 
 /// Lines of a file that still fits a head.

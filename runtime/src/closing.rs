@@ -21,13 +21,16 @@
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{AdditiveGroup, Field, Zero};
+use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use crate::commitment::{
     Generators, blind_all, blinding_generator, commit_row, commit_scalars, decode_point, msm,
 };
 use crate::error::VerifyError;
+use crate::randomness::Randomness;
 use crate::transcript::{
-    Claims, Committed, Equation, ProverTranscript, Secrets, VerifierTranscript,
+    Claims, Committed, Equation, HiddenRow, ProverTranscript, Secrets, VerifierTranscript,
 };
 
 #[cfg(test)]
@@ -59,15 +62,28 @@ struct Folded {
 
 impl Folded {
     /// `sum_i challenge^i equation_i`.
-    fn new(equations: &[Equation], variables: usize, challenge: Fr) -> Result<Self, VerifyError> {
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] when a scalar is multiplied: only rows are answered for.
+    fn new(claims: &Claims, challenge: Fr) -> Result<Self, VerifyError> {
         const MISSING: VerifyError = VerifyError::Key("an equation names no hidden element");
+        const SCALAR: VerifyError = VerifyError::Key("an equation multiplies a hidden scalar");
+        let mut in_row = vec![false; claims.variables()];
+        for row in claims.masked() {
+            let slots = in_row.iter_mut().skip(row.first as usize).take(row.len);
+            slots.for_each(|slot| *slot = true);
+        }
+        let factor = |variable: u32| {
+            let found = in_row.get(variable as usize).filter(|in_row| **in_row);
+            found.map(|_| variable as usize).ok_or(SCALAR)
+        };
         let mut folded = Self {
-            linear: vec![Fr::ZERO; variables],
+            linear: vec![Fr::ZERO; claims.variables()],
             products: Vec::new(),
             known: Fr::ZERO,
         };
         let mut power = Fr::ONE;
-        for Equation { products, linear } in equations {
+        for Equation { products, linear } in &claims.equations {
             folded.known += power * linear.known();
             let mut add = |variable: u32, coefficient: Fr| {
                 let slot = folded.linear.get_mut(variable as usize).ok_or(MISSING)?;
@@ -77,19 +93,19 @@ impl Folded {
             for (variable, coefficient) in linear.terms() {
                 add(*variable, power * coefficient)?;
             }
-            for (factor, left, right) in products {
-                let factor = power * factor;
-                folded.known += factor * left.known() * right.known();
+            for (scale, left, right) in products {
+                let scale = power * scale;
+                folded.known += scale * left.known() * right.known();
                 for (form, other) in [(left, right), (right, left)] {
                     for (variable, coefficient) in form.terms() {
-                        add(*variable, factor * coefficient * other.known())?;
+                        add(*variable, scale * coefficient * other.known())?;
                     }
                 }
                 for (left, a) in left.terms() {
-                    let pairs = right.terms().iter();
-                    let pairs =
-                        pairs.map(|(right, b)| (*left as usize, *right as usize, factor * a * b));
-                    folded.products.extend(pairs);
+                    for (right, b) in right.terms() {
+                        let product = (factor(*left)?, factor(*right)?, scale * a * b);
+                        folded.products.push(product);
+                    }
                 }
             }
             power *= challenge;
@@ -111,6 +127,8 @@ struct Check {
     generators: Vec<Fr>,
     blinding: Fr,
     points: Vec<(G1Affine, Fr)>,
+    /// Still to be decoded: message, bytes, factor.
+    encoded: Vec<(&'static str, [u8; 32], Fr)>,
 }
 
 impl Check {
@@ -119,6 +137,7 @@ impl Check {
             generators: Vec::new(),
             blinding: Fr::ZERO,
             points: Vec::new(),
+            encoded: Vec::new(),
         }
     }
 
@@ -133,15 +152,8 @@ impl Check {
         }
     }
 
-    fn add(
-        &mut self,
-        factor: Fr,
-        label: &'static str,
-        bytes: &[u8; 32],
-    ) -> Result<(), VerifyError> {
-        let point = decode_point(bytes).ok_or(VerifyError::NonCanonical { label })?;
-        self.points.push((point, factor));
-        Ok(())
+    fn add(&mut self, factor: Fr, label: &'static str, bytes: &[u8; 32]) {
+        self.encoded.push((label, *bytes, factor));
     }
 
     /// Adds `factor` times the weighted sum of all rows.
@@ -165,14 +177,27 @@ impl Check {
         Ok(())
     }
 
-    fn holds(self) -> bool {
+    /// Whether the sum vanishes.
+    ///
+    /// # Errors
+    /// [`VerifyError::NonCanonical`] for the first point that is none.
+    fn holds(mut self) -> Result<bool, VerifyError> {
+        let decode = |(label, bytes, factor): &(&'static str, [u8; 32], Fr)| {
+            let point = decode_point(bytes);
+            let point = point.ok_or(VerifyError::NonCanonical { label })?;
+            Ok((point, *factor))
+        };
+        let decoded: Vec<Result<_, VerifyError>> = self.encoded.par_iter().map(decode).collect();
+        for point in decoded {
+            self.points.push(point?);
+        }
         let generators = Generators::derive(self.generators.len());
         let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) = self.points.into_iter().unzip();
         points.extend_from_slice(generators.points());
         scalars.extend(self.generators);
         points.push(blinding_generator());
         scalars.push(self.blinding);
-        points.len() == scalars.len() && msm(&points, &scalars).is_zero()
+        Ok(points.len() == scalars.len() && msm(&points, &scalars).is_zero())
     }
 }
 
@@ -193,14 +218,14 @@ pub(crate) fn verify(
             check.add_generators(-batch, values);
             check.add_rows(batch, rows, weights)?;
         }
-        return if check.holds() {
+        return if check.holds()? {
             Ok(())
         } else {
             Err(VerifyError::Opening)
         };
     }
     let fold = transcript.sponge.challenge("closing equations");
-    let folded = Folded::new(&claims.equations, claims.variables(), fold)?;
+    let folded = Folded::new(&claims, fold)?;
     let masked = claims.masked().count();
     let sums = transcript.receive_points("closing sums", 2)?;
     let masks = transcript.receive_points("closing masks", masked)?;
@@ -232,7 +257,7 @@ pub(crate) fn verify(
         let linear = folded.linear.get(from..to).ok_or(VerifyError::Closing)?;
         if let Committed::Scalar(bytes) = &row.commitment {
             let factor: Fr = linear.iter().sum();
-            check.add(c.square() * factor, "hidden scalar", bytes)?;
+            check.add(c.square() * factor, "hidden scalar", bytes);
         } else {
             let answer = answers.get(from..to).ok_or(VerifyError::Closing)?;
             value += c * crate::field::dot(linear, answer);
@@ -241,8 +266,8 @@ pub(crate) fn verify(
     let [zero, one] = sums else {
         return Err(VerifyError::Truncated);
     };
-    check.add(-Fr::ONE, "closing sums", zero)?;
-    check.add(-c, "closing sums", one)?;
+    check.add(-Fr::ONE, "closing sums", zero);
+    check.add(-c, "closing sums", one);
     check.add_generators(Fr::ONE, &[value]);
     check.blinding -= z;
 
@@ -254,15 +279,15 @@ pub(crate) fn verify(
         let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
         check.add_generators(power, answers.get(from..to).ok_or(VerifyError::Closing)?);
         check.blinding += power * blinder;
-        check.add(-power, "closing masks", mask)?;
+        check.add(-power, "closing masks", mask);
         match &row.commitment {
             Committed::Scalar(_) => return Err(VerifyError::Closing),
-            Committed::Factors(bytes) => check.add(-(power * c), "hidden row", bytes)?,
+            Committed::Factors(bytes) => check.add(-(power * c), "hidden row", bytes),
             Committed::Opened(weights) => check.add_rows(-(power * c), rows, weights)?,
         }
         power *= batch;
     }
-    if check.holds() {
+    if check.holds()? {
         Ok(())
     } else {
         Err(VerifyError::Closing)
@@ -271,7 +296,7 @@ pub(crate) fn verify(
 
 impl Claims {
     /// Rows that are answered with a mask: all but the scalars.
-    fn masked(&self) -> impl Iterator<Item = &crate::transcript::HiddenRow> {
+    fn masked(&self) -> impl Iterator<Item = &HiddenRow> {
         self.hidden
             .iter()
             .filter(|row| !matches!(row.commitment, Committed::Scalar(_)))
@@ -279,60 +304,79 @@ impl Claims {
 }
 // verify-path: end
 
+/// Uniform masks for every row, and commitments to them.
+pub(crate) struct Masks {
+    rows: Vec<Zeroizing<Vec<Fr>>>,
+    blinders: Zeroizing<Vec<Fr>>,
+    points: Vec<G1Affine>,
+}
+
+impl Masks {
+    /// For rows of these lengths; needs to know nothing else.
+    pub(crate) fn new(lens: &[usize], randomness: &mut Randomness) -> Self {
+        let rows = lens
+            .iter()
+            .map(|&len| Zeroizing::new(randomness.scalars(len)));
+        let rows: Vec<_> = rows.collect();
+        let blinders = Zeroizing::new(randomness.scalars(rows.len()));
+        let points = rows
+            .par_iter()
+            .zip_eq(blind_all(&blinders))
+            .map(|(row, blinding)| commit_row(row, blinding))
+            .collect();
+        Self {
+            rows,
+            blinders,
+            points,
+        }
+    }
+}
+
 /// Proves the `claims` that a verifier of what was sent so far has left open.
 ///
 /// # Panics
-/// If `claims` and `secrets` are not of the same transcript.
-pub(crate) fn prove(claims: &Claims, mut secrets: Secrets, transcript: &mut ProverTranscript) {
+/// If `claims`, `masks` and `secrets` are not of the same transcript.
+pub(crate) fn prove(
+    claims: &Claims,
+    masks: &Masks,
+    mut secrets: Secrets,
+    transcript: &mut ProverTranscript,
+) {
     assert_eq!(claims.variables(), secrets.values.len(), "hidden elements");
     assert_eq!(claims.hidden.len(), secrets.blinders.len(), "commitments");
     let fold = transcript.sponge.challenge("closing equations");
-    let folded = Folded::new(&claims.equations, claims.variables(), fold)
-        .expect("claims are about the transcript");
-    let values = std::mem::take(&mut secrets.values);
-    let values = zeroize::Zeroizing::new(values);
-    let masked: Vec<_> = claims.masked().collect();
-    let range =
-        |row: &crate::transcript::HiddenRow| row.first as usize..row.first as usize + row.len;
+    let folded = Folded::new(claims, fold).expect("claims are about the transcript");
+    let values = &secrets.values;
+    let range = |row: &HiddenRow| row.first as usize..row.first as usize + row.len;
 
-    let mut masks = zeroize::Zeroizing::new(vec![Fr::ZERO; values.len()]);
+    let mut spread = Zeroizing::new(vec![Fr::ZERO; values.len()]);
     let mut at_mask = Fr::ZERO;
-    for row in &masked {
-        for variable in range(row) {
-            masks[variable] = secrets.randomness.scalar();
-            at_mask += folded.linear[variable] * masks[variable];
-        }
+    for (row, mask) in claims.masked().zip(&masks.rows) {
+        spread[range(row)].copy_from_slice(mask);
+        at_mask += crate::field::dot(&folded.linear[range(row)], mask);
     }
-    let constant: Fr = folded.quadratic(&masks).expect("all variables are there");
+    let constant: Fr = folded.quadratic(&spread).expect("all variables are there");
     let cross = folded.products.iter().map(|&(left, right, factor)| {
-        factor * (masks[left] * values[right] + values[left] * masks[right])
+        factor * (spread[left] * values[right] + values[left] * spread[right])
     });
     let slope: Fr = at_mask + cross.sum::<Fr>();
-    let sum_blinders = secrets.randomness.scalars(2);
-    let blindings = blind_all(&sum_blinders);
-    let sums = commit_scalars([(constant, blindings[0]), (slope, blindings[1])]);
+    let sum_blinders = Zeroizing::new(secrets.randomness.scalars(2));
+    let sums = commit_scalars(&[constant, slope], &blind_all(&sum_blinders));
     transcript.send_points("closing sums", &sums);
-    let mask_blinders = secrets.randomness.scalars(masked.len());
-    let points: Vec<G1Affine> = masked
-        .iter()
-        .zip(blind_all(&mask_blinders))
-        .map(|(row, blinding)| commit_row(&masks[range(row)], blinding))
-        .collect();
-    transcript.send_points("closing masks", &points);
+    transcript.send_points("closing masks", &masks.points);
 
     let c = transcript.sponge.challenge("closing");
     let mut z = -(c * sum_blinders[1]) - sum_blinders[0];
-    let mut mask_blinder = mask_blinders.iter();
+    let mut rows = masks.rows.iter().zip(masks.blinders.iter());
     for (row, blinder) in claims.hidden.iter().zip(&secrets.blinders) {
         if let Committed::Scalar(_) = row.commitment {
             z += c.square() * folded.linear[row.first as usize] * blinder;
             continue;
         }
-        let answers: Vec<Fr> = range(row)
-            .map(|variable| masks[variable] + c * values[variable])
-            .collect();
+        let (mask, mask_blinder) = rows.next().expect("one a masked row");
+        let pairs = mask.iter().zip(&values[range(row)]);
+        let answers: Vec<Fr> = pairs.map(|(mask, value)| *mask + c * value).collect();
         transcript.send_clear("closing row", &answers);
-        let mask_blinder = mask_blinder.next().expect("one a masked row");
         transcript.send_clear("closing blinder", &[*mask_blinder + c * blinder]);
     }
     transcript.send_clear("closing sum blinder", &[z]);

@@ -6,7 +6,9 @@
 //! | 32 | [`protocol_digest`]: which protocol the key is for |
 //! | 8 + 8 | bytes of the model, bytes of the commitments, little-endian |
 //! | the model | postcard |
-//! | the commitments | compressed points, 32 bytes each |
+//! | the commitments | a nonce, then compressed points, 32 bytes each |
+//!
+//! The nonce tells whoever has the salt which blinding the points have; it is a hash of the salt, and tells others nothing. Zeros without blinding.
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::AdditiveGroup;
@@ -33,6 +35,7 @@ const HEADER_BYTES: usize = 56;
 #[derive(Debug)]
 pub struct VerifierKey {
     model: Model,
+    nonce: [u8; SEED_BYTES],
     commitments: Vec<G1Affine>,
     schedule: Schedule,
     digest: [u8; 32],
@@ -41,17 +44,18 @@ pub struct VerifierKey {
 
 // verify-path: begin
 impl VerifierKey {
-    /// From the model and its constants' row commitments (compressed points, concatenated).
+    /// From the model and its constants' row commitments (a nonce and compressed points, concatenated).
     ///
     /// # Errors
     /// [`VerifyError::Key`] when the model is malformed or the commitments do not fit it.
     pub fn from_parts(model: Model, commitments: &[u8]) -> Result<Self, VerifyError> {
         let schedule = Schedule::new(&model)?;
+        const COUNT: VerifyError =
+            VerifyError::Key("the number of commitments does not fit the model");
+        let (nonce, commitments) = commitments.split_first_chunk().ok_or(COUNT)?;
         let (chunks, rest) = commitments.as_chunks::<ELEMENT_BYTES>();
         if !rest.is_empty() || chunks.len() != schedule.constant_rows {
-            return Err(VerifyError::Key(
-                "the number of commitments does not fit the model",
-            ));
+            return Err(COUNT);
         }
         let points = chunks
             .iter()
@@ -64,6 +68,7 @@ impl VerifierKey {
             .ok_or(VerifyError::Key("proofs would be too long"))?;
         let mut key = Self {
             model,
+            nonce: *nonce,
             commitments: points,
             schedule,
             digest: [0; 32],
@@ -124,9 +129,10 @@ impl VerifierKey {
         bytes
     }
 
-    /// The constants' row commitments, compressed and concatenated.
+    /// The nonce and the constants' row commitments, compressed and concatenated.
     pub fn commitment_bytes(&self) -> Vec<u8> {
-        self.commitments.iter().flat_map(encode_point).collect()
+        let points = self.commitments.iter().flat_map(encode_point);
+        self.nonce.into_iter().chain(points).collect()
     }
 
     /// Keccak-256 of [`Self::to_bytes`]: what a proof is bound to.
@@ -165,6 +171,17 @@ impl VerifierKey {
 }
 // verify-path: end
 
+impl VerifierKey {
+    /// The constants' row commitments without their blinding, compressed: for whoever has the salt; from another salt come other points.
+    pub fn without_blinding(&self, salt: &[u8; SEED_BYTES]) -> Vec<[u8; ELEMENT_BYTES]> {
+        let blinding = WeightBlinding::new(salt, &self.nonce);
+        let factors = blinding.factors(&self.model, self.commitments.len());
+        let opposite: Vec<Fr> = factors.iter().map(|factor| -*factor).collect();
+        let points = add_all(&self.commitments, &blind_all(&opposite));
+        points.iter().map(encode_point).collect()
+    }
+}
+
 /// What the proving side holds: the verifier's key, the constants, and what hides them.
 #[derive(Debug)]
 pub struct ProverKey {
@@ -195,16 +212,25 @@ impl WeightBlinding {
         self.0
     }
 
+    /// Of a salt and a key's nonce.
+    fn new(salt: &[u8; SEED_BYTES], nonce: &[u8; SEED_BYTES]) -> Self {
+        let hash = Keccak256::new()
+            .chain_update(b"zkiln weight blinding")
+            .chain_update(salt)
+            .chain_update(nonce);
+        Self(hash.finalize().into())
+    }
+
     /// Of a salt and the constants, through their commitments without blinding: no two models share factors, whose difference would be
     /// that of their weights.
-    fn derive(salt: &[u8; SEED_BYTES], commitments: &[G1Affine]) -> Self {
+    fn nonce(salt: &[u8; SEED_BYTES], commitments: &[G1Affine]) -> [u8; SEED_BYTES] {
         let mut hash = Keccak256::new();
-        hash.update(b"zkiln weight blinding");
+        hash.update(b"zkiln weight nonce");
         hash.update(salt);
         commitments
             .iter()
             .for_each(|point| hash.update(encode_point(point)));
-        Self(hash.finalize().into())
+        hash.finalize().into()
     }
 
     /// One factor a row; none for public weights.
@@ -235,12 +261,17 @@ impl ProverKey {
             .columns()
             .flat_map(|column| commit_rows(&generators, column, row))
             .collect();
-        let blinding = WeightBlinding::derive(salt, &points);
+        let nonce = match model.weights {
+            Visibility::Public => [0; SEED_BYTES],
+            _ => WeightBlinding::nonce(salt, &points),
+        };
+        let blinding = WeightBlinding::new(salt, &nonce);
         let blinders = Zeroizing::new(blinding.factors(&model, points.len()));
         if model.weights != Visibility::Public {
             points = add_all(&points, &blind_all(&blinders));
         }
-        let commitments: Vec<u8> = points.iter().flat_map(encode_point).collect();
+        let points = points.iter().flat_map(encode_point);
+        let commitments: Vec<u8> = nonce.into_iter().chain(points).collect();
         let verifier = VerifierKey::from_parts(model, &commitments).map_err(malformed)?;
         Ok(Self {
             verifier,

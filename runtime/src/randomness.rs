@@ -34,7 +34,9 @@ impl Randomness {
         Self::from_seed("zkiln proof", system_seed())
     }
 
-    /// The stream of a seed: as secret as the seed is. Streams of different domains are independent.
+    /// The stream of a seed: as secret as the seed is. Streams of different domains are independent. Only the runtime itself derives randomness
+    /// from seeds, and tests do.
+    #[doc(hidden)]
     pub fn from_seed(domain: &'static str, seed: [u8; SEED_BYTES]) -> Self {
         Self {
             domain,

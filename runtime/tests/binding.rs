@@ -87,7 +87,8 @@ fn commitments_do_not_change_places() {
     // Nor do the key's.
     let (model, ..) = everything(5, Show::Some);
     let mut commitments = key.verifier_key().commitment_bytes();
-    let (first, second) = commitments.split_at_mut(32);
+    // After the nonce.
+    let (first, second) = commitments[32..].split_at_mut(32);
     first.swap_with_slice(&mut second[..32]);
     let swapped = VerifierKey::from_parts(model, &commitments).unwrap();
     assert!(verify(&swapped, &statement, &proof).is_err());

@@ -58,7 +58,7 @@ fn seeded(key: &ProverKey, inputs: &[Vec<i64>], show: Show, seed: [u8; 2]) -> Pr
         &[]
     };
     let randomness = Randomness::from_seed("test", seed);
-    let mut prover = Prover::start_with(key, inputs, chosen, randomness).unwrap();
+    let mut prover = Prover::start_seeded(key, inputs, chosen, randomness).unwrap();
     prover.commit();
     prover.lookups();
     prover.contractions();

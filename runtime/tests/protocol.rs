@@ -7,7 +7,6 @@ use zkiln_runtime::key::{ProverKey, VerifierKey, WeightBlinding};
 use zkiln_runtime::protocol::{
     Blinding, Commitment, Proof, Prover, Shown, Statement, prove, run, verify,
 };
-use zkiln_runtime::randomness::Randomness;
 
 #[test]
 fn a_model_with_every_relation_proves_and_verifies() {
@@ -61,8 +60,7 @@ fn a_chosen_blinding_links_proofs_by_different_models() {
         .map(|row_log2| {
             let (key, inputs) = support::key(row_log2, Show::Some);
             let chosen = [("tokens", blinding.clone())];
-            let randomness = Randomness::from_system();
-            let mut prover = Prover::start_with(&key, &inputs, &chosen, randomness).unwrap();
+            let mut prover = Prover::start_with(&key, &inputs, &chosen).unwrap();
             prover.commit();
             prover.lookups();
             prover.contractions();
@@ -78,7 +76,7 @@ fn a_chosen_blinding_links_proofs_by_different_models() {
     assert_ne!(fresh.inputs[0].commitment(), Some(&commitments[0]));
     for port in ["x", "y"] {
         let chosen = [(port, blinding.clone())];
-        let refused = Prover::start_with(&key, &inputs, &chosen, Randomness::from_system());
+        let refused = Prover::start_with(&key, &inputs, &chosen);
         let port = port.to_owned();
         assert_eq!(refused.err(), Some(ProveError::Blinding { port }));
     }
@@ -106,6 +104,24 @@ fn keys_repeat_for_a_salt_and_hide_the_weights() {
     };
     let (before, after) = (commitments(0), commitments(1));
     assert!(before.chunks(32).zip(after.chunks(32)).all(|(a, b)| a != b));
+    // But whoever has the salt can tell.
+    let rows = |salt: u8, change| {
+        let key = key(Show::Ports, 1, change);
+        key.verifier_key().without_blinding(&[salt; 32])
+    };
+    let equal = |a: &[[u8; 32]], b: &[[u8; 32]]| a.iter().zip(b).filter(|(a, b)| a == b).count();
+    let (before, after) = (rows(1, 0), rows(1, 1));
+    assert_eq!(equal(&before, &after), before.len() - 1);
+    assert_eq!(equal(&rows(2, 0), &before), 0);
+    let open = ProverKey::new(
+        support::everything(5, Show::Everything).0,
+        support::everything(5, Show::Everything).1,
+        &[9; 32],
+    );
+    assert_eq!(
+        open.unwrap().verifier_key().without_blinding(&[3; 32]),
+        before
+    );
 }
 
 #[test]

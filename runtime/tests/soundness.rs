@@ -14,7 +14,7 @@ use support::{Show, everything, key, stream};
 use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::{ColumnId, Model};
-use zkiln_runtime::protocol::{Blinding, Commitment, Proof, Proven, Prover, Shown, prove, verify};
+use zkiln_runtime::protocol::{Blinding, Proof, Proven, Prover, prove, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::trace::{self, Constants, Trace};
 
@@ -65,7 +65,7 @@ fn a_true_trace_argued_slowly_gives_the_same_proof() {
         } else {
             &[]
         };
-        let fast = Prover::start_with(&key, &inputs, chosen, randomness()).unwrap();
+        let fast = Prover::start_seeded(&key, &inputs, chosen, randomness()).unwrap();
         let slow = Prover::from_trace(&key, trace, &inputs, outputs, chosen, randomness());
         assert_eq!(argue(fast), argue(slow));
     }
@@ -362,6 +362,10 @@ fn lies() {
         let result = lie_about(Show::Ports, changes);
         assert!(result.is_err(), "accepted: {what}, hidden weights");
     }
+    // What a commitment is to has the port's shape: a looked-up input is bounded in its padding, and zero only by the commitment's own check.
+    let padding: &[(&str, Lie)] = &[("x", |x| x[3] = 7)];
+    assert!(lie_about(Show::Inputs, padding).is_err());
+    assert_eq!(lie_about(Show::Nothing, padding), Ok(()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use zkiln_compiler::salt::Salt;
 use zkiln_compiler::{Options, Visibility};
 use zkiln_runtime::model::{Column, ColumnKind, Model};
 
@@ -15,8 +16,7 @@ use super::terminal::{Progress, say, say_json};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Give the options that the key was made with: bits, dimensions, samples; names and visibilities are taken from the key. A key with public
-weights can be audited by everyone who has the model. A key that hides its weights cannot: the salt of the proving side is needed,
-and says yes or no only.
+weights can be audited by everyone who has the model. A key that hides its weights cannot: the salt of the proving side is needed.
 
 Exit code 1 if the key is another model's; the first tensor that differs is named.
 
@@ -53,10 +53,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             "it hides its weights, so it takes the salt of the proving side to audit it: give --salt",
         ));
     }
-    let program = Program::compile(&args.model.model, &options, &salt.unwrap_or_default())?;
+    let salt = salt.unwrap_or_default();
+    let program = Program::compile(&args.model.model, &options, &salt)?;
     drop(progress);
     let digest = args::hex(&key.digest());
-    if let Some(difference) = difference(&key, program.verifier_key()) {
+    if let Some(difference) = difference(&key, program.verifier_key(), &salt) {
         return Err(CliError::Audit(difference));
     }
     if args.json {
@@ -80,32 +81,29 @@ fn visibility(model: &Model) -> Vec<(String, Visibility)> {
 }
 
 /// The first difference between a key and that of the compiled model, for people.
-fn difference(key: &VerifierKey, compiled: &VerifierKey) -> Option<String> {
+fn difference(key: &VerifierKey, compiled: &VerifierKey, salt: &Salt) -> Option<String> {
     if key.digest() == compiled.digest() {
         return None;
     }
-    let constants = |key: &VerifierKey| -> Vec<(Column, Vec<u8>)> {
-        let bytes = key.commitment_bytes();
-        let columns = key.model().columns.iter().zip(&key.schedule().rows);
-        columns
-            .filter(|(column, _)| column.kind == ColumnKind::Constant)
-            .map(|(column, rows)| {
-                let from = 32 * rows.first;
-                (column.clone(), bytes[from..from + 32 * rows.len].to_vec())
-            })
-            .collect()
-    };
-    let (theirs, ours) = (constants(key), constants(compiled));
-    let hidden = key.model().weights != Visibility::Public;
-    for ((theirs, their_rows), (ours, our_rows)) in theirs.iter().zip(&ours) {
-        if theirs.name != ours.name || theirs.shape != ours.shape {
+    let (theirs, ours) = (constants(key, salt), constants(compiled, salt));
+    let all_differ = || theirs.iter().zip(&ours).all(|((_, a), (_, b))| a != b);
+    for ((their_column, their_rows), (column, rows)) in theirs.iter().zip(&ours) {
+        if their_column.name != column.name || their_column.shape != column.shape {
             return Some(format!(
                 "the key has a tensor `{}` of shape {:?} where the model has `{}` of shape {:?}",
-                theirs.name, theirs.shape, ours.name, ours.shape
+                their_column.name, their_column.shape, column.name, column.shape
             ));
         }
-        if !hidden && their_rows != our_rows {
-            return Some(format!("the tensor `{}` has other values", ours.name));
+        if their_rows != rows {
+            let hidden = key.model().weights != Visibility::Public;
+            let salt = match hidden && theirs.len() > 1 && all_differ() {
+                true => ", as all have: is it the right salt?",
+                false => "",
+            };
+            return Some(format!(
+                "the tensor `{}` has other values{salt}",
+                column.name
+            ));
         }
     }
     if theirs.len() != ours.len() {
@@ -124,9 +122,21 @@ fn difference(key: &VerifierKey, compiled: &VerifierKey) -> Option<String> {
             "the key has a node `{}` where the model has `{}`",
             theirs.name, ours.name
         ),
-        None if key.model() != compiled.model() => {
+        None => {
             "ports, tables or witness columns differ: was the key made with other options?".into()
         }
-        None => "the weights or the salt differ; the key hides which".into(),
     })
+}
+
+/// Constant tensors, and commitments to their rows without blinding.
+fn constants(key: &VerifierKey, salt: &Salt) -> Vec<(Column, Vec<[u8; 32]>)> {
+    let rows = key.without_blinding(salt);
+    let columns = key.model().columns.iter().zip(&key.schedule().rows);
+    columns
+        .filter(|(column, _)| column.kind == ColumnKind::Constant)
+        .map(|(column, range)| {
+            let rows = &rows[range.first..range.first + range.len];
+            (column.clone(), rows.to_vec())
+        })
+        .collect()
 }

@@ -45,7 +45,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let mut written = Vec::new();
     for (name, content) in files {
         let path = args.out.join(name);
-        args::write(&path, &content)?;
+        match path.extension() {
+            Some(secret) if secret == "weights" => args::write_secret(&path, &content)?,
+            _ => args::write(&path, &content)?,
+        }
         written.push((path.display().to_string(), content.len()));
     }
     if args.json {

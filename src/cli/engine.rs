@@ -15,7 +15,6 @@ use zkiln_runtime::protocol;
 pub use zkiln_runtime::protocol::{
     Blinding, Commitment, Opening, Proof, Proven, Prover, Shown, Statement, verify,
 };
-use zkiln_runtime::randomness::Randomness;
 
 use super::error::CliError;
 use crate::tensors::OutTensor;
@@ -165,8 +164,7 @@ impl Program {
         inputs: &[Vec<i64>],
         blindings: &[(&str, Blinding)],
     ) -> Result<Proven, ProveError> {
-        let randomness = Randomness::from_system();
-        let mut prover = Prover::start_with(&self.prover, inputs, blindings, randomness)?;
+        let mut prover = Prover::start_with(&self.prover, inputs, blindings)?;
         prover.commit();
         prover.lookups();
         prover.contractions();

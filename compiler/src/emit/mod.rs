@@ -255,7 +255,7 @@ fn prove(model: &Model) -> TokenStream {
         /// commitments, in the statements of other models, too.
         pub fn prove_with(input: &Input, blindings: &[(&str, Blinding)]) -> Result<Proven, ProveError> {
             #start
-            let mut prover = Prover::start_with(key, &inputs, blindings, Randomness::from_system())?;
+            let mut prover = Prover::start_with(key, &inputs, blindings)?;
             #steps
         }
     }

@@ -23,7 +23,7 @@ pub(crate) fn simulate(
 ) -> Vec<u8> {
     let fold = sponge.challenge("closing equations");
     let c = sponge.challenge("closing");
-    let folded = Folded::new(&claims.equations, claims.variables(), fold).unwrap();
+    let folded = Folded::new(claims, fold).unwrap();
 
     let mut answers = vec![Fr::ZERO; claims.variables()];
     let mut value = c.square() * folded.known;

@@ -11,7 +11,7 @@
 //! | `batch_affine` | sums of many points as levels of independent additions |
 //! | `commit` | rows of small integers by fixed generators (prover) |
 //! | `msm` | any points by full-width scalars (verifier) |
-//! | `pedersen` | field elements with blinding (prover) |
+//! | `pedersen`, `sums_ifma` | field elements with blinding (prover) |
 //! | `encoding` | 32 canonical bytes a point |
 
 mod addition;
@@ -24,6 +24,8 @@ mod generators;
 mod msm;
 mod pedersen;
 mod point;
+#[cfg(target_arch = "x86_64")]
+mod sums_ifma;
 
 pub use commit::commit_rows;
 pub use encoding::{decode_point, encode_point};

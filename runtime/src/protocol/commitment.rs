@@ -1,10 +1,12 @@
 //! A hiding commitment to a tensor, the same for every model that takes or gives it.
 //!
 //! The integers, each axis padded with zeros to a power of two, row-major, are cut into rows of [`SHOWN_ROW_LOG2`]; each is a Pedersen
-//! commitment under a blinding factor of its own, derived from a secret seed. Axes of length one do not count. Equal tensors under equal
-//! seeds have equal commitments; for different ones to be equal, somebody must know a relation between generators.
+//! commitment under a blinding factor of its own, derived from a secret seed and the tensor, so that no two tensors share factors: the difference
+//! of their commitments would be that of the tensors. Axes of length one do not count. Equal tensors under equal seeds have equal
+//! commitments; for different ones to be equal, somebody must know a relation between generators.
 
 use ark_bn254::{Fr, G1Affine};
+use sha3::{Digest, Keccak256};
 
 use crate::commitment::{Generators, add_all, blind_all, commit_rows, decode_point, encode_point};
 use crate::model::{SHOWN_ROW_LOG2, cube_log2};
@@ -43,9 +45,14 @@ impl Blinding {
         self.0
     }
 
-    /// One factor a row.
-    pub(crate) fn factors(&self, rows: usize) -> Vec<Fr> {
-        Randomness::from_seed("zkiln commitment", self.0).scalars(rows)
+    /// One factor for each row's unblinded commitment.
+    pub(crate) fn factors(&self, rows: &[G1Affine]) -> Vec<Fr> {
+        let mut hash = Keccak256::new();
+        hash.update(b"zkiln commitment");
+        hash.update(self.0);
+        rows.iter().for_each(|row| hash.update(encode_point(row)));
+        let seed = hash.finalize().into();
+        Randomness::from_seed("zkiln commitment", seed).scalars(rows.len())
     }
 }
 
@@ -60,15 +67,13 @@ impl Commitment {
         }
         let padded = trace::pad(shape, small);
         let rows = commit_padded(&padded);
-        Some(Self::blinded(
-            rows,
-            &blinding.factors(Self::rows_of(shape)?),
-        ))
+        let blinders = blinding.factors(&rows);
+        Some(Self::blinded(&rows, &blinders))
     }
 
     /// Adds blinding to commitments that have none.
-    pub(crate) fn blinded(rows: Vec<G1Affine>, blinders: &[Fr]) -> Self {
-        Self(add_all(&rows, &blind_all(blinders)))
+    pub(crate) fn blinded(rows: &[G1Affine], blinders: &[Fr]) -> Self {
+        Self(add_all(rows, &blind_all(blinders)))
     }
 
     /// Whether it opens to this tensor.

@@ -27,6 +27,8 @@ pub struct Prover<'k> {
     outputs: Vec<Vec<i64>>,
     statement: Statement,
     openings: Vec<Opening>,
+    /// Of the rows in the statement, by committed port.
+    shown_blinders: Zeroizing<Vec<Vec<Fr>>>,
     /// Of the witness' rows.
     blinders: Zeroizing<Vec<Fr>>,
     /// The transcript before the first message.
@@ -69,15 +71,24 @@ impl<'k> Prover<'k> {
     /// # Errors
     /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
     pub fn start(key: &'k ProverKey, inputs: &[Vec<i64>]) -> Result<Self, ProveError> {
-        Self::start_with(key, inputs, &[], Randomness::from_system())
+        Self::start_with(key, inputs, &[])
     }
 
-    /// As [`Self::start`], with the blinding of some committed ports by name, and all other randomness from `randomness`, which nobody
-    /// else may know: a proof hides nothing from whoever knows its randomness.
+    /// As [`Self::start`], with the blinding of some committed ports, by name.
     ///
     /// # Errors
     /// Also [`ProveError::Blinding`] when a name is not that of a committed port.
     pub fn start_with(
+        key: &'k ProverKey,
+        inputs: &[Vec<i64>],
+        blindings: &[(&str, Blinding)],
+    ) -> Result<Self, ProveError> {
+        Self::start_seeded(key, inputs, blindings, Randomness::from_system())
+    }
+
+    /// For tests: a proof hides nothing from whoever knows its randomness.
+    #[doc(hidden)]
+    pub fn start_seeded(
         key: &'k ProverKey,
         inputs: &[Vec<i64>],
         blindings: &[(&str, Blinding)],
@@ -114,6 +125,7 @@ impl<'k> Prover<'k> {
     ) -> Self {
         let model = key.verifier_key().model();
         let mut openings = Vec::new();
+        let mut shown_blinders = Vec::new();
         let mut shown = |port: &Port, integers: &Vec<i64>| match port.visibility {
             Visibility::Public => Shown::Public(integers.clone()),
             Visibility::Private => Shown::Private,
@@ -123,13 +135,15 @@ impl<'k> Prover<'k> {
                     given.map_or_else(Blinding::random, |(_, blinding)| blinding.clone());
                 let column = port.column().expect("a committed port is one column");
                 let rows = commit_padded(trace.column(column));
-                let factors = blinding.factors(rows.len());
+                let factors = blinding.factors(&rows);
                 openings.push(Opening {
                     port: port.name.to_string(),
                     integers: integers.clone(),
                     blinding,
                 });
-                Shown::Committed(Commitment::blinded(rows, &factors))
+                let commitment = Commitment::blinded(&rows, &factors);
+                shown_blinders.push(factors);
+                Shown::Committed(commitment)
             }
         };
         let ports = |ports: &[Port],
@@ -155,6 +169,7 @@ impl<'k> Prover<'k> {
             outputs,
             statement,
             openings,
+            shown_blinders: Zeroizing::new(shown_blinders),
             blinders: Zeroizing::default(),
             challenges: Challenges::default(),
             fingerprint: Fingerprint {
@@ -196,7 +211,7 @@ impl<'k> Prover<'k> {
         for id in columns {
             let len = schedule.rows[id.0 as usize].len;
             match schedule.shown.iter().position(|shown| *shown == id) {
-                Some(place) => blinders.extend(self.openings[place].blinding.factors(len)),
+                Some(place) => blinders.extend_from_slice(&self.shown_blinders[place]),
                 None => blinders.extend(fresh.by_ref().take(len)),
             }
         }
@@ -296,14 +311,20 @@ impl<'k> Prover<'k> {
     /// Proves the equations in what is hidden, if anything is.
     pub(super) fn close(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "closing").entered();
-        let Some(secrets) = self.transcript.take_secrets() else {
+        let Some(mut secrets) = self.transcript.take_secrets() else {
             return;
         };
         let (key, public) = (self.key.verifier_key(), self.public.clone());
-        let claims = Verifier::replay(key, &self.statement, public, self.transcript.sent())
-            .and_then(Verifier::claims)
-            .expect("the verifier reads what was sent");
-        closing::prove(&claims, secrets, &mut self.transcript);
+        let lens = std::mem::take(&mut secrets.rows);
+        let (masks, claims) = rayon::join(
+            || closing::Masks::new(&lens, &mut secrets.randomness),
+            || {
+                Verifier::replay(key, &self.statement, public, self.transcript.sent())
+                    .and_then(Verifier::claims)
+                    .expect("the verifier reads what was sent")
+            },
+        );
+        closing::prove(&claims, &masks, secrets, &mut self.transcript);
     }
 
     /// What was absorbed and drawn so far: `(kind, label, bytes)`.

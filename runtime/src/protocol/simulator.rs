@@ -385,7 +385,7 @@ fn an_honest_proof_does_not_depend_on_where_challenges_come_from() {
     let draft = everything();
     let key = draft.key();
     let randomness = Randomness::from_seed("test", [1; 32]);
-    let mut prover = Prover::start_with(&key, &[vec![4, 0, 2]], &[], randomness).unwrap();
+    let mut prover = Prover::start_seeded(&key, &[vec![4, 0, 2]], &[], randomness).unwrap();
     let oracle = Sponge::of_oracle(challenges(1));
     prover.set_oracle(oracle.clone());
     prover.commit();

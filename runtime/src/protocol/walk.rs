@@ -53,7 +53,7 @@ fn elements(key: &ProverKey, inputs: &[Vec<i64>], seed: u8, oracle: bool) -> Vec
     let chosen = [("tokens", Blinding::from_bytes([seed; 32]))];
     let is_committed = key.verifier_key().model().inputs[0].visibility == Visibility::Committed;
     let chosen = if is_committed { &chosen[..] } else { &[] };
-    let mut prover = Prover::start_with(key, inputs, chosen, randomness).unwrap();
+    let mut prover = Prover::start_seeded(key, inputs, chosen, randomness).unwrap();
     if oracle {
         let challenges = Randomness::from_seed("oracle", [0; 32]).scalars(600);
         prover.set_oracle(Sponge::of_oracle(challenges));

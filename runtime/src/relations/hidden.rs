@@ -34,6 +34,23 @@ fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
             && matches!(&*accumulator.terms, [only] if term(only)))
 }
 
+/// That committed ports are zero in their padding: so that what a commitment is to is a tensor of the port's shape, and can be opened.
+pub(super) fn zero_padding(model: &Model) -> Result<Vec<Accumulator>, VerifyError> {
+    let mut zeros = Vec::new();
+    for id in model.shown_columns() {
+        let shape = &column(model, id)?.shape;
+        if shape.iter().any(|len| !len.is_power_of_two()) {
+            let inside = vec![View::identity(id, shape.len())?];
+            zeros.push(Accumulator::of_column(shape.clone(), id).plus_product(
+                -1,
+                Vec::new(),
+                inside,
+            ));
+        }
+    }
+    Ok(zeros)
+}
+
 /// A hidden input is ranged by a node; what is committed is a witness column of its own, in rows of the common length.
 pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
     let ranges = |port: &Port| {

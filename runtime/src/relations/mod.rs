@@ -218,7 +218,7 @@ impl Model {
             .map(move |node| Ok((&*node.name, of(node)?)))
     }
 
-    /// All constraints, in the order of the nodes.
+    /// All constraints, in the order of the nodes; those of committed ports last.
     ///
     /// # Errors
     /// [`VerifyError::Key`] when a relation does not fit the model.
@@ -229,6 +229,7 @@ impl Model {
             all.lookups.extend(lookups);
             all.zeros.extend(zeros);
         }
+        all.zeros.extend(hidden::zero_padding(self)?);
         Ok(all)
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Secrets {
     pub(crate) values: Vec<Fr>,
     /// One for every commitment, in the order of [`super::Claims::hidden`].
     pub(crate) blinders: Vec<Fr>,
+    /// Lengths of the rows of factors and the opened rows.
+    pub(crate) rows: Vec<usize>,
     pool: Vec<(Fr, G1Affine)>,
 }
 
@@ -60,6 +62,7 @@ impl ProverTranscript {
                 randomness,
                 values: Vec::new(),
                 blinders: Vec::new(),
+                rows: Vec::new(),
                 pool: Vec::new(),
             }),
         }
@@ -70,11 +73,11 @@ impl ProverTranscript {
         let Some(secrets) = &mut self.secrets else {
             return self.send_clear(label, values);
         };
-        let blinds: Vec<(Fr, G1Affine)> = values.iter().map(|_| secrets.blind()).collect();
+        let blinds = values.iter().map(|_| secrets.blind());
+        let (blinders, blindings): (Vec<Fr>, Vec<G1Affine>) = blinds.unzip();
         secrets.values.extend_from_slice(values);
-        secrets.blinders.extend(blinds.iter().map(|(r, _)| *r));
-        let terms = values.iter().copied().zip(blinds.iter().map(|(_, p)| *p));
-        let points = commit_scalars(terms);
+        secrets.blinders.extend(blinders);
+        let points = commit_scalars(values, &blindings);
         self.send_points(label, &points);
     }
 
@@ -86,6 +89,7 @@ impl ProverTranscript {
         let (blinder, blinding) = secrets.blind();
         secrets.values.extend_from_slice(values);
         secrets.blinders.push(blinder);
+        secrets.rows.push(values.len());
         let point = commit_row(values, blinding);
         self.send_points(label, &[point]);
     }
@@ -97,6 +101,7 @@ impl ProverTranscript {
             Some(secrets) => {
                 secrets.values.extend_from_slice(values);
                 secrets.blinders.push(blinder);
+                secrets.rows.push(values.len());
             }
         }
     }

@@ -34,6 +34,8 @@ pub enum Show {
     Some,
     /// Nothing.
     Nothing,
+    /// Commitments to all inputs, and all outputs.
+    Inputs,
 }
 
 impl Show {
@@ -42,14 +44,16 @@ impl Show {
     fn input(self, name: &str) -> Visibility {
         match (self, name) {
             (Self::Everything | Self::Ports, _) => Visibility::Public,
-            (Self::Some, "tokens") => Visibility::Committed,
+            (Self::Some, "tokens") | (Self::Inputs, _) => Visibility::Committed,
             _ => Visibility::Private,
         }
     }
 
     fn output(self, name: &str) -> Visibility {
         match (self, name) {
-            (Self::Everything | Self::Ports, _) | (Self::Some, "convolved") => Visibility::Public,
+            (Self::Everything | Self::Ports | Self::Inputs, _) | (Self::Some, "convolved") => {
+                Visibility::Public
+            }
             (Self::Some, "gain") => Visibility::Committed,
             _ => Visibility::Private,
         }
