@@ -13,6 +13,8 @@ use super::{Lowering, Refusal};
 pub const EXACT_EXTRA_BITS: u8 = 4;
 /// Widest limb table.
 const MAX_LIMB_BITS: u32 = 15;
+/// Widest remainder, so that with some slack limbs hold it.
+const MAX_STEP_LOG2: i32 = 56;
 /// What a committed value costs, in lookup leaves.
 const COMMIT_COST: f64 = 0.8;
 /// What a row of a new table costs, in lookup leaves; less than one and a half, since later nodes may share it.
@@ -293,6 +295,9 @@ impl Lowering<'_> {
         mapped: &[ColumnId],
     ) -> Result<(ColumnId, f64), Refusal> {
         let step = quantised.unit * f64::from(quantised.step_log2).exp2();
+        if quantised.step_log2 > MAX_STEP_LOG2 {
+            return Err(too_wide(1 << quantised.step_log2.min(120)));
+        }
         let wanted = quantised.step_log2.max(1) as u32;
         let shape = quantised.accumulator.shape.to_vec();
         let output = self.columns.witness(name, shape.clone(), keys.bounds());
