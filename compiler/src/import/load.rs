@@ -13,6 +13,7 @@ use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::SymbolScope;
 
+use super::limits::{self, MOST_ELEMENTS, volume};
 use super::refused;
 use super::tensors::port_dtype;
 use crate::float::Port;
@@ -56,9 +57,7 @@ pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Loaded,
 }
 
 fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
-    tract_onnx::onnx()
-        .proto_model_for_read(&mut bytes)
-        .map_err(|e| refuse(path, &e))
+    quietly(|| tract_onnx::onnx().proto_model_for_read(&mut bytes)).map_err(|e| refuse(path, &e))
 }
 
 /// Loads a decoded model; `folder` holds its external data.
@@ -77,7 +76,9 @@ pub fn from_proto(
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let onnx_nodes = graph.node.len() as u64;
     compute_outputs(graph);
-    bind_dimensions(graph, options).map_err(|reason| CompileError::Load {
+    let bound = limits::check_expressions(graph)
+        .and_then(|()| caught(|| bind_dimensions(graph, options)).flatten());
+    bound.map_err(|reason| CompileError::Load {
         path: path.into(),
         reason,
     })?;
@@ -94,7 +95,11 @@ pub fn from_proto(
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }
-        parsed.model.into_typed()?.into_decluttered()
+        let model = parsed.model.into_typed()?;
+        limits::check_tensors(&model)?;
+        let model = model.into_decluttered()?;
+        limits::check_tensors(&model)?;
+        Ok(model)
     });
     let model = match analysed {
         Ok(model) => model,
@@ -136,13 +141,16 @@ pub fn refuse(path: &str, error: &TractError) -> CompileError {
 
 /// tract panics on some malformed models; to us that is an error like another.
 fn quietly<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    let panicked = |panic| TractError::msg(format!("tract panicked: {panic}"));
+    caught(work).unwrap_or_else(|panic| Err(panicked(panic)))
+}
+
+/// What `work` gives; or that it panicked, and with which words.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        Err(TractError::msg(format!(
-            "tract panicked: {}",
-            text.unwrap_or_default()
-        )))
+        text.unwrap_or_default()
     })
 }
 
@@ -222,6 +230,14 @@ fn bind_dimensions(graph: &mut GraphProto, options: &Options) -> Result<(), Stri
             };
             dim.value = Some(Dimension::DimValue(value));
         }
+        let lens = tensor.shape.iter().flat_map(|s| &s.dim);
+        let lens = lens.filter_map(|dim| match dim.value {
+            Some(Dimension::DimValue(len)) => u64::try_from(len).ok(),
+            _ => None,
+        });
+        if volume(lens) > MOST_ELEMENTS {
+            return Err(format!("the input `{}` is too large", input.name));
+        }
     }
     match options
         .dimensions
@@ -294,7 +310,7 @@ fn parameters(graph: &GraphProto) -> u64 {
         DataType::Bfloat16,
     ]
     .map(|t| t as i32);
-    let volume = |t: &TensorProto| t.dims.iter().map(|d| (*d).max(0) as u64).product::<u64>();
+    let volume = |t: &TensorProto| volume(t.dims.iter().map(|d| (*d).max(0) as u64));
     let constants = graph
         .node
         .iter()
@@ -309,5 +325,5 @@ fn parameters(graph: &GraphProto) -> u64 {
         .chain(constants)
         .filter(|t| floats.contains(&t.data_type))
         .map(volume)
-        .sum()
+        .fold(0, u64::saturating_add)
 }

@@ -4,6 +4,8 @@
 //! and all refusals of a model are returned together.
 
 mod builder;
+mod check;
+mod limits;
 pub(crate) mod load;
 mod names;
 #[cfg(test)]
@@ -66,14 +68,23 @@ pub(crate) fn complete(
     path: &str,
     options: &Options,
 ) -> Result<Imported, CompileError> {
-    let (mut graph, origins) = translate(&loaded)?;
+    // tract computes constants and samples, and may panic at either; so may we, before the graph is checked.
+    let completed = load::caught(|| translated(loaded, path, options));
+    completed.unwrap_or_else(|panic| {
+        Err(CompileError::Load {
+            path: path.into(),
+            reason: format!("its import panicked: {panic}"),
+        })
+    })
+}
+
+fn translated(loaded: Loaded, path: &str, options: &Options) -> Result<Imported, CompileError> {
+    let (mut graph, mut origins) = translate(&loaded)?;
+    prune(&mut graph, &mut origins);
+    check::check(&graph)?;
     fuse::fuse(&mut graph);
-    let kept = graph.prune();
+    prune(&mut graph, &mut origins);
     names::distinguish(&mut graph);
-    let origins: Vec<_> = kept
-        .iter()
-        .map(|old| origins.get(*old).copied().flatten())
-        .collect();
     let float = FloatModel::new(&loaded, path)?;
     calibrate::calibrate(&mut graph, &origins, &float, options)?;
     Ok(Imported {
@@ -82,6 +93,14 @@ pub(crate) fn complete(
         parameters: loaded.parameters,
         onnx_nodes: loaded.onnx_nodes,
     })
+}
+
+/// Leaves out what no output needs.
+fn prune(graph: &mut Graph, origins: &mut Vec<Option<OutletId>>) {
+    let kept = graph.prune().into_iter();
+    *origins = kept
+        .map(|old| origins.get(old).copied().flatten())
+        .collect();
 }
 
 /// Why one node cannot be translated.

@@ -22,6 +22,7 @@ use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port, Visib
 use zkiln_runtime::relations::{Exact, Relation};
 
 use crate::graph::{Graph, Node, NodeId, Op};
+use crate::import::load;
 use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side, ops};
 use columns::{Columns, Keys, Tables};
 use quantise::{Goal, Quantised};
@@ -92,8 +93,13 @@ pub(crate) struct Lowering<'a> {
 /// Lowers a fused and calibrated graph to an integer program.
 ///
 /// # Errors
-/// [`CompileError::Nodes`] with a complaint for every node that cannot be lowered.
+/// [`CompileError::Nodes`] with a complaint for every node that cannot be lowered; [`CompileError::Plan`] where a fault of ours panics.
 pub fn lower(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, CompileError> {
+    let lowered = load::caught(|| lower_checked(graph, options, name));
+    lowered.unwrap_or_else(|panic| Err(CompileError::Plan(panic)))
+}
+
+fn lower_checked(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, CompileError> {
     let settings = Settings {
         activation_bits: options
             .activation_bits

@@ -101,7 +101,8 @@ struct Plan {
 
 /// `log2` of the least power of two that is at least `x`.
 pub fn ceil_log2(x: f64) -> i32 {
-    let exponent = x.log2().floor() as i32;
+    // Beyond the exponents of `f64` are zero and infinity.
+    let exponent = x.log2().floor().clamp(-1100.0, 1100.0) as i32;
     if f64::from(exponent).exp2() >= x {
         exponent
     } else {
@@ -176,7 +177,7 @@ pub fn accumulate(
         cost: 0,
     };
     for ((term, plan), real) in terms.iter().zip(&plans).zip(&reals) {
-        let shift = plan.log2 - unit_log2;
+        let shift = plan.log2.saturating_sub(unit_log2);
         let coefficient = if shift < 63 {
             i128::from(plan.coefficient) << shift
         } else {
@@ -191,7 +192,7 @@ pub fn accumulate(
     for term in value.terms.iter().filter(|term| term.is_constant()) {
         builder.push_constant(term)?;
     }
-    builder.finish(step_log2.map_or(0, |step| step - unit_log2))
+    builder.finish(step_log2.map_or(0, |step| step.saturating_sub(unit_log2)))
 }
 
 /// The unit of the whole accumulator, given the finest one of its terms.

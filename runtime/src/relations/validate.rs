@@ -22,6 +22,8 @@ const MAX_TABLE_LOG2: u8 = 20;
 const MAX_ROW_LOG2: u8 = 24;
 /// log2 of the number of values that are looked up: multiplicities are 32-bit integers.
 const MAX_LOOKUPS_LOG2: u32 = 30;
+/// Most ports.
+const MAX_PORTS: usize = 1 << 12;
 /// Largest index that a view may form, in or out of its column.
 const MAX_REACH: u64 = 1 << 40;
 
@@ -39,6 +41,8 @@ impl Model {
     /// [`VerifyError::Key`] otherwise.
     pub fn validate(&self) -> Result<(), VerifyError> {
         check(self.row_log2 <= MAX_ROW_LOG2, "rows are too long")?;
+        let ports = self.inputs.len().saturating_add(self.outputs.len());
+        check(ports <= MAX_PORTS, "there are too many ports")?;
         check_columns(&self.columns)?;
         for table in self.tables.iter() {
             check_table(self, table)?;

@@ -4,6 +4,7 @@
 //! column axis: either an eq vector, or weights pushed forward through the view's affine map. Symbols let both sides
 //! know at compile time which functionals share their column part, hence how long a proof is.
 
+use super::bounds::{self, Asked};
 use crate::error::VerifyError;
 use crate::field::Fr;
 use crate::field::{eq_eval, eq_table};
@@ -228,6 +229,32 @@ impl AxisFunctional {
         }
     }
 
+    /// Steps to all weights: entries of the axis, and combinations of term indices.
+    fn steps(&self) -> Result<u64, VerifyError> {
+        let entries = 1u64.checked_shl(self.log2()).unwrap_or(u64::MAX);
+        let Self::Pushed { parts, .. } = self else {
+            return Ok(entries);
+        };
+        let lens = parts.iter().map(|part| u64::from(part.len));
+        let combinations = lens.fold(1, u64::saturating_mul);
+        bounds::combinations(combinations)?;
+        Ok(entries.saturating_add(combinations))
+    }
+
+    /// Number of pairs in [`Self::split`].
+    fn split_len(&self, low_bits: u32) -> u64 {
+        match self {
+            Self::Eq(_) => 1,
+            Self::Pushed { len, .. } => {
+                let used = blocks(*len, low_bits);
+                match self.whole_blocks(low_bits) {
+                    Some((whole, ..)) => used.saturating_sub(whole).saturating_add(1) as u64,
+                    None => used as u64,
+                }
+            }
+        }
+    }
+
     /// Splits into `(high bits, low bits)` functionals whose tensor products sum to this one.
     fn split(&self, low_bits: u32) -> Vec<(Self, Self)> {
         match self {
@@ -244,7 +271,7 @@ impl AxisFunctional {
             } => {
                 let high_bits = log2.saturating_sub(low_bits);
                 let block = 1i64 << low_bits.min(62);
-                let used = (i64::from(*len).saturating_add(block - 1)) >> low_bits.min(62);
+                let used = blocks(*len, low_bits);
                 let piece = |high: i64| {
                     let start = high.saturating_mul(block);
                     let len = i64::from(*len).saturating_sub(start).min(block) as u32;
@@ -322,6 +349,12 @@ impl AxisFunctional {
     }
 }
 
+/// Number of blocks of `2^low_bits` that cover `len`.
+fn blocks(len: u32, low_bits: u32) -> i64 {
+    let block = 1i64 << low_bits.min(62);
+    i64::from(len).saturating_add(block - 1) >> low_bits.min(62)
+}
+
 /// The coordinates of a boolean point, most significant first.
 fn bits(value: u32, log2: u32) -> Vec<Coordinate> {
     (0..log2)
@@ -367,6 +400,17 @@ impl TensorFunctional {
             }
         }
         Self(merged)
+    }
+
+    /// Steps to all weights.
+    pub(super) fn steps(&self) -> Result<u64, VerifyError> {
+        let log2 = self.0.iter().map(|axis| u64::from(axis.log2()));
+        let log2 = u32::try_from(log2.fold(0, u64::saturating_add)).unwrap_or(u32::MAX);
+        let mut steps = 1u64.checked_shl(log2).unwrap_or(u64::MAX);
+        for axis in &self.0 {
+            steps = steps.saturating_add(axis.steps()?);
+        }
+        Ok(steps)
     }
 
     /// All weights.
@@ -433,7 +477,11 @@ impl Functional {
 
     /// As rank-one functionals over rows of `2^row_log2` entries, of which the column uses `2^used_log2`. A column shorter than that starts at
     /// the row's first entry.
-    pub fn rank_ones(&self, (used_log2, row_log2): (u32, u32)) -> Vec<RankOne> {
+    pub(super) fn rank_ones(
+        &self,
+        (used_log2, row_log2): (u32, u32),
+        asked: &mut Asked,
+    ) -> Result<Vec<RankOne>, VerifyError> {
         let unused = bits(0, row_log2.saturating_sub(used_log2));
         let mut low: Vec<AxisFunctional> = Vec::new();
         let mut missing = used_log2;
@@ -451,6 +499,7 @@ impl Functional {
         }
         high.reverse();
         low.reverse();
+        asked.pieces(straddling.map_or(1, |axis| axis.split_len(missing)))?;
         let pairs = match straddling {
             Some(axis) => axis.split(missing),
             None => vec![(
@@ -458,18 +507,16 @@ impl Functional {
                 AxisFunctional::Eq(bits(0, missing)),
             )],
         };
-        pairs
-            .into_iter()
-            .map(|(above, below)| RankOne {
-                column: self.column,
-                high: TensorFunctional::new(high.iter().cloned().chain([above])),
-                low: TensorFunctional::new(
-                    [AxisFunctional::Eq(unused.clone()), below]
-                        .into_iter()
-                        .chain(low.iter().cloned()),
-                ),
-            })
-            .collect()
+        let pieces = pairs.into_iter().map(|(above, below)| RankOne {
+            column: self.column,
+            high: TensorFunctional::new(high.iter().cloned().chain([above])),
+            low: TensorFunctional::new(
+                [AxisFunctional::Eq(unused.clone()), below]
+                    .into_iter()
+                    .chain(low.iter().cloned()),
+            ),
+        });
+        Ok(pieces.collect())
     }
 }
 // verify-path: end

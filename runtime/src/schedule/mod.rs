@@ -3,11 +3,12 @@
 //! Prover and verifier build it from the same [`Model`]; it fixes the order of leaves, the list of contractions and of linear
 //! functionals, which of them share weights, and so the length of a proof.
 
+mod bounds;
 mod functional;
 mod leaves;
 mod summands;
 
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 
 pub use functional::{
     AxisFunctional, AxisWeights, Challenges, Coordinate, Functional, Part, RankOne,
@@ -204,6 +205,7 @@ impl Schedule {
             model,
             linear: Vec::new(),
             contractions: Vec::new(),
+            claims: 0,
         };
         summands.add_leaves(&leaves, &constraints.lookups)?;
         let tau: Vec<Coordinate> = (0..tau_len as u32).map(Coordinate::Tau).collect();
@@ -338,6 +340,8 @@ fn row_layout(
             .checked_add(len)
             .ok_or(VerifyError::Key("a column is too long"))?;
     }
+    bounds::rows(next.0)?;
+    bounds::rows(next.1)?;
     Ok((rows, next.0, next.1))
 }
 
@@ -367,6 +371,7 @@ fn collect_pieces(
             .map(|operand| &operand.functional)
     });
     let mut pieces = Vec::new();
+    let mut asked = bounds::Asked::default();
     for functional in linear
         .iter()
         .map(|linear| &linear.functional)
@@ -378,11 +383,16 @@ fn collect_pieces(
                 .get(functional.column.0 as usize)
                 .ok_or(VerifyError::Key("no such column"))?;
             let row_log2 = (u32::from(range.row_log2), u32::from(model.row_log2));
-            for RankOne { column, high, low } in functional.rank_ones(row_log2) {
-                let low = *known.entry(low).or_insert_with_key(|low| {
-                    lows.push(low.clone());
-                    lows.len().saturating_sub(1)
-                });
+            for RankOne { column, high, low } in functional.rank_ones(row_log2, &mut asked)? {
+                asked.steps(high.steps()?)?;
+                let low = match known.entry(low) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(new) => {
+                        asked.steps(new.key().steps()?)?;
+                        lows.push(new.key().clone());
+                        *new.insert(lows.len().saturating_sub(1))
+                    }
+                };
                 list.push(Piece { low, column, high });
             }
         }

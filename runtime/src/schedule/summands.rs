@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::functional::{AxisFunctional, AxisWeights, Coordinate, Functional};
-use super::{BlockKind, Contraction, KeptAxis, LeafLayout, Linear, Operand, Scale, Source, suffix};
+use super::{
+    BlockKind, Contraction, KeptAxis, LeafLayout, Linear, Operand, Scale, Source, bounds, suffix,
+};
 use crate::error::VerifyError;
 use crate::model::{Accumulator, ColumnId, Model, Term, View, axis_log2};
 use crate::relations::{Entry, Lookup};
@@ -14,9 +16,17 @@ pub(super) struct Summands<'m> {
     pub model: &'m Model,
     pub linear: Vec<Linear>,
     pub contractions: Vec<Contraction>,
+    /// Claims so far.
+    pub claims: usize,
 }
 
 impl Summands<'_> {
+    /// Before this many claims, or none, of one summand are made.
+    fn count(&mut self, claims: usize) -> Result<(), VerifyError> {
+        self.claims = self.claims.saturating_add(claims.max(1));
+        bounds::claims(self.claims)
+    }
+
     pub fn add_leaves(
         &mut self,
         leaves: &LeafLayout,
@@ -84,6 +94,7 @@ impl Summands<'_> {
             .columns
             .get(id.0 as usize)
             .ok_or(VerifyError::Key("no such column"))?;
+        self.count(1)?;
         let functional = Functional::whole(id, column, point)?;
         let scale = Scale {
             source,
@@ -101,6 +112,7 @@ impl Summands<'_> {
         source: Source,
         point: &[Coordinate],
     ) -> Result<(), VerifyError> {
+        self.count(term.operands.len())?;
         let axes = term_axes(shape, term, point)?;
         let mut scale = Scale {
             source,

@@ -39,7 +39,14 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translate
             .map(|a| (shape[a], label_of(InOut::In(i), a)))
             .filter(|(length, label)| *length == lengths[*label as usize])
             .collect();
+        let before: usize = shape.iter().product();
         let shape: Vec<usize> = kept.iter().map(|k| k.0).collect();
+        if shape.iter().product::<usize>() != before {
+            return Err(refusal(
+                "axes that it joins have different lengths",
+                "correct the model",
+            ));
+        }
         inputs.push(importer.build.reshape(x, &shape));
         labels.push(kept.into_iter().map(|k| k.1).collect::<Vec<u8>>());
     }

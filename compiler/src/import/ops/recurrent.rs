@@ -4,8 +4,10 @@ use tract_onnx::tract_core::ops::gru_cell::GruEpilogue;
 use tract_onnx::tract_core::ops::gru_seq::GruSeq;
 use tract_onnx::tract_core::ops::lstm_cell::LstmEpilogue;
 
+use super::scan::too_many_steps;
 use super::{Call, Importer, Translated};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn};
+use crate::import::limits::MOST_STEPS;
 
 /// From the gates' sums i, o, f, c and the cell's state: the output `o tanh(c')` and the state `c' = f c + i tanh(g)`.
 pub fn lstm_cell(importer: &mut Importer, call: &Call, op: &LstmEpilogue) -> Translated {
@@ -87,6 +89,9 @@ pub fn gru(importer: &mut Importer, call: &Call, op: &GruSeq) -> Translated {
     let hidden = op.hidden;
     let shape = importer.build.shape(call.inputs[0]);
     let (batch, time) = (shape[0], shape[1]);
+    if time > MOST_STEPS {
+        return Err(too_many_steps());
+    }
     let r_slot = if op.projected { 1 } else { 2 };
     let biases = op
         .has_bias

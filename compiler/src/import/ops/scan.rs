@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use tract_onnx::tract_core::ops::scan::{InputMapping, Scan};
 
-use super::{Call, Importer, Translated, refusal};
+use super::{Call, Importer, Refusal, Translated, refusal};
 use crate::graph::NodeId;
+use crate::import::limits::MOST_STEPS;
 
 /// The body once for each step, on slices of the scanned inputs and the states of the step before.
 pub fn translate(importer: &mut Importer, call: &Call, op: &Scan) -> Translated {
@@ -24,6 +25,9 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Scan) -> Translated 
         return Err(refusal("it scans no input", "export the loop unrolled"));
     };
     let steps = importer.build.shape(x)[info.axis].div_ceil(info.chunk.unsigned_abs());
+    if steps > MOST_STEPS {
+        return Err(too_many_steps());
+    }
     let name = importer.build.name.clone();
     let mut states: Vec<NodeId> = inputs_of(op, call, |m| m.is_state());
     let mut collected: Vec<Vec<NodeId>> = vec![Vec::new(); op.output_mapping.len()];
@@ -83,6 +87,14 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Scan) -> Translated 
     }
     importer.build.name = name;
     gather_outputs(importer, call, op, collected)
+}
+
+/// What is said of a loop that would be unrolled for too long.
+pub fn too_many_steps() -> Refusal {
+    refusal(
+        "it has too many steps",
+        "cut the sequence into shorter ones",
+    )
 }
 
 fn inputs_of(op: &Scan, call: &Call, wanted: impl Fn(&InputMapping) -> bool) -> Vec<NodeId> {
