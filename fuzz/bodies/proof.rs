@@ -22,7 +22,7 @@ pub fn known(show: Show) -> Known {
     let ports = ["tokens", "gain"].map(|port| (port, Blinding::from_bytes([5; 32])));
     let chosen = if show == Show::Some { &ports[..] } else { &[] };
     let randomness = Randomness::from_seed("fuzz", [7; 32]);
-    let mut prover = Prover::start_with(&key, &inputs, chosen, randomness).expect("starts");
+    let mut prover = Prover::start_seeded(&key, &inputs, chosen, randomness).expect("starts");
     prover.commit();
     prover.lookups();
     prover.contractions();
