@@ -12,7 +12,7 @@ use zkiln_compiler::graph::Dtype;
 
 pub use error::TensorError;
 pub use fit::{Finite, fit};
-pub use json::{OutData, OutTensor, document, lines};
+pub use json::{OutData, document, lines};
 
 /// Which side of a model a file describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
