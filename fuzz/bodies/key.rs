@@ -75,8 +75,10 @@ pub fn around(model: &[u8]) -> Vec<u8> {
     let mut bytes = b"zkiln-k2".to_vec();
     bytes.extend(protocol_digest());
     bytes.extend((model.len() as u64).to_le_bytes());
-    bytes.extend((32 * rows as u64).to_le_bytes());
+    bytes.extend((32 * (rows as u64 + 1)).to_le_bytes());
     bytes.extend(model);
+    // The nonce.
+    bytes.extend([0; 32]);
     bytes.extend(ONE.repeat(rows));
     bytes
 }
