@@ -4,6 +4,8 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{GraphProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::*;
 
+use super::{Refusal, refusal};
+
 /// Most elements of one tensor.
 pub const MOST_ELEMENTS: u64 = 1 << 30;
 /// Most steps of a loop that is unrolled.
@@ -30,6 +32,17 @@ pub fn check_tensors(model: &TypedModel) -> TractResult<()> {
 /// Product of lengths, or the greatest number if that is less.
 pub fn volume(lens: impl Iterator<Item = u64>) -> u64 {
     lens.fold(1, u64::saturating_mul)
+}
+
+/// Refuses an operator whose matrix of these lengths would be too large.
+pub fn check_matrix(rows: usize, columns: usize) -> Result<(), Refusal> {
+    if volume([rows as u64, columns as u64].into_iter()) > MOST_ELEMENTS {
+        return Err(refusal(
+            format!("its matrix of {rows} by {columns} is too large"),
+            "use shorter axes",
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses a graph, or one inside it, with a dimension's expression that is too long to be parsed.

@@ -10,6 +10,9 @@ use crate::lower::value::{Term, Value, View};
 use crate::lower::weight::Weight;
 use crate::lower::{Lowering, Refusal, refuse};
 
+/// Most entries of a 0/1 matrix that picks rows.
+const MOST_ENTRIES: usize = 1 << 30;
+
 pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Refusal> {
     let (data, index) = (cx.read(node, 0)?, cx.read(node, 1)?);
     let data = cx.single_axis(data, dim)?;
@@ -66,6 +69,12 @@ fn select(
         super::shape::repeat(cx, &mut data, dim, indices.len());
         return Ok(data);
     };
+    if indices.len().saturating_mul(from.len) > MOST_ENTRIES {
+        return Err(refuse(
+            format!("it picks {} of {} rows", indices.len(), from.len),
+            "pick fewer".into(),
+        ));
+    }
     let to = cx.fresh.axis(indices.len());
     let matrix = indices
         .iter()

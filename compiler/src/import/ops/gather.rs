@@ -5,6 +5,7 @@ use tract_onnx::tract_core::ops::array::{Gather, GatherElements, GatherNd, OneHo
 use super::indices::{self, constant, positive, take};
 use super::{Call, Importer, Translated, refusal};
 use crate::graph::{Op, Tensor};
+use crate::import::limits::check_matrix;
 
 /// Constant indices are made positive; others have to be.
 pub fn gather(importer: &mut Importer, call: &Call, op: &Gather) -> Translated {
@@ -65,6 +66,7 @@ pub fn one_hot(importer: &mut Importer, call: &Call, op: &OneHot) -> Translated 
             "export the model in floats",
         ));
     };
+    check_matrix(op.dim, op.dim)?;
     let mut table = Tensor::filled(vec![op.dim, op.dim], off);
     (0..op.dim).for_each(|i| table.data[i * op.dim + i] = on);
     let table = importer.build.constant(table);

@@ -5,10 +5,12 @@ use tract_onnx::tract_core::ops::nn::Resize;
 
 use super::{Call, Importer, Translated};
 use crate::graph::{Op, Tensor};
+use crate::import::limits::check_matrix;
 
 /// A triangle of ones.
 pub fn cumulative_sum(importer: &mut Importer, call: &Call, op: &CumSum) -> Translated {
     let length = call.shapes[0][op.axis];
+    check_matrix(length, length)?;
     let takes = |to: usize, from: usize| {
         let (early, late) = if op.reverse { (to, from) } else { (from, to) };
         early < late || early == late && !op.exclusive
@@ -40,6 +42,7 @@ pub fn resize(importer: &mut Importer, call: &Call, op: &Resize) -> Translated {
         if from == to && scale == 1.0 {
             continue;
         }
+        check_matrix(to, from)?;
         let plan = op.plan_axis(scale, from, to);
         let mut matrix = Tensor::filled(vec![to, from], 0.0);
         for (tap, (index, weight)) in plan.indices.iter().zip(&plan.weights).enumerate() {
