@@ -72,7 +72,7 @@ fn select(
     if indices.len().saturating_mul(from.len) > MOST_ENTRIES {
         return Err(refuse(
             format!("it picks {} of {} rows", indices.len(), from.len),
-            "pick fewer".into(),
+            "pick fewer",
         ));
     }
     let to = cx.fresh.axis(indices.len());
