@@ -303,8 +303,8 @@ impl Random {
 
     /// Standard normal (Box, Muller 1958), rounded to `f32`.
     fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        (radius * (TAU * self.uniform()).cos()) as f32 as f64
+        let radius = (-2.0 * libm::log(1.0 - self.uniform())).sqrt();
+        (radius * libm::cos(TAU * self.uniform())) as f32 as f64
     }
 }
 

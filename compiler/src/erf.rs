@@ -25,7 +25,7 @@ fn series(x: f64) -> f64 {
         term *= 2.0 * square / (2 * n + 1) as f64;
         sum += term;
     }
-    2.0 / PI.sqrt() * (-square).exp() * sum
+    2.0 / PI.sqrt() * libm::exp(-square) * sum
 }
 
 /// `erfc(x)` for `x >= 2.5`.
@@ -37,7 +37,7 @@ fn complement(x: f64) -> f64 {
     for k in (1..=60).rev() {
         fraction = x + k as f64 / 2.0 / fraction;
     }
-    (-x * x).exp() / (PI.sqrt() * fraction)
+    libm::exp(-x * x) / (PI.sqrt() * fraction)
 }
 
 #[cfg(test)]

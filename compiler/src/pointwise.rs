@@ -7,31 +7,31 @@ use crate::erf::erf;
 use crate::graph::{BinaryFn, Pointwise, UnaryFn};
 
 impl UnaryFn {
-    /// The function's value at `x`.
+    /// The function's value at `x`: to the last bit the same on every machine, since tables are made of it and keys of tables.
     pub fn eval(self, x: f64) -> f64 {
         match self {
             UnaryFn::Abs => x.abs(),
             UnaryFn::Neg => -x,
-            UnaryFn::Exp => x.exp(),
-            UnaryFn::Ln => x.ln(),
+            UnaryFn::Exp => libm::exp(x),
+            UnaryFn::Ln => libm::log(x),
             UnaryFn::Sqrt => x.sqrt(),
             UnaryFn::Rsqrt => x.sqrt().recip(),
             UnaryFn::Recip => x.recip(),
             UnaryFn::Square => x * x,
-            UnaryFn::Tanh => x.tanh(),
+            UnaryFn::Tanh => libm::tanh(x),
             UnaryFn::Sigmoid => sigmoid(x),
             UnaryFn::Erf => erf(x),
-            UnaryFn::Sin => x.sin(),
-            UnaryFn::Cos => x.cos(),
-            UnaryFn::Tan => x.tan(),
-            UnaryFn::Asin => x.asin(),
-            UnaryFn::Acos => x.acos(),
-            UnaryFn::Atan => x.atan(),
-            UnaryFn::Sinh => x.sinh(),
-            UnaryFn::Cosh => x.cosh(),
-            UnaryFn::Asinh => x.asinh(),
-            UnaryFn::Acosh => x.acosh(),
-            UnaryFn::Atanh => x.atanh(),
+            UnaryFn::Sin => libm::sin(x),
+            UnaryFn::Cos => libm::cos(x),
+            UnaryFn::Tan => libm::tan(x),
+            UnaryFn::Asin => libm::asin(x),
+            UnaryFn::Acos => libm::acos(x),
+            UnaryFn::Atan => libm::atan(x),
+            UnaryFn::Sinh => libm::sinh(x),
+            UnaryFn::Cosh => libm::cosh(x),
+            UnaryFn::Asinh => libm::asinh(x),
+            UnaryFn::Acosh => libm::acosh(x),
+            UnaryFn::Atanh => libm::atanh(x),
             UnaryFn::Floor => x.floor(),
             UnaryFn::Ceil => x.ceil(),
             UnaryFn::Round => x.round_ties_even(),
@@ -39,7 +39,7 @@ impl UnaryFn {
             UnaryFn::Sign => x.signum(),
             UnaryFn::Relu => x.max(0.0),
             UnaryFn::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
-            UnaryFn::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            UnaryFn::Softplus => x.max(0.0) + libm::log1p(libm::exp(-x.abs())),
             UnaryFn::Gelu => 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)),
             UnaryFn::Silu => x * sigmoid(x),
         }
@@ -49,9 +49,9 @@ impl UnaryFn {
 /// `1 / (1 + exp(-x))` without overflow.
 fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 {
-        1.0 / (1.0 + (-x).exp())
+        1.0 / (1.0 + libm::exp(-x))
     } else {
-        let e = x.exp();
+        let e = libm::exp(x);
         e / (1.0 + e)
     }
 }
@@ -66,7 +66,7 @@ impl BinaryFn {
             BinaryFn::Div => a / b,
             BinaryFn::Max => a.max(b),
             BinaryFn::Min => a.min(b),
-            BinaryFn::Pow => a.powf(b),
+            BinaryFn::Pow => libm::pow(a, b),
         }
     }
 }

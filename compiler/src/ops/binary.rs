@@ -135,7 +135,7 @@ fn power(cx: &mut Lowering, node: &Node, base: Value, exponent: &Value) -> Resul
         &format!("pow {exponent}"),
         cx.settings.activation_bits,
         greatest,
-        &|x| x.powf(exponent),
+        &|x| libm::pow(x, exponent),
     )?;
     Ok(value)
 }

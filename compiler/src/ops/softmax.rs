@@ -110,7 +110,7 @@ fn exponentials(
     let scale = f64::from(1u32 << cx.settings.activation_bits);
     let exp: Vec<i32> = keys
         .iter()
-        .map(|key| (scale * (-(key as f64) * scores.unit).exp()).round() as i32)
+        .map(|key| (scale * libm::exp(-(key as f64) * scores.unit)).round() as i32)
         .collect();
     let hit: Vec<i32> = keys.iter().map(|key| i32::from(key == 0)).collect();
     let table = cx.tables.table(&mut cx.columns, "exp", keys, &[exp, hit]);
