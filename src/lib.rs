@@ -29,6 +29,12 @@
 //! opt-level = 3
 //! ```
 //!
+//! # Who sees what
+//!
+//! Inputs and weights are private, outputs public, unless the macro says otherwise: `visibility = { inputs = committed, weights = public }`, with
+//! the words `public`, `private` and `committed`, for all of a kind or for a port by its ONNX name. Weights are hidden under a secret, `MODEL.salt`
+//! beside the model, which is made when it is missing: keep it, and the verifier key comes out the same in every build.
+//!
 //! # Numbers
 //!
 //! A proof is about integers. A real input is rounded to the nearest multiple of its port's step (halves away from zero); one outside the

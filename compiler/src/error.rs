@@ -57,6 +57,16 @@ pub enum CompileError {
         /// All ports of the model.
         ports: String,
     },
+    /// There is no salt yet, and its file cannot be made.
+    #[error(
+        "cannot make the salt `{path}`: {source}; choose another file for it: `salt` in the macro and the build API, `--salt` on the command line"
+    )]
+    SaltNotMade {
+        /// Where it was to be.
+        path: String,
+        /// From the operating system.
+        source: std::io::Error,
+    },
     /// The file of the salt is no such file.
     #[error(
         "`{path}` is not a salt: {reason}; it is 64 hexadecimal digits, best made by zkiln itself"

@@ -86,7 +86,7 @@ pub struct Sample {
     pub data: Vec<f64>,
 }
 
-/// How integers of a public port relate to reals: `real = integer * scale`.
+/// How integers of a port relate to reals: `real = integer * scale`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PortInfo {
     /// ONNX name.
@@ -125,9 +125,9 @@ pub struct Lowered {
     pub model: Model,
     /// Data of every constant column in the order of `model.columns` (true shape, row-major, not padded).
     pub constants: Vec<Vec<i32>>,
-    /// Public inputs.
+    /// Inputs.
     pub inputs: Vec<PortInfo>,
-    /// Public outputs.
+    /// Outputs.
     pub outputs: Vec<PortInfo>,
     /// One line a node.
     pub report: Vec<NodeReport>,

@@ -29,7 +29,7 @@ pub fn ephemeral() -> Salt {
 /// The salt in the file at `path`, which is made if it is missing.
 ///
 /// # Errors
-/// [`CompileError::Salt`] if the file holds something else, [`CompileError::Read`] and [`CompileError::Write`].
+/// [`CompileError::Salt`] if the file holds something else, [`CompileError::Read`] and [`CompileError::SaltNotMade`].
 pub fn read_or_create(path: &Path) -> Result<Salt, CompileError> {
     match read(path)? {
         Some(salt) => Ok(salt),
@@ -71,7 +71,7 @@ fn parse(digits: &str) -> Result<Salt, String> {
 
 /// Makes a file that only its owner can read, or reads the one that somebody else has made in the meantime.
 fn create(path: &Path) -> Result<Salt, CompileError> {
-    let failed = |source| CompileError::Write {
+    let failed = |source| CompileError::SaltNotMade {
         path: path.display().to_string(),
         source,
     };
@@ -143,6 +143,6 @@ mod tests {
         }
         let nowhere = folder.path().join("missing").join("salt");
         let refused = read_or_create(&nowhere);
-        assert!(matches!(refused, Err(CompileError::Write { .. })));
+        assert!(matches!(refused, Err(CompileError::SaltNotMade { .. })));
     }
 }

@@ -25,7 +25,7 @@ pub struct Public {
     outputs: Vec<PublicTensor>,
 }
 
-/// One public tensor.
+/// What is told of one port.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PublicTensor {

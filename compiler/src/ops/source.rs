@@ -122,15 +122,31 @@ fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), 
         }
         within(value)
     } else {
-        // Rounded to its upper bits, with a remainder in limbs: the two bound it together.
+        // Cut into upper bits and a remainder in limbs: the two bound it together, to the range of its keys and no further.
+        let lower = keys.bits - MAX_RANGE_BITS;
         let upper = Keys {
             bits: MAX_RANGE_BITS,
-            signed: keys.signed,
+            ..keys
         };
-        let lower = bits - u32::from(MAX_RANGE_BITS) + 1;
-        let (shift, remainder) = limbs(&mut cx.columns, &mut cx.tables, &name, &shape, lower, 0);
+        let (shift, remainder) = limbs(
+            &mut cx.columns,
+            &mut cx.tables,
+            &name,
+            &shape,
+            lower.into(),
+            0,
+        );
+        // Half a step down, since rounding adds it.
+        let half = ModelTerm {
+            coefficient: -(1 << (shift - 1)),
+            summed: vec![].into(),
+            operands: vec![].into(),
+        };
         Relation::Requant(Requant {
-            accumulator: value,
+            accumulator: Accumulator {
+                terms: vec![half].into(),
+                ..value
+            },
             shift: shift as u8,
             remainder,
             output: cx.columns.witness(&name, shape, upper.bounds()),
@@ -171,4 +187,71 @@ fn gathered_len(cx: &Lowering, id: NodeId) -> Option<usize> {
         _ => None,
     });
     lens.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use zkiln_runtime::error::ProveError;
+    use zkiln_runtime::trace::{self, Constants};
+
+    use super::*;
+    use crate::graph::{Graph, Tensor};
+    use crate::{Options, lower};
+
+    /// An input of three elements that is an output as well, and an index if something is gathered.
+    fn graph(dtype: Dtype, greatest: f64, gathered: Option<usize>) -> Graph {
+        let node = |op, inputs: &[NodeId], shape: &[usize], range| Node {
+            name: format!("n{}", shape.len()),
+            op,
+            inputs: inputs.to_vec(),
+            shape: shape.to_vec(),
+            range,
+            stats: vec![],
+        };
+        let mut nodes = vec![node(Op::Input(dtype), &[], &[3], (-greatest, greatest))];
+        let mut outputs = vec![("same".to_string(), 0)];
+        if let Some(len) = gathered {
+            let rows = Tensor::new(vec![len, 1], (0..len).map(|x| x as f64).collect());
+            let last = len as f64;
+            nodes.push(node(Op::Constant(rows), &[], &[len, 1], (0.0, last)));
+            nodes.push(node(Op::Gather { axis: 0 }, &[1, 0], &[3, 1], (0.0, last)));
+            outputs.push(("rows".to_string(), 2));
+        }
+        Graph {
+            nodes,
+            inputs: vec![0],
+            outputs,
+        }
+    }
+
+    #[test]
+    fn hidden_inputs_are_bounded_by_their_ranges_and_no_further() {
+        for (dtype, greatest, gathered) in [
+            (Dtype::Bool, 1.0, None),
+            (Dtype::Float32, 3.0, None),
+            (Dtype::Int64, 2.0, None),
+            (Dtype::Int64, 4.0, Some(5)),
+            (Dtype::Int64, 1000.0, None),
+            (Dtype::Int64, 1e5, None),
+            (Dtype::Int64, 1e6, None),
+            (Dtype::Int64, 4e8, None),
+        ] {
+            let graph = graph(dtype, greatest, gathered);
+            let lowered = lower(&graph, &Options::default(), "bounded").expect("lowers");
+            let (mut model, constants) = (lowered.model, lowered.constants);
+            assert_eq!(model.validate(), Ok(()), "{dtype:?} {greatest}");
+            let constants = Constants::new(&model, constants).expect("fit");
+            // Only the nodes are left to refuse.
+            let (low, high) = model.inputs[0].range;
+            model.inputs.to_mut()[0].range = (i32::MIN.into(), i32::MAX.into());
+            let run = |value: i64| trace::run(&model, &constants, &[vec![0, value, 0]]);
+            for inside in [low, high] {
+                assert!(run(inside).is_ok(), "{dtype:?} {greatest}: {inside}");
+            }
+            for outside in [low - 1, high + 1] {
+                let refused = matches!(run(outside), Err(ProveError::OutOfRange { .. }));
+                assert!(refused, "{dtype:?} {greatest}: {outside}");
+            }
+        }
+    }
 }

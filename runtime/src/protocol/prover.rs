@@ -199,14 +199,14 @@ impl<'k> Prover<'k> {
             .map(|&id| commit_rows(&generators, self.trace.column(id), row))
             .collect();
         let mut rows = rows.concat();
-        let mut fresh = vec![Fr::zero(); rows.len()];
+        let mut fresh = Zeroizing::new(vec![Fr::zero(); rows.len()]);
         if let Some((blinders, blindings)) = self.transcript.blinds(rows.len()) {
             rows = add_all(&rows, &blindings);
             fresh = blinders;
         }
         self.transcript.send_points("witness rows", &rows);
         // In the order of the columns, with those of the statement among them.
-        let mut fresh = fresh.into_iter();
+        let mut fresh = fresh.iter().copied();
         let mut blinders = Vec::with_capacity(schedule.witness_rows);
         for id in columns {
             let len = schedule.rows[id.0 as usize].len;

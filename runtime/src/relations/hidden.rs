@@ -8,7 +8,7 @@ use crate::error::VerifyError;
 use crate::model::{Accumulator, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Term, View, Visibility};
 
 // verify-path: begin
-/// Whether the accumulator is the port's column, as a whole or without its padding.
+/// Whether the accumulator is the port's column, as a whole or without its padding, up to constants: whatever bounds one bounds the other.
 fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
     let Some(column) = port.column() else {
         return false;
@@ -28,10 +28,12 @@ fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
             && term.summed.is_empty()
             && matches!(&*term.operands, [view] if in_order(view))
     };
-    *accumulator == port.value
-        || (accumulator.shape == port.value.shape
-            && accumulator.columns.is_empty()
-            && matches!(&*accumulator.terms, [only] if term(only)))
+    let mut terms = accumulator.terms.iter();
+    let once = match &*accumulator.columns {
+        [] => terms.next().is_some_and(term),
+        columns => *columns == *port.value.columns,
+    };
+    accumulator.shape == port.value.shape && once && terms.all(|rest| rest.operands.is_empty())
 }
 
 /// That committed ports are zero in their padding: so that what a commitment is to is a tensor of the port's shape, and can be opened.
@@ -109,6 +111,29 @@ mod tests {
             }
         };
         assert_eq!(verdict(loose), unbounded);
+        let twice = |model: &mut Model| {
+            hide(model);
+            if let Relation::OneHot(hot) = &mut model.nodes.to_mut()[0].relation {
+                hot.index.columns.to_mut()[0].0 = -1;
+            }
+        };
+        assert_eq!(verdict(twice), unbounded);
+        let mixed = |model: &mut Model| {
+            hide(model);
+            let input = model.inputs[0].column().expect("a column");
+            let view = View::identity(input, 1).expect("a view");
+            if let Relation::OneHot(hot) = &mut model.nodes.to_mut()[0].relation {
+                hot.index = hot.index.clone().plus_product(-1, vec![], vec![view]);
+            }
+        };
+        assert_eq!(verdict(mixed), unbounded);
+        let shifted = |model: &mut Model| {
+            hide(model);
+            if let Relation::OneHot(hot) = &mut model.nodes.to_mut()[0].relation {
+                hot.index = hot.index.clone().plus_constant(1);
+            }
+        };
+        assert_eq!(verdict(shifted), Ok(()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The prover's recorder: sending is absorbing.
 
 use ark_bn254::{Fr, G1Affine};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{Sponge, encode_field};
 use crate::commitment::{blind_all, commit_row, commit_scalars, encode_point};
@@ -44,9 +44,9 @@ impl Secrets {
     /// A blinding factor and what it adds to a commitment.
     fn blind(&mut self) -> (Fr, G1Affine) {
         if self.pool.is_empty() {
-            let blinders = self.randomness.scalars(POOL);
+            let blinders = Zeroizing::new(self.randomness.scalars(POOL));
             let points = blind_all(&blinders);
-            self.pool = blinders.into_iter().zip(points).collect();
+            self.pool = blinders.iter().copied().zip(points).collect();
         }
         self.pool.pop().expect("just filled")
     }
@@ -73,10 +73,13 @@ impl ProverTranscript {
         let Some(secrets) = &mut self.secrets else {
             return self.send_clear(label, values);
         };
-        let blinds = values.iter().map(|_| secrets.blind());
-        let (blinders, blindings): (Vec<Fr>, Vec<G1Affine>) = blinds.unzip();
+        let mut blindings = Vec::with_capacity(values.len());
+        for _ in values {
+            let (blinder, blinding) = secrets.blind();
+            secrets.blinders.push(blinder);
+            blindings.push(blinding);
+        }
         secrets.values.extend_from_slice(values);
-        secrets.blinders.extend(blinders);
         let points = commit_scalars(values, &blindings);
         self.send_points(label, &points);
     }
@@ -124,10 +127,10 @@ impl ProverTranscript {
         self.sponge.absorb(label, &self.proof[from..]);
     }
 
-    /// A blinding factor for each of `len` commitments, and what it adds; zeros if nothing is hidden.
-    pub(crate) fn blinds(&mut self, len: usize) -> Option<(Vec<Fr>, Vec<G1Affine>)> {
+    /// A blinding factor for each of `len` commitments, and what it adds; none if nothing is hidden.
+    pub(crate) fn blinds(&mut self, len: usize) -> Option<(Zeroizing<Vec<Fr>>, Vec<G1Affine>)> {
         let secrets = self.secrets.as_mut()?;
-        let blinders = secrets.randomness.scalars(len);
+        let blinders = Zeroizing::new(secrets.randomness.scalars(len));
         let points = blind_all(&blinders);
         Some((blinders, points))
     }
