@@ -110,7 +110,8 @@ pub fn operators(graph: &GraphProto) -> HashMap<String, String> {
         .collect()
 }
 
-fn name(index: usize, node: &NodeProto) -> String {
+/// The name that tract gives a node.
+pub fn name(index: usize, node: &NodeProto) -> String {
     if !node.name.is_empty() {
         return node.name.clone();
     }
