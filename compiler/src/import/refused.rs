@@ -43,11 +43,6 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "move it after the proof, or to constants",
     ),
     (
-        &["TopK", "ArgMax", "ArgMin"],
-        "sorting is not compiled",
-        "return the scores and sort them outside the proof",
-    ),
-    (
         &[
             "StringNormalizer",
             "TfIdfVectorizer",
