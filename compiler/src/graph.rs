@@ -138,7 +138,8 @@ pub enum Op {
     Pointwise(Pointwise),
     /// Over `axes`, kept with length 1.
     Reduce { reducer: Reducer, axes: Vec<usize> },
-    /// `exp(x - max) / sum` over one axis.
+    /// `exp(x - max) / sum` over one axis. Inputs: x and, if some of it is masked, a 0/1 mask of equal rank whose axes of length 1
+    /// repeat: where it is 0, x counts as the lowest number there is.
     Softmax { axis: usize },
     /// `x / sqrt(mean(x^2) + epsilon)` over one axis.
     RmsNorm { axis: usize, epsilon: f64 },

@@ -4,6 +4,7 @@
 //! replaced by a [`Subgraph`], which tract evaluates (with [`interpret`]) like any other operator and the importer splices in. So an
 //! operator is written once, and shapes, float reference and proof follow from it.
 
+mod attention;
 mod scope;
 mod subgraph;
 
@@ -26,7 +27,7 @@ use tract_onnx::model::{Onnx, ParsingContext};
 pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 
 /// ONNX operator types and what builds them.
-const OPERATORS: &[(&str, Build)] = &[];
+const OPERATORS: &[(&str, Build)] = &[("Attention", attention::attention)];
 
 thread_local! {
     /// Refusals since the last [`refusals`]: tract can only say that an analysis failed.

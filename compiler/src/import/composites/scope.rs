@@ -76,8 +76,9 @@ impl<'n> Scope<'n> {
 
     /// The operator with these results.
     pub fn finish(self, results: Vec<Made>) -> Subgraph {
-        let named = |index: &usize| self.node.output.get(*index).is_some_and(|n| !n.is_empty());
-        let kept = (0..results.len()).filter(named).map(|index| results[index]);
+        let kept = (0..results.len())
+            .filter(|index| self.wants(*index))
+            .map(|index| results[index]);
         let kept: Vec<Made> = kept.collect();
         let mut graph = self.build.graph;
         graph.outputs = kept.iter().map(|(id, _)| (String::new(), *id)).collect();
@@ -99,6 +100,11 @@ impl<'n> Scope<'n> {
     /// Number of results.
     pub fn results(&self) -> usize {
         self.node.output.len()
+    }
+
+    /// Whether the result at a position has a name.
+    pub fn wants(&self, index: usize) -> bool {
+        self.node.output.get(index).is_some_and(|n| !n.is_empty())
     }
 
     /// The operand at a position, if it is given.
