@@ -85,8 +85,8 @@ pub fn from_proto(
         path: path.into(),
         reason,
     })?;
-    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    composites::register(&mut onnx);
+    composites::refusals();
+    let onnx = composites::front_end();
     let known = |operator: &str| onnx.op_register.0.contains_key(operator);
     let complaints = refused::by_type(graph, known);
     if complaints.iter().any(|c| c.unknown) {

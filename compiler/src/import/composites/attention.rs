@@ -83,6 +83,40 @@ pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     Ok(vec![(mixed, q), (key, k), (value, v), (shown, q)])
 }
 
+/// `FlexAttention`: `Q, K, V` of four axes, with graphs that change the scores and the probabilities.
+pub fn flexible(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (query, key, value) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
+    dimension(scope, query, 3)?;
+    let scale = scope
+        .float("scale")
+        .unwrap_or_else(|| scale_of(scope, query));
+    let dtype = match scope.dtype(0) {
+        DatumType::F64 => DatumType::F64,
+        _ => DatumType::F32,
+    };
+    let raw = scores(&mut scope.build, query, key, scale)?;
+    let changed = modified(scope, "score_mod", raw, dtype)?;
+    let probabilities = scope.build.softmax(changed, None, 3);
+    let probabilities = modified(scope, "prob_mod", probabilities, dtype)?;
+    let mixed = mix(&mut scope.build, probabilities, value)?;
+    Ok(vec![(mixed, scope.dtype(2))])
+}
+
+/// What the graph in an attribute makes of a value, if there is one.
+fn modified(scope: &mut Scope, name: &str, x: NodeId, dtype: DatumType) -> Result<NodeId, Refusal> {
+    if scope.graph(name).is_none() {
+        return Ok(x);
+    }
+    let made = scope.call(name, &[(x, dtype)])?;
+    match made[..] {
+        [(y, _)] if scope.build.shape(y) == scope.build.shape(x) => Ok(y),
+        _ => Err(refusal(
+            format!("its `{name}` changes the shape"),
+            "correct the model",
+        )),
+    }
+}
+
 /// `1 / sqrt(head size)`.
 fn scale_of(scope: &Scope, query: NodeId) -> f64 {
     let size = scope.build.shape(query)[3];

@@ -5,6 +5,8 @@
 //! operator is written once, and shapes, float reference and proof follow from it.
 
 mod attention;
+mod body;
+mod control;
 mod scope;
 mod subgraph;
 
@@ -27,22 +29,29 @@ use tract_onnx::model::{Onnx, ParsingContext};
 pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 
 /// ONNX operator types and what builds them.
-const OPERATORS: &[(&str, Build)] = &[("Attention", attention::attention)];
+const OPERATORS: &[(&str, Build)] = &[
+    ("Attention", attention::attention),
+    ("FlexAttention", attention::flexible),
+    ("If", control::branch),
+    ("Loop", control::repeat),
+    ("Scan", control::scan),
+];
 
 thread_local! {
-    /// Refusals since the last [`refusals`]: tract can only say that an analysis failed.
+    /// Refusals since the last call of [`refusals`]: tract can only say that an analysis failed.
     static REFUSALS: RefCell<Vec<Complaint>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Teaches tract the operators of this module.
-pub(super) fn register(onnx: &mut Onnx) {
-    REFUSALS.take();
+/// tract's front end, with the operators of this module.
+pub(super) fn front_end() -> Onnx {
+    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
     for (name, _) in OPERATORS {
         onnx.op_register.insert(name, parse);
     }
+    onnx
 }
 
-/// Complaints about operators of this module on this thread since [`register`].
+/// Complaints about operators of this module on this thread since the last call.
 pub(super) fn refusals() -> Vec<Complaint> {
     REFUSALS.take()
 }
@@ -60,7 +69,7 @@ fn parse(
         opset: context.onnx_operator_set_version,
         build: *build,
     };
-    Ok((Box::new(composite), Vec::new()))
+    Ok((Box::new(composite), body::captures(node)))
 }
 
 /// An operator before the shapes of its operands are known.

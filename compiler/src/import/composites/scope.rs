@@ -1,11 +1,13 @@
 //! What the builder of an operator sees: attributes, operands, and the graph it appends to.
 
+use std::collections::HashMap;
+
 use tract_onnx::data_resolver::MmapDataResolver;
-use tract_onnx::pb::{AttributeProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 
 use super::subgraph::Subgraph;
-use super::tensors;
+use super::{body, tensors};
 use crate::graph::{NodeId, Op, Tensor};
 use crate::import::builder::Builder;
 use crate::import::{Refusal, refusal};
@@ -21,6 +23,8 @@ pub(crate) struct Scope<'n> {
     pub opset: i64,
     node: &'n NodeProto,
     operands: Vec<Option<Operand>>,
+    /// What the graphs inside the operator read from around it, by name.
+    captured: HashMap<String, Operand>,
     /// For each input of the graph, which operand of the operator it is, counted without those left out.
     sources: Vec<usize>,
 }
@@ -32,13 +36,14 @@ struct Operand {
 }
 
 impl<'n> Scope<'n> {
-    /// The operands' facts are those of the names that are not empty, in order.
+    /// The operands' facts are those of the names that are not empty, in order, and then of what is captured.
     pub fn new(node: &'n NodeProto, opset: i64, facts: &[&TypedFact]) -> Result<Self, Refusal> {
         let mut scope = Scope {
             build: Builder::new(),
             opset,
             node,
             operands: Vec::new(),
+            captured: HashMap::new(),
             sources: Vec::new(),
         };
         scope.build.name = node.op_type.clone();
@@ -49,6 +54,10 @@ impl<'n> Scope<'n> {
                 .map(|(index, fact)| scope.declare(index, fact))
                 .transpose()?;
             scope.operands.push(operand);
+        }
+        for (name, (index, fact)) in body::captures(node).into_iter().zip(given) {
+            let operand = scope.declare(index, fact)?;
+            scope.captured.insert(name, operand);
         }
         Ok(scope)
     }
@@ -187,6 +196,16 @@ impl<'n> Scope<'n> {
         let proto = self.attribute(name)?.t.as_ref()?;
         let tensor = tract_onnx::tensor::load_tensor(&MmapDataResolver, proto, None).ok()?;
         tensors::from_tract(&tensor).ok()
+    }
+
+    /// A graph.
+    pub fn graph(&self, name: &str) -> Option<&GraphProto> {
+        self.attribute(name)?.g.as_ref()
+    }
+
+    /// What a graph inside the operator reads from around it by this name.
+    pub fn captured(&self, name: &str) -> Option<Made> {
+        self.captured.get(name).map(|o| (o.id, o.dtype))
     }
 
     /// A position among `rank` axes; negative ones count from the end.

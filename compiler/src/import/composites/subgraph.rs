@@ -7,6 +7,7 @@ use tract_onnx::tract_core::internal::*;
 
 use super::tensors::{from_tract, to_tract};
 use crate::graph::{self, Dtype, Graph, Node, NodeId};
+use crate::import::builder::Builder;
 use crate::import::ops::Translated;
 use crate::import::{Call, Importer};
 use crate::interpret;
@@ -108,25 +109,28 @@ impl TypedOp for Subgraph {
 
 /// The nodes of the subgraph in the place of the operator.
 pub(crate) fn splice(importer: &mut Importer, call: &Call, op: &Subgraph) -> Translated {
-    let mut ids: Vec<NodeId> = Vec::with_capacity(op.graph.nodes.len());
-    let mut sources = op.sources.iter();
-    let inputs = &op.graph.inputs;
-    let mut given = vec![None; op.graph.nodes.len()];
-    inputs
-        .iter()
-        .for_each(|input| given[*input] = sources.next().map(|s| call.inputs[*s]));
-    for (id, node) in op.graph.nodes.iter().enumerate() {
-        let made = match (&node.op, given[id]) {
+    let operands = op.sources.iter().map(|source| call.inputs[*source]);
+    let operands: Vec<NodeId> = operands.collect();
+    Ok(inline(&mut importer.build, &op.graph, &operands))
+}
+
+/// Appends the nodes of a graph, with these operands for its inputs; its outputs.
+pub(crate) fn inline(build: &mut Builder, graph: &Graph, operands: &[NodeId]) -> Vec<NodeId> {
+    let mut given = vec![None; graph.nodes.len()];
+    for (input, operand) in graph.inputs.iter().zip(operands) {
+        given[*input] = Some(*operand);
+    }
+    let mut ids: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+    for (node, given) in graph.nodes.iter().zip(given) {
+        let made = match (&node.op, given) {
             (_, Some(operand)) => operand,
-            (graph::Op::Constant(tensor), _) => importer.build.constant(tensor.clone()),
+            (graph::Op::Constant(tensor), _) => build.constant(tensor.clone()),
             (op, _) => {
                 let operands = node.inputs.iter().map(|input| ids[*input]).collect();
-                importer
-                    .build
-                    .push(op.clone(), operands, node.shape.clone())
+                build.push(op.clone(), operands, node.shape.clone())
             }
         };
         ids.push(made);
     }
-    Ok(op.graph.outputs.iter().map(|(_, id)| ids[*id]).collect())
+    graph.outputs.iter().map(|(_, id)| ids[*id]).collect()
 }

@@ -4,10 +4,9 @@ use tract_onnx::tract_core::ops::gru_cell::GruEpilogue;
 use tract_onnx::tract_core::ops::gru_seq::GruSeq;
 use tract_onnx::tract_core::ops::lstm_cell::LstmEpilogue;
 
-use super::scan::too_many_steps;
 use super::{Call, Importer, Translated};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn};
-use crate::import::limits::MOST_STEPS;
+use crate::import::limits::{MOST_STEPS, too_many_steps};
 
 /// From the gates' sums i, o, f, c and the cell's state: the output `o tanh(c')` and the state `c' = f c + i tanh(g)`.
 pub fn lstm_cell(importer: &mut Importer, call: &Call, op: &LstmEpilogue) -> Translated {

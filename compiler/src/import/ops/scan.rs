@@ -6,7 +6,7 @@ use tract_onnx::tract_core::ops::scan::{InputMapping, Scan};
 
 use super::{Call, Importer, Refusal, Translated, refusal};
 use crate::graph::NodeId;
-use crate::import::limits::MOST_STEPS;
+use crate::import::limits::{MOST_STEPS, too_many_steps};
 
 /// The body once for each step, on slices of the scanned inputs and the states of the step before.
 pub fn translate(importer: &mut Importer, call: &Call, op: &Scan) -> Translated {
@@ -87,14 +87,6 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Scan) -> Translated 
     }
     importer.build.name = name;
     gather_outputs(importer, call, op, collected)
-}
-
-/// What is said of a loop that would be unrolled for too long.
-pub fn too_many_steps() -> Refusal {
-    refusal(
-        "it has too many steps",
-        "cut the sequence into shorter ones",
-    )
 }
 
 fn inputs_of(op: &Scan, call: &Call, wanted: impl Fn(&InputMapping) -> bool) -> Vec<NodeId> {
