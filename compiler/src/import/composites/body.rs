@@ -17,7 +17,7 @@ use super::{Made, REFUSALS, Scope, subgraph};
 use crate::graph::{Graph, NodeId, Op};
 use crate::import::builder::Builder;
 use crate::import::tensors::{port_dtype, to_tract};
-use crate::import::{Importer, Refusal, limits, refusal, refused};
+use crate::import::{Importer, Refusal, limits, refusal};
 
 /// Names that the graphs in a node's attributes read from around them.
 pub fn captures(node: &NodeProto) -> Vec<String> {
@@ -254,12 +254,7 @@ fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<
 
 /// What tract makes of the graph as a model.
 fn analysed(graph: GraphProto, opset: i64) -> Result<TypedModel, Refusal> {
-    let onnx = super::front_end();
-    let known = |operator: &str| onnx.op_register.0.contains_key(operator);
-    if let Some(first) = refused::by_type(&graph, known).into_iter().next() {
-        let said = first.complaint;
-        return Err(inside(&said.op, said.reason, said.help));
-    }
+    let onnx = super::front_end(&graph);
     let proto = ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {

@@ -4,22 +4,32 @@
 //! replaced by a [`Subgraph`], which tract evaluates (with [`interpret`]) like any other operator and the importer splices in. So an
 //! operator is written once, and shapes, float reference and proof follow from it.
 
+mod activations;
 mod attention;
 mod body;
 mod control;
+pub(crate) mod extrema;
+mod losses;
+mod ngrams;
+mod one_hot;
+mod optional;
+mod recurrence;
+mod recurrent;
+mod reductions;
 mod scope;
 mod subgraph;
+mod training;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tract_hir::infer::*;
-use tract_onnx::pb::NodeProto;
+use tract_onnx::pb::{GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-use super::{Refusal, refused, tensors};
+use super::{Refusal, refusal, refused, tensors};
 use crate::Complaint;
 pub(crate) use scope::{Made, Scope};
 pub(crate) use subgraph::{Subgraph, splice};
@@ -30,11 +40,38 @@ pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 
 /// ONNX operator types and what builds them.
 const OPERATORS: &[(&str, Build)] = &[
+    ("Adagrad", training::adagrad),
+    ("Adam", training::adam),
+    ("ArgMax", extrema::arg_max),
+    ("ArgMin", extrema::arg_min),
     ("Attention", attention::attention),
+    ("BatchNormalization", training::batch_normalisation),
+    ("CausalConvWithState", recurrence::causal_convolution),
+    ("Celu", activations::celu),
+    ("CumProd", recurrence::cumulative_product),
+    ("Dropout", training::dropout),
     ("FlexAttention", attention::flexible),
+    ("GRU", recurrent::gru),
+    ("Hardmax", extrema::hardmax),
     ("If", control::branch),
+    ("LSTM", recurrent::lstm),
+    ("LinearAttention", recurrence::linear_attention),
     ("Loop", control::repeat),
+    ("Momentum", training::momentum),
+    ("NegativeLogLikelihoodLoss", losses::likelihood),
+    ("OneHot", one_hot::build),
+    ("OptionalGetElement", optional::get_element),
+    ("OptionalHasElement", optional::has_element),
+    ("RNN", recurrent::rnn),
+    ("ReduceLogSumExp", reductions::log_sum_exp),
+    ("ReduceMax", reductions::maximum),
+    ("ReduceMin", reductions::minimum),
     ("Scan", control::scan),
+    ("SoftmaxCrossEntropyLoss", losses::cross_entropy),
+    ("SwiGLU", activations::swiglu),
+    ("TensorScatter", recurrence::tensor_scatter),
+    ("TfIdfVectorizer", ngrams::count),
+    ("TopK", extrema::top_k),
 ];
 
 thread_local! {
@@ -42,13 +79,35 @@ thread_local! {
     static REFUSALS: RefCell<Vec<Complaint>> = const { RefCell::new(Vec::new()) };
 }
 
-/// tract's front end, with the operators of this module.
-pub(super) fn front_end() -> Onnx {
+/// tract's front end, with the operators of this module, and with those of the graph that are refused, so that its analysis goes on
+/// after them.
+pub(super) fn front_end(graph: &GraphProto) -> Onnx {
     let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
     for (name, _) in OPERATORS {
         onnx.op_register.insert(name, parse);
     }
+    for name in refused::types(graph) {
+        let known = onnx.op_register.0.contains_key(name);
+        if !known || refused::reason(name).is_some() {
+            onnx.op_register.0.insert(name.to_string(), parse);
+        }
+    }
     onnx
+}
+
+/// Why an operator is refused that no other function builds.
+fn refuse(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    Err(match (refused::reason(scope.operator()), scope.domain()) {
+        (Some((reason, help)), _) => refusal(reason, help),
+        (None, "" | "ai.onnx") => refusal(
+            "this operator is not known",
+            "express it with standard operators",
+        ),
+        (None, domain) => refusal(
+            format!("this operator of domain `{domain}` is not known"),
+            "express it with standard operators",
+        ),
+    })
 }
 
 /// Complaints about operators of this module on this thread since the last call.
@@ -61,13 +120,10 @@ fn parse(
     node: &NodeProto,
 ) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let found = OPERATORS.iter().find(|(name, _)| *name == node.op_type);
-    let Some((_, build)) = found else {
-        bail!("`{}` is no composite operator", node.op_type);
-    };
     let composite = Composite {
         node: Arc::new(node.clone()),
         opset: context.onnx_operator_set_version,
-        build: *build,
+        build: found.map_or(refuse, |(_, build)| *build),
     };
     Ok((Box::new(composite), body::captures(node)))
 }
@@ -174,7 +230,10 @@ impl InferenceOp for Composite {
             Ok(made) => made,
             Err(refusal) => {
                 let said = refusal.reason.clone();
-                REFUSALS.with_borrow_mut(|all| all.push(self.complaint(refusal)));
+                // What follows a stand-in may be refused for the stand-in's sake.
+                if !follows_stand_in(target, &inputs) {
+                    REFUSALS.with_borrow_mut(|all| all.push(self.complaint(refusal)));
+                }
                 // The analysis goes on as if the result had the first operand's shape, to find what else is wrong.
                 let Some(first) = facts.first() else {
                     bail!("{said}")
@@ -192,4 +251,21 @@ impl InferenceOp for Composite {
     fn as_op_mut(&mut self) -> &mut dyn Op {
         self
     }
+}
+
+/// Whether a value comes from a [`Subgraph::stand_in`].
+fn follows_stand_in(model: &TypedModel, values: &[OutletId]) -> bool {
+    let mut stack: Vec<usize> = values.iter().map(|value| value.node).collect();
+    let mut seen = HashSet::new();
+    while let Some(id) = stack.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let node = model.node(id);
+        if node.op_as::<Subgraph>().is_some_and(Subgraph::is_stand_in) {
+            return true;
+        }
+        stack.extend(node.inputs.iter().map(|input| input.node));
+    }
+    false
 }
