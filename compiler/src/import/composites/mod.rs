@@ -7,6 +7,7 @@
 mod activations;
 mod attention;
 mod body;
+mod constants;
 mod control;
 pub(crate) mod extrema;
 mod losses;
@@ -48,6 +49,8 @@ const OPERATORS: &[(&str, Build)] = &[
     ("BatchNormalization", training::batch_normalisation),
     ("CausalConvWithState", recurrence::causal_convolution),
     ("Celu", activations::celu),
+    ("Compress", constants::compress),
+    ("ConstantOfShape", constants::of_shape),
     ("CumProd", recurrence::cumulative_product),
     ("Dropout", training::dropout),
     ("FlexAttention", attention::flexible),
@@ -59,10 +62,12 @@ const OPERATORS: &[(&str, Build)] = &[
     ("Loop", control::repeat),
     ("Momentum", training::momentum),
     ("NegativeLogLikelihoodLoss", losses::likelihood),
+    ("NonZero", constants::non_zero),
     ("OneHot", one_hot::build),
     ("OptionalGetElement", optional::get_element),
     ("OptionalHasElement", optional::has_element),
     ("RNN", recurrent::rnn),
+    ("Range", constants::range),
     ("ReduceLogSumExp", reductions::log_sum_exp),
     ("ReduceMax", reductions::maximum),
     ("ReduceMin", reductions::minimum),
@@ -72,6 +77,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("TensorScatter", recurrence::tensor_scatter),
     ("TfIdfVectorizer", ngrams::count),
     ("TopK", extrema::top_k),
+    ("Unique", constants::unique),
 ];
 
 thread_local! {

@@ -196,11 +196,12 @@ impl<'n> Scope<'n> {
         Some(list.strings.iter().map(text).collect())
     }
 
-    /// A tensor.
-    pub fn tensor(&self, name: &str) -> Option<Tensor> {
+    /// A tensor and its element type.
+    pub fn typed_tensor(&self, name: &str) -> Option<(Tensor, DatumType)> {
         let proto = self.attribute(name)?.t.as_ref()?;
         let tensor = tract_onnx::tensor::load_tensor(&MmapDataResolver, proto, None).ok()?;
-        tensors::from_tract(&tensor).ok()
+        let dtype = tensor.datum_type();
+        Some((tensors::from_tract(&tensor).ok()?, dtype))
     }
 
     /// A graph.

@@ -21,6 +21,8 @@ pub(crate) struct Subgraph {
     sources: Vec<usize>,
     /// Element types of the results.
     dtypes: Vec<DatumType>,
+    /// Whether it is only there for a refused operator.
+    stands_in: bool,
 }
 
 impl PartialEq for Subgraph {
@@ -39,6 +41,7 @@ impl Subgraph {
             graph: Arc::new(graph),
             sources,
             dtypes,
+            stands_in: false,
         }
     }
 
@@ -61,19 +64,25 @@ impl Subgraph {
             outputs: vec![(String::new(), 0); results],
         };
         let dtypes = vec![first.datum_type; results];
-        Ok(Subgraph::new(name, graph, vec![0], dtypes))
+        Ok(Subgraph {
+            stands_in: true,
+            ..Subgraph::new(name, graph, vec![0], dtypes)
+        })
     }
 
-    /// Whether it is one: no operator gives back its operand only.
+    /// Whether it is only there for a refused operator.
     pub fn is_stand_in(&self) -> bool {
-        self.graph.nodes.len() == 1 && !self.graph.inputs.is_empty()
+        self.stands_in
     }
 
-    /// Types and shapes of the results.
+    /// Types and shapes of the results, and the values of those that are constant.
     pub fn facts(&self) -> TVec<TypedFact> {
         let outputs = self.graph.outputs.iter().zip(&self.dtypes);
         let fact = |((_, id), dtype): (&(String, NodeId), &DatumType)| {
-            dtype.fact(self.graph.nodes[*id].shape.as_slice())
+            let node = &self.graph.nodes[*id];
+            let constant = node.constant().and_then(|t| to_tract(t, *dtype).ok());
+            let known = constant.and_then(|t| TypedFact::try_from(t.into_arc_tensor()).ok());
+            known.unwrap_or_else(|| dtype.fact(node.shape.as_slice()))
         };
         outputs.map(fact).collect()
     }
