@@ -59,7 +59,8 @@ pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Loaded,
     from_proto(parse(bytes, path)?, None, path, options)
 }
 
-fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
+/// Decodes the bytes of a file.
+pub fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
     quietly(|| tract_onnx::onnx().proto_model_for_read(&mut bytes)).map_err(|e| refuse(path, &e))
 }
 

@@ -129,7 +129,7 @@ fn parse(
     let composite = Composite {
         node: Arc::new(node.clone()),
         opset: context.onnx_operator_set_version,
-        build: found.map_or(refuse, |(_, build)| *build),
+        build: found.map(|(_, build)| *build),
     };
     Ok((Box::new(composite), body::captures(node)))
 }
@@ -139,7 +139,8 @@ fn parse(
 struct Composite {
     node: Arc<NodeProto>,
     opset: i64,
-    build: Build,
+    /// None for what is refused by its type alone.
+    build: Option<Build>,
 }
 
 impl PartialEq for Composite {
@@ -154,7 +155,7 @@ impl Composite {
     /// Builds the operator for these operands.
     fn expand(&self, operands: &[&TypedFact]) -> Result<Subgraph, Refusal> {
         let mut scope = Scope::new(&self.node, self.opset, operands)?;
-        let results = (self.build)(&mut scope)?;
+        let results = self.build.unwrap_or(refuse)(&mut scope)?;
         Ok(scope.finish(results))
     }
 
@@ -237,7 +238,7 @@ impl InferenceOp for Composite {
             Err(refusal) => {
                 let said = refusal.reason.clone();
                 // What follows a stand-in may be refused for the stand-in's sake.
-                if !follows_stand_in(target, &inputs) {
+                if self.build.is_none() || !follows_stand_in(target, &inputs) {
                     REFUSALS.with_borrow_mut(|all| all.push(self.complaint(refusal)));
                 }
                 // The analysis goes on as if the result had the first operand's shape, to find what else is wrong.
