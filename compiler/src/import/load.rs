@@ -86,8 +86,8 @@ pub fn from_proto(
         path: path.into(),
         reason,
     })?;
-    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    composites::register(&mut onnx, graph);
+    composites::refusals();
+    let onnx = composites::front_end(graph);
     let analysed = quietly(|| {
         let parsed = onnx.parse(&proto, folder)?;
         if let Some(name) = parsed.unresolved_inputs.first() {

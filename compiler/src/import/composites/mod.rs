@@ -5,11 +5,21 @@
 //! operator is written once, and shapes, float reference and proof follow from it.
 
 mod activations;
+mod attention;
+mod body;
+mod constants;
+mod control;
 pub(crate) mod extrema;
+mod losses;
+mod ngrams;
 mod one_hot;
+mod optional;
+mod recurrence;
+mod recurrent;
 mod reductions;
 mod scope;
 mod subgraph;
+mod training;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -31,23 +41,54 @@ pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 
 /// ONNX operator types and what builds them.
 const OPERATORS: &[(&str, Build)] = &[
+    ("Adagrad", training::adagrad),
+    ("Adam", training::adam),
     ("ArgMax", extrema::arg_max),
     ("ArgMin", extrema::arg_min),
+    ("Attention", attention::attention),
+    ("BatchNormalization", training::batch_normalisation),
+    ("CausalConvWithState", recurrence::causal_convolution),
     ("Celu", activations::celu),
+    ("Compress", constants::compress),
+    ("ConstantOfShape", constants::of_shape),
+    ("CumProd", recurrence::cumulative_product),
+    ("Dropout", training::dropout),
+    ("FlexAttention", attention::flexible),
+    ("GRU", recurrent::gru),
     ("Hardmax", extrema::hardmax),
+    ("If", control::branch),
+    ("LSTM", recurrent::lstm),
+    ("LinearAttention", recurrence::linear_attention),
+    ("Loop", control::repeat),
+    ("Momentum", training::momentum),
+    ("NegativeLogLikelihoodLoss", losses::likelihood),
+    ("NonZero", constants::non_zero),
     ("OneHot", one_hot::build),
+    ("OptionalGetElement", optional::get_element),
+    ("OptionalHasElement", optional::has_element),
+    ("RNN", recurrent::rnn),
+    ("Range", constants::range),
     ("ReduceLogSumExp", reductions::log_sum_exp),
+    ("ReduceMax", reductions::maximum),
+    ("ReduceMin", reductions::minimum),
+    ("Scan", control::scan),
+    ("SoftmaxCrossEntropyLoss", losses::cross_entropy),
+    ("SwiGLU", activations::swiglu),
+    ("TensorScatter", recurrence::tensor_scatter),
+    ("TfIdfVectorizer", ngrams::count),
     ("TopK", extrema::top_k),
+    ("Unique", constants::unique),
 ];
 
 thread_local! {
-    /// Refusals since the last [`refusals`]: tract can only say that an analysis failed.
+    /// Refusals since the last call of [`refusals`]: tract can only say that an analysis failed.
     static REFUSALS: RefCell<Vec<Complaint>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Teaches tract the operators of this module, and those of the graph that are refused, so that its analysis goes on after them.
-pub(super) fn register(onnx: &mut Onnx, graph: &GraphProto) {
-    REFUSALS.take();
+/// tract's front end, with the operators of this module, and with those of the graph that are refused, so that its analysis goes on
+/// after them.
+pub(super) fn front_end(graph: &GraphProto) -> Onnx {
+    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
     for (name, _) in OPERATORS {
         onnx.op_register.insert(name, parse);
     }
@@ -57,6 +98,7 @@ pub(super) fn register(onnx: &mut Onnx, graph: &GraphProto) {
             onnx.op_register.0.insert(name.to_string(), parse);
         }
     }
+    onnx
 }
 
 /// Why an operator is refused that no other function builds.
@@ -74,7 +116,7 @@ fn refuse(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     })
 }
 
-/// Complaints about operators of this module on this thread since [`register`].
+/// Complaints about operators of this module on this thread since the last call.
 pub(super) fn refusals() -> Vec<Complaint> {
     REFUSALS.take()
 }
@@ -89,7 +131,7 @@ fn parse(
         opset: context.onnx_operator_set_version,
         build: found.map(|(_, build)| *build),
     };
-    Ok((Box::new(composite), Vec::new()))
+    Ok((Box::new(composite), body::captures(node)))
 }
 
 /// An operator before the shapes of its operands are known.
