@@ -316,6 +316,22 @@ impl Builder {
         )
     }
 
+    /// Sum of products over axes that are named by letters: `"bqd,bkd->bqk"`. Equal letters have equal lengths.
+    pub fn einsum(&mut self, equation: &str, operands: &[NodeId]) -> NodeId {
+        let (left, output) = equation.split_once("->").expect("an arrow");
+        let inputs: Vec<Vec<u8>> = left.split(',').map(|x| x.as_bytes().to_vec()).collect();
+        let length = |letter: &u8| {
+            let found = inputs.iter().zip(operands).find_map(|(labels, id)| {
+                let axis = labels.iter().position(|l| l == letter)?;
+                Some(self.graph.nodes[*id].shape[axis])
+            });
+            found.expect("an operand has the letter")
+        };
+        let shape = output.as_bytes().iter().map(length).collect();
+        let output = output.as_bytes().to_vec();
+        self.push(Op::Einsum { inputs, output }, operands.to_vec(), shape)
+    }
+
     /// Operands of an elementwise operator and its shape. Repetitions that the operator does by itself are skipped.
     fn meet(&self, mut operands: Vec<NodeId>) -> (Vec<NodeId>, Vec<usize>) {
         let shape_of = |operands: &[NodeId]| -> Vec<usize> {

@@ -92,11 +92,13 @@ fn max_along(
             .collect();
         let offset = (tap * window.dilation[i]) as i64 - window.pad_before[i] as i64;
         let mut value = read_along(shifted, 2 + i, offset, &parts, &out);
+        let mut range = data.range;
         if seen.contains(&false) {
             lift_padding(&mut value, 2 + i, &seen, sure.0);
+            range.0 = range.0.min(sure.0);
         }
         value = Value {
-            range: data.range,
+            range,
             proven: Some((sure.0.min(0.0), sure.1.max(0.0))),
             name: data.name.clone(),
             ..value

@@ -4,9 +4,18 @@
 //! replaced by a [`Subgraph`], which tract evaluates (with [`interpret`]) like any other operator and the importer splices in. So an
 //! operator is written once, and shapes, float reference and proof follow from it.
 
+mod deform;
+mod determinant;
 pub(crate) mod extrema;
+mod grid_sample;
+mod movement;
 mod one_hot;
+mod pools;
+mod regions;
+mod resize;
+mod sampling;
 mod scope;
+mod spectra;
 mod subgraph;
 
 use std::cell::RefCell;
@@ -29,11 +38,33 @@ pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 
 /// ONNX operator types and what builds them.
 const OPERATORS: &[(&str, Build)] = &[
+    ("AffineGrid", grid_sample::affine),
     ("ArgMax", extrema::arg_max),
     ("ArgMin", extrema::arg_min),
+    ("BlackmanWindow", spectra::blackman),
+    ("CenterCropPad", movement::center_crop_pad),
+    ("Col2Im", pools::col2im),
+    ("DFT", spectra::dft),
+    ("DeformConv", deform::build),
+    ("Det", determinant::build),
+    ("GlobalLpPool", pools::global_lp_pool),
+    ("GridSample", grid_sample::build),
+    ("HammingWindow", spectra::hamming),
+    ("HannWindow", spectra::hann),
     ("Hardmax", extrema::hardmax),
+    ("LRN", pools::lrn),
+    ("LpPool", pools::lp_pool),
+    ("MaxPool", pools::max_pool),
+    ("MaxUnpool", pools::max_unpool),
+    ("MelWeightMatrix", spectra::mel_weights),
     ("OneHot", one_hot::build),
+    ("Pad", movement::build_pad),
+    ("Resize", resize::resize),
+    ("ReverseSequence", movement::reverse_sequence),
+    ("RoiAlign", regions::roi_align),
+    ("STFT", spectra::stft),
     ("TopK", extrema::top_k),
+    ("Upsample", resize::upsample),
 ];
 
 thread_local! {
