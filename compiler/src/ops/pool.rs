@@ -7,6 +7,9 @@ use crate::lower::value::{Axis, Term, Value};
 use crate::lower::weight::Weight;
 use crate::lower::{Lowering, Refusal};
 
+/// Most positions over which products of columns are summed as they are.
+const MOST_TAPS: usize = 64;
+
 pub(super) fn average(
     cx: &mut Lowering,
     node: &Node,
@@ -14,7 +17,8 @@ pub(super) fn average(
     count_padding: bool,
 ) -> Result<Value, Refusal> {
     let mut data = cx.read(node, 0)?;
-    if !data.is_simple() {
+    let taps: usize = window.kernel.iter().product();
+    if !data.is_simple() && !(data.is_plain_product() && taps <= MOST_TAPS) {
         data = cx.compact(&data, cx.settings.activation_bits)?;
     }
     for i in 0..window.kernel.len() {

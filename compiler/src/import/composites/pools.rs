@@ -6,7 +6,7 @@ use super::extrema::first_maximum;
 use super::movement::{pad, take};
 use super::sampling::{abs, hat};
 use super::{Made, Scope};
-use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn, Window};
+use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, Window};
 use crate::import::builder::Builder;
 use crate::import::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix, volume};
 use crate::import::{Refusal, refusal};
@@ -249,7 +249,7 @@ pub(super) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let Windows { window, counts } = windows(scope, x)?;
     let build = &mut scope.build;
     let taps: usize = window.kernel.iter().product();
-    let powers = build.pointwise(power(abs(), order), x);
+    let powers = powers(build, x, order);
     let shape = [&build.shape(x)[..2], &counts].concat();
     let op = Op::AveragePool {
         window,
@@ -270,7 +270,7 @@ pub(super) fn global_lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let order = order(scope)?;
     let build = &mut scope.build;
     let axes: Vec<usize> = (2..build.rank(x)).collect();
-    let powers = build.pointwise(power(abs(), order), x);
+    let powers = powers(build, x, order);
     let sums = build.reduce(Reducer::Sum, &axes, powers);
     Ok(vec![(
         build.pointwise(power(Pointwise::Variable, order.recip()), sums),
@@ -290,6 +290,14 @@ fn order(scope: &Scope) -> Result<f64, Refusal> {
             "its norm has no positive order",
             "correct the model",
         ))
+    }
+}
+
+/// `|x|^order`; squares are products, since those are exact.
+fn powers(build: &mut Builder, x: NodeId, order: f64) -> NodeId {
+    match order {
+        2.0 => build.binary(BinaryFn::Mul, x, x),
+        _ => build.pointwise(power(abs(), order), x),
     }
 }
 
@@ -316,7 +324,7 @@ pub(super) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         f64::from((-before..=after).contains(&distance))
     };
     let band = (0..channels * channels).map(near).collect();
-    let squares = build.pointwise(Pointwise::of(UnaryFn::Square), x);
+    let squares = powers(build, x, 2.0);
     let sums = build.matrix(squares, 1, Tensor::new(vec![channels, channels], band));
     let scaled = build.scale(sums, alpha / size as f64);
     let shifted = build.shift(scaled, bias);
