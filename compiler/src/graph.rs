@@ -130,7 +130,7 @@ pub enum Op {
         inputs: Vec<Vec<u8>>,
         output: Vec<u8>,
     },
-    /// Inputs: data `[n, c, spatial...]`, constant kernel `[o, c/groups, kernel...]`, constant bias `[o]`.
+    /// Inputs: data `[n, c, spatial...]`, kernel `[o, c/groups, kernel...]`, constant bias `[o]`.
     Convolution { window: Window, groups: usize },
     /// Elementwise on two inputs of equal rank; axes of length 1 broadcast (numpy).
     Binary(BinaryFn),

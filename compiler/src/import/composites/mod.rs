@@ -9,15 +9,24 @@ mod attention;
 mod body;
 mod constants;
 mod control;
+mod deform;
+mod determinant;
 pub(crate) mod extrema;
+mod grid_sample;
 mod losses;
+mod movement;
 mod ngrams;
 mod one_hot;
 mod optional;
+mod pools;
 mod recurrence;
 mod recurrent;
 mod reductions;
+mod regions;
+mod resize;
+mod sampling;
 mod scope;
+mod spectra;
 mod subgraph;
 mod training;
 
@@ -43,34 +52,55 @@ pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 const OPERATORS: &[(&str, Build)] = &[
     ("Adagrad", training::adagrad),
     ("Adam", training::adam),
+    ("AffineGrid", grid_sample::affine),
     ("ArgMax", extrema::arg_max),
     ("ArgMin", extrema::arg_min),
     ("Attention", attention::attention),
     ("BatchNormalization", training::batch_normalisation),
+    ("BlackmanWindow", spectra::blackman),
     ("CausalConvWithState", recurrence::causal_convolution),
     ("Celu", activations::celu),
+    ("CenterCropPad", movement::center_crop_pad),
+    ("Col2Im", pools::col2im),
     ("Compress", constants::compress),
     ("ConstantOfShape", constants::of_shape),
     ("CumProd", recurrence::cumulative_product),
+    ("DFT", spectra::dft),
+    ("DeformConv", deform::build),
+    ("Det", determinant::build),
     ("Dropout", training::dropout),
     ("FlexAttention", attention::flexible),
     ("GRU", recurrent::gru),
+    ("GlobalLpPool", pools::global_lp_pool),
+    ("GridSample", grid_sample::build),
+    ("HammingWindow", spectra::hamming),
+    ("HannWindow", spectra::hann),
     ("Hardmax", extrema::hardmax),
     ("If", control::branch),
+    ("LRN", pools::lrn),
     ("LSTM", recurrent::lstm),
     ("LinearAttention", recurrence::linear_attention),
     ("Loop", control::repeat),
+    ("LpPool", pools::lp_pool),
+    ("MaxPool", pools::max_pool),
+    ("MaxUnpool", pools::max_unpool),
+    ("MelWeightMatrix", spectra::mel_weights),
     ("Momentum", training::momentum),
     ("NegativeLogLikelihoodLoss", losses::likelihood),
     ("NonZero", constants::non_zero),
     ("OneHot", one_hot::build),
     ("OptionalGetElement", optional::get_element),
     ("OptionalHasElement", optional::has_element),
+    ("Pad", movement::build_pad),
     ("RNN", recurrent::rnn),
     ("Range", constants::range),
     ("ReduceLogSumExp", reductions::log_sum_exp),
     ("ReduceMax", reductions::maximum),
     ("ReduceMin", reductions::minimum),
+    ("Resize", resize::resize),
+    ("ReverseSequence", movement::reverse_sequence),
+    ("RoiAlign", regions::roi_align),
+    ("STFT", spectra::stft),
     ("Scan", control::scan),
     ("SoftmaxCrossEntropyLoss", losses::cross_entropy),
     ("SwiGLU", activations::swiglu),
@@ -78,6 +108,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("TfIdfVectorizer", ngrams::count),
     ("TopK", extrema::top_k),
     ("Unique", constants::unique),
+    ("Upsample", resize::upsample),
 ];
 
 thread_local! {

@@ -12,6 +12,9 @@ use crate::graph::{NodeId, Op, Tensor};
 use crate::import::builder::Builder;
 use crate::import::{Refusal, refusal};
 
+/// Most that a length in an attribute is.
+const MOST_LENGTH: i64 = 1 << 30;
+
 /// A result and its element type.
 pub(crate) type Made = (NodeId, DatumType);
 
@@ -221,6 +224,34 @@ impl<'n> Scope<'n> {
             .ok()
             .filter(|axis| *axis < rank.max(1))
             .ok_or_else(|| refusal(format!("there is no axis {axis}"), "correct the model"))
+    }
+
+    /// The axes that an attribute lists, all of them if it is left out.
+    pub fn axes(&self, name: &str, rank: usize) -> Result<Vec<usize>, Refusal> {
+        let Some(listed) = self.ints(name) else {
+            return Ok((0..rank).collect());
+        };
+        let axes = listed.iter().map(|axis| Self::position(*axis, rank));
+        let axes: Vec<usize> = axes.collect::<Result<_, _>>()?;
+        match (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
+            true => Err(refusal("it names an axis twice", "correct the model")),
+            false => Ok(axes),
+        }
+    }
+
+    /// A list of lengths: one for each of `count` axes, or `default` for all.
+    pub fn lengths(&self, name: &str, count: usize, default: usize) -> Result<Vec<usize>, Refusal> {
+        let Some(listed) = self.ints(name).filter(|listed| !listed.is_empty()) else {
+            return Ok(vec![default; count]);
+        };
+        let least = default.min(1) as i64;
+        let length = |len: &i64| {
+            let fits = (least..=MOST_LENGTH).contains(len);
+            fits.then_some(*len as usize)
+        };
+        let lengths: Option<Vec<usize>> = listed.iter().map(length).collect();
+        let lengths = lengths.filter(|lengths| lengths.len() == count);
+        lengths.ok_or_else(|| refusal(format!("its `{name}` do not fit"), "correct the model"))
     }
 
     /// The axis that an attribute names.
