@@ -14,16 +14,12 @@ pub struct TypeComplaint {
     pub unknown: bool,
 }
 
-/// Types that tract knows and no graph of ours can say, whatever their attributes.
+/// Types that no graph of ours can say, whatever their attributes.
 const REFUSED: &[(&[&str], &str, &str)] = &[
     (
-        &[
-            "TreeEnsembleClassifier",
-            "TreeEnsembleRegressor",
-            "TreeEnsemble",
-        ],
-        "decision trees are not compiled",
-        "export a differentiable model, or evaluate the trees outside the proof",
+        &["CastMap", "DictVectorizer"],
+        "maps are not tensors",
+        "export the model with tensors instead of maps",
     ),
     (
         &[
@@ -48,12 +44,7 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "return the scores and sort them outside the proof",
     ),
     (
-        &[
-            "StringNormalizer",
-            "TfIdfVectorizer",
-            "CategoryMapper",
-            "LabelEncoder",
-        ],
+        &["StringNormalizer", "TfIdfVectorizer", "CategoryMapper"],
         "strings are not numbers",
         "tokenise outside the model",
     ),
@@ -69,25 +60,19 @@ pub fn by_type(graph: &GraphProto, know: impl Fn(&str) -> bool) -> Vec<TypeCompl
             reason: reason.into(),
             help: help.into(),
         };
-        if !know(&node.op_type) {
+        let unknown = !know(&node.op_type);
+        let complaint = if let Some((reason, help)) = reason(&node.op_type) {
+            complain(reason, help)
+        } else if unknown {
             let reason = match node.domain.as_str() {
                 "" | "ai.onnx" => "this operator is not known".to_string(),
                 domain => format!("this operator of domain `{domain}` is not known"),
             };
-            let complaint = complain(&reason, "express it with standard operators");
-            complaints.push(TypeComplaint {
-                complaint,
-                unknown: true,
-            });
-        } else if let Some((_, reason, help)) = REFUSED
-            .iter()
-            .find(|(types, ..)| types.contains(&&*node.op_type))
-        {
-            complaints.push(TypeComplaint {
-                complaint: complain(reason, help),
-                unknown: false,
-            });
-        }
+            complain(&reason, "express it with standard operators")
+        } else {
+            continue;
+        };
+        complaints.push(TypeComplaint { complaint, unknown });
     }
     complaints
 }

@@ -4,8 +4,13 @@
 //! replaced by a [`Subgraph`], which tract evaluates (with [`interpret`]) like any other operator and the importer splices in. So an
 //! operator is written once, and shapes, float reference and proof follow from it.
 
+mod features;
+mod linear;
 mod scope;
+mod scores;
 mod subgraph;
+mod svm;
+mod trees;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,7 +31,24 @@ use tract_onnx::model::{Onnx, ParsingContext};
 pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 
 /// ONNX operator types and what builds them.
-const OPERATORS: &[(&str, Build)] = &[];
+const OPERATORS: &[(&str, Build)] = &[
+    ("ArrayFeatureExtractor", features::extractor),
+    ("Binarizer", features::binarizer),
+    ("FeatureVectorizer", features::vectorizer),
+    ("Imputer", features::imputer),
+    ("LabelEncoder", features::label_encoder),
+    ("LinearClassifier", linear::classifier),
+    ("LinearRegressor", linear::regressor),
+    ("Normalizer", features::normalizer),
+    ("OneHotEncoder", features::one_hot),
+    ("SVMClassifier", svm::classifier),
+    ("SVMRegressor", svm::regressor),
+    ("Scaler", features::scaler),
+    ("TreeEnsemble", trees::ensemble),
+    ("TreeEnsembleClassifier", trees::classifier),
+    ("TreeEnsembleRegressor", trees::regressor),
+    ("ZipMap", features::zip_map),
+];
 
 thread_local! {
     /// Refusals since the last [`refusals`]: tract can only say that an analysis failed.

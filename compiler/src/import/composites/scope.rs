@@ -183,6 +183,13 @@ impl<'n> Scope<'n> {
         tensors::from_tract(&tensor).ok()
     }
 
+    /// Element type of a tensor.
+    pub fn tensor_dtype(&self, name: &str) -> Option<DatumType> {
+        let proto = self.attribute(name)?.t.as_ref()?;
+        let tensor = tract_onnx::tensor::load_tensor(&MmapDataResolver, proto, None).ok()?;
+        Some(tensor.datum_type())
+    }
+
     /// A position among `rank` axes; negative ones count from the end.
     pub fn position(axis: i64, rank: usize) -> Result<usize, Refusal> {
         let from_start = if axis < 0 { axis + rank as i64 } else { axis };

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use tract_onnx::prelude::DatumType;
 
+use super::linear::{self, features};
 use super::scope::{Made, Scope};
 use super::scores::{self, Labels, Transform};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
@@ -49,7 +50,9 @@ impl Test {
 
     fn negated(mut self) -> Test {
         self.constant = 1.0 - self.constant;
-        self.bits.iter_mut().for_each(|(_, weight)| *weight = -*weight);
+        self.bits
+            .iter_mut()
+            .for_each(|(_, weight)| *weight = -*weight);
         self
     }
 
@@ -104,7 +107,10 @@ struct Path {
 }
 
 fn malformed(reason: &str) -> Refusal {
-    refusal(format!("its trees are malformed: {reason}"), "correct the model")
+    refusal(
+        format!("its trees are malformed: {reason}"),
+        "correct the model",
+    )
 }
 
 fn too_large() -> Refusal {
@@ -199,8 +205,9 @@ fn reached<'p>(
     // A leaf that is padding is never reached.
     let mut excess = Tensor::filled(vec![1, count, most], 0.0);
     for (g, group) in groups.iter().enumerate() {
-        let place: HashMap<Comparison, usize> =
-            (group.comparisons.iter().enumerate()).map(|(i, bit)| (*bit, i)).collect();
+        let place: HashMap<Comparison, usize> = (group.comparisons.iter().enumerate())
+            .map(|(i, bit)| (*bit, i))
+            .collect();
         for (i, (feature, sign, threshold)) in group.comparisons.iter().enumerate() {
             if *feature >= features {
                 return Err(malformed(&format!("there is no feature {feature}")));
@@ -301,23 +308,12 @@ fn extremes(
     Ok(scope.build.reshape(extreme, &[rows, forest.targets]))
 }
 
-/// The features `[n, features]`.
-fn features(scope: &mut Scope) -> Result<NodeId, Refusal> {
-    let x = scope.operand(0)?;
-    match scope.build.shape(x)[..] {
-        [features] => Ok(scope.build.reshape(x, &[1, features])),
-        [_, _] => Ok(x),
-        _ => Err(refusal("its operand is no matrix", "flatten the features first")),
-    }
-}
-
 /// A list of numbers that is an attribute of floats, or of a tensor of doubles.
 fn numbers(scope: &Scope, name: &str) -> Vec<f64> {
     if let Some(tensor) = scope.tensor(&format!("{name}_as_tensor")) {
         return tensor.data;
     }
-    let floats = scope.floats(name).unwrap_or_default();
-    floats.iter().map(|v| f64::from(*v)).collect()
+    linear::numbers(scope, name)
 }
 
 /// The ensemble of `TreeEnsembleClassifier` and `TreeEnsembleRegressor`, whose leaf weights' attributes begin with `prefix`.
@@ -329,7 +325,14 @@ fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Forest, Refusal
     let modes = scope.texts("nodes_modes").unwrap_or_default();
     let values = numbers(scope, "nodes_values");
     let count = node_ids.len();
-    let lens = [tree_ids.len(), yes.len(), no.len(), features.len(), modes.len(), values.len()];
+    let lens = [
+        tree_ids.len(),
+        yes.len(),
+        no.len(),
+        features.len(),
+        modes.len(),
+        values.len(),
+    ];
     if lens != [count; 6] {
         return Err(malformed("its lists of nodes differ in length"));
     }
@@ -342,7 +345,10 @@ fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Forest, Refusal
             branches.push(node);
             Next::Branch(branches.len() - 1)
         };
-        if places.insert((tree_ids[node], node_ids[node]), next).is_some() {
+        if places
+            .insert((tree_ids[node], node_ids[node]), next)
+            .is_some()
+        {
             return Err(malformed("a node is listed twice"));
         }
     }
@@ -363,18 +369,22 @@ fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Forest, Refusal
         let Next::Leaf(leaf) = find(trees[i], nodes[i])? else {
             return Err(malformed("a node that is no leaf has a weight"));
         };
-        let target = usize::try_from(ids[i]).ok().filter(|target| *target < targets);
+        let target = usize::try_from(ids[i])
+            .ok()
+            .filter(|target| *target < targets);
         let target = target.ok_or_else(|| malformed(&format!("there is no target {}", ids[i])))?;
         leaves[leaf].push((target, *weight));
     }
     // The root of a tree is its first node.
     let mut seen = std::collections::HashSet::new();
     let firsts = (0..count).filter(|node| seen.insert(tree_ids[*node]));
-    let roots: Result<Vec<Next>, Refusal> =
-        firsts.map(|node| find(tree_ids[node], node_ids[node])).collect();
+    let roots: Result<Vec<Next>, Refusal> = firsts
+        .map(|node| find(tree_ids[node], node_ids[node]))
+        .collect();
     let roots = roots?;
     let branch = |node: &usize| {
-        let feature = usize::try_from(features[*node]).map_err(|_| malformed("a feature is negative"))?;
+        let feature =
+            usize::try_from(features[*node]).map_err(|_| malformed("a feature is negative"))?;
         let test = Test::of(&modes[*node], feature, values[*node]);
         Ok(Branch {
             test: test.ok_or_else(|| malformed(&format!("there is no mode `{}`", modes[*node])))?,
@@ -383,7 +393,10 @@ fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Forest, Refusal
         })
     };
     Ok(Forest {
-        branches: branches.iter().map(branch).collect::<Result<_, Refusal>>()?,
+        branches: branches
+            .iter()
+            .map(branch)
+            .collect::<Result<_, Refusal>>()?,
         leaves,
         roots,
         targets,
@@ -411,7 +424,14 @@ fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Refusal> {
     let (yes_leaf, no_leaf) = (list("nodes_trueleafs"), list("nodes_falseleafs"));
     let (ids, weights) = (list("leaf_targetids"), tensor("leaf_weights"));
     let count = features.len();
-    let lens = [modes.len(), splits.len(), yes.len(), no.len(), yes_leaf.len(), no_leaf.len()];
+    let lens = [
+        modes.len(),
+        splits.len(),
+        yes.len(),
+        no.len(),
+        yes_leaf.len(),
+        no_leaf.len(),
+    ];
     if lens != [count; 6] || ids.len() != weights.len() {
         return Err(malformed("its lists differ in length"));
     }
@@ -427,19 +447,29 @@ fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Refusal> {
     };
     let mut branches = Vec::new();
     for node in 0..count {
-        let feature = usize::try_from(features[node]).map_err(|_| malformed("a feature is negative"))?;
+        let feature =
+            usize::try_from(features[node]).map_err(|_| malformed("a feature is negative"))?;
         let test = match modes[node] as usize {
             6 => {
-                let set = sets.next().ok_or_else(|| malformed("a set of members is missing"))?;
+                let set = sets
+                    .next()
+                    .ok_or_else(|| malformed("a set of members is missing"))?;
                 let mut set = set.to_vec();
                 set.sort_by(f64::total_cmp);
                 set.dedup();
-                let none = Test { constant: 0.0, bits: Vec::new() };
-                set.iter().fold(none, |sum, value| sum.plus(Test::equal(feature, *value)))
+                let none = Test {
+                    constant: 0.0,
+                    bits: Vec::new(),
+                };
+                set.iter()
+                    .fold(none, |sum, value| sum.plus(Test::equal(feature, *value)))
             }
             mode => {
-                let mode = MODES.get(mode).ok_or_else(|| malformed(&format!("there is no mode {mode}")))?;
-                Test::of(mode, feature, splits[node]).ok_or_else(|| malformed("a mode is unknown"))?
+                let mode = MODES
+                    .get(mode)
+                    .ok_or_else(|| malformed(&format!("there is no mode {mode}")))?;
+                Test::of(mode, feature, splits[node])
+                    .ok_or_else(|| malformed("a mode is unknown"))?
             }
         };
         branches.push(Branch {
@@ -456,8 +486,15 @@ fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Refusal> {
     // A root is a branch; one whose ways lead to the same leaf is a leaf.
     Ok(Forest {
         branches,
-        leaves: ids.iter().zip(&weights).map(leaf).collect::<Result<_, Refusal>>()?,
-        roots: list("tree_roots").iter().map(|root| next(*root, 0)).collect::<Result<_, _>>()?,
+        leaves: ids
+            .iter()
+            .zip(&weights)
+            .map(leaf)
+            .collect::<Result<_, Refusal>>()?,
+        roots: list("tree_roots")
+            .iter()
+            .map(|root| next(*root, 0))
+            .collect::<Result<_, _>>()?,
         targets,
     })
 }
@@ -486,7 +523,10 @@ pub(super) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let targets = scope.int("n_targets").unwrap_or(1).max(1) as usize;
     let forest = checked(listed(scope, "target", targets)?)?;
     let base = numbers(scope, "base_values");
-    let aggregate = scope.text("aggregate_function").unwrap_or("SUM").to_string();
+    let aggregate = scope
+        .text("aggregate_function")
+        .unwrap_or("SUM")
+        .to_string();
     aggregated(scope, &forest, &aggregate, &base)
 }
 
@@ -511,12 +551,6 @@ fn aggregated(
 ) -> Result<Vec<Made>, Refusal> {
     let x = features(scope)?;
     let how = scores::transform(scope)?;
-    if forest.targets == 1 && !matches!(how, Transform::None | Transform::Probit) {
-        return Err(refusal(
-            format!("runtimes disagree about the post_transform {how:?} of one target"),
-            "use NONE, and an operator after it",
-        ));
-    }
     let scores = match aggregate {
         "SUM" => sums(scope, x, forest)?,
         "AVERAGE" => {
@@ -533,7 +567,7 @@ fn aggregated(
         }
     };
     let scores = plus(scope, scores, base)?;
-    let made = scores::transformed(&mut scope.build, scores, how);
+    let made = scores::of_targets(&mut scope.build, scores, how)?;
     let dtype = match scope.dtype(0) {
         DatumType::F64 if scope.operator() == "TreeEnsemble" => DatumType::F64,
         _ => DatumType::F32,
@@ -547,7 +581,9 @@ fn plus(scope: &mut Scope, scores: NodeId, base: &[f64]) -> Result<NodeId, Refus
     match base.len() {
         0 => Ok(scores),
         count if count == targets => {
-            let base = scope.build.constant(Tensor::new(vec![1, targets], base.to_vec()));
+            let base = scope
+                .build
+                .constant(Tensor::new(vec![1, targets], base.to_vec()));
             Ok(scope.build.binary(BinaryFn::Add, scores, base))
         }
         count => Err(refusal(
@@ -565,38 +601,46 @@ pub(super) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let x = features(scope)?;
     let how = scores::transform(scope)?;
     let base = numbers(scope, "base_values");
-    let mut said: Vec<usize> = forest.leaves.iter().flatten().map(|(class, _)| *class).collect();
+    let mut said: Vec<usize> = forest
+        .leaves
+        .iter()
+        .flatten()
+        .map(|(class, _)| *class)
+        .collect();
     said.sort_unstable();
     said.dedup();
     if let (2, [class]) = (labels.len(), &said[..]) {
+        if base.len() > usize::from(*class == 0) {
+            return Err(refusal(
+                "runtimes disagree about the base_values of two classes",
+                "add them to the weights of the first tree",
+            ));
+        }
         let sum = sums(scope, x, &forest)?;
         let score = scope.build.slice(sum, 1, *class, 1, 1);
-        return one_score(scope, &forest, &labels, score, how, &base);
+        return one_score(scope, &forest, &labels, (score, *class), how, &base);
     }
-    let positive = forest.leaves.iter().flatten().all(|(_, weight)| *weight > 0.0);
-    if base.len() < labels.len() && !(positive && labels.len() > 2) && !all_say(&forest)? {
+    if labels.len() < 3 {
+        return Err(refusal(
+            "runtimes disagree about trees with weights for both of two classes",
+            "give the leaves weights for the second class alone, under the id 0",
+        ));
+    }
+    let positive = forest
+        .leaves
+        .iter()
+        .flatten()
+        .all(|(_, weight)| *weight > 0.0);
+    if base.len() < labels.len() && !positive && !all_say(&forest)? {
         return Err(refusal(
             "some of its leaves leave out classes, whose scores runtimes treat in different ways",
             "give every leaf a weight for each class, if it is 0",
         ));
     }
     let scores = sums(scope, x, &forest)?;
-    if labels.len() == 2 && !base.is_empty() {
-        return Err(refusal(
-            "it has base_values beside weights for both of two classes, which runtimes treat in different ways",
-            "add them to the weights of the first tree",
-        ));
-    }
     let scores = plus(scope, scores, &base)?;
     let build = &mut scope.build;
-    let label = match labels.len() {
-        2 => {
-            let second = build.slice(scores, 1, 1, 1, 1);
-            let chosen = scores::above(build, second, 0.0);
-            labels.binary(build, chosen)
-        }
-        _ => labels.of_greatest(build, scores),
-    };
+    let label = labels.of_greatest(build, scores)?;
     let made = scores::transformed(build, scores, how);
     Ok(vec![label, (made, DatumType::F32)])
 }
@@ -605,39 +649,39 @@ pub(super) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 fn all_say(forest: &Forest) -> Result<bool, Refusal> {
     let trees = forest.paths()?;
     let says = |path: &Path, class: usize| path.weights.iter().any(|(of, _)| *of == class);
-    let always = |class| trees.iter().any(|paths| paths.iter().all(|path| says(path, class)));
+    let always = |class| {
+        trees
+            .iter()
+            .any(|paths| paths.iter().all(|path| says(path, class)))
+    };
     Ok((0..forest.targets).all(always))
 }
 
-/// Two classes of which the trees give one score: of the second if it is positive, or of the first if it is negative.
+/// Two classes of which the trees give one score: the second's, and either the whole result (id 1) or with what is left to the first (id 0).
 fn one_score(
     scope: &mut Scope,
     forest: &Forest,
     labels: &Labels,
-    score: NodeId,
+    (score, class): (NodeId, usize),
     how: Transform,
     base: &[f64],
 ) -> Result<Vec<Made>, Refusal> {
-    if how == Transform::Probit {
-        return Err(refusal(
-            "PROBIT of one score for two classes is not compiled",
-            "use NONE, and an operator after it",
-        ));
-    }
     let build = &mut scope.build;
-    let score = build.shift(score, base.last().copied().unwrap_or(0.0));
-    let probability = forest.leaves.iter().flatten().all(|(_, weight)| *weight >= 0.0);
-    let second = scores::above(build, score, if probability { -0.5 } else { 0.0 });
+    let score = build.shift(score, base.first().copied().unwrap_or(0.0));
+    let share = forest
+        .leaves
+        .iter()
+        .flatten()
+        .all(|(_, weight)| *weight >= 0.0);
+    let second = scores::above(build, score, if share { -0.5 } else { 0.0 });
     let label = labels.binary(build, second);
-    let negated = build.scale(score, -1.0);
-    let first = match probability {
-        true => build.shift(negated, 1.0),
-        false => negated,
-    };
-    let both = build.concat(vec![first, score], 1);
-    let made = match how {
-        Transform::Logistic if !probability => scores::transformed(build, both, how),
-        _ => both,
+    let made = match class {
+        0 => scores::of_two(build, score, how, share)?,
+        _ => {
+            let none = build.scale(score, 0.0);
+            let both = build.concat(vec![none, score], 1);
+            scores::transformed(build, both, how)
+        }
     };
     Ok(vec![label, (made, DatumType::F32)])
 }
