@@ -51,6 +51,10 @@ impl FloatModel {
     }
 
     pub(crate) fn new(loaded: &Loaded, path: &str) -> Result<FloatModel, CompileError> {
+        if !loaded.refusals.is_empty() {
+            // There are stand-ins in it.
+            return Err(CompileError::Nodes(loaded.refusals.clone()));
+        }
         let plan = SimplePlan::new(loaded.model.clone()).map_err(|e| load::refuse(path, &e))?;
         Ok(FloatModel {
             plan,
