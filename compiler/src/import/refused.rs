@@ -39,11 +39,6 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "move it after the proof, or to constants",
     ),
     (
-        &["TopK", "ArgMax", "ArgMin"],
-        "sorting is not compiled",
-        "return the scores and sort them outside the proof",
-    ),
-    (
         &["StringNormalizer", "TfIdfVectorizer", "CategoryMapper"],
         "strings are not numbers",
         "tokenise outside the model",

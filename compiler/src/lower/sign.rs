@@ -98,6 +98,21 @@ impl Lowering<'_> {
         output
     }
 
+    /// Whether the value's constants are integers in the units of its columns.
+    pub fn is_on_grid(&mut self, value: &Value) -> Result<bool, Refusal> {
+        let mut computed = value.clone();
+        computed.terms.retain(|term| !term.is_constant());
+        let axes = computed.mentioned();
+        let Some(quantised) = self.exact_integers(&computed, &axes)? else {
+            return Ok(false);
+        };
+        let whole = |c: &f64| {
+            let c = c / quantised.unit;
+            (c - c.round()).abs() <= 1e-9 * (1.0 + c.abs())
+        };
+        Ok(value.constant_part().data.iter().all(whole))
+    }
+
     /// The value as exact integers, with constants moved to where comparisons with zero stay the same: `k + c > 0` is `k + ceil(c) > 0`.
     fn comparable(&mut self, value: &Value) -> Result<Value, Refusal> {
         let (constants, varying): (Vec<Term>, Vec<Term>) =
@@ -121,7 +136,11 @@ impl Lowering<'_> {
         if !constants.is_empty() {
             let unit = quantised.unit;
             // Dividing by a power of two is exact.
-            let slack = if unit.log2().fract() == 0.0 { 0.0 } else { 1e-9 };
+            let slack = if unit.log2().fract() == 0.0 {
+                0.0
+            } else {
+                1e-9
+            };
             let whole = |c: f64| ((c / unit) - slack * (1.0 + (c / unit).abs())).ceil() * unit;
             computed
                 .terms

@@ -7,6 +7,8 @@ use crate::lower::{Lowering, Refusal};
 
 /// Widest integers that a table with jumps is exact on: rounding them first would move the jumps.
 const MOST_EXACT_BITS: u8 = 16;
+/// Widest integers of which one table of signs is cheaper than two comparisons.
+const TABLE_BITS: u8 = 12;
 
 pub(super) fn lower(
     cx: &mut Lowering,
@@ -45,6 +47,27 @@ fn by_sign(
     [slope, offset]: [f64; 2],
     [negative, zero, positive]: [f64; 3],
 ) -> Result<Value, Refusal> {
+    let table = |x: f64| {
+        let at = slope * x + offset;
+        match at == 0.0 {
+            true => zero,
+            false if at < 0.0 => negative,
+            false => positive,
+        }
+    };
+    let greatest = [negative, zero, positive]
+        .into_iter()
+        .fold(0.0, |most: f64, y| most.max(y.abs()));
+    let two_sided = negative != zero && positive != zero;
+    if two_sided && cx.is_on_grid(&value)? {
+        let label = cx.here();
+        let bits = cx.settings.activation_bits;
+        if let Some(made) =
+            cx.through_exact_table(&value, &label, bits, TABLE_BITS, greatest, &table)?
+        {
+            return Ok(made);
+        }
+    }
     let shape = value.dims.clone();
     let mut line = add_number(value.scaled(slope), offset);
     line.name = cx.here().into();

@@ -93,7 +93,10 @@ enum Usage {
 /// What a value is for, seen through data movement: the most demanding of its readers decides.
 fn usage(cx: &Lowering, id: NodeId) -> Usage {
     let is_output = cx.graph.outputs.iter().any(|(_, output)| *output == id);
-    let readers = cx.readers(id).iter().map(|reader| usage_by(cx, id, *reader));
+    let readers = cx
+        .readers(id)
+        .iter()
+        .map(|reader| usage_by(cx, id, *reader));
     match is_output || cx.readers(id).is_empty() {
         true => Usage::Other,
         false => readers.max().unwrap_or(Usage::Other),

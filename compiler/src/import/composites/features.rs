@@ -2,6 +2,7 @@
 
 use tract_onnx::prelude::DatumType;
 
+use super::extrema::is_zero;
 use super::linear::numbers;
 use super::scope::{Made, Scope};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
@@ -129,12 +130,6 @@ fn equal(build: &mut Builder, x: NodeId, list: &[f64]) -> Result<NodeId, Refusal
     let list = build.constant(Tensor::new(wide, list.to_vec()));
     let difference = build.binary(BinaryFn::Sub, x, list);
     Ok(build.pointwise(is_zero(), difference))
-}
-
-/// 1 at zero, else 0.
-pub(super) fn is_zero() -> Pointwise {
-    let nonzero = Pointwise::unary(UnaryFn::Square, Pointwise::of(UnaryFn::Sign));
-    Pointwise::binary(BinaryFn::Sub, Pointwise::Constant(1.0), nonzero)
 }
 
 /// `OneHotEncoder` of integers.

@@ -80,7 +80,7 @@ pub(super) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             (label, scores::of_two(build, scores, how, true)?)
         }
         (scored, named) if scored == named && scored > 1 => {
-            let label = labels.of_greatest(build, scores)?;
+            let label = labels.of_greatest(build, scores);
             (label, scores::transformed(build, scores, how))
         }
         (scored, named) => {

@@ -4,8 +4,10 @@
 //! replaced by a [`Subgraph`], which tract evaluates (with [`interpret`]) like any other operator and the importer splices in. So an
 //! operator is written once, and shapes, float reference and proof follow from it.
 
+pub(crate) mod extrema;
 mod features;
 mod linear;
+mod one_hot;
 mod scope;
 mod scores;
 mod subgraph;
@@ -32,18 +34,23 @@ pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 
 /// ONNX operator types and what builds them.
 const OPERATORS: &[(&str, Build)] = &[
+    ("ArgMax", extrema::arg_max),
+    ("ArgMin", extrema::arg_min),
     ("ArrayFeatureExtractor", features::extractor),
     ("Binarizer", features::binarizer),
     ("FeatureVectorizer", features::vectorizer),
+    ("Hardmax", extrema::hardmax),
     ("Imputer", features::imputer),
     ("LabelEncoder", features::label_encoder),
     ("LinearClassifier", linear::classifier),
     ("LinearRegressor", linear::regressor),
     ("Normalizer", features::normalizer),
+    ("OneHot", one_hot::build),
     ("OneHotEncoder", features::one_hot),
     ("SVMClassifier", svm::classifier),
     ("SVMRegressor", svm::regressor),
     ("Scaler", features::scaler),
+    ("TopK", extrema::top_k),
     ("TreeEnsemble", trees::ensemble),
     ("TreeEnsembleClassifier", trees::classifier),
     ("TreeEnsembleRegressor", trees::regressor),

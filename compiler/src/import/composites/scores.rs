@@ -2,6 +2,7 @@
 
 use tract_onnx::prelude::DatumType;
 
+use super::extrema::first_maximum;
 use super::scope::{Made, Scope};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::import::builder::Builder;
@@ -9,8 +10,6 @@ use crate::import::{Refusal, refusal};
 
 /// Scores closer to zero than this are zero to `SOFTMAX_ZERO`.
 const ZERO: f64 = 1e-7;
-/// Most classes of which the greatest score is found.
-const MOST_CLASSES: usize = 256;
 /// The constant of the rational approximation of the inverse error function (Winitzki 2008).
 const INVERSE_ERF: f64 = 0.147;
 
@@ -161,13 +160,8 @@ impl Labels {
     }
 
     /// Label of the first of the greatest scores `[n, classes]`: `[n]`.
-    pub fn of_greatest(&self, build: &mut Builder, scores: NodeId) -> Result<Made, Refusal> {
-        let mask = first_maximum(build, scores)?;
-        Ok(self.of_mask(build, mask))
-    }
-
-    /// Label of the class whose entry of `[n, classes]` is 1: `[n]`.
-    pub fn of_mask(&self, build: &mut Builder, mask: NodeId) -> Made {
+    pub fn of_greatest(&self, build: &mut Builder, scores: NodeId) -> Made {
+        let mask = first_maximum(build, scores, 1, false);
         let numbers = self.numbers.iter().map(|label| *label as f64).collect();
         let row = Tensor::new(vec![1, self.numbers.len()], numbers);
         let label = build.matrix(mask, 1, row);
@@ -198,40 +192,6 @@ pub(super) fn of_two(
             Ok(build.concat(vec![first, score], 1))
         }
     }
-}
-
-/// 1 at the first of the greatest scores `[n, classes]`, else 0: it is greater than those before and no less than those after.
-fn first_maximum(build: &mut Builder, scores: NodeId) -> Result<NodeId, Refusal> {
-    let classes = build.shape(scores)[1];
-    if classes > MOST_CLASSES {
-        return Err(refusal(
-            format!("it has {classes} classes"),
-            "remove the label output, and choose the greatest score outside the proof",
-        ));
-    }
-    if classes == 1 {
-        let shape = build.shape(scores);
-        return Ok(build.constant(Tensor::filled(shape, 1.0)));
-    }
-    let pairs: Vec<(usize, usize)> = (0..classes)
-        .flat_map(|later| (0..later).map(move |earlier| (earlier, later)))
-        .collect();
-    let mut difference = Tensor::filled(vec![pairs.len(), classes], 0.0);
-    let mut won = Tensor::filled(vec![classes, pairs.len()], 0.0);
-    for (p, (earlier, later)) in pairs.iter().enumerate() {
-        difference.data[p * classes + later] = 1.0;
-        difference.data[p * classes + earlier] = -1.0;
-        won.data[later * pairs.len() + p] = 1.0;
-        won.data[earlier * pairs.len() + p] = -1.0;
-    }
-    let difference = build.matrix(scores, 1, difference);
-    let greater = build.pointwise(Pointwise::positive(Pointwise::Variable), difference);
-    let won = build.matrix(greater, 1, won);
-    // Those after a class are lost if greater, those before won if less: a class that wins all has as many as are before it.
-    let missing = (0..classes).map(|class| 1.0 - class as f64).collect();
-    let missing = build.constant(Tensor::new(vec![1, classes], missing));
-    let excess = build.binary(BinaryFn::Add, won, missing);
-    Ok(build.pointwise(Pointwise::of(UnaryFn::Relu), excess))
 }
 
 /// 1 where `x + offset > 0`, else 0.

@@ -142,7 +142,7 @@ pub(super) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         }
         let build = &mut scope.build;
         let scores = affine(build, x, &coefficients, &vec![rho[0]; classes])?;
-        let label = labels.of_greatest(build, scores)?;
+        let label = labels.of_greatest(build, scores);
         let made = scores::transformed(build, scores, how);
         return Ok(vec![label, (made, DatumType::F32)]);
     }
@@ -180,7 +180,7 @@ pub(super) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         let won = build.matrix(first_wins, 1, matrix);
         let votes = build.constant(votes);
         let votes = build.binary(BinaryFn::Add, won, votes);
-        labels.of_greatest(build, votes)?
+        labels.of_greatest(build, votes)
     };
     let made = match (classes, &prob_a[..], &prob_b[..]) {
         (2, [], _) => scores::of_two(build, scores, how, how != scores::Transform::None)?,

@@ -640,7 +640,7 @@ pub(super) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let scores = sums(scope, x, &forest)?;
     let scores = plus(scope, scores, &base)?;
     let build = &mut scope.build;
-    let label = labels.of_greatest(build, scores)?;
+    let label = labels.of_greatest(build, scores);
     let made = scores::transformed(build, scores, how);
     Ok(vec![label, (made, DatumType::F32)])
 }

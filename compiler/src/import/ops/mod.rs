@@ -50,7 +50,6 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::array::GatherElements => gather::elements,
         core::array::GatherNd => gather::tuples,
         core::array::MultiBroadcastTo => repeat::broadcast,
-        core::array::OneHot => gather::one_hot,
         core::array::Pad => pad::translate,
         core::array::ScatterElements => scatter::elements,
         core::array::ScatterNd => scatter::tuples,
