@@ -86,14 +86,7 @@ pub fn from_proto(
         reason,
     })?;
     let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    composites::register(&mut onnx);
-    let known = |operator: &str| onnx.op_register.0.contains_key(operator);
-    let complaints = refused::by_type(graph, known);
-    if complaints.iter().any(|c| c.unknown) {
-        return Err(CompileError::Nodes(
-            complaints.into_iter().map(|c| c.complaint).collect(),
-        ));
-    }
+    composites::register(&mut onnx, graph);
     let analysed = quietly(|| {
         let parsed = onnx.parse(&proto, folder)?;
         if let Some(name) = parsed.unresolved_inputs.first() {
@@ -105,8 +98,7 @@ pub fn from_proto(
         limits::check_tensors(&model)?;
         Ok(model)
     });
-    let refusals = complaints.into_iter().map(|c| c.complaint);
-    let refusals: Vec<Complaint> = refusals.chain(composites::refusals()).collect();
+    let refusals = composites::refusals();
     let model = match analysed {
         Ok(model) => model,
         Err(_) if !refusals.is_empty() => return Err(CompileError::Nodes(refusals)),
