@@ -32,7 +32,10 @@ fn report(folder: &str) -> Value {
 fn the_sample_is_right_or_refused_and_operators_are_listed() {
     let report = report("tests/conformance/cases");
     let results = report["results"].as_array().expect("results");
-    let wrong: Vec<&Value> = results.iter().filter(|case| case["verdict"] == "wrong").collect();
+    let wrong: Vec<&Value> = results
+        .iter()
+        .filter(|case| case["verdict"] == "wrong")
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let mut examples: BTreeMap<&str, &Value> = BTreeMap::new();
     for case in results {
@@ -86,7 +89,11 @@ fn supported(examples: &BTreeMap<&str, &Value>) -> String {
         let proved = examples.get(operator).map(|case| &case["proved_by"]);
         let relations = proved.and_then(|p| p["relations"].as_array()).map(|list| {
             let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-            if names.is_empty() { "nothing".to_string() } else { names.join(", ") }
+            if names.is_empty() {
+                "nothing".to_string()
+            } else {
+                names.join(", ")
+            }
         });
         let lookups = proved.and_then(|p| p["lookups_per_element"].as_f64());
         let lookups = lookups.map_or(String::new(), |n| format!("{n:.1}"));

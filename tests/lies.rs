@@ -19,7 +19,9 @@ const CHANGES: usize = 6;
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/cases");
     let entries = fs::read_dir(folder).expect("there are cases");
-    let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    let mut cases: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("readable").path())
+        .collect();
     cases.sort();
     cases
 }
@@ -34,7 +36,10 @@ fn inputs(case: &Path) -> Vec<Sample> {
     };
     let tensors = read["inputs"].as_array().expect("inputs");
     let sample = |tensor: &serde_json::Value| Sample {
-        shape: numbers(&tensor["shape"]).into_iter().map(|x| x as usize).collect(),
+        shape: numbers(&tensor["shape"])
+            .into_iter()
+            .map(|x| x as usize)
+            .collect(),
         data: numbers(&tensor["data"]),
     };
     tensors.iter().map(sample).collect()
@@ -67,27 +72,31 @@ fn honest(case: &Path) -> Option<(Lowered, Constants, Trace)> {
 fn holds(model: &Model, trace: &Trace) -> bool {
     model.nodes.iter().all(|node| {
         let constraints = node.relation.constraints(model).expect("a valid model");
-        let zeros = constraints.zeros.iter().all(|zero| zero.evaluate(trace).iter().all(|x| *x == 0));
-        zeros && constraints.lookups.iter().all(|lookup| {
-            let table = &model.tables[lookup.table.0 as usize];
-            let entries = lookup.entries.iter().map(|entry| {
-                let values = entry.accumulator.evaluate(trace);
-                (values, 1i64 << entry.shift_log2)
-            });
-            let entries: Vec<(Vec<i64>, i64)> = entries.collect();
-            (0..entries[0].0.len()).all(|at| {
-                let whole = entries.iter().all(|(values, step)| values[at] % step == 0);
-                let row = entries[0].0[at] / entries[0].1 - table.first_key;
-                let known = (0..1i64 << table.len_log2).contains(&row);
-                let outputs = || {
-                    let pairs = table.outputs.iter().zip(&entries[1..]);
-                    pairs.map(|(column, (values, step))| {
-                        i64::from(trace.column(*column)[row as usize]) == values[at] / step
-                    })
-                };
-                whole && known && outputs().all(|same| same)
+        let zeros = constraints
+            .zeros
+            .iter()
+            .all(|zero| zero.evaluate(trace).iter().all(|x| *x == 0));
+        zeros
+            && constraints.lookups.iter().all(|lookup| {
+                let table = &model.tables[lookup.table.0 as usize];
+                let entries = lookup.entries.iter().map(|entry| {
+                    let values = entry.accumulator.evaluate(trace);
+                    (values, 1i64 << entry.shift_log2)
+                });
+                let entries: Vec<(Vec<i64>, i64)> = entries.collect();
+                (0..entries[0].0.len()).all(|at| {
+                    let whole = entries.iter().all(|(values, step)| values[at] % step == 0);
+                    let row = entries[0].0[at] / entries[0].1 - table.first_key;
+                    let known = (0..1i64 << table.len_log2).contains(&row);
+                    let outputs = || {
+                        let pairs = table.outputs.iter().zip(&entries[1..]);
+                        pairs.map(|(column, (values, step))| {
+                            i64::from(trace.column(*column)[row as usize]) == values[at] / step
+                        })
+                    };
+                    whole && known && outputs().all(|same| same)
+                })
             })
-        })
     })
 }
 
@@ -106,10 +115,23 @@ fn lie(case: &Path) -> usize {
         return 0;
     };
     let model = &lowered.model;
-    assert!(holds(model, &trace), "{}: the honest trace fails", case.display());
+    assert!(
+        holds(model, &trace),
+        "{}: the honest trace fails",
+        case.display()
+    );
     let shown = trace.outputs(model).expect("in range");
-    let given: HashSet<u32> = model.inputs.iter().filter_map(|p| p.column()).map(|c| c.0).collect();
-    let counts: HashSet<u32> = model.tables.iter().map(|table| table.multiplicities.0).collect();
+    let given: HashSet<u32> = model
+        .inputs
+        .iter()
+        .filter_map(|p| p.column())
+        .map(|c| c.0)
+        .collect();
+    let counts: HashSet<u32> = model
+        .tables
+        .iter()
+        .map(|table| table.multiplicities.0)
+        .collect();
     let mut state = 0x11e;
     let mut tried = 0;
     for (index, column) in model.columns.iter().enumerate() {

@@ -47,10 +47,7 @@ impl FloatModel {
     /// # Errors
     /// [`CompileError::Read`], else as [`FloatModel::load`].
     pub fn load_path(path: &Path, options: &Options) -> Result<FloatModel, CompileError> {
-        FloatModel::whole(
-            load::from_path(path, options)?,
-            &path.display().to_string(),
-        )
+        FloatModel::whole(load::from_path(path, options)?, &path.display().to_string())
     }
 
     /// Of a model without stand-ins for what was refused.

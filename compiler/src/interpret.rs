@@ -62,6 +62,13 @@ pub fn evaluate_node(node: &Node, operands: &[&Tensor]) -> Tensor {
         Op::MaximumMask { axis } => maximum_mask(*axis, operands[0]),
         Op::RmsNorm { axis, epsilon } => rms_norm(*axis, *epsilon, operands[0]),
         Op::Gather { axis } => gather(*axis, operands[0], operands[1], shape),
+        Op::Rescale {
+            rounding,
+            least,
+            greatest,
+        } => elementwise(operands, shape, |v: [f64; 3]| {
+            (rounding.eval(v[0] * v[1]) + v[2]).clamp(*least, *greatest)
+        }),
         Op::Select => elementwise(operands, shape, select),
         Op::MaxPool(window) => pool(window, operands[0], shape, |values, _| {
             values.iter().copied().fold(f64::NEG_INFINITY, f64::max)

@@ -1,4 +1,4 @@
-//! Shorthands for operators that are written out: numpy's arithmetic, sums of products by letters, integer comparisons.
+//! Shorthands for operators that are written out: numpy's arithmetic, integer comparisons.
 
 use super::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
@@ -41,22 +41,6 @@ impl Builder {
         let shape = self.shape(x);
         let missing = vec![1; rank.saturating_sub(shape.len())];
         self.reshape(x, &[missing, shape].concat())
-    }
-
-    /// Sum of products over axes that are named by letters: `"bqd,bkd->bqk"`. Equal letters have equal lengths.
-    pub fn einsum(&mut self, equation: &str, operands: &[NodeId]) -> NodeId {
-        let (left, output) = equation.split_once("->").expect("an arrow");
-        let inputs: Vec<Vec<u8>> = left.split(',').map(|x| x.as_bytes().to_vec()).collect();
-        let length = |letter: &u8| {
-            let found = inputs.iter().zip(operands).find_map(|(labels, id)| {
-                let axis = labels.iter().position(|l| l == letter)?;
-                Some(self.graph.nodes[*id].shape[axis])
-            });
-            found.expect("an operand has the letter")
-        };
-        let shape = output.as_bytes().iter().map(length).collect();
-        let output = output.as_bytes().to_vec();
-        self.push(Op::Einsum { inputs, output }, operands.to_vec(), shape)
     }
 
     /// Softmax along an axis of what `mask` does not mask.

@@ -171,6 +171,11 @@ fn ports(
                 fact.shape
             )));
         };
+        if fact.datum_type == DatumType::String {
+            return Err(TractError::msg(format!(
+                "`{name}` is text: remove it from the model's inputs and outputs, or export it as integers"
+            )));
+        }
         let Some(dtype) = port_dtype(fact.datum_type) else {
             return Err(TractError::msg(format!(
                 "`{name}` has elements of type {:?}",

@@ -7,13 +7,9 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 /// Types that no graph of ours can say, whatever their attributes.
 const REFUSED: &[(&[&str], &str, &str)] = &[
     (
-        &[
-            "TreeEnsembleClassifier",
-            "TreeEnsembleRegressor",
-            "TreeEnsemble",
-        ],
-        "decision trees are not compiled",
-        "export a differentiable model, or evaluate the trees outside the proof",
+        &["CastMap", "DictVectorizer"],
+        "maps are not tensors",
+        "export the model with tensors instead of maps",
     ),
     (
         &[
@@ -33,7 +29,7 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "move it after the proof, or to constants",
     ),
     (
-        &["StringNormalizer", "CategoryMapper", "LabelEncoder"],
+        &["StringNormalizer", "CategoryMapper"],
         "strings are not numbers",
         "tokenise outside the model",
     ),

@@ -12,13 +12,16 @@ mod control;
 mod deform;
 mod determinant;
 pub(crate) mod extrema;
+mod features;
 mod grid_sample;
+mod linear;
 mod losses;
 mod movement;
 mod ngrams;
 mod one_hot;
 mod optional;
 mod pools;
+mod quantised;
 mod recurrence;
 mod recurrent;
 mod reductions;
@@ -26,9 +29,12 @@ mod regions;
 mod resize;
 mod sampling;
 mod scope;
+mod scores;
 mod spectra;
 mod subgraph;
+mod svm;
 mod training;
+mod trees;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -55,8 +61,10 @@ const OPERATORS: &[(&str, Build)] = &[
     ("AffineGrid", grid_sample::affine),
     ("ArgMax", extrema::arg_max),
     ("ArgMin", extrema::arg_min),
+    ("ArrayFeatureExtractor", features::extractor),
     ("Attention", attention::attention),
     ("BatchNormalization", training::batch_normalisation),
+    ("Binarizer", features::binarizer),
     ("BlackmanWindow", spectra::blackman),
     ("CausalConvWithState", recurrence::causal_convolution),
     ("Celu", activations::celu),
@@ -64,11 +72,15 @@ const OPERATORS: &[(&str, Build)] = &[
     ("Col2Im", pools::col2im),
     ("Compress", constants::compress),
     ("ConstantOfShape", constants::of_shape),
+    ("ConvInteger", quantised::conv_integer),
     ("CumProd", recurrence::cumulative_product),
     ("DFT", spectra::dft),
     ("DeformConv", deform::build),
+    ("DequantizeLinear", quantised::dequantise),
     ("Det", determinant::build),
     ("Dropout", training::dropout),
+    ("DynamicQuantizeLinear", quantised::dynamic),
+    ("FeatureVectorizer", features::vectorizer),
     ("FlexAttention", attention::flexible),
     ("GRU", recurrent::gru),
     ("GlobalLpPool", pools::global_lp_pool),
@@ -77,21 +89,36 @@ const OPERATORS: &[(&str, Build)] = &[
     ("HannWindow", spectra::hann),
     ("Hardmax", extrema::hardmax),
     ("If", control::branch),
+    ("Imputer", features::imputer),
     ("LRN", pools::lrn),
     ("LSTM", recurrent::lstm),
+    ("LabelEncoder", features::label_encoder),
     ("LinearAttention", recurrence::linear_attention),
+    ("LinearClassifier", linear::classifier),
+    ("LinearRegressor", linear::regressor),
     ("Loop", control::repeat),
     ("LpPool", pools::lp_pool),
+    ("MatMulInteger", quantised::matmul_integer),
     ("MaxPool", pools::max_pool),
     ("MaxUnpool", pools::max_unpool),
     ("MelWeightMatrix", spectra::mel_weights),
     ("Momentum", training::momentum),
     ("NegativeLogLikelihoodLoss", losses::likelihood),
     ("NonZero", constants::non_zero),
+    ("Normalizer", features::normalizer),
     ("OneHot", one_hot::build),
+    ("OneHotEncoder", features::one_hot),
     ("OptionalGetElement", optional::get_element),
     ("OptionalHasElement", optional::has_element),
     ("Pad", movement::build_pad),
+    ("QGemm", quantised::qgemm),
+    ("QLinearAdd", quantised::qlinear_binary),
+    ("QLinearConv", quantised::qlinear_conv),
+    ("QLinearLeakyRelu", quantised::qlinear_function),
+    ("QLinearMatMul", quantised::qlinear_matmul),
+    ("QLinearMul", quantised::qlinear_binary),
+    ("QLinearSigmoid", quantised::qlinear_function),
+    ("QuantizeLinear", quantised::quantise),
     ("RNN", recurrent::rnn),
     ("Range", constants::range),
     ("ReduceLogSumExp", reductions::log_sum_exp),
@@ -101,14 +128,21 @@ const OPERATORS: &[(&str, Build)] = &[
     ("ReverseSequence", movement::reverse_sequence),
     ("RoiAlign", regions::roi_align),
     ("STFT", spectra::stft),
+    ("SVMClassifier", svm::classifier),
+    ("SVMRegressor", svm::regressor),
+    ("Scaler", features::scaler),
     ("Scan", control::scan),
     ("SoftmaxCrossEntropyLoss", losses::cross_entropy),
     ("SwiGLU", activations::swiglu),
     ("TensorScatter", recurrence::tensor_scatter),
     ("TfIdfVectorizer", ngrams::count),
     ("TopK", extrema::top_k),
+    ("TreeEnsemble", trees::ensemble),
+    ("TreeEnsembleClassifier", trees::classifier),
+    ("TreeEnsembleRegressor", trees::regressor),
     ("Unique", constants::unique),
     ("Upsample", resize::upsample),
+    ("ZipMap", features::zip_map),
 ];
 
 thread_local! {
