@@ -1,7 +1,7 @@
 """char_gpt.onnx: a small GPT that writes the Apache licence, character by character. Trained.
 
 2 layers, 4 heads, 64 channels, a context of 32 characters; biases in norms and linear layers, GELU by erf, -1e9 where the causal
-mask forbids. It learns from the first nine tenths of LICENSE-APACHE; the rest is the test set.
+mask forbids. It learns from the first eight tenths of LICENSE-APACHE; calibration samples are from the ninth, and the last is the test set.
 
     char_gpt.test.jsonl  every window of the test set, with the next characters as labels
     char_gpt.test.json   what onnxruntime makes of it: every prediction, and their accuracy
@@ -131,7 +131,7 @@ def build(parameters, vocabulary):
 def main():
     rng = np.random.Generator(np.random.PCG64(6))
     characters, vocabulary = text()
-    split = len(characters) * 9 // 10
+    split, test = [len(characters) * tenths // 10 for tenths in (8, 9)]
 
     def windows(starts):
         at = starts[:, None] + np.arange(CONTEXT + 1)
@@ -142,18 +142,18 @@ def main():
 
     starts = [rng.integers(0, split - CONTEXT, BATCH) for _ in range(STEPS)]
     parameters = adam(loss, initial(rng, vocabulary), [windows(s) for s in starts], 2e-3)
-    tokens, answers = windows(rng.integers(0, split - CONTEXT, 32))
-    test_tokens, test_answers = windows(np.arange(split, len(characters) - CONTEXT, STRIDE))
-    print(f"loss {loss(parameters, tokens, answers):.3f}, on the test set {loss(parameters, test_tokens, test_answers):.3f}")
+    tokens, answers = windows(np.arange(split, test - CONTEXT, STRIDE))
+    test_tokens, test_answers = windows(np.arange(test, len(characters) - CONTEXT, STRIDE))
+    print(f"loss {loss(parameters, *windows(starts[0])):.3f}, on the test set {loss(parameters, test_tokens, test_answers):.3f}")
     sample = {"input": test_tokens[:1]}
     session = save("char_gpt", build(parameters, vocabulary), sample, [{"input": t[None]} for t in tokens], answers)
-    test = [{"input": t[None]} for t in test_tokens]
-    got = predictions(session, test)
+    inputs = [{"input": t[None]} for t in test_tokens]
+    got = predictions(session, inputs)
     accuracy = float((got == test_answers).mean())
     print(f"  top-1 of {got.size}: {accuracy:.4f}")
     result = {"accuracy": accuracy, "top1": got.tolist()}
     (FOLDER / "char_gpt.test.json").write_text(json.dumps(result, separators=(",", ":")) + "\n")
-    lines = [line("inputs", t, a) for t, a in zip(test, test_answers, strict=True)]
+    lines = [line("inputs", t, a) for t, a in zip(inputs, test_answers, strict=True)]
     (FOLDER / "char_gpt.test.jsonl").write_text("".join(lines))
 
 

@@ -1,7 +1,7 @@
 """What the two models of handwritten digits share: scikit-learn's 1,797 images of 8x8 pixels, a fixed split, the training loop.
 
     digits.test.jsonl          the whole test set, 360 images with labels, for both models
-    digits_NAME.samples.jsonl  128 training images with labels, for calibration
+    digits_NAME.samples.jsonl  128 images with labels for calibration, on which nothing was trained
     digits_NAME.test.json      what onnxruntime makes of the test set: every prediction, and their accuracy
 
 Training is seeded; another version or machine may round otherwise and end with other weights.
@@ -64,7 +64,8 @@ def train(stem, seed, initial, forward, build, epochs=40, rate=3e-3):
 
     batches = []
     for _ in range(epochs):
-        shuffled = rng.permutation(len(images))[: len(images) // BATCH * BATCH]
+        shuffled = CALIBRATION + rng.permutation(len(images) - CALIBRATION)
+        shuffled = shuffled[: len(shuffled) // BATCH * BATCH]
         batches += [(images[i], labels[i]) for i in shuffled.reshape(-1, BATCH)]
     parameters = adam(loss, initial(rng), batches, rate)
     samples = [{"input": image[None]} for image in images[:CALIBRATION]]

@@ -8,6 +8,7 @@
 //!   "weight_bits": 12,
 //!   "saturate": false,
 //!   "target": 0.999,
+//!   "agreement": 0.0,
 //!   "reached": 0.99992,
 //!   "nodes": [
 //!     {"node": "fc0", "range": [-3.1, 4.2]},
@@ -32,8 +33,8 @@ use crate::graph::Graph;
 
 /// The only version there is.
 const VERSION: u32 = 1;
-/// Fewest bits of activations.
-const LEAST_BITS: u8 = 6;
+/// Bits of activations.
+const BITS: std::ops::RangeInclusive<u8> = 6..=16;
 
 /// What calibration found and chose for one model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,8 +49,10 @@ pub struct Settings {
     pub weight_bits: u8,
     /// Whether values beyond their range are clamped rather than refused.
     pub saturate: bool,
-    /// What calibration was to reach, for people.
+    /// Which cosine similarity calibration was to reach, to measure against.
     pub target: f64,
+    /// Which share of argmaxes was to agree.
+    pub agreement: f64,
     /// What it reached, for people.
     pub reached: f64,
     /// Every node that is no constant.
@@ -109,8 +112,8 @@ fn long((low, high): (f32, f32)) -> (f64, f64) {
 }
 
 impl Settings {
-    /// The ranges of a calibrated graph, and bits for all of it.
-    pub(crate) fn of(graph: &Graph, model: String, bits: (u8, u8)) -> Self {
+    /// The ranges of a calibrated graph, and as many bits as there can be.
+    pub(crate) fn of(graph: &Graph, model: String) -> Self {
         let found = graph.nodes.iter().filter(|node| node.constant().is_none());
         let nodes = found.map(|node| NodeSettings {
             node: node.name.clone(),
@@ -122,10 +125,11 @@ impl Settings {
         Self {
             version: VERSION,
             model,
-            activation_bits: bits.0,
-            weight_bits: bits.1,
+            activation_bits: *BITS.end(),
+            weight_bits: 16,
             saturate: false,
             target: 0.0,
+            agreement: 0.0,
             reached: 0.0,
             nodes: nodes.collect(),
         }
@@ -162,7 +166,7 @@ impl Settings {
         let weights = nodes().filter_map(|node| node.weight_bits);
         for (bits, what, least) in activations
             .chain([self.activation_bits])
-            .map(|bits| (bits, "activations", LEAST_BITS))
+            .map(|bits| (bits, "activations", *BITS.start()))
             .chain(
                 weights
                     .chain([self.weight_bits])
@@ -194,6 +198,7 @@ impl Settings {
             ("weight_bits", json(&self.weight_bits)),
             ("saturate", json(&self.saturate)),
             ("target", json(&self.target)),
+            ("agreement", json(&self.agreement)),
             ("reached", json(&self.reached)),
         ] {
             let _ = writeln!(text, "  \"{name}\": {value},");
@@ -251,14 +256,15 @@ impl Settings {
             .unwrap_or(self.activation_bits)
     }
 
-    /// With one bit less for the activations of node number `at`, if it can do with less.
-    pub(crate) fn with_fewer_bits(&self, at: usize) -> Option<Self> {
+    /// With this many more bits for the activations of node number `at`, or fewer, if it can have so many.
+    pub(crate) fn with_bits(&self, at: usize, more: i8) -> Option<Self> {
         let bits = self.nodes[at]
             .activation_bits
-            .unwrap_or(self.activation_bits);
+            .unwrap_or(self.activation_bits)
+            .checked_add_signed(more)
+            .filter(|bits| BITS.contains(bits))?;
         let mut settings = self.clone();
-        settings.nodes[at].activation_bits =
-            Some(bits.checked_sub(1).filter(|b| *b >= LEAST_BITS)?);
+        settings.nodes[at].activation_bits = Some(bits).filter(|b| *b != self.activation_bits);
         Some(settings)
     }
 
@@ -309,6 +315,7 @@ mod tests {
             weight_bits: 16,
             saturate: true,
             target: 0.999,
+            agreement: 0.99,
             reached: 0.99992,
             nodes: vec![node("a \"b\"", None), node("c", Some(9))],
         }
@@ -318,7 +325,7 @@ mod tests {
     fn a_file_says_the_same_again() {
         let text = settings().to_text();
         assert_eq!(Settings::parse(&text), Ok(settings()));
-        assert_eq!(text.lines().count(), 13);
+        assert_eq!(text.lines().count(), 14);
         assert_eq!(Settings::parse(&text).map(|s| s.to_text()), Ok(text));
     }
 

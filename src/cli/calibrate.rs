@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use zkiln_compiler::Options;
-use zkiln_compiler::fidelity::search::{self, Labelled, Line, Report, Wanted};
+use zkiln_compiler::fidelity::{self, Labelled, Line, Report, Wanted};
+use zkiln_compiler::{Options, Settings};
 
 use super::args;
 use super::engine::FloatNetwork;
@@ -23,7 +23,8 @@ Exit code 1, and no file, if the target is not met.
 
 Examples:
   zkiln calibrate models/digits_mlp.onnx --samples models/digits_mlp.samples.jsonl
-  zkiln calibrate models/char_gpt.onnx --samples models/char_gpt.samples.jsonl --target 0.99999 --out gpt.settings.json
+  zkiln calibrate models/char_gpt.onnx --samples models/char_gpt.samples.jsonl --agreement 0.995
+  zkiln calibrate models/digits_mlp.onnx --settings models/digits_mlp.settings.json --samples models/digits.test.jsonl
   zkiln check models/digits_mlp.onnx --settings models/digits_mlp.settings.json
 In a crate: include_model!(\"models/digits_mlp.onnx\", settings = \"models/digits_mlp.settings.json\")")]
 pub struct Args {
@@ -36,8 +37,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE.jsonl")]
     samples: Option<PathBuf>,
     /// Least cosine similarity of every output with the float model's, averaged over the held-out samples
-    #[arg(long, value_name = "SHARE", default_value_t = 0.999, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9999, value_parser = share)]
     target: f64,
+    /// Least share of rows, along the last axis of an output, whose greatest element is the float model's (default: any)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, hide_default_value = true, value_parser = share)]
+    agreement: f64,
+    /// Search nothing: measure these settings, on all samples
+    #[arg(long, value_name = "FILE", requires = "samples", conflicts_with_all = ["target", "agreement", "out"])]
+    settings: Option<PathBuf>,
     /// Where the settings go (default: MODEL.settings.json beside the model)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -74,25 +81,36 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         Some(path) => read(path, &float)?,
         None => Vec::new(),
     };
-    let wanted = Wanted {
-        target: args.target,
-    };
     let step = |text: &str| progress.step(text);
-    let found = search::calibrate(&args.model, &options, &samples, wanted, &step)?;
+    let (settings, report) = match &args.settings {
+        Some(path) => {
+            let settings = Settings::from_path(path)?;
+            let report = fidelity::measure(&args.model, &options, &settings, &samples, &step)?;
+            (settings, report)
+        }
+        None => {
+            let wanted = Wanted {
+                target: args.target,
+                agreement: args.agreement,
+            };
+            let found = fidelity::calibrate(&args.model, &options, &samples, wanted, &step)?;
+            (found.settings, found.report)
+        }
+    };
     drop(progress);
     let beside = || args.model.with_extension("settings.json");
     let path = args.out.clone().unwrap_or_else(beside);
-    let (settings, report) = (&found.settings, &found.report);
-    if report.met {
+    let written = report.met && args.settings.is_none();
+    if written {
         args::write(&path, settings.to_text().as_bytes())?;
     }
     let name = args.model.file_name().unwrap_or_default();
     let printed = Printed {
         model: name.to_string_lossy().into_owned(),
-        settings: report.met.then(|| path.display().to_string()),
+        settings: written.then(|| path.display().to_string()),
         activation_bits: settings.activation_bits,
         weight_bits: settings.weight_bits,
-        report,
+        report: &report,
     };
     match args.json {
         true => say_json(&printed),
@@ -100,23 +118,32 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     }
     match report.met {
         true => Ok(()),
-        false => Err(CliError::Comparison(shortfall(report))),
+        false => Err(CliError::Comparison(shortfall(&report))),
     }
 }
 
+/// What is not met.
 fn shortfall(report: &Report) -> String {
-    let (reached, target) = (report.reached, report.target);
-    match (report.refused, report.accuracy) {
-        (0, Some(accuracy)) if reached >= target => format!(
-            "the accuracy of {:.4} is more than 0.2 points below {:.4}, that of floats",
-            accuracy.integer, accuracy.float
-        ),
-        (0, _) => format!("the best that was found is {reached:.6}, below the target {target}"),
-        (refused, _) => format!(
-            "{refused} of {} held-out samples leave the calibrated ranges; give more samples",
-            report.held_out
-        ),
+    let (reached, target) = (report.reached, report.wanted.target);
+    let agreement = |line: &Line| line.figures.argmax_agreement;
+    let agreed = report.outputs.iter().filter_map(agreement);
+    let agreed = agreed.fold(1.0, f64::min);
+    let (refused, held_out) = (report.refused, report.held_out);
+    if refused > 0 {
+        return format!(
+            "{refused} of {held_out} held-out samples leave the calibrated ranges; give more samples"
+        );
     }
+    if reached < target {
+        return format!("the best cosine is {reached:.7}, below the target {target}");
+    }
+    if agreed < report.wanted.agreement {
+        let wanted = report.wanted.agreement;
+        return format!("the agreement of argmaxes is {agreed:.4}, below {wanted}");
+    }
+    let shares = report.accuracy.map(|a| (a.integer, a.float));
+    let (integer, float) = shares.unwrap_or_default();
+    format!("the accuracy is {integer:.4}, more than 0.2 points below {float:.4} of floats")
 }
 
 fn read(path: &Path, float: &FloatNetwork) -> Result<Vec<Labelled>, CliError> {
@@ -192,9 +219,13 @@ fn say_report(printed: &Printed) {
     rows[0][0] = "output".into();
     rows.extend(report.outputs.iter().map(row));
     say(&format!("\n{}\n", table(&rows)));
+    let ranges = match report.calibrated {
+        0 => String::new(),
+        count => format!(", ranges from {count} others"),
+    };
     say(&format!(
-        "{}: cosine {:.7} on {} held-out samples, ranges from {} (target {})",
-        printed.model, report.reached, report.held_out, report.calibrated, report.target
+        "{}: cosine {:.7} on {} held-out samples{ranges} (target {})",
+        printed.model, report.reached, report.held_out, report.wanted.target
     ));
     if let Some(accuracy) = report.accuracy {
         say(&format!(
@@ -202,12 +233,20 @@ fn say_report(printed: &Printed) {
             accuracy.integer, accuracy.answers, accuracy.float
         ));
     }
+    let uniform = report.uniform.iter().find(|uniform| uniform.met);
+    let uniform = uniform.map(|uniform| {
+        let cost = grouped(uniform.cost as u64);
+        format!(
+            ", {cost} with {} bits for all nodes",
+            uniform.activation_bits
+        )
+    });
     say(&format!(
-        "{} bits, {} for weights; predicted cost {} lookups, {} with the same bits for all nodes",
+        "{} bits, {} for weights; predicted cost {} lookups{}",
         printed.activation_bits,
         printed.weight_bits,
         grouped(report.cost as u64),
-        grouped(report.uniform_cost as u64)
+        uniform.unwrap_or_default()
     ));
     if let Some(path) = &printed.settings {
         say(&format!("settings in {path}"));

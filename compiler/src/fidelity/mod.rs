@@ -1,7 +1,12 @@
 //! How many bits: the least that keep the integer program close to the float model on the calibration samples.
 
-pub mod distance;
-pub mod search;
+mod bench;
+mod distance;
+mod search;
+
+pub use bench::{Accuracy, Labelled, Line, Report, Uniform, Wanted, predicted_cost};
+pub use distance::Figures;
+pub use search::{Calibration, calibrate, measure};
 
 use zkiln_runtime::trace::{self, Constants};
 
