@@ -140,6 +140,8 @@ pub enum Op {
     Reduce { reducer: Reducer, axes: Vec<usize> },
     /// `exp(x - max) / sum` over one axis.
     Softmax { axis: usize },
+    /// 1 where the element is the greatest of the axis, also where several are, else 0.
+    MaximumMask { axis: usize },
     /// `x / sqrt(mean(x^2) + epsilon)` over one axis.
     RmsNorm { axis: usize, epsilon: f64 },
     /// Inputs: data, integer indices in `[0, length)`. Output shape: data's with `axis` replaced by the indices' shape.

@@ -57,6 +57,7 @@ pub fn evaluate_node(node: &Node, operands: &[&Tensor]) -> Tensor {
         Op::Pointwise(e) => pointwise(e, operands[0]),
         Op::Reduce { reducer, axes } => reduce(*reducer, axes, operands[0]),
         Op::Softmax { axis } => softmax(*axis, operands[0]),
+        Op::MaximumMask { axis } => maximum_mask(*axis, operands[0]),
         Op::RmsNorm { axis, epsilon } => rms_norm(*axis, *epsilon, operands[0]),
         Op::Gather { axis } => gather(*axis, operands[0], operands[1], shape),
         Op::Select => elementwise(
@@ -390,6 +391,18 @@ fn reduce(reducer: Reducer, axes: &[usize], x: &Tensor) -> Tensor {
         })
         .collect();
     Tensor::new(shape, data)
+}
+
+fn maximum_mask(axis: usize, x: &Tensor) -> Tensor {
+    let stride: usize = x.shape[axis + 1..].iter().product();
+    let length = x.shape[axis];
+    let mut mask = x.clone();
+    for start in (0..x.data.len()).filter(|at| (at / stride).is_multiple_of(length)) {
+        let row = || (0..length).map(move |i| start + i * stride);
+        let greatest = row().map(|at| x.data[at]).fold(f64::NEG_INFINITY, f64::max);
+        row().for_each(|at| mask.data[at] = f64::from(x.data[at] == greatest));
+    }
+    mask
 }
 
 fn softmax(axis: usize, x: &Tensor) -> Tensor {

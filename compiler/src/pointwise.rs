@@ -162,6 +162,68 @@ impl Pointwise {
         (slope.is_finite() && offset.is_finite()).then_some((slope, offset))
     }
 
+    /// `([a, b], [n, z, p])` where the function is `n`, `z` or `p` as `a x + b` is negative, zero or positive.
+    pub fn by_sign(&self) -> Option<([f64; 2], [f64; 3])> {
+        let (slope, offset) = self.compared()??;
+        let root = -offset / slope;
+        let at = |sign: f64| self.eval_by_sign(sign);
+        root.is_finite()
+            .then(|| ([slope, offset], [at(-1.0), at(0.0), at(1.0)]))
+    }
+
+    /// The affine function of which nothing but the sign is used; `Some(None)` where the variable does not occur.
+    fn compared(&self) -> Option<Option<(f64, f64)>> {
+        let join = |parts: &[&Pointwise]| {
+            let mut all = None;
+            for part in parts {
+                match (part.compared()?, all) {
+                    (Some(one), Some(other)) if one != other => return None,
+                    (Some(one), _) => all = Some(one),
+                    (None, _) => (),
+                }
+            }
+            Some(all)
+        };
+        match self {
+            Pointwise::Variable => None,
+            Pointwise::Constant(_) => Some(None),
+            Pointwise::Unary(UnaryFn::Sign, a) if a.is_affine().is_some_and(|a| a.0 != 0.0) => {
+                Some(a.is_affine())
+            }
+            Pointwise::Unary(_, a) => join(&[a]),
+            Pointwise::Binary(_, a, b) => join(&[a, b]),
+            Pointwise::Select(c, a, b) => join(&[c, a, b]),
+        }
+    }
+
+    /// The value where every affine function under a sign has this one.
+    fn eval_by_sign(&self, sign: f64) -> f64 {
+        match self {
+            Pointwise::Variable => sign,
+            Pointwise::Constant(c) => *c,
+            Pointwise::Unary(UnaryFn::Sign, a) if a.is_affine().is_some_and(|a| a.0 != 0.0) => sign,
+            Pointwise::Unary(f, a) => f.eval(a.eval_by_sign(sign)),
+            Pointwise::Binary(f, a, b) => f.eval(a.eval_by_sign(sign), b.eval_by_sign(sign)),
+            Pointwise::Select(c, a, b) => {
+                let chosen = if c.eval_by_sign(sign) != 0.0 { a } else { b };
+                chosen.eval_by_sign(sign)
+            }
+        }
+    }
+
+    /// Whether the function may jump, by its form.
+    pub fn may_jump(&self) -> bool {
+        match self {
+            Pointwise::Variable | Pointwise::Constant(_) => false,
+            Pointwise::Unary(f, a) => {
+                let jumps = [UnaryFn::Floor, UnaryFn::Ceil, UnaryFn::Round, UnaryFn::Sign];
+                jumps.contains(f) || a.may_jump()
+            }
+            Pointwise::Binary(_, a, b) => a.may_jump() || b.may_jump(),
+            Pointwise::Select(..) => true,
+        }
+    }
+
     /// The value of a function that is constant by its form.
     pub fn constant(&self) -> Option<f64> {
         match self {

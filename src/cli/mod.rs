@@ -6,6 +6,7 @@ mod calibrate;
 mod check;
 mod compare;
 mod compile;
+mod conformance;
 mod engine;
 mod error;
 mod inspect;
@@ -48,6 +49,7 @@ enum Command {
     Verify(verify::Args),
     Open(openings::Args),
     Audit(audit::Args),
+    Conformance(conformance::Args),
 }
 
 impl Command {
@@ -62,6 +64,7 @@ impl Command {
             Self::Verify(args) => verify::run(args),
             Self::Open(args) => openings::run(args),
             Self::Audit(args) => audit::run(args),
+            Self::Conformance(args) => conformance::run(args),
         }
     }
 
@@ -76,6 +79,7 @@ impl Command {
             Self::Verify(args) => args.json,
             Self::Open(args) => args.json,
             Self::Audit(args) => args.json,
+            Self::Conformance(args) => args.json,
         }
     }
 }
@@ -87,7 +91,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("zkiln: {error}");
-            // `check` has said its figures already when only the comparison failed.
+            // `check` and `conformance` have said their figures already when only the comparison failed.
             if command.json() && !matches!(error, CliError::Comparison(_)) {
                 terminal::say_json(&error.json());
             }

@@ -104,6 +104,11 @@ impl Builder {
         self.graph.nodes[id].shape.clone()
     }
 
+    /// Number of axes of a node.
+    pub fn rank(&self, id: NodeId) -> usize {
+        self.graph.nodes[id].shape.len()
+    }
+
     /// The tensor of a constant.
     pub fn tensor(&self, id: NodeId) -> Option<&Tensor> {
         self.graph.nodes[id].constant()

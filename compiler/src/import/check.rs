@@ -57,7 +57,9 @@ fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str
             axes.iter().all(|axis| *axis < x.len())
                 && shape.iter().copied().eq((0..x.len()).map(reduced))
         }
-        (Op::Softmax { axis } | Op::RmsNorm { axis, .. }, [x]) => *axis < x.len() && *x == shape,
+        (Op::Softmax { axis } | Op::MaximumMask { axis } | Op::RmsNorm { axis, .. }, [x]) => {
+            *axis < x.len() && *x == shape
+        }
         (Op::Gather { axis }, [data, index]) => {
             data.split_at_checked(*axis).is_some_and(|(before, from)| {
                 from.split_first()

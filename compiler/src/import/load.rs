@@ -13,11 +13,12 @@ use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::SymbolScope;
 
+use super::composites;
 use super::limits::{self, MOST_ELEMENTS, volume};
 use super::refused;
 use super::tensors::port_dtype;
 use crate::float::Port;
-use crate::{CompileError, Options};
+use crate::{CompileError, Complaint, Options};
 
 /// A model that tract has analysed.
 pub struct Loaded {
@@ -31,6 +32,8 @@ pub struct Loaded {
     pub operators: HashMap<String, String>,
     /// All names of the ONNX graph.
     pub names: HashSet<String>,
+    /// What is refused already, with stand-ins in the model.
+    pub refusals: Vec<Complaint>,
     /// Number of nodes.
     pub onnx_nodes: u64,
     /// Number of float parameters.
@@ -85,14 +88,8 @@ pub fn from_proto(
         path: path.into(),
         reason,
     })?;
-    let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    let known = |operator: &str| onnx.op_register.0.contains_key(operator);
-    let complaints = refused::by_type(graph, known);
-    if complaints.iter().any(|c| c.unknown) {
-        return Err(CompileError::Nodes(
-            complaints.into_iter().map(|c| c.complaint).collect(),
-        ));
-    }
+    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    composites::register(&mut onnx, graph);
     let analysed = quietly(|| {
         let parsed = onnx.parse(&proto, folder)?;
         if let Some(name) = parsed.unresolved_inputs.first() {
@@ -104,13 +101,10 @@ pub fn from_proto(
         limits::check_tensors(&model)?;
         Ok(model)
     });
+    let refusals = composites::refusals();
     let model = match analysed {
         Ok(model) => model,
-        Err(_) if !complaints.is_empty() => {
-            return Err(CompileError::Nodes(
-                complaints.into_iter().map(|c| c.complaint).collect(),
-            ));
-        }
+        Err(_) if !refusals.is_empty() => return Err(CompileError::Nodes(refusals)),
         Err(e) => return Err(refuse(path, &e)),
     };
     let graph = proto.graph.as_ref().expect("checked above");
@@ -130,6 +124,7 @@ pub fn from_proto(
         names: names(graph),
         onnx_nodes,
         parameters: parameters(graph),
+        refusals,
         model: Arc::new(model),
     })
 }

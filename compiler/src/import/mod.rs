@@ -5,6 +5,7 @@
 
 mod builder;
 mod check;
+mod composites;
 mod limits;
 pub(crate) mod load;
 mod names;
@@ -147,7 +148,7 @@ pub(crate) fn translate(loaded: &Loaded) -> Result<(Graph, Vec<Option<OutletId>>
         build: Builder::new(),
         known: loaded.names.iter().map(String::as_str).collect(),
         operators: &loaded.operators,
-        complaints: Vec::new(),
+        complaints: loaded.refusals.clone(),
     };
     let mut values = HashMap::new();
     for (outlet, port) in loaded.model.inputs.iter().zip(&loaded.inputs) {

@@ -218,6 +218,47 @@ impl Lowering<'_> {
         )
     }
 
+    /// As [`Lowering::through_table`], if the value's integers have at most `exact_bits` bits and need no rounding.
+    pub fn through_exact_table(
+        &mut self,
+        value: &Value,
+        label: &str,
+        bits: u8,
+        exact_bits: u8,
+        greatest: f64,
+        function: &dyn Fn(f64) -> f64,
+    ) -> Result<Option<Value>, Refusal> {
+        let axes = value.mentioned();
+        let Some(quantised) = self.exact_integers(value, &axes)? else {
+            return Ok(None);
+        };
+        let keys = Keys::covering(quantised.bounds.0, quantised.bounds.1);
+        if keys.bits > exact_bits {
+            return Ok(None);
+        }
+        let keys = Keys {
+            bits: if keys.signed {
+                keys.bits.max(bits)
+            } else {
+                keys.bits
+            },
+            ..keys
+        };
+        let table = self.function_table(label, keys, quantised.unit, bits, greatest, function);
+        let mapped = self.columns.witness(
+            &self.here(),
+            quantised.accumulator.shape.to_vec(),
+            table.bounds,
+        );
+        let relation = Relation::Map(Map {
+            accumulator: quantised.accumulator.clone(),
+            table: table.id,
+            mapped: vec![mapped].into(),
+        });
+        self.emit(&self.here(), &quantised, u32::from(keys.bits), relation);
+        Ok(Some(mapped_value(value, mapped, &axes, table.step)))
+    }
+
     /// `function(value)` through a table on the value, rounded to `bits` bits if its integers are not small already. Results beyond
     /// `greatest` in magnitude, the calibrated one, may saturate.
     pub fn through_table(
@@ -228,34 +269,13 @@ impl Lowering<'_> {
         greatest: f64,
         function: &dyn Fn(f64) -> f64,
     ) -> Result<Value, Refusal> {
-        let axes = value.mentioned();
-        let exact = self
-            .exact_integers(value, &axes)?
-            .map(|q| (Keys::covering(q.bounds.0, q.bounds.1), q));
-        let name = value.name.clone();
-        if let Some((keys, quantised)) = exact.filter(|(keys, _)| keys.bits <= bits + 1) {
-            let keys = Keys {
-                bits: if keys.signed {
-                    keys.bits.max(bits)
-                } else {
-                    keys.bits
-                },
-                ..keys
-            };
-            let table = self.function_table(label, keys, quantised.unit, bits, greatest, function);
-            let mapped = self.columns.witness(
-                &self.here(),
-                quantised.accumulator.shape.to_vec(),
-                table.bounds,
-            );
-            let relation = Relation::Map(Map {
-                accumulator: quantised.accumulator.clone(),
-                table: table.id,
-                mapped: vec![mapped].into(),
-            });
-            self.emit(&self.here(), &quantised, u32::from(keys.bits), relation);
-            return Ok(mapped_value(value, mapped, &axes, table.step));
+        if let Some(exact) =
+            self.through_exact_table(value, label, bits, bits + 1, greatest, function)?
+        {
+            return Ok(exact);
         }
+        let axes = value.mentioned();
+        let name = value.name.clone();
         let mut keys = Keys {
             bits,
             signed: !nonnegative(value, &self.columns),

@@ -11,6 +11,7 @@ pub(crate) mod intervals;
 pub(crate) mod product;
 pub(crate) mod quantise;
 pub(crate) mod regroup;
+mod sign;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -23,7 +24,7 @@ use std::collections::HashMap;
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port, Visibility};
 use zkiln_runtime::relations::{Exact, Relation};
 
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{BinaryFn, Graph, Node, NodeId, Op};
 use crate::import::load;
 use crate::settings::NodeSettings;
 use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side, ops};
@@ -255,6 +256,9 @@ impl<'a> Lowering<'a> {
         let mut value = ops::lower(self, node)?.normalise();
         debug_assert_eq!(value.shape(), node.shape, "{}", node.name);
         value.range = node.range;
+        if value.masked {
+            value.range.0 = value.range.0.min(self.certain_range(&value)?.0);
+        }
         value.name = node.name.as_str().into();
         match self.shared_bits() {
             Some(bits) if !value.is_simple() => self.small(&value, bits),
@@ -325,6 +329,21 @@ impl<'a> Lowering<'a> {
     /// Nodes that read the value of node `id`.
     pub fn readers(&self, id: NodeId) -> &[NodeId] {
         &self.readers[id]
+    }
+
+    /// Whether nothing but its order counts: it goes, shifted and moved perhaps, to softmaxes and maxima.
+    pub fn is_only_compared(&self, id: NodeId) -> bool {
+        let is_output = self.graph.outputs.iter().any(|(_, output)| *output == id);
+        let compares = |&reader: &NodeId| match &self.graph.nodes[reader].op {
+            Op::Softmax { .. } | Op::MaximumMask { .. } => true,
+            Op::Binary(BinaryFn::Add)
+            | Op::Reshape
+            | Op::Transpose { .. }
+            | Op::Broadcast
+            | Op::Slice { .. } => self.is_only_compared(reader),
+            _ => false,
+        };
+        !is_output && !self.readers[id].is_empty() && self.readers[id].iter().all(compares)
     }
 
     /// The one-hot column of this index, if there is one already.

@@ -65,7 +65,8 @@ pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value
 
 /// Commits a summand that would get lost in a mask, or is too long a sum already.
 fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Refusal> {
-    if other.is_constant() && !value.is_simple() && masks(other, &value) {
+    let masked = other.masked || other.is_constant() && masks(other, &value);
+    if masked && !value.is_simple() {
         return cx.small(&value, cx.settings.activation_bits);
     }
     if value.terms.len() > MAX_SUMMANDS {
@@ -124,10 +125,7 @@ fn power(cx: &mut Lowering, node: &Node, base: Value, exponent: &Value) -> Resul
         .then(|| exponent.constant_part().uniform())
         .flatten();
     let Some(exponent) = uniform else {
-        return Err(refuse(
-            "its exponent is not one constant number",
-            "write the power as exp(b * log(a)) or use one exponent",
-        ));
+        return computed_power(cx, node, base, exponent.clone());
     };
     let greatest = node.range.0.abs().max(node.range.1.abs());
     let value = cx.through_table(
@@ -138,4 +136,33 @@ fn power(cx: &mut Lowering, node: &Node, base: Value, exponent: &Value) -> Resul
         &|x| libm::pow(x, exponent),
     )?;
     Ok(value)
+}
+
+/// `exp(exponent * ln(base))`, for bases that are not negative.
+fn computed_power(
+    cx: &mut Lowering,
+    node: &Node,
+    base: Value,
+    exponent: Value,
+) -> Result<Value, Refusal> {
+    if base.range.0 < 0.0 {
+        return Err(refuse(
+            "its base may be negative, and its exponent is computed",
+            "use one constant exponent, or make the base positive",
+        ));
+    }
+    let bits = cx.settings.residual_bits();
+    let greatest = libm::log(base.range.1.max(1.0)).max(bits.into());
+    let ln = |x: f64| libm::log(x).max(-greatest);
+    let mut logarithm = match base.is_constant() {
+        true => pointwise::map_constant(&base, ln),
+        false => cx.through_table(&base, "ln", bits, greatest, &ln)?,
+    };
+    let mut exponent = exponent;
+    cx.align(&mut logarithm, &mut exponent)?;
+    let mut product = cx.multiply(logarithm, exponent)?;
+    let most = libm::log(node.range.1.max(f64::MIN_POSITIVE));
+    product.range = (most.min(-greatest), most.max(0.0));
+    product.name = cx.here().into();
+    cx.through_table(&product, "exp", bits, node.range.1, &libm::exp)
 }

@@ -8,6 +8,7 @@ mod convolution;
 mod einsum;
 mod extremum;
 mod gather;
+mod maximum_mask;
 mod pointwise;
 mod pool;
 mod reduce;
@@ -33,6 +34,7 @@ pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
         Op::Pointwise(function) => pointwise::lower(cx, node, function),
         Op::Reduce { reducer, axes } => reduce::lower(cx, node, *reducer, axes),
         Op::Softmax { axis } => softmax::lower(cx, node, *axis),
+        Op::MaximumMask { axis } => maximum_mask::lower(cx, node, *axis),
         Op::RmsNorm { axis, epsilon } => rms_norm::lower(cx, node, *axis, *epsilon),
         Op::Gather { axis } => gather::lower(cx, node, *axis),
         Op::Select => select::lower(cx, node),
@@ -61,6 +63,7 @@ pub(crate) fn name(op: &Op) -> &'static str {
         Op::Pointwise(_) => "Pointwise",
         Op::Reduce { .. } => "Reduce",
         Op::Softmax { .. } => "Softmax",
+        Op::MaximumMask { .. } => "MaximumMask",
         Op::RmsNorm { .. } => "RmsNorm",
         Op::Gather { .. } => "Gather",
         Op::Select => "Select",

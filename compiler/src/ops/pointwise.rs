@@ -5,6 +5,11 @@ use crate::lower::value::{Term, Value};
 use crate::lower::weight::Weight;
 use crate::lower::{Lowering, Refusal};
 
+/// Widest integers that a table with jumps is exact on: rounding them first would move the jumps.
+const MOST_EXACT_BITS: u8 = 16;
+/// Widest integers of which one table of signs is cheaper than two comparisons.
+const TABLE_BITS: u8 = 12;
+
 pub(super) fn lower(
     cx: &mut Lowering,
     node: &Node,
@@ -17,14 +22,63 @@ pub(super) fn lower(
     if let Some((factor, offset)) = function.is_affine() {
         return Ok(add_number(value.scaled(factor), offset));
     }
+    if let Some((line, values)) = function.by_sign() {
+        return by_sign(cx, value, line, values);
+    }
     let greatest = node.range.0.abs().max(node.range.1.abs());
-    cx.through_table(
-        &value,
-        &label(node, function),
-        cx.settings.activation_bits,
-        greatest,
-        &|x| function.eval(x),
-    )
+    let bits = cx.settings.activation_bits;
+    let exact_bits = if function.may_jump() {
+        MOST_EXACT_BITS
+    } else {
+        bits + 1
+    };
+    let label = label(node, function);
+    let table = |x: f64| function.eval(x);
+    match cx.through_exact_table(&value, &label, bits, exact_bits, greatest, &table)? {
+        Some(made) => Ok(made),
+        None => cx.through_table(&value, &label, bits, greatest, &table),
+    }
+}
+
+/// `values` for the negative, zero and positive of `a x + b`.
+fn by_sign(
+    cx: &mut Lowering,
+    value: Value,
+    [slope, offset]: [f64; 2],
+    [negative, zero, positive]: [f64; 3],
+) -> Result<Value, Refusal> {
+    let table = |x: f64| {
+        let at = slope * x + offset;
+        match at == 0.0 {
+            true => zero,
+            false if at < 0.0 => negative,
+            false => positive,
+        }
+    };
+    let greatest = [negative, zero, positive]
+        .into_iter()
+        .fold(0.0, |most: f64, y| most.max(y.abs()));
+    let two_sided = negative != zero && positive != zero;
+    if two_sided && cx.is_on_grid(&value)? {
+        let label = cx.here();
+        let bits = cx.settings.activation_bits;
+        if let Some(made) =
+            cx.through_exact_table(&value, &label, bits, TABLE_BITS, greatest, &table)?
+        {
+            return Ok(made);
+        }
+    }
+    let shape = value.dims.clone();
+    let mut line = add_number(value.scaled(slope), offset);
+    line.name = cx.here().into();
+    let constant = Term::constant(Weight::new(vec![], vec![zero]));
+    let mut made = Value::new(shape, vec![constant]);
+    for (sign, step) in [(1.0, positive - zero), (-1.0, negative - zero)] {
+        if step != 0.0 {
+            made = made.plus(cx.positive(&line.clone().scaled(sign))?.scaled(step));
+        }
+    }
+    Ok(made)
 }
 
 /// The function of a constant.

@@ -7,7 +7,7 @@ use tract_onnx::tract_core::ops::{logic, math};
 use super::{Call, Importer, Translated, refusal};
 use crate::graph::{BinaryFn, NodeId, Pointwise, UnaryFn};
 
-/// Arithmetic as it is, logic as arithmetic of 0 and 1, comparisons where one side is constant.
+/// Arithmetic as it is, logic as arithmetic of 0 and 1, comparisons by the sign of a difference.
 pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translated {
     let mini = &op.0;
     let (a, b) = (call.inputs[0], call.inputs[1]);
@@ -109,12 +109,6 @@ fn comparison(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translat
         ));
     };
     let (a, b) = (call.inputs[0], call.inputs[1]);
-    if importer.build.tensor(a).is_none() && importer.build.tensor(b).is_none() {
-        return Err(refusal(
-            "two computed values are compared, and rounding may decide the result",
-            "compare with a constant, or outside the model",
-        ));
-    }
     let difference = importer.build.binary(BinaryFn::Sub, a, b);
     let (e, negated) = match test {
         Test::Positive { negated } => (Pointwise::positive(Pointwise::Variable), negated),

@@ -1,11 +1,10 @@
 //! Picking by index.
 
-use tract_onnx::tract_core::ops::array::{Gather, GatherElements, GatherNd, OneHot};
+use tract_onnx::tract_core::ops::array::{Gather, GatherElements, GatherNd};
 
-use super::indices::{self, constant, positive, take};
+use super::indices::{self, positive, take};
 use super::{Call, Importer, Translated, refusal};
 use crate::graph::{Op, Tensor};
-use crate::import::limits::check_matrix;
 
 /// Constant indices are made positive; others have to be.
 pub fn gather(importer: &mut Importer, call: &Call, op: &Gather) -> Translated {
@@ -43,40 +42,70 @@ fn pick(importer: &mut Importer, call: &Call, picks: &[usize]) -> Translated {
     Ok(vec![importer.build.reshape(made, &call.shapes[0])])
 }
 
-/// `GatherElements` with constant indices.
+/// `GatherElements`.
 pub fn elements(importer: &mut Importer, call: &Call, op: &GatherElements) -> Translated {
     let shape = importer.build.shape(call.inputs[0]);
-    let picks = indices::of_elements(constant(importer, call.inputs[1])?, &shape, op.axis)?;
-    pick(importer, call, &picks)
+    if let Some(indices) = importer.build.tensor(call.inputs[1]) {
+        let picks = indices::of_elements(indices, &shape, op.axis)?;
+        return pick(importer, call, &picks);
+    }
+    let build = &mut importer.build;
+    let mut data = call.inputs[0];
+    for (axis, &length) in call.shapes[0]
+        .iter()
+        .enumerate()
+        .filter(|(a, _)| *a != op.axis)
+    {
+        data = build.slice(data, axis, 0, length, 1);
+    }
+    let hot = indices::one_hot(build, call.inputs[1], shape[op.axis])?;
+    let rank = shape.len() as u8;
+    let output: Vec<u8> = (0..rank).collect();
+    let mut picked = output.clone();
+    picked[op.axis] = rank;
+    let op = Op::Einsum {
+        inputs: vec![(0..=rank).collect(), picked],
+        output,
+    };
+    Ok(vec![build.push(
+        op,
+        vec![hot, data],
+        call.shapes[0].clone(),
+    )])
 }
 
-/// `GatherND` with constant indices.
+/// `GatherND`: a product of one-hot rows, one for each indexed axis, picks.
 pub fn tuples(importer: &mut Importer, call: &Call, op: &GatherNd) -> Translated {
     let shape = importer.build.shape(call.inputs[0]);
-    let picks = indices::of_tuples(constant(importer, call.inputs[1])?, &shape, op.batch_dims)?;
-    pick(importer, call, &picks)
-}
-
-/// A row of a table with `on` at the index and `off` elsewhere.
-pub fn one_hot(importer: &mut Importer, call: &Call, op: &OneHot) -> Translated {
-    let value = |t: &tract_onnx::prelude::Tensor| t.cast_to_scalar::<f64>();
-    let (Ok(on), Ok(off)) = (value(&op.on), value(&op.off)) else {
-        return Err(refusal(
-            "its values are not numbers",
-            "export the model in floats",
-        ));
+    if let Some(indices) = importer.build.tensor(call.inputs[1]) {
+        let picks = indices::of_tuples(indices, &shape, op.batch_dims)?;
+        return pick(importer, call, &picks);
+    }
+    let build = &mut importer.build;
+    let mut tuples = build.shape(call.inputs[1]);
+    let depth = tuples.pop().unwrap_or(0);
+    let batches = op.batch_dims;
+    // Labels: the tuples' axes, then the indexed axes, then the rest of the data.
+    let own: Vec<u8> = (0..tuples.len() as u8).collect();
+    let indexed = |k: usize| (tuples.len() + k) as u8;
+    let rest: Vec<u8> = (depth..shape.len() - batches).map(indexed).collect();
+    let mut inputs = Vec::new();
+    let mut operands = Vec::new();
+    for k in 0..depth {
+        operands.push(indices::component(
+            build,
+            call.inputs[1],
+            k,
+            shape[batches + k],
+        )?);
+        inputs.push([&own[..], &[indexed(k)]].concat());
+    }
+    let all: Vec<u8> = (0..depth).map(indexed).collect();
+    inputs.push([&own[..batches], &all, &rest].concat());
+    operands.push(call.inputs[0]);
+    let op = Op::Einsum {
+        inputs,
+        output: [own, rest].concat(),
     };
-    check_matrix(op.dim, op.dim)?;
-    let mut table = Tensor::filled(vec![op.dim, op.dim], off);
-    (0..op.dim).for_each(|i| table.data[i * op.dim + i] = on);
-    let table = importer.build.constant(table);
-    let mut shape = importer.build.shape(call.inputs[0]);
-    shape.push(op.dim);
-    let rank = shape.len();
-    let rows = importer
-        .build
-        .push(Op::Gather { axis: 0 }, vec![table, call.inputs[0]], shape);
-    let mut permutation: Vec<usize> = (0..rank - 1).collect();
-    permutation.insert(op.axis, rank - 1);
-    Ok(vec![importer.build.transpose(rows, &permutation)])
+    Ok(vec![build.push(op, operands, call.shapes[0].clone())])
 }

@@ -1,16 +1,33 @@
-//! Constant indices, as offsets into row-major data.
+//! Indices: constant ones as offsets into row-major data, computed ones as one-hot rows.
 
 use super::{Importer, Refusal, refusal};
 use crate::graph::{NodeId, Op, Tensor};
+use crate::import::builder::Builder;
+use crate::import::limits::check_matrix;
 
-/// The tensor of an operand that has to be constant.
-pub fn constant<'i>(importer: &'i Importer, indices: NodeId) -> Result<&'i Tensor, Refusal> {
-    importer.build.tensor(indices).ok_or_else(|| {
-        refusal(
-            "its indices are computed",
-            "only `Gather` along one axis takes computed indices",
-        )
-    })
+/// Rows of `length` with a one at the index.
+pub fn one_hot(build: &mut Builder, indices: NodeId, length: usize) -> Result<NodeId, Refusal> {
+    check_matrix(length, length)?;
+    let mut identity = Tensor::filled(vec![length, length], 0.0);
+    (0..length).for_each(|i| identity.data[i * length + i] = 1.0);
+    let identity = build.constant(identity);
+    let mut shape = build.shape(indices);
+    shape.push(length);
+    Ok(build.push(Op::Gather { axis: 0 }, vec![identity, indices], shape))
+}
+
+/// One-hot rows of the `k`-th index of each tuple along the last axis.
+pub fn component(
+    build: &mut Builder,
+    tuples: NodeId,
+    k: usize,
+    length: usize,
+) -> Result<NodeId, Refusal> {
+    let mut shape = build.shape(tuples);
+    let indices = build.slice(tuples, shape.len() - 1, k, 1, 1);
+    shape.pop();
+    let indices = build.reshape(indices, &shape);
+    one_hot(build, indices, length)
 }
 
 /// An index below `length`; negative ones count from the end.

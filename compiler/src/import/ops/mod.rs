@@ -26,11 +26,12 @@ mod softmax;
 use tract_onnx::tract_core::ops as core;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
 
+use super::composites::{self, Subgraph};
 use super::{Call, Importer, Refusal, refusal};
 use crate::graph::NodeId;
 
 /// Our nodes for a tract node's results.
-type Translated = Result<Vec<NodeId>, Refusal>;
+pub(super) type Translated = Result<Vec<NodeId>, Refusal>;
 
 /// Looks the operator up and translates it.
 pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
@@ -43,12 +44,12 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
     }
     table! {
         AxisOp => axes::translate,
+        Subgraph => composites::splice,
         core::array::CumSum => linear::cumulative_sum,
         core::array::Gather => gather::gather,
         core::array::GatherElements => gather::elements,
         core::array::GatherNd => gather::tuples,
         core::array::MultiBroadcastTo => repeat::broadcast,
-        core::array::OneHot => gather::one_hot,
         core::array::Pad => pad::translate,
         core::array::ScatterElements => scatter::elements,
         core::array::ScatterNd => scatter::tuples,

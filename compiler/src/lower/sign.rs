@@ -1,0 +1,155 @@
+//! Comparison with zero, exact on integers of any width.
+//!
+//! `[x > 0] = 1 + floor((x - 1) / 2^s)` for integers `-2^s < x <= 2^s`: a rounding whose result is -1 or 0, with the remainder in limbs.
+
+use zkiln_runtime::model::Term as ModelTerm;
+use zkiln_runtime::relations::{Relation, Requant};
+
+use super::boundary::{column_value, limbs};
+use super::columns::Keys;
+use super::quantise::{Quantised, too_wide};
+use super::value::{Term, Value};
+use super::weight::Weight;
+use super::{Lowering, Refusal};
+
+/// Bits to which a value that is no exact integer is rounded before it is compared.
+const COMPARED_BITS: u8 = 14;
+/// Widest integers that are looked up in a table of their signs.
+const TABLE_BITS: u8 = 11;
+/// Widest integers that are compared.
+const MOST_BITS: u32 = 56;
+
+impl Lowering<'_> {
+    /// 1 where the value is positive, else 0.
+    pub fn positive(&mut self, value: &Value) -> Result<Value, Refusal> {
+        if value.is_constant() {
+            let sign = value.constant_part().map(|x| f64::from(x > 0.0));
+            return Ok(indicator(value, vec![Term::constant(sign)]));
+        }
+        let value = self.comparable(value)?;
+        let axes = value.mentioned();
+        let Some(quantised) = self.exact_integers(&value, &axes)? else {
+            return Err(too_wide(1 << MOST_BITS));
+        };
+        let (lo, hi) = quantised.bounds;
+        if lo > 0 || hi <= 0 {
+            let sign = Weight::new(vec![], vec![f64::from(u8::from(lo > 0))]);
+            return Ok(indicator(&value, vec![Term::constant(sign)]));
+        }
+        let bits = Keys::covering(lo, hi).bits;
+        if bits <= TABLE_BITS {
+            let sign = |x: f64| f64::from(x > 0.0);
+            let made = self.through_table(&value, "positive", bits, 1.0, &sign)?;
+            return Ok(indicator(&value, made.terms));
+        }
+        // -2^s < x <= 2^s.
+        let reach = (hi - 1).max(-lo);
+        let wanted = 128 - reach.leading_zeros();
+        if wanted > MOST_BITS {
+            return Err(too_wide(reach));
+        }
+        let column = self.floor_below(&value, &quantised, wanted);
+        let mut made = column_value(&value, column, &axes, 1.0);
+        made.terms
+            .push(Term::constant(Weight::new(vec![], vec![1.0])));
+        Ok(indicator(&value, made.terms))
+    }
+
+    /// The column of `floor((x - 1) / 2^s)` for some `s >= wanted`: -1 or 0.
+    fn floor_below(
+        &mut self,
+        value: &Value,
+        quantised: &Quantised,
+        wanted: u32,
+    ) -> zkiln_runtime::model::ColumnId {
+        let name = value.name.clone();
+        let shape = quantised.accumulator.shape.to_vec();
+        let (shift, remainder) = limbs(
+            &mut self.columns,
+            &mut self.tables,
+            &name,
+            &shape,
+            wanted,
+            0,
+        );
+        let sign = Keys {
+            bits: 1,
+            signed: true,
+        };
+        let mut accumulator = quantised.accumulator.clone();
+        // Half a step down, since rounding adds it.
+        accumulator.terms.to_mut().push(ModelTerm {
+            coefficient: -1 - (1 << (shift - 1)),
+            summed: vec![].into(),
+            operands: vec![].into(),
+        });
+        let output = self
+            .columns
+            .witness(&format!("{name}/sign"), shape, sign.bounds());
+        let relation = Relation::Requant(Requant {
+            accumulator,
+            shift: shift as u8,
+            remainder,
+            output,
+            table: self.tables.range(&mut self.columns, sign),
+            mapped: vec![].into(),
+        });
+        self.emit(&format!("{name}/sign"), quantised, 1, relation);
+        output
+    }
+
+    /// Whether the value's constants are integers in the units of its columns.
+    pub fn is_on_grid(&mut self, value: &Value) -> Result<bool, Refusal> {
+        let mut computed = value.clone();
+        computed.terms.retain(|term| !term.is_constant());
+        let axes = computed.mentioned();
+        let Some(quantised) = self.exact_integers(&computed, &axes)? else {
+            return Ok(false);
+        };
+        let whole = |c: &f64| {
+            let c = c / quantised.unit;
+            (c - c.round()).abs() <= 1e-9 * (1.0 + c.abs())
+        };
+        Ok(value.constant_part().data.iter().all(whole))
+    }
+
+    /// The value as exact integers, with constants moved to where comparisons with zero stay the same: `k + c > 0` is `k + ceil(c) > 0`.
+    fn comparable(&mut self, value: &Value) -> Result<Value, Refusal> {
+        let (constants, varying): (Vec<Term>, Vec<Term>) =
+            value.terms.iter().cloned().partition(Term::is_constant);
+        let mut computed = Value {
+            terms: varying,
+            proven: None,
+            ..value.clone()
+        };
+        let axes = computed.mentioned();
+        let quantised = match self.exact_integers(&computed, &axes)? {
+            Some(quantised) => quantised,
+            None => {
+                let rounded = self.small(value, COMPARED_BITS)?;
+                return Ok(Value {
+                    proven: None,
+                    ..rounded
+                });
+            }
+        };
+        if !constants.is_empty() {
+            let unit = quantised.unit;
+            let whole = |c: f64| ((c / unit) - 1e-9 * (1.0 + (c / unit).abs())).ceil() * unit;
+            computed
+                .terms
+                .push(Term::constant(value.constant_part().map(whole)));
+        }
+        Ok(computed)
+    }
+}
+
+/// A 0/1 value with the dimensions of `value`.
+fn indicator(value: &Value, terms: Vec<Term>) -> Value {
+    Value {
+        terms,
+        range: (0.0, 1.0),
+        proven: Some((0.0, 1.0)),
+        ..value.clone()
+    }
+}

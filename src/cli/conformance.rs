@@ -1,0 +1,220 @@
+//! `zkiln conformance`: a folder of cases, each a model with an input and the output that is right.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use zkiln_compiler::{CompileError, Options, salt};
+
+use super::args;
+use super::compare::compare;
+use super::engine::{self, FloatNetwork, Program};
+use super::error::CliError;
+use super::terminal::{Progress, milliseconds, say, say_json, table};
+
+/// Run a folder of cases and count which are right, refused and wrong
+#[derive(clap::Args)]
+#[command(after_help = "\
+A case is a folder with `model.onnx`, `input.json` and `expected.json`; the input is its calibration sample.
+right: every output is within --tolerance of the expected output's range (and, with --prove, the proof verifies);
+refused: the compiler names what it cannot compile; wrong: anything else. Exit code 1 if any case is wrong.
+
+Examples:
+  zkiln conformance cases/
+  zkiln conformance cases/ --prove --only resize --json")]
+pub struct Args {
+    /// The folder of cases
+    folder: PathBuf,
+    /// Prove and verify every case
+    #[arg(long)]
+    prove: bool,
+    /// Only cases with this in their names
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Greatest error that is right, relative to the range of the expected output
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
+    tolerance: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What became of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Right,
+    Refused,
+    Wrong,
+}
+
+/// One case; the names are those of the JSON object.
+#[derive(Debug, Serialize)]
+struct Case {
+    name: String,
+    verdict: Verdict,
+    /// Greatest error relative to the output's range, where there is an output.
+    error: Option<f64>,
+    /// Why it is refused or wrong.
+    reason: Option<String>,
+    ms: f64,
+}
+
+/// All cases.
+#[derive(Serialize)]
+struct Report {
+    cases: usize,
+    right: usize,
+    refused: usize,
+    wrong: usize,
+    proved: bool,
+    results: Vec<Case>,
+}
+
+/// Runs the cases, several at a time.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let folders = folders(&args.folder, args.only.as_deref())?;
+    let progress = Progress::new(args.json);
+    let done = AtomicUsize::new(0);
+    let case = |folder: &PathBuf| {
+        let case = judge(folder, args);
+        let count = done.fetch_add(1, Ordering::Relaxed) + 1;
+        progress.step(format!("{count} of {} cases: {}", folders.len(), case.name));
+        case
+    };
+    let results: Vec<Case> = folders.par_iter().map(case).collect();
+    drop(progress);
+    let count = |verdict| {
+        results
+            .iter()
+            .filter(|case| case.verdict == verdict)
+            .count()
+    };
+    let report = Report {
+        cases: results.len(),
+        right: count(Verdict::Right),
+        refused: count(Verdict::Refused),
+        wrong: count(Verdict::Wrong),
+        proved: args.prove,
+        results,
+    };
+    match args.json {
+        true => say_json(&report),
+        false => say_report(&report),
+    }
+    match report.wrong {
+        0 => Ok(()),
+        wrong => Err(CliError::Comparison(format!("{wrong} case(s) are wrong"))),
+    }
+}
+
+/// The folders with a model, in the order of their names.
+fn folders(folder: &Path, only: Option<&str>) -> Result<Vec<PathBuf>, CliError> {
+    let entries = fs::read_dir(folder).map_err(|e| CliError::file(folder, e))?;
+    let mut folders = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| CliError::file(folder, e))?.path();
+        let wanted = only.is_none_or(|text| name(&path).contains(text));
+        if wanted && path.join("model.onnx").is_file() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    match folders.is_empty() {
+        true => Err(CliError::file(
+            folder,
+            "there is no case in it: a folder with `model.onnx`, `input.json` and `expected.json`",
+        )),
+        false => Ok(folders),
+    }
+}
+
+fn name(folder: &Path) -> String {
+    folder
+        .file_name()
+        .unwrap_or(folder.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn judge(folder: &Path, args: &Args) -> Case {
+    let started = Instant::now();
+    let (verdict, error, reason) = match attempt(folder, args.prove) {
+        Ok(error) if error <= args.tolerance => (Verdict::Right, Some(error), None),
+        Ok(error) => {
+            let reason = format!("the greatest error is {error:.4} of the output's range");
+            (Verdict::Wrong, Some(error), Some(reason))
+        }
+        Err(e) if is_refusal(&e) => (Verdict::Refused, None, Some(e.to_string())),
+        Err(e) => (Verdict::Wrong, None, Some(e.to_string())),
+    };
+    Case {
+        name: name(folder),
+        verdict,
+        error,
+        reason,
+        ms: started.elapsed().as_secs_f64() * 1e3,
+    }
+}
+
+/// Whether the compiler said no, which is no fault.
+fn is_refusal(error: &CliError) -> bool {
+    match error {
+        CliError::Compile(CompileError::Nodes(_)) => true,
+        CliError::Compile(CompileError::Load { reason, .. }) => !reason.contains("panicked"),
+        _ => false,
+    }
+}
+
+/// Compiles, runs and, if asked, proves and verifies a case: the greatest error relative to the output's range.
+fn attempt(folder: &Path, prove: bool) -> Result<f64, CliError> {
+    let model = folder.join("model.onnx");
+    let float = FloatNetwork::load(&model, &[])?;
+    let input = args::read_inputs(&folder.join("input.json"), float.inputs())?;
+    let expected = args::read_outputs(&folder.join("expected.json"), float.outputs())?;
+    let options = Options {
+        samples: vec![args::sample(float.inputs(), &input)],
+        ..Options::default()
+    };
+    drop(float);
+    let program = Program::compile(&model, &options, &salt::ephemeral())?;
+    let integers = program.quantise(&input);
+    let outputs = match prove {
+        false => program.run(&integers)?,
+        true => {
+            let proven = program.prove(&integers, &[])?;
+            engine::verify(program.verifier_key(), &proven.statement, &proven.proof)?;
+            proven.outputs
+        }
+    };
+    let outputs = engine::tensors(program.outputs(), &outputs);
+    Ok(compare(&outputs, &expected).max_rel)
+}
+
+fn say_report(report: &Report) {
+    let cells = |case: &Case| {
+        let reason = case.reason.clone().unwrap_or_default();
+        let verdict = format!("{:?}", case.verdict).to_lowercase();
+        let first = reason.lines().last().unwrap_or_default().trim().to_owned();
+        vec![case.name.clone(), verdict, milliseconds(case.ms), first]
+    };
+    let heading = ["case", "verdict", "time", "reason"]
+        .map(str::to_owned)
+        .to_vec();
+    let others = report
+        .results
+        .iter()
+        .filter(|case| case.verdict != Verdict::Right);
+    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(others.map(cells)).collect();
+    if rows.len() > 1 {
+        say(&table(&rows));
+    }
+    let proved = if report.proved { " and proved" } else { "" };
+    say(&format!(
+        "{} cases: {} right{proved}, {} refused, {} wrong",
+        report.cases, report.right, report.refused, report.wrong
+    ));
+}

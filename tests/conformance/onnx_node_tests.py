@@ -1,0 +1,183 @@
+"""ONNX's own node tests as folders for `zkiln conformance`.
+
+    python3 -m venv v && v/bin/pip install -r tests/conformance/requirements.txt
+    v/bin/python tests/conformance/onnx_node_tests.py FOLDER [--expanded]
+    zkiln conformance FOLDER --prove
+
+Taken are the tests of the `onnx` package whose inputs and outputs are tensors of numbers or booleans, with static shapes, not empty, and
+finite. Tests of a function's expansion (the same operator written out) come with --expanded only.
+
+A test gives all operands as inputs, those too that a model has as constants: shapes, axes, paddings, counts. They become initializers
+here (PARAMETERS), since a compiled model has fixed shapes. Everything else stays an input.
+"""
+
+import argparse
+import json
+import pathlib
+import warnings
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.backend.test.loader import load_model_tests
+
+# Operator -> positions of the operands that are parameters.
+PARAMETERS = {
+    "AffineGrid": [1],
+    "BlackmanWindow": [0],
+    "CenterCropPad": [1],
+    "Clip": [1, 2],
+    "Col2Im": [1, 2],
+    "Compress": [1],
+    "ConstantOfShape": [0],
+    "CumProd": [1],
+    "CumSum": [1],
+    "DFT": [1, 2],
+    "Dropout": [1, 2],
+    "Expand": [1],
+    "HammingWindow": [0],
+    "HannWindow": [0],
+    "MaxUnpool": [2],
+    "MelWeightMatrix": [0, 1, 2, 3, 4],
+    "NonMaxSuppression": [2, 3, 4],
+    "NonZero": [0],
+    "OneHot": [1],
+    "Pad": [1, 2, 3],
+    "Range": [0, 1, 2],
+    "ReduceL1": [1],
+    "ReduceL2": [1],
+    "ReduceLogSum": [1],
+    "ReduceLogSumExp": [1],
+    "ReduceMax": [1],
+    "ReduceMean": [1],
+    "ReduceMin": [1],
+    "ReduceProd": [1],
+    "ReduceSum": [1],
+    "ReduceSumSquare": [1],
+    "Reshape": [1],
+    "Resize": [1, 2, 3],
+    "ReverseSequence": [1],
+    "STFT": [1, 2, 3],
+    "Slice": [1, 2, 3, 4],
+    "Split": [1],
+    "Squeeze": [1],
+    "Tile": [1],
+    "TopK": [1],
+    "Trilu": [1],
+    "Unique": [0],
+    "Unsqueeze": [1],
+    "Upsample": [1],
+    # Quantised operators: scales and zero points.
+    "ConvInteger": [2, 3],
+    "DequantizeLinear": [1, 2],
+    "MatMulInteger": [2, 3],
+    "QLinearConv": [1, 2, 3, 4, 5, 6, 7, 8],
+    "QLinearMatMul": [1, 2, 4, 5, 6, 7],
+    "QuantizeLinear": [1, 2],
+    # Weights.
+    "Conv": [1, 2],
+    "ConvTranspose": [1, 2],
+    "GRU": [1, 2, 3, 4],
+    "LSTM": [1, 2, 3, 4],
+    "RNN": [1, 2, 3, 4],
+    "Scan": [],
+}
+NUMBERS = {
+    onnx.TensorProto.DataType.Value(name)
+    for name in "FLOAT FLOAT16 DOUBLE INT8 UINT8 INT16 UINT16 INT32 UINT32 INT64 UINT64 BOOL".split()
+}
+SPECIAL = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def taken(test):
+    """Whether the test is one of those described above."""
+    graph = test.model.graph
+    for value in [*graph.input, *graph.output]:
+        tensor = value.type.tensor_type
+        if value.type.WhichOneof("value") != "tensor_type" or tensor.elem_type not in NUMBERS:
+            return False
+        if not tensor.HasField("shape") or not all(d.HasField("dim_value") for d in tensor.shape.dim):
+            return False
+    inputs, outputs = test.data_sets[0]
+    for array in map(array_of, [*inputs, *outputs]):
+        if array.size == 0 or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+            return False
+    return True
+
+
+def array_of(value):
+    """Some tests carry tensors as they are in files."""
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+
+def element(value):
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return SPECIAL.get(str(value), value)
+    return value
+
+
+def tensors(values, arrays):
+    def one(value, array):
+        array = array_of(array)
+        data = [element(x) for x in array.reshape(-1).tolist()]
+        return {"name": value.name, "dtype": str(array.dtype), "shape": list(array.shape), "data": data}
+
+    return [one(value, array) for value, array in zip(values, arrays, strict=True)]
+
+
+def parameters(graph):
+    """Names of the inputs that become initializers."""
+    names = set()
+    for node in graph.node:
+        for position in PARAMETERS.get(node.op_type, []):
+            if position < len(node.input):
+                names.add(node.input[position])
+    # Something must be left to compute with.
+    return names if any(value.name not in names for value in graph.input) else set()
+
+
+def write(test, folder):
+    model = onnx.ModelProto()
+    model.CopyFrom(test.model)
+    graph = model.graph
+    inputs, outputs = test.data_sets[0]
+    fixed = parameters(graph)
+    kept = []
+    for value, array in zip(list(graph.input), inputs, strict=True):
+        if value.name in fixed:
+            graph.initializer.append(numpy_helper.from_array(array_of(array), value.name))
+        else:
+            kept.append((value, array))
+    del graph.input[:]
+    graph.input.extend(value for value, _ in kept)
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, folder / "model.onnx")
+    given = tensors([value for value, _ in kept], [array for _, array in kept])
+    (folder / "input.json").write_text(json.dumps({"inputs": given}))
+    (folder / "expected.json").write_text(json.dumps({"outputs": tensors(graph.output, outputs)}))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--expanded", action="store_true", help="only the expanded functions")
+    parser.add_argument("--only", nargs="*", help="only these tests")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    count = 0
+    for test in load_model_tests(kind="node"):
+        name = test.name.removeprefix("test_")
+        if options.only is not None and name not in options.only:
+            continue
+        if options.only is None and ("expanded" in name) != options.expanded:
+            continue
+        if taken(test):
+            write(test, options.folder / name)
+            count += 1
+    print(f"{count} cases in {options.folder}")
+
+
+if __name__ == "__main__":
+    main()
