@@ -70,6 +70,12 @@ impl Model {
         self
     }
 
+    /// Whether values beyond their range are clamped, which is proved, rather than refused.
+    pub fn saturate(mut self, saturate: bool) -> Self {
+        self.0.options.saturate = saturate;
+        self
+    }
+
     /// Bits of activations.
     pub fn activation_bits(mut self, bits: u8) -> Self {
         self.0.options.activation_bits = Some(bits);
@@ -244,6 +250,7 @@ mod tests {
             .dim("batch", 2)
             .samples("samples.jsonl")
             .settings("x.settings.json")
+            .saturate(true)
             .activation_bits(10)
             .weight_bits(8)
             .visibility("inputs", Visibility::Public)
@@ -255,6 +262,7 @@ mod tests {
         assert_eq!(request.settings, Some(settings));
         assert_eq!(request.module_name(), "net");
         assert_eq!(request.options.dimensions, [("batch".to_string(), 2)]);
+        assert!(request.options.saturate);
         assert_eq!(request.options.activation_bits, Some(10));
         assert_eq!(request.options.weight_bits, Some(8));
         let visibility = [("inputs".to_string(), Visibility::Public)];

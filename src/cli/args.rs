@@ -23,6 +23,9 @@ pub struct ModelArgs {
     /// What `zkiln calibrate` chose for this model: bits and ranges, in place of --samples, --activation-bits and --weight-bits
     #[arg(long, value_name = "FILE", conflicts_with_all = ["samples", "activation_bits", "weight_bits"])]
     pub settings: Option<PathBuf>,
+    /// Clamp values that leave their calibrated range, and prove it, rather than refuse them
+    #[arg(long)]
+    pub saturate: bool,
     /// Bits of activations, 6 to 16 (default: the least that keep the samples' error below 0.5 % of the output's range)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(6..=16))]
     pub activation_bits: Option<u8>,
@@ -81,6 +84,7 @@ impl ModelArgs {
         Ok(Options {
             name: None,
             settings: settings.transpose()?,
+            saturate: self.saturate,
             dimensions: self.dimensions.clone(),
             samples,
             activation_bits: self.activation_bits,

@@ -42,6 +42,9 @@ pub struct Args {
     /// Least share of rows, along the last axis of an output, whose greatest element is the float model's (default: any)
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, hide_default_value = true, value_parser = share)]
     agreement: f64,
+    /// Let values that leave their range be clamped, and prove it, rather than refuse them
+    #[arg(long)]
+    saturate: bool,
     /// Search nothing: measure these settings, on all samples
     #[arg(long, value_name = "FILE", requires = "samples", conflicts_with_all = ["target", "agreement", "out"])]
     settings: Option<PathBuf>,
@@ -75,6 +78,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let float = FloatNetwork::load(&args.model, &args.dimensions)?;
     let options = Options {
         dimensions: args.dimensions.clone(),
+        saturate: args.saturate,
         ..Options::default()
     };
     let samples = match &args.samples {

@@ -53,6 +53,7 @@ pub fn calibrate(
     search.refine(&mut steps)?;
     let (mut settings, trial) = search.settle(steps)?;
     let uniform = search.uniform;
+    settings.saturate = options.saturate;
     settings.target = wanted.target;
     settings.agreement = wanted.agreement;
     settings.reached = trial.reached();

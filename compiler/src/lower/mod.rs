@@ -11,6 +11,7 @@ pub(crate) mod intervals;
 pub(crate) mod product;
 pub(crate) mod quantise;
 pub(crate) mod regroup;
+mod saturate;
 mod sign;
 #[cfg(test)]
 mod testing;
