@@ -46,20 +46,32 @@ class Builder:
 
 def tensor(name, array):
     """One tensor in the file format of the command line: flat, row-major."""
-    if array.dtype == np.float32:
+    if array.dtype == np.float32 and not (array == np.round(array)).all():
         data = [float(np.format_float_positional(x, unique=True)) for x in array.reshape(-1)]
     else:
         data = [int(x) for x in array.reshape(-1)]
     return {"name": name, "dtype": str(array.dtype), "shape": list(array.shape), "data": data}
 
 
-def line(key, tensors):
-    return json.dumps({key: [tensor(n, a) for n, a in tensors.items()]}, separators=(",", ":")) + "\n"
+def line(key, tensors, label=None):
+    """`label`: the right answer, or a list of them, one for each row of the output."""
+    content = {key: [tensor(n, a) for n, a in tensors.items()]}
+    if label is not None:
+        content["label"] = np.asarray(label).tolist()
+    return json.dumps(content, separators=(",", ":")) + "\n"
 
 
-def save(stem, model, sample, calibration):
+def predictions(session, samples):
+    """The index of the greatest element of each row of the first output: `[samples, rows]`."""
+    name = session.get_outputs()[0].name
+    outputs = [session.run([name], sample)[0] for sample in samples]
+    return np.stack([output.argmax(-1).reshape(-1) for output in outputs])
+
+
+def save(stem, model, sample, calibration, labels=None):
     """Writes the model, one sample input, what onnxruntime makes of it, and the calibration samples."""
     (FOLDER / f"{stem}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    labels = [None] * len(calibration) if labels is None else labels
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -67,7 +79,7 @@ def save(stem, model, sample, calibration):
     expected = dict(zip(names, session.run(names, sample), strict=True))
     (FOLDER / f"{stem}.input.json").write_text(line("inputs", sample))
     (FOLDER / f"{stem}.expected.json").write_text(line("outputs", expected))
-    (FOLDER / f"{stem}.samples.jsonl").write_text("".join(line("inputs", s) for s in calibration))
+    (FOLDER / f"{stem}.samples.jsonl").write_text("".join(map(line, ["inputs"] * len(calibration), calibration, labels)))
     parameters = sum(int(np.prod(i.dims)) for i in model.graph.initializer if i.data_type == TensorProto.FLOAT)
     print(f"{stem}: {len(model.graph.node)} nodes, {parameters} float parameters")
     for name, value in expected.items():

@@ -64,6 +64,18 @@ impl Model {
         self
     }
 
+    /// The file of settings that `zkiln calibrate` made: bits and ranges, so that neither bits nor samples are given beside it.
+    pub fn settings(mut self, path: impl Into<PathBuf>) -> Self {
+        self.0.settings = Some(path.into());
+        self
+    }
+
+    /// Whether values beyond their range are clamped, which is proved, rather than refused.
+    pub fn saturate(mut self, saturate: bool) -> Self {
+        self.0.options.saturate = saturate;
+        self
+    }
+
     /// Bits of activations.
     pub fn activation_bits(mut self, bits: u8) -> Self {
         self.0.options.activation_bits = Some(bits);
@@ -99,6 +111,7 @@ impl Model {
         let request = self.0.within(Path::new(&package));
         // Said before anything can fail: a corrected file is to be tried again.
         let named = std::iter::once(&request.path).chain(&request.samples);
+        let named = named.chain(&request.settings);
         named.for_each(rerun_if_changed);
         let (entry, source) = written(&Cache::of_this_build(), &request, Path::new(&output))?;
         entry.files.iter().for_each(rerun_if_changed);
@@ -141,7 +154,10 @@ impl Request {
     /// The same with paths taken from `folder`.
     pub fn within(mut self, folder: &Path) -> Self {
         self.path = folder.join(self.path);
-        for path in self.samples.iter_mut().chain(&mut self.salt) {
+        for path in (self.samples.iter_mut())
+            .chain(&mut self.settings)
+            .chain(&mut self.salt)
+        {
             *path = folder.join(&*path);
         }
         self
@@ -233,6 +249,8 @@ mod tests {
             .name("net")
             .dim("batch", 2)
             .samples("samples.jsonl")
+            .settings("x.settings.json")
+            .saturate(true)
             .activation_bits(10)
             .weight_bits(8)
             .visibility("inputs", Visibility::Public)
@@ -240,8 +258,11 @@ mod tests {
         let request = request.within(Path::new("/package"));
         assert_eq!(request.path, Path::new("/package/models/x.onnx"));
         assert_eq!(request.samples, [Path::new("/package/samples.jsonl")]);
+        let settings = PathBuf::from("/package/x.settings.json");
+        assert_eq!(request.settings, Some(settings));
         assert_eq!(request.module_name(), "net");
         assert_eq!(request.options.dimensions, [("batch".to_string(), 2)]);
+        assert!(request.options.saturate);
         assert_eq!(request.options.activation_bits, Some(10));
         assert_eq!(request.options.weight_bits, Some(8));
         let visibility = [("inputs".to_string(), Visibility::Public)];

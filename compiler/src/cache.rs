@@ -178,7 +178,7 @@ fn request_digest(request: &Request) -> String {
     hash.update(options_bytes(request));
     let paths = std::iter::once(&request.path).chain(&request.samples);
     let salt = request.salt_path();
-    for path in paths.chain(&salt) {
+    for path in paths.chain(&request.settings).chain(&salt) {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         hash.update(digest(path.as_os_str().as_encoded_bytes()));
     }
@@ -196,6 +196,7 @@ fn content_key(request: &Request) -> Result<(String, Vec<PathBuf>), CompileError
     let others: Vec<PathBuf> = external
         .into_iter()
         .chain(request.samples.clone())
+        .chain(request.settings.clone())
         .chain(request.salt_path())
         .collect();
     for path in &others {
@@ -212,7 +213,8 @@ fn options_bytes(request: &Request) -> Vec<u8> {
     let mut options = request.options.clone();
     options.name = Some(request.module_name());
     options.dimensions.sort();
-    let fields = (COMPILER, request.origin(), options, request.samples.len());
+    let files = (request.samples.len(), request.settings.is_some());
+    let fields = (COMPILER, request.origin(), options, files);
     postcard::to_allocvec(&fields).expect("options are plain data")
 }
 

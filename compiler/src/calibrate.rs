@@ -9,6 +9,7 @@ use tract_onnx::prelude::{OutletId, TValue};
 
 use crate::float::FloatModel;
 use crate::graph::{Dtype, Graph, NodeId, Op, Pointwise, Tensor, range_of};
+use crate::import::Imported;
 use crate::import::tensors::{f32s, from_tract};
 use crate::interpret;
 use crate::{CompileError, Options, Sample};
@@ -19,17 +20,20 @@ const MOST_ROWS: usize = 1 << 24;
 /// Number of synthetic samples.
 const SYNTHETIC_SAMPLES: usize = 8;
 
-/// Sets the ranges and statistics of all nodes from the options' samples, or from [`synthetic_inputs`]. `origins` has, for each
+/// Sets the ranges and statistics of all nodes from the options' settings or samples, or from [`synthetic_inputs`]. `origins` has, for each
 /// node, the tract value with the same elements.
 ///
 /// # Errors
-/// [`CompileError::Samples`] where a sample does not fit the model.
+/// [`CompileError::Samples`] where a sample does not fit the model; [`CompileError::Settings`] where the settings do not.
 pub(crate) fn calibrate(
     graph: &mut Graph,
     origins: &[Option<OutletId>],
     float: &FloatModel,
     options: &Options,
 ) -> Result<(), CompileError> {
+    if let Some(settings) = &options.settings {
+        return settings.apply(graph);
+    }
     let tensor = |t: &Sample| Tensor {
         shape: t.shape.clone(),
         data: t.data.clone(),
@@ -72,30 +76,31 @@ fn observe(
     sample: &[Tensor],
 ) -> Result<Vec<Seen>, CompileError> {
     check_indices(graph, limits, sample)?;
-    let wanted: HashSet<OutletId> = origins.iter().flatten().copied().collect();
-    let mut observed = HashMap::new();
-    float.run_observed(sample, |node, values| {
-        let outlets = values
-            .iter()
-            .enumerate()
-            .map(|(slot, v)| (OutletId::new(node.id, slot), v.clone()));
-        observed.extend(outlets.filter(|(outlet, _)| wanted.contains(outlet)));
-    })?;
-    let computed = graph
-        .inputs
-        .iter()
-        .copied()
-        .zip(sample.iter().cloned())
-        .collect();
-    let mut observation = Observation {
-        graph,
-        origins,
-        observed,
-        computed,
-    };
+    let mut observation = Observation::new(graph, origins, float, sample)?;
     (0..graph.nodes.len())
         .map(|id| observation.node(id))
         .collect()
+}
+
+/// Every node's value in floats; `None` for constants.
+pub(crate) fn values(
+    imported: &Imported,
+    sample: &[Tensor],
+) -> Result<Vec<Option<Tensor>>, CompileError> {
+    let Imported {
+        graph,
+        origins,
+        float,
+        ..
+    } = imported;
+    let mut observation = Observation::new(graph, origins, float, sample)?;
+    let value = |id: NodeId| {
+        observation.node(id)?;
+        let constant = graph.nodes[id].constant().is_some();
+        let value = || Ok(observation.value(id)?.into_owned());
+        (!constant).then(value).transpose()
+    };
+    (0..graph.nodes.len()).map(value).collect()
 }
 
 /// One node's range and statistics in one sample.
@@ -112,7 +117,31 @@ struct Observation<'a> {
     computed: HashMap<NodeId, Tensor>,
 }
 
-impl Observation<'_> {
+impl<'a> Observation<'a> {
+    fn new(
+        graph: &'a Graph,
+        origins: &'a [Option<OutletId>],
+        float: &FloatModel,
+        sample: &[Tensor],
+    ) -> Result<Self, CompileError> {
+        let wanted: HashSet<OutletId> = origins.iter().flatten().copied().collect();
+        let mut observed = HashMap::new();
+        float.run_observed(sample, |node, values| {
+            let outlets = values
+                .iter()
+                .enumerate()
+                .map(|(slot, v)| (OutletId::new(node.id, slot), v.clone()));
+            observed.extend(outlets.filter(|(outlet, _)| wanted.contains(outlet)));
+        })?;
+        let inputs = graph.inputs.iter().copied();
+        Ok(Self {
+            graph,
+            origins,
+            observed,
+            computed: inputs.zip(sample.iter().cloned()).collect(),
+        })
+    }
+
     fn node(&mut self, id: NodeId) -> Result<Seen, CompileError> {
         let node = &self.graph.nodes[id];
         if self.observed(id).is_none()

@@ -11,7 +11,7 @@ use crate::error::CompileError;
 use crate::fidelity::lower_faithfully;
 use crate::import::{self, Imported, load};
 use crate::salt::{self, Salt};
-use crate::{Lowered, Options, samples};
+use crate::{Lowered, Options, Settings, samples};
 
 /// Security level below which nothing is compiled.
 const SECURITY_BITS: u32 = 100;
@@ -44,6 +44,8 @@ pub struct Request {
     pub options: Options,
     /// JSON lines of the form `{"inputs":[{"name","dtype","shape","data"}]}`.
     pub samples: Vec<PathBuf>,
+    /// The file of settings that `zkiln calibrate` made: then no samples are needed, and none are read.
+    pub settings: Option<PathBuf>,
     /// The file of the salt; default: [`salt::beside`] the model.
     pub salt: Option<PathBuf>,
 }
@@ -55,6 +57,7 @@ impl Request {
             path: path.into(),
             options: Options::default(),
             samples: Vec::new(),
+            settings: None,
             salt: None,
         }
     }
@@ -99,6 +102,9 @@ impl Request {
     /// All that is wrong with the files or with the model's nodes, at once.
     pub fn compile(&self) -> Result<Compiled, CompileError> {
         let mut options = self.options.clone();
+        if let Some(path) = &self.settings {
+            options.settings = Some(Settings::from_path(path)?);
+        }
         let loaded = load::from_path(&self.path, &options)?;
         for file in &self.samples {
             options.samples.extend(samples::read(file, &loaded.inputs)?);

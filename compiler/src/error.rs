@@ -47,6 +47,21 @@ pub enum CompileError {
     /// Sample inputs do not fit the model.
     #[error("sample inputs do not fit the model: {0}")]
     Samples(String),
+    /// A settings file that is none, or does not fit the model's nodes.
+    #[error("the settings cannot be used: {0}")]
+    Settings(String),
+    /// A settings file that was made for another model.
+    #[error(
+        "the settings are not for `{path}`: they are for the model {expected}, and this is {got}; calibrate again"
+    )]
+    SettingsOfAnother {
+        /// The ONNX file.
+        path: String,
+        /// Digest of the model that the settings are for.
+        expected: String,
+        /// Digest of the file.
+        got: String,
+    },
     /// A visibility is given for something that the model does not have.
     #[error(
         "`{name}` is neither an input nor an output, so it cannot have a visibility; there are {ports}, and `inputs`, `outputs`, `weights` for all of a kind"

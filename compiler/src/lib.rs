@@ -8,7 +8,7 @@ pub mod emit;
 mod erf;
 pub mod error;
 mod external;
-mod fidelity;
+pub mod fidelity;
 pub mod float;
 pub mod fuse;
 pub mod graph;
@@ -19,12 +19,14 @@ mod ops;
 mod pointwise;
 pub mod salt;
 mod samples;
+pub mod settings;
 
 use graph::Dtype;
 use zkiln_runtime::model::Model;
 
 pub use error::{CompileError, Complaint};
 pub use lower::lower;
+pub use settings::Settings;
 pub use zkiln_runtime::model::Visibility;
 
 /// What the user may choose about a compilation.
@@ -40,6 +42,11 @@ pub struct Options {
     pub activation_bits: Option<u8>,
     /// Bits of weights, 4 to 16 (default 12 if `activation_bits` is given).
     pub weight_bits: Option<u8>,
+    /// What calibration chose for this model: all bits and ranges, so that neither bits nor samples are given beside it.
+    pub settings: Option<Settings>,
+    /// Whether values beyond their range are clamped, which is proved, rather than refused: float inputs up to 4096 times their range,
+    /// boundaries up to 16 times. Also so if the settings say it.
+    pub saturate: bool,
     /// Who sees what: `inputs`, `outputs`, `weights`, or a port by its ONNX name, which comes before the general ones; the last entry of a name
     /// counts. Default: inputs private, outputs public, weights private.
     pub visibility: Vec<(String, Visibility)>,

@@ -1,10 +1,10 @@
-//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", visibility = { inputs = public }, salt = "net.salt",
+//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", settings = "net.settings.json", saturate = true, visibility = { inputs = public }, salt = "net.salt",
 //! activation_bits = 12, weight_bits = 12`.
 
 use std::path::PathBuf;
 
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Ident, LitInt, LitStr, Token, braced, bracketed, token};
+use syn::{Error, Ident, LitBool, LitInt, LitStr, Token, braced, bracketed, token};
 use zkiln_compiler::Visibility;
 use zkiln_compiler::compile::Request;
 
@@ -48,6 +48,8 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
         "name" => options.name = Some(name(input)?),
         "dims" => options.dimensions = dimensions(input)?,
         "samples" => request.samples = paths(input)?,
+        "settings" => request.settings = Some(PathBuf::from(input.parse::<LitStr>()?.value())),
+        "saturate" => options.saturate = input.parse::<LitBool>()?.value,
         "salt" => request.salt = Some(PathBuf::from(input.parse::<LitStr>()?.value())),
         "visibility" => options.visibility = visibilities(input)?,
         "activation_bits" => {
@@ -55,8 +57,7 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
         }
         "weight_bits" => options.weight_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
         _ => {
-            let known =
-                "`name`, `dims`, `samples`, `visibility`, `salt`, `activation_bits`, `weight_bits`";
+            let known = "`name`, `dims`, `samples`, `settings`, `saturate`, `visibility`, `salt`, `activation_bits`, `weight_bits`";
             let message = format!("there is no option `{option}`; the options are {known}");
             return Err(Error::new(option.span(), message));
         }
@@ -150,10 +151,11 @@ mod tests {
     #[test]
     fn every_option_is_kept() {
         let text = r#""x.onnx", name = "net", dims = { batch = 1, "seq-len" = 64, }, samples = ["a", "b"],
-            activation_bits = 10, weight_bits = 8, visibility = { inputs = public, "the output" = committed }, salt = "s","#;
+            activation_bits = 10, weight_bits = 8, visibility = { inputs = public, "the output" = committed }, settings = "t", saturate = true, salt = "s","#;
         let Request {
             options,
             samples,
+            settings,
             salt,
             ..
         } = parse(text).expect("parses");
@@ -173,6 +175,8 @@ mod tests {
         ];
         assert_eq!(options.visibility, visibility);
         assert_eq!(salt.as_deref(), Some(Path::new("s")));
+        assert!(options.saturate);
+        assert_eq!(settings.as_deref(), Some(Path::new("t")));
         let one = parse(r#""x.onnx", samples = "a""#).expect("parses");
         assert_eq!(one.samples, [Path::new("a")]);
     }

@@ -22,6 +22,8 @@ use arguments::Arguments;
 ///     name = "small",                                     // -> pub mod small
 ///     dims = { batch = 1, "seq-len" = 64 },               // symbolic dimensions; 1 if not given
 ///     samples = "models/mlp.samples.jsonl",               // inputs that tell the ranges of values; or a list of files
+///     settings = "models/mlp.settings.json",              // what `zkiln calibrate` chose, in place of samples and bits
+///     saturate = true,                                    // values beyond their range are clamped, which is proved, rather than refused
 ///     visibility = { inputs = private, outputs = public, weights = private },  // the default; ports by name as well; or `committed`
 ///     salt = "models/mlp.salt",                           // the secret that hides the weights; this is the default, made if missing
 ///     activation_bits = 12,

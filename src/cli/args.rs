@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use zkiln_compiler::salt::{self, Salt};
-use zkiln_compiler::{Options, PortInfo, Sample, Visibility};
+use zkiln_compiler::{Options, PortInfo, Sample, Settings, Visibility};
 
 use super::error::CliError;
 use crate::tensors::{self, Finite, Side};
@@ -20,10 +20,16 @@ pub struct ModelArgs {
     /// Sample inputs that the value ranges are calibrated on, one JSON object a line (default: seeded random inputs)
     #[arg(long, value_name = "FILE.jsonl")]
     pub samples: Option<PathBuf>,
-    /// Bits of activations, 6 to 16 (default: 12)
+    /// What `zkiln calibrate` chose for this model: bits and ranges, in place of --samples, --activation-bits and --weight-bits
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["samples", "activation_bits", "weight_bits"])]
+    pub settings: Option<PathBuf>,
+    /// Clamp values that leave their calibrated range, and prove it, rather than refuse them
+    #[arg(long)]
+    pub saturate: bool,
+    /// Bits of activations, 6 to 16 (default: the least that keep the samples' error below 0.5 % of the output's range)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(6..=16))]
     pub activation_bits: Option<u8>,
-    /// Bits of weights, 4 to 16 (default: 12)
+    /// Bits of weights, 4 to 16 (default: as for activations)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(4..=16))]
     pub weight_bits: Option<u8>,
     /// Who sees an input or output by its name, or all `inputs`, `outputs` or `weights`: public, private or committed (default: inputs
@@ -42,7 +48,8 @@ fn visibility(text: &str) -> Result<(String, Visibility), String> {
     Ok((name.to_owned(), visibility.parse()?))
 }
 
-fn dimension(text: &str) -> Result<(String, usize), String> {
+/// `NAME=N`.
+pub fn dimension(text: &str) -> Result<(String, usize), String> {
     let (name, len) = text.split_once('=').ok_or("expected NAME=N, got no `=`")?;
     match len.parse() {
         Ok(len) if len > 0 && !name.is_empty() => Ok((name.to_owned(), len)),
@@ -73,8 +80,11 @@ impl ModelArgs {
                 ));
             }
         }
+        let settings = self.settings.as_deref().map(Settings::from_path);
         Ok(Options {
             name: None,
+            settings: settings.transpose()?,
+            saturate: self.saturate,
             dimensions: self.dimensions.clone(),
             samples,
             activation_bits: self.activation_bits,

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod calibrate;
 mod check;
 mod compare;
 mod compile;
@@ -40,6 +41,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Calibrate(calibrate::Args),
     Run(run::Args),
     Compile(compile::Args),
     Inspect(inspect::Args),
@@ -54,6 +56,7 @@ impl Command {
     fn run(&self) -> Result<(), CliError> {
         match self {
             Self::Check(args) => check::run(args),
+            Self::Calibrate(args) => calibrate::run(args),
             Self::Run(args) => run::run(args),
             Self::Compile(args) => compile::run(args),
             Self::Inspect(args) => inspect::run(args),
@@ -68,6 +71,7 @@ impl Command {
     fn json(&self) -> bool {
         match self {
             Self::Check(args) => args.json,
+            Self::Calibrate(args) => args.json,
             Self::Run(args) => args.json,
             Self::Compile(args) => args.json,
             Self::Inspect(args) => args.json,

@@ -47,6 +47,9 @@ pub fn from_path(path: &Path, options: &Options) -> Result<Loaded, CompileError>
         path: shown.clone(),
         source,
     })?;
+    if let Some(settings) = &options.settings {
+        settings.check_model(&bytes, path)?;
+    }
     let folder = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())

@@ -38,6 +38,8 @@ use load::Loaded;
 pub struct Imported {
     /// Fused, with value ranges.
     pub graph: Graph,
+    /// For each node of the graph, the tract value with the same elements, if there is one.
+    pub(crate) origins: Vec<Option<OutletId>>,
     /// The float reference.
     pub float: FloatModel,
     /// Number of float parameters of the ONNX model.
@@ -99,6 +101,7 @@ fn translated(loaded: Loaded, path: &str, options: &Options) -> Result<Imported,
     calibrate::calibrate(&mut graph, &origins, &float, options)?;
     Ok(Imported {
         graph,
+        origins,
         float,
         parameters: loaded.parameters,
         onnx_nodes: loaded.onnx_nodes,

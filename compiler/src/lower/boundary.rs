@@ -119,8 +119,19 @@ impl Lowering<'_> {
         };
         let axes = value.mentioned();
         let quantised = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
-        let table = self.tables.range(&mut self.columns, keys);
         let name = value.name.clone();
+        let wide = self.reach(&quantised, keys);
+        if wide != keys {
+            let (low, high) = keys.bounds();
+            let clamp = wide.iter().map(|key| key.clamp(low, high) as i32);
+            let data = [clamp.collect()];
+            let table = self.tables.table(&mut self.columns, "clamp", wide, &data);
+            let shape = quantised.accumulator.shape.to_vec();
+            let clamped = self.columns.witness(&name, shape, (low, high));
+            let (_, unit) = self.requant(&name, quantised, wide, table, &[clamped])?;
+            return Ok(column_value(value, clamped, &axes, unit));
+        }
+        let table = self.tables.range(&mut self.columns, keys);
         let (column, unit) = self.requant(&name, quantised, keys, table, &[])?;
         Ok(column_value(value, column, &axes, unit))
     }
@@ -289,13 +300,17 @@ impl Lowering<'_> {
             quantised = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
         }
         let step = quantised.unit * f64::from(quantised.step_log2).exp2();
-        let table = self.function_table(label, keys, step, bits, greatest, function);
+        let (low, high) = keys.bounds();
+        let (low, high) = (low as f64 * step, high as f64 * step);
+        let wide = self.reach(&quantised, keys);
+        let clamped = |x: f64| function(x.clamp(low, high));
+        let table = self.function_table(label, wide, step, bits, greatest, &clamped);
         let mapped = self.columns.witness(
             &self.here(),
             quantised.accumulator.shape.to_vec(),
             table.bounds,
         );
-        self.requant(&name, quantised, keys, table.id, &[mapped])?;
+        self.requant(&name, quantised, wide, table.id, &[mapped])?;
         Ok(mapped_value(value, mapped, &axes, table.step))
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod intervals;
 pub(crate) mod product;
 pub(crate) mod quantise;
 pub(crate) mod regroup;
+mod saturate;
 mod sign;
 #[cfg(test)]
 mod testing;
@@ -19,11 +20,14 @@ mod tests;
 pub(crate) mod value;
 pub(crate) mod weight;
 
+use std::collections::HashMap;
+
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port, Visibility};
 use zkiln_runtime::relations::{Exact, Relation};
 
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op};
 use crate::import::load;
+use crate::settings::NodeSettings;
 use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side, ops};
 use columns::{Columns, Keys, Tables};
 use quantise::{Goal, Quantised};
@@ -50,6 +54,23 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Those of the options, for nodes that have none of their own.
+    fn of(options: &Options) -> Self {
+        let chosen = options.settings.as_ref();
+        let activation_bits = chosen.map(|s| s.activation_bits);
+        let weight_bits = chosen.map(|s| s.weight_bits);
+        Self {
+            activation_bits: activation_bits
+                .or(options.activation_bits)
+                .unwrap_or(ACTIVATION_BITS)
+                .clamp(6, 16),
+            weight_bits: weight_bits
+                .or(options.weight_bits)
+                .unwrap_or(WEIGHT_BITS)
+                .clamp(4, 16),
+        }
+    }
+
     /// Width of values that later layers add to.
     pub fn residual_bits(self) -> u8 {
         self.activation_bits + RESIDUAL_EXTRA_BITS
@@ -79,7 +100,9 @@ pub(crate) fn refuse(reason: impl Into<String>, help: impl Into<String>) -> Refu
 pub(crate) struct Lowering<'a> {
     pub graph: &'a Graph,
     pub options: &'a Options,
+    /// Of the node that is being lowered.
     pub settings: Settings,
+    own_settings: HashMap<&'a str, &'a NodeSettings>,
     pub fresh: Fresh,
     pub columns: Columns,
     pub tables: Tables,
@@ -96,42 +119,59 @@ pub(crate) struct Lowering<'a> {
 /// # Errors
 /// [`CompileError::Nodes`] with a complaint for every node that cannot be lowered; [`CompileError::Plan`] where a fault of ours panics.
 pub fn lower(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, CompileError> {
-    let lowered = load::caught(|| lower_checked(graph, options, name));
+    let lowered = load::caught(|| lower_checked(graph, options, name, false));
+    let lowered = lowered.unwrap_or_else(|panic| Err(CompileError::Plan(panic)));
+    lowered.map(|(lowered, _)| lowered)
+}
+
+/// The same program with more outputs after its own, to look at and not to prove: the values of these nodes.
+pub(crate) fn lower_probed(
+    graph: &Graph,
+    options: &Options,
+    name: &str,
+) -> Result<(Lowered, Vec<NodeId>), CompileError> {
+    let lowered = load::caught(|| lower_checked(graph, options, name, true));
     lowered.unwrap_or_else(|panic| Err(CompileError::Plan(panic)))
 }
 
-fn lower_checked(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, CompileError> {
-    let settings = Settings {
-        activation_bits: options
-            .activation_bits
-            .unwrap_or(ACTIVATION_BITS)
-            .clamp(6, 16),
-        weight_bits: options.weight_bits.unwrap_or(WEIGHT_BITS).clamp(4, 16),
-    };
+fn lower_checked(
+    graph: &Graph,
+    options: &Options,
+    name: &str,
+    probing: bool,
+) -> Result<(Lowered, Vec<NodeId>), CompileError> {
     check_visibility(graph, options)?;
-    let mut lowering = Lowering::new(graph, options, settings);
+    let mut lowering = Lowering::new(graph, options);
     let mut complaints = vec![];
     for (id, node) in graph.nodes.iter().enumerate() {
-        lowering.current = id;
+        lowering.begin(id);
         match lowering.node(node) {
             Ok(value) => lowering.values[id] = Some(value),
             Err(refusal) => complaints.extend(complaint(node, refusal)),
         }
-        lowering.forget(node);
+        if !probing {
+            lowering.forget(node);
+        }
     }
     let mut outputs = vec![];
     for (name, id) in &graph.outputs {
-        lowering.current = *id;
+        lowering.begin(*id);
         match lowering.output(name, *id) {
             Ok(port) => outputs.push(port),
             Err(refusal) => complaints.extend(complaint(&graph.nodes[*id], refusal)),
         }
     }
-    if complaints.is_empty() {
-        Ok(lowering.assemble(name, outputs))
-    } else {
-        Err(CompileError::Nodes(complaints))
+    if !complaints.is_empty() {
+        return Err(CompileError::Nodes(complaints));
     }
+    let mut probed = vec![];
+    for id in (0..graph.nodes.len()).filter(|_| probing) {
+        if let Some(port) = lowering.probe(id) {
+            outputs.push(port);
+            probed.push(id);
+        }
+    }
+    Ok((lowering.assemble(name, outputs), probed))
 }
 
 /// Every visibility is that of something in the model.
@@ -171,7 +211,7 @@ fn complaint(node: &Node, refusal: Refusal) -> Option<Complaint> {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(graph: &'a Graph, options: &'a Options, settings: Settings) -> Self {
+    fn new(graph: &'a Graph, options: &'a Options) -> Self {
         let mut readers = vec![vec![]; graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
             node.inputs
@@ -181,7 +221,12 @@ impl<'a> Lowering<'a> {
         Self {
             graph,
             options,
-            settings,
+            settings: Settings::of(options),
+            own_settings: options
+                .settings
+                .as_ref()
+                .map(|settings| settings.by_name())
+                .unwrap_or_default(),
             fresh: Fresh::default(),
             columns: Columns::default(),
             tables: Tables::default(),
@@ -191,6 +236,20 @@ impl<'a> Lowering<'a> {
             values: vec![None; graph.nodes.len()],
             readers,
             current: 0,
+        }
+    }
+
+    /// Turns to a node, with its settings.
+    fn begin(&mut self, id: NodeId) {
+        self.current = id;
+        self.settings = Settings::of(self.options);
+        if let Some(own) = self.own_settings.get(self.graph.nodes[id].name.as_str()) {
+            let Settings {
+                activation_bits,
+                weight_bits,
+            } = &mut self.settings;
+            *activation_bits = own.activation_bits.unwrap_or(*activation_bits);
+            *weight_bits = own.weight_bits.unwrap_or(*weight_bits);
         }
     }
 
@@ -319,6 +378,27 @@ impl<'a> Lowering<'a> {
     /// Adds an input.
     pub fn add_input(&mut self, port: Port, info: PortInfo) {
         self.inputs.push((port, info));
+    }
+
+    /// The value of a node as an output, if it is one that varies and its integers are not too wide.
+    fn probe(&mut self, id: NodeId) -> Option<(Port, PortInfo)> {
+        let node = &self.graph.nodes[id];
+        let value = self.values[id].clone().filter(|v| !v.is_constant())?;
+        let quantised = self.accumulate(&value, &value.axes(), Goal::Output).ok()?;
+        let range = (quantised.bounds.0 as i64, quantised.bounds.1 as i64);
+        let port = Port {
+            name: node.name.clone().into(),
+            value: quantised.accumulator,
+            range,
+            visibility: Visibility::Public,
+        };
+        let info = PortInfo {
+            name: node.name.clone(),
+            dtype: crate::graph::Dtype::Float32,
+            shape: node.shape.clone(),
+            scale: quantised.unit,
+        };
+        Some((port, info))
     }
 
     fn output(&mut self, name: &str, id: NodeId) -> Result<(Port, PortInfo), Refusal> {

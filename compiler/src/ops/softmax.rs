@@ -122,7 +122,12 @@ fn exponentials(
     } else {
         (value.range.1 - value.range.0) * margin(value.shape().iter().product())
     };
-    let keys = Keys::covering(0, ((hi - lo).min(seen) / scores.unit).ceil() as i128);
+    let covering = |span: f64| Keys::covering(0, (span / scores.unit).ceil() as i128);
+    let certain = covering(hi - lo);
+    let keys = match cx.saturates() && certain.bits <= MAX_KEY_BITS {
+        true => certain,
+        false => covering((hi - lo).min(seen)),
+    };
     if keys.bits > MAX_KEY_BITS {
         return Err(refuse(
             format!(

@@ -23,6 +23,7 @@ const SCALED_BITS: u8 = 26;
 pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Refusal> {
     let greatest = node.range.0.abs().max(node.range.1.abs());
     let beyond = margin(node.shape.iter().product());
+    let mut clamped = None;
     let (scale, range) = match dtype {
         Dtype::Bool => (1.0, (0, 1)),
         Dtype::Int64 => (1.0, integer_range(cx, greatest * beyond)),
@@ -40,9 +41,10 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
             } else {
                 1.0
             };
+            clamped = Some(keys).filter(|_| cx.saturates());
             (
                 f64::from(ceil_log2(magnitude) - i32::from(keys.bits) + 1).exp2(),
-                keys.bounds(),
+                clamped.map_or(keys.bounds(), Lowering::input_range),
             )
         }
     };
@@ -71,12 +73,17 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         },
         info,
     );
-    if visibility != Visibility::Public && !is_gathered_with(cx, cx.current()) {
+    let read = match clamped {
+        Some(keys) => cx.clamped_input(&node.name, column, keys, scale)?,
+        None => column,
+    };
+    if clamped.is_none() && visibility != Visibility::Public && !is_gathered_with(cx, cx.current())
+    {
         bound(cx, node, value, range, scale);
     }
     Ok(Value::new(
         dims,
-        vec![Term::view(View::whole(column, &axes), scale)],
+        vec![Term::view(View::whole(read, &axes), scale)],
     ))
 }
 

@@ -14,6 +14,8 @@
 //! table's outputs at key 0, unless a whole-column summand holds something else there.
 
 mod algebra;
+#[cfg(test)]
+mod clamping;
 mod exact;
 mod hidden;
 mod limbs;

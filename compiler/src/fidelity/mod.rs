@@ -1,5 +1,13 @@
 //! How many bits: the least that keep the integer program close to the float model on the calibration samples.
 
+mod bench;
+mod distance;
+mod search;
+
+pub use bench::{Accuracy, Labelled, Line, Report, Uniform, Wanted, predicted_cost};
+pub use distance::Figures;
+pub use search::{Calibration, calibrate, measure};
+
 use zkiln_runtime::trace::{self, Constants};
 
 use crate::calibrate::synthetic_inputs;
@@ -15,7 +23,7 @@ const TARGET: f64 = 0.005;
 /// Samples that are compared.
 const SAMPLES: usize = 4;
 
-/// Lowers with the first bits of the ladder that meet the target, or else with the most faithful ones. Bits that the user chose are kept.
+/// Lowers with the first bits of the ladder that meet the target, or else with the most faithful ones. Bits that the user or the settings chose are kept.
 ///
 /// # Errors
 /// As [`lower`].
@@ -24,7 +32,8 @@ pub(crate) fn lower_faithfully(
     options: &Options,
     name: &str,
 ) -> Result<Lowered, CompileError> {
-    if options.activation_bits.is_some() || options.weight_bits.is_some() {
+    let chosen = options.activation_bits.is_some() || options.weight_bits.is_some();
+    if chosen || options.settings.is_some() {
         return lower(&imported.graph, options, name);
     }
     let samples = samples(imported, options);

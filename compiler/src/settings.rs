@@ -1,0 +1,374 @@
+//! `MODEL.settings.json`: what calibration found and chose, so that a model compiles the same everywhere, without its samples.
+//!
+//! ```json
+//! {
+//!   "version": 1,
+//!   "model": "SHA3-256 of the ONNX file and its external data",
+//!   "activation_bits": 12,
+//!   "weight_bits": 12,
+//!   "saturate": false,
+//!   "target": 0.999,
+//!   "agreement": 0.0,
+//!   "reached": 0.99992,
+//!   "nodes": [
+//!     {"node": "fc0", "range": [-3.1, 4.2]},
+//!     {"node": "relu0", "range": [0.0, 4.2], "activation_bits": 10}
+//!   ]
+//! }
+//! ```
+//!
+//! One line a node, in the order of the graph. `activation_bits` and `weight_bits` of a node are those with which it is computed;
+//! without them the ones at the top count. `stats` are ranges inside a node, such as the sums of a softmax.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use zkiln_runtime::weights::digest;
+
+use crate::error::CompileError;
+use crate::external;
+use crate::graph::Graph;
+
+/// The only version there is.
+const VERSION: u32 = 1;
+/// Bits of activations.
+const BITS: std::ops::RangeInclusive<u8> = 6..=16;
+
+/// What calibration found and chose for one model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub(crate) version: u32,
+    /// Digest of the model that they are for, in hexadecimal digits.
+    pub model: String,
+    /// Bits of activations.
+    pub activation_bits: u8,
+    /// Bits of weights.
+    pub weight_bits: u8,
+    /// Whether values beyond their range are clamped rather than refused.
+    pub saturate: bool,
+    /// Which cosine similarity calibration was to reach, to measure against.
+    pub target: f64,
+    /// Which share of argmaxes was to agree.
+    pub agreement: f64,
+    /// What it reached, for people.
+    pub reached: f64,
+    /// Every node that is no constant.
+    pub nodes: Vec<NodeSettings>,
+}
+
+/// What is known of one node's value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSettings {
+    /// Name.
+    pub node: String,
+    /// Least and greatest value.
+    pub range: (f32, f32),
+    /// Ranges of what the node computes on the way.
+    #[serde(default)]
+    pub stats: Vec<(f32, f32)>,
+    /// Bits of activations, if not those of all.
+    #[serde(default)]
+    pub activation_bits: Option<u8>,
+    /// Bits of weights, if not those of all.
+    #[serde(default)]
+    pub weight_bits: Option<u8>,
+}
+
+/// Digest of an ONNX file and of the files beside it that it names, in hexadecimal digits.
+///
+/// # Errors
+/// [`CompileError::Read`].
+pub fn model_digest(bytes: &[u8], path: &Path) -> Result<String, CompileError> {
+    let mut digests = digest(bytes).to_vec();
+    for file in external::files(bytes, path) {
+        digests.extend(digest(&read(&file)?));
+    }
+    Ok(crate::emit::hex(&digest(&digests)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
+    std::fs::read(path).map_err(|source| CompileError::Read {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data")
+}
+
+/// Both ends in 32 bits: files stay short, and reading one again gives the same numbers.
+fn short((low, high): (f64, f64)) -> (f32, f32) {
+    let short = |end: f64| (end as f32).clamp(f32::MIN, f32::MAX);
+    (short(low), short(high))
+}
+
+fn long((low, high): (f32, f32)) -> (f64, f64) {
+    (low.into(), high.into())
+}
+
+impl Settings {
+    /// The ranges of a calibrated graph, and as many bits as there can be.
+    pub(crate) fn of(graph: &Graph, model: String) -> Self {
+        let found = graph.nodes.iter().filter(|node| node.constant().is_none());
+        let nodes = found.map(|node| NodeSettings {
+            node: node.name.clone(),
+            range: short(node.range),
+            stats: node.stats.iter().copied().map(short).collect(),
+            activation_bits: None,
+            weight_bits: None,
+        });
+        Self {
+            version: VERSION,
+            model,
+            activation_bits: *BITS.end(),
+            weight_bits: 16,
+            saturate: false,
+            target: 0.0,
+            agreement: 0.0,
+            reached: 0.0,
+            nodes: nodes.collect(),
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`CompileError::Read`]; [`CompileError::Settings`] for what is no such file.
+    pub fn from_path(path: &Path) -> Result<Self, CompileError> {
+        Self::parse(&String::from_utf8_lossy(&read(path)?))
+            .map_err(|reason| CompileError::Settings(format!("`{}`: {reason}", path.display())))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let wrong = |error: serde_json::Error| error.to_string();
+        let Version { version } = serde_json::from_str(text).map_err(wrong)?;
+        if version != VERSION {
+            return Err(format!(
+                "it has version {version}, and this zkiln reads version {VERSION}; calibrate again"
+            ));
+        }
+        let settings: Self = serde_json::from_str(text).map_err(wrong)?;
+        settings.check().map(|()| settings)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let nodes = || self.nodes.iter();
+        let activations = nodes().filter_map(|node| node.activation_bits);
+        let weights = nodes().filter_map(|node| node.weight_bits);
+        for (bits, what, least) in activations
+            .chain([self.activation_bits])
+            .map(|bits| (bits, "activations", *BITS.start()))
+            .chain(
+                weights
+                    .chain([self.weight_bits])
+                    .map(|bits| (bits, "weights", 4)),
+            )
+        {
+            if !(least..=16).contains(&bits) {
+                return Err(format!("{bits} bits of {what}, and it takes {least} to 16"));
+            }
+        }
+        for node in nodes() {
+            let ranges = node.stats.iter().chain([&node.range]);
+            let is_range =
+                |(low, high): &(f32, f32)| low <= high && low.is_finite() && high.is_finite();
+            if !ranges.into_iter().all(is_range) {
+                return Err(format!("a range of `{}` is none", node.node));
+            }
+        }
+        Ok(())
+    }
+
+    /// The file: the same text for the same settings.
+    pub fn to_text(&self) -> String {
+        let mut text = String::from("{\n");
+        for (name, value) in [
+            ("version", json(&self.version)),
+            ("model", json(&self.model)),
+            ("activation_bits", json(&self.activation_bits)),
+            ("weight_bits", json(&self.weight_bits)),
+            ("saturate", json(&self.saturate)),
+            ("target", json(&self.target)),
+            ("agreement", json(&self.agreement)),
+            ("reached", json(&self.reached)),
+        ] {
+            let _ = writeln!(text, "  \"{name}\": {value},");
+        }
+        let line = |node: &NodeSettings| {
+            let mut line = format!(
+                "    {{\"node\": {}, \"range\": {}",
+                json(&node.node),
+                json(&node.range)
+            );
+            if !node.stats.is_empty() {
+                let _ = write!(line, ", \"stats\": {}", json(&node.stats));
+            }
+            for (name, bits) in [
+                ("activation_bits", node.activation_bits),
+                ("weight_bits", node.weight_bits),
+            ] {
+                if let Some(bits) = bits {
+                    let _ = write!(line, ", \"{name}\": {bits}");
+                }
+            }
+            line + "}"
+        };
+        let lines: Vec<String> = self.nodes.iter().map(line).collect();
+        let _ = write!(text, "  \"nodes\": [\n{}\n  ]\n}}\n", lines.join(",\n"));
+        text
+    }
+
+    /// That they are for the model in `bytes`, which is at `path`.
+    ///
+    /// # Errors
+    /// [`CompileError::SettingsOfAnother`]; [`CompileError::Read`].
+    pub(crate) fn check_model(&self, bytes: &[u8], path: &Path) -> Result<(), CompileError> {
+        let got = model_digest(bytes, path)?;
+        match got == self.model {
+            true => Ok(()),
+            false => Err(CompileError::SettingsOfAnother {
+                path: path.display().to_string(),
+                expected: self.model.clone(),
+                got,
+            }),
+        }
+    }
+
+    /// What is known of each node, by its name.
+    pub(crate) fn by_name(&self) -> HashMap<&str, &NodeSettings> {
+        let nodes = self.nodes.iter();
+        nodes.map(|node| (node.node.as_str(), node)).collect()
+    }
+
+    /// Bits of activations of a node.
+    pub fn bits_of(&self, name: &str) -> u8 {
+        let own = self.nodes.iter().find(|node| node.node == name);
+        own.and_then(|node| node.activation_bits)
+            .unwrap_or(self.activation_bits)
+    }
+
+    /// With this many more bits for the activations of node number `at`, or fewer, if it can have so many.
+    pub(crate) fn with_bits(&self, at: usize, more: i8) -> Option<Self> {
+        let bits = self.nodes[at]
+            .activation_bits
+            .unwrap_or(self.activation_bits)
+            .checked_add_signed(more)
+            .filter(|bits| BITS.contains(bits))?;
+        let mut settings = self.clone();
+        settings.nodes[at].activation_bits = Some(bits).filter(|b| *b != self.activation_bits);
+        Some(settings)
+    }
+
+    /// Gives every node of the graph its range.
+    ///
+    /// # Errors
+    /// [`CompileError::Settings`] where they and the graph do not have the same nodes.
+    pub(crate) fn apply(&self, graph: &mut Graph) -> Result<(), CompileError> {
+        let mut known = self.by_name();
+        for node in graph.nodes.iter_mut() {
+            if let Some(tensor) = node.constant() {
+                node.range = tensor.range();
+            } else if let Some(settings) = known.remove(node.name.as_str()) {
+                node.range = long(settings.range);
+                node.stats = settings.stats.iter().copied().map(long).collect();
+            } else {
+                return Err(CompileError::Settings(format!(
+                    "they do not know the node `{}`; calibrate again, with the same dimensions",
+                    node.name
+                )));
+            }
+        }
+        match known.into_keys().min() {
+            None => Ok(()),
+            Some(name) => Err(CompileError::Settings(format!(
+                "the model has no node `{name}`"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        let node = |name: &str, activation_bits| NodeSettings {
+            node: name.into(),
+            range: (-0.1, 3.25),
+            stats: vec![(0.0, 1e-7)],
+            activation_bits,
+            weight_bits: None,
+        };
+        Settings {
+            version: VERSION,
+            model: "00ff".into(),
+            activation_bits: 12,
+            weight_bits: 16,
+            saturate: true,
+            target: 0.999,
+            agreement: 0.99,
+            reached: 0.99992,
+            nodes: vec![node("a \"b\"", None), node("c", Some(9))],
+        }
+    }
+
+    #[test]
+    fn a_file_says_the_same_again() {
+        let text = settings().to_text();
+        assert_eq!(Settings::parse(&text), Ok(settings()));
+        assert_eq!(text.lines().count(), 14);
+        assert_eq!(Settings::parse(&text).map(|s| s.to_text()), Ok(text));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said() {
+        let text = settings().to_text();
+        for (from, to, reason) in [
+            ("\"version\": 1", "\"version\": 2", "it has version 2"),
+            ("\"saturate\"", "\"saturated\"", "unknown field `saturated`"),
+            (
+                "\"activation_bits\": 9",
+                "\"bits\": 9",
+                "unknown field `bits`",
+            ),
+            (
+                "\"activation_bits\": 9",
+                "\"activation_bits\": 17",
+                "17 bits of activations",
+            ),
+            (
+                "\"weight_bits\": 16",
+                "\"weight_bits\": 3",
+                "3 bits of weights",
+            ),
+            ("[-0.1,3.25]", "[3.25,-0.1]", "a range of `a \"b\"` is none"),
+            ("\"nodes\"", "", "expected"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let error = Settings::parse(&text.replacen(from, to, 1)).expect_err(from);
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn settings_are_of_one_model() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("m.onnx");
+        let settings = Settings {
+            model: model_digest(b"model", &path).expect("no other files"),
+            ..settings()
+        };
+        assert!(settings.check_model(b"model", &path).is_ok());
+        let error = settings.check_model(b"other", &path).expect_err("another");
+        assert!(matches!(error, CompileError::SettingsOfAnother { .. }));
+    }
+}

@@ -1,0 +1,258 @@
+//! `zkiln calibrate`: bits and ranges that meet a target, in a file.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zkiln_compiler::fidelity::{self, Labelled, Line, Report, Wanted};
+use zkiln_compiler::{Options, Settings};
+
+use super::args;
+use super::engine::FloatNetwork;
+use super::error::CliError;
+use super::terminal::{Progress, grouped, say, say_json, table};
+use crate::tensors::{self, Finite, Side};
+
+/// Choose bits and ranges for every tensor, and write them to a settings file
+#[derive(clap::Args)]
+#[command(after_help = "\
+Half of the samples give the ranges, the other half is held out and gives all figures: exact integer inference, compared with
+the float model. A sample may have a \"label\" beside its \"inputs\": the index that should be greatest in the first output, or a
+list of them, one a row; then accuracy is reported, and may not fall by more than 0.2 points. Without --samples, seeded random
+inputs are used. The settings are the cheapest found, by the predicted number of lookups and committed values.
+Exit code 1, and no file, if the target is not met.
+
+Examples:
+  zkiln calibrate models/digits_mlp.onnx --samples models/digits_mlp.samples.jsonl
+  zkiln calibrate models/char_gpt.onnx --samples models/char_gpt.samples.jsonl --agreement 0.995
+  zkiln calibrate models/digits_mlp.onnx --settings models/digits_mlp.settings.json --samples models/digits.test.jsonl
+  zkiln check models/digits_mlp.onnx --settings models/digits_mlp.settings.json
+In a crate: include_model!(\"models/digits_mlp.onnx\", settings = \"models/digits_mlp.settings.json\")")]
+pub struct Args {
+    /// The ONNX file
+    model: PathBuf,
+    /// Length of a symbolic dimension (1 unless given); may be repeated
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = args::dimension)]
+    dimensions: Vec<(String, usize)>,
+    /// Sample inputs, one JSON object a line, with labels or without (default: seeded random inputs)
+    #[arg(long, value_name = "FILE.jsonl")]
+    samples: Option<PathBuf>,
+    /// Least cosine similarity of every output with the float model's, averaged over the held-out samples
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9999, value_parser = share)]
+    target: f64,
+    /// Least share of rows, along the last axis of an output, whose greatest element is the float model's (default: any)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, hide_default_value = true, value_parser = share)]
+    agreement: f64,
+    /// Let values that leave their range be clamped, and prove it, rather than refuse them
+    #[arg(long)]
+    saturate: bool,
+    /// Search nothing: measure these settings, on all samples
+    #[arg(long, value_name = "FILE", requires = "samples", conflicts_with_all = ["target", "agreement", "out"])]
+    settings: Option<PathBuf>,
+    /// Where the settings go (default: MODEL.settings.json beside the model)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|x| (0.0..=1.0).contains(x));
+    share.ok_or_else(|| format!("expected a number from 0 to 1, got `{text}`"))
+}
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Printed<'a> {
+    model: String,
+    settings: Option<String>,
+    activation_bits: u8,
+    weight_bits: u8,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Searches, reports, writes.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let progress = Progress::new(args.json);
+    let float = FloatNetwork::load(&args.model, &args.dimensions)?;
+    let options = Options {
+        dimensions: args.dimensions.clone(),
+        saturate: args.saturate,
+        ..Options::default()
+    };
+    let samples = match &args.samples {
+        Some(path) => read(path, &float)?,
+        None => Vec::new(),
+    };
+    let step = |text: &str| progress.step(text);
+    let (settings, report) = match &args.settings {
+        Some(path) => {
+            let settings = Settings::from_path(path)?;
+            let report = fidelity::measure(&args.model, &options, &settings, &samples, &step)?;
+            (settings, report)
+        }
+        None => {
+            let wanted = Wanted {
+                target: args.target,
+                agreement: args.agreement,
+            };
+            let found = fidelity::calibrate(&args.model, &options, &samples, wanted, &step)?;
+            (found.settings, found.report)
+        }
+    };
+    drop(progress);
+    let beside = || args.model.with_extension("settings.json");
+    let path = args.out.clone().unwrap_or_else(beside);
+    let written = report.met && args.settings.is_none();
+    if written {
+        args::write(&path, settings.to_text().as_bytes())?;
+    }
+    let name = args.model.file_name().unwrap_or_default();
+    let printed = Printed {
+        model: name.to_string_lossy().into_owned(),
+        settings: written.then(|| path.display().to_string()),
+        activation_bits: settings.activation_bits,
+        weight_bits: settings.weight_bits,
+        report: &report,
+    };
+    match args.json {
+        true => say_json(&printed),
+        false => say_report(&printed),
+    }
+    match report.met {
+        true => Ok(()),
+        false => Err(CliError::Comparison(shortfall(&report))),
+    }
+}
+
+/// What is not met.
+fn shortfall(report: &Report) -> String {
+    let (reached, target) = (report.reached, report.wanted.target);
+    let agreement = |line: &Line| line.figures.argmax_agreement;
+    let agreed = report.outputs.iter().filter_map(agreement);
+    let agreed = agreed.fold(1.0, f64::min);
+    let (refused, held_out) = (report.refused, report.held_out);
+    if refused > 0 {
+        return format!(
+            "{refused} of {held_out} held-out samples leave the calibrated ranges; give more samples"
+        );
+    }
+    if reached < target {
+        return format!("the best cosine is {reached:.7}, below the target {target}");
+    }
+    if agreed < report.wanted.agreement {
+        let wanted = report.wanted.agreement;
+        return format!("the agreement of argmaxes is {agreed:.4}, below {wanted}");
+    }
+    let shares = report.accuracy.map(|a| (a.integer, a.float));
+    let (integer, float) = shares.unwrap_or_default();
+    format!("the accuracy is {integer:.4}, more than 0.2 points below {float:.4} of floats")
+}
+
+fn read(path: &Path, float: &FloatNetwork) -> Result<Vec<Labelled>, CliError> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Label {
+        One(usize),
+        Rows(Vec<usize>),
+    }
+    #[derive(Deserialize)]
+    struct Document {
+        label: Option<Label>,
+    }
+    let text = args::read_file(path)?;
+    let text = String::from_utf8_lossy(&text);
+    let documents = text.lines().filter(|line| !line.trim().is_empty());
+    let mut samples = Vec::new();
+    for (line, document) in tensors::lines(path, Side::Inputs)?.zip(documents) {
+        let (place, read) = line?;
+        let data = tensors::fit(read, float.inputs(), &place, Finite::Required)?;
+        let wrong = |error| {
+            CliError::file(
+                path,
+                format!("{place}: a label is an index or a list of them: {error}"),
+            )
+        };
+        let Document { label } = serde_json::from_str(document).map_err(wrong)?;
+        samples.push(Labelled {
+            inputs: args::sample(float.inputs(), &data),
+            label: label.map(|label| match label {
+                Label::One(index) => vec![index],
+                Label::Rows(rows) => rows,
+            }),
+        });
+    }
+    if samples.is_empty() {
+        return Err(CliError::file(
+            path,
+            "expected at least one sample, got none",
+        ));
+    }
+    Ok(samples)
+}
+
+fn say_report(printed: &Printed) {
+    let report = printed.report;
+    let heading = [
+        "node",
+        "bits",
+        "max error",
+        "mean error",
+        "cosine",
+        "argmax",
+    ];
+    let row = |line: &Line| {
+        let figures = line.figures;
+        let agreement = figures
+            .argmax_agreement
+            .map(|a| format!("{:.2} %", 100.0 * a));
+        vec![
+            line.name.clone(),
+            line.activation_bits.to_string(),
+            format!("{:.2e}", figures.max),
+            format!("{:.2e}", figures.mean),
+            format!("{:.7}", figures.cosine),
+            agreement.unwrap_or_default(),
+        ]
+    };
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(report.nodes.iter().map(row));
+    say(&table(&rows));
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows[0][0] = "output".into();
+    rows.extend(report.outputs.iter().map(row));
+    say(&format!("\n{}\n", table(&rows)));
+    let ranges = match report.calibrated {
+        0 => String::new(),
+        count => format!(", ranges from {count} others"),
+    };
+    say(&format!(
+        "{}: cosine {:.7} on {} held-out samples{ranges} (target {})",
+        printed.model, report.reached, report.held_out, report.wanted.target
+    ));
+    if let Some(accuracy) = report.accuracy {
+        say(&format!(
+            "accuracy {:.4} of {} answers, {:.4} in floats",
+            accuracy.integer, accuracy.answers, accuracy.float
+        ));
+    }
+    let uniform = report.uniform.iter().find(|uniform| uniform.met);
+    let uniform = uniform.map(|uniform| {
+        let cost = grouped(uniform.cost as u64);
+        format!(
+            ", {cost} with {} bits for all nodes",
+            uniform.activation_bits
+        )
+    });
+    say(&format!(
+        "{} bits, {} for weights; predicted cost {} lookups{}",
+        printed.activation_bits,
+        printed.weight_bits,
+        grouped(report.cost as u64),
+        uniform.unwrap_or_default()
+    ));
+    if let Some(path) = &printed.settings {
+        say(&format!("settings in {path}"));
+    }
+}
