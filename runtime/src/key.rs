@@ -61,7 +61,7 @@ impl VerifierKey {
             .iter()
             .map(|bytes| decode_point(bytes).ok_or(VerifyError::Key("a commitment is no point")));
         let points = points.collect::<Result<Vec<_>, _>>()?;
-        let elements = schedule.proof_elements(model.row_log2, model.hides());
+        let elements = schedule.proof_elements(&model);
         let proof_bytes = elements
             .checked_mul(ELEMENT_BYTES)
             .and_then(|bytes| bytes.checked_add(Proof::HEADER_BYTES))
@@ -152,12 +152,12 @@ impl VerifierKey {
 
     /// The soundness error, term by term.
     pub fn security_terms(&self) -> Vec<SecurityTerm> {
-        security_terms(&self.schedule, self.model.hides())
+        security_terms(&self.model, &self.schedule)
     }
 
     /// Computed security level.
     pub fn security_bits(&self) -> u32 {
-        security_bits(&self.schedule, self.model.hides())
+        security_bits(&self.model, &self.schedule)
     }
 
     /// The proving schedule.

@@ -28,6 +28,7 @@ fn noisy_trace(shapes: &[Vec<u32>], seed: u64) -> Trace {
     let model = Model {
         name: "test".into(),
         row_log2: 0,
+        answer_log2: 0,
         columns: columns.into(),
         tables: Vec::new().into(),
         nodes: Vec::new().into(),

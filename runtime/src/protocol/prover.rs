@@ -297,7 +297,7 @@ impl<'k> Prover<'k> {
         );
     }
 
-    /// Proves what is hidden, and gives the proof.
+    /// Proves what is left, and gives the proof.
     pub fn finish(mut self) -> Proven {
         self.close();
         Proven {
@@ -308,7 +308,7 @@ impl<'k> Prover<'k> {
         }
     }
 
-    /// Proves the equations in what is hidden, if anything is.
+    /// Proves the equations in what was not sent as it is.
     pub(super) fn close(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "closing").entered();
         let Some(mut secrets) = self.transcript.take_secrets() else {
@@ -317,7 +317,10 @@ impl<'k> Prover<'k> {
         let (key, public) = (self.key.verifier_key(), self.public.clone());
         let lens = std::mem::take(&mut secrets.rows);
         let (masks, claims) = rayon::join(
-            || closing::Masks::new(&lens, &mut secrets.randomness),
+            || match &mut secrets.randomness {
+                Some(randomness) => closing::Masks::new(&lens, randomness),
+                None => closing::Masks::none(),
+            },
             || {
                 Verifier::replay(key, &self.statement, public, self.transcript.sent())
                     .and_then(Verifier::claims)
