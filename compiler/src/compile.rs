@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use zkiln_runtime::error::ProveError;
-use zkiln_runtime::key::{ProverKey, WeightBlinding};
+use zkiln_runtime::key::{VerifierKey, WeightBlinding};
 use zkiln_runtime::model::Visibility;
 
 use crate::emit::snake_case;
@@ -136,9 +136,8 @@ fn lowered(imported: Imported, options: &Options, name: &str) -> Result<Lowered,
 /// [`CompileError::Security`]; [`CompileError::Plan`] for a model that the runtime refuses.
 pub fn commit(lowered: Lowered, salt: &Salt) -> Result<Compiled, CompileError> {
     let refused = |error: ProveError| CompileError::Plan(error.to_string());
-    let (model, constants) = (lowered.model.clone(), lowered.constants.clone());
-    let prover = ProverKey::new(model, constants, salt).map_err(refused)?;
-    let key = prover.verifier_key();
+    let (key, blinding) =
+        VerifierKey::commit(lowered.model.clone(), &lowered.constants, salt).map_err(refused)?;
     if key.security_bits() < SECURITY_BITS {
         return Err(CompileError::Security {
             expected: SECURITY_BITS,
@@ -146,7 +145,7 @@ pub fn commit(lowered: Lowered, salt: &Salt) -> Result<Compiled, CompileError> {
         });
     }
     Ok(Compiled {
-        blinding: prover.blinding().clone(),
+        blinding,
         key: key.to_bytes(),
         commitments: key.commitment_bytes(),
         digest: key.digest(),
