@@ -337,15 +337,6 @@ pub(crate) struct Masks {
 }
 
 impl Masks {
-    /// None at all: for a proof that hides nothing.
-    pub(crate) fn none() -> Self {
-        Self {
-            rows: Vec::new(),
-            blinders: Zeroizing::default(),
-            points: Vec::new(),
-        }
-    }
-
     /// For rows of these lengths; needs to know nothing else.
     pub(crate) fn new(lens: &[usize], randomness: &mut Randomness) -> Self {
         let rows = lens
@@ -366,14 +357,22 @@ impl Masks {
     }
 }
 
-/// Proves the `claims` that a verifier of what was sent so far has left open.
+/// Proves what is left where nothing is hidden: the one opened row, with its one equation.
+pub(crate) fn prove_clear(mut secrets: Secrets, rounds: usize, transcript: &mut ProverTranscript) {
+    transcript.sponge.challenge("closing equations");
+    let row = std::mem::take(&mut secrets.values);
+    folding::prove(row, &secrets.form, rounds, transcript);
+}
+
+/// Proves the `claims` that a verifier of what was sent so far has left open, with fresh `randomness`.
 ///
 /// # Panics
 /// If `claims`, `masks` and `secrets` are not of the same transcript.
 pub(crate) fn prove(
     claims: &Claims,
     masks: &Masks,
-    mut secrets: Secrets,
+    secrets: Secrets,
+    randomness: &mut Randomness,
     transcript: &mut ProverTranscript,
 ) {
     assert_eq!(claims.variables(), secrets.values.len(), "hidden elements");
@@ -383,14 +382,6 @@ pub(crate) fn prove(
     let values = &secrets.values;
     let range = |row: &HiddenRow| row.first as usize..row.first as usize + row.len;
 
-    let Some(randomness) = &mut secrets.randomness else {
-        for row in claims.masked() {
-            let rounds = row.rounds().unwrap_or(0);
-            let linear = &folded.linear[range(row)];
-            folding::prove(values[range(row)].to_vec(), linear, rounds, transcript);
-        }
-        return;
-    };
     let mut spread = Zeroizing::new(vec![Fr::ZERO; values.len()]);
     let mut at_mask = Fr::ZERO;
     for (row, mask) in claims.masked().zip(&masks.rows) {

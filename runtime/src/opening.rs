@@ -93,7 +93,7 @@ pub(crate) fn prove(
     let blinder: Fr = pairs
         .map(|(weights, blinders)| dot(weights, blinders))
         .sum();
-    transcript.open_row(&opened, blinder);
+    transcript.open_row(&opened, blinder, eq_table(&point));
 }
 
 /// Constant and square coefficient of `sum_x v(t, x) e(t, x)`.

@@ -314,20 +314,28 @@ impl<'k> Prover<'k> {
         let Some(mut secrets) = self.transcript.take_secrets() else {
             return;
         };
-        let (key, public) = (self.key.verifier_key(), self.public.clone());
+        let key = self.key.verifier_key();
+        let Some(mut randomness) = secrets.randomness.take() else {
+            let rounds = key.model().answer_rounds();
+            return closing::prove_clear(secrets, rounds, &mut self.transcript);
+        };
+        let public = self.public.clone();
         let lens = std::mem::take(&mut secrets.rows);
         let (masks, claims) = rayon::join(
-            || match &mut secrets.randomness {
-                Some(randomness) => closing::Masks::new(&lens, randomness),
-                None => closing::Masks::none(),
-            },
+            || closing::Masks::new(&lens, &mut randomness),
             || {
                 Verifier::replay(key, &self.statement, public, self.transcript.sent())
                     .and_then(Verifier::claims)
                     .expect("the verifier reads what was sent")
             },
         );
-        closing::prove(&claims, &masks, secrets, &mut self.transcript);
+        closing::prove(
+            &claims,
+            &masks,
+            secrets,
+            &mut randomness,
+            &mut self.transcript,
+        );
     }
 
     /// What was absorbed and drawn so far: `(kind, label, bytes)`.

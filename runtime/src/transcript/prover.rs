@@ -30,6 +30,8 @@ pub(crate) struct Secrets {
     pub(crate) blinders: Vec<Fr>,
     /// Lengths of the rows of factors and the opened rows.
     pub(crate) rows: Vec<usize>,
+    /// Coefficients of the opened row.
+    pub(crate) form: Vec<Fr>,
     pool: Vec<(Fr, G1Affine)>,
 }
 
@@ -100,12 +102,14 @@ impl ProverTranscript {
         self.send_points(label, &[point]);
     }
 
-    /// Opens a row whose commitment, under `blinder`, follows from others: it is answered for when the proof is closed.
-    pub fn open_row(&mut self, values: &[Fr], blinder: Fr) {
+    /// Opens a row whose commitment, under `blinder`, follows from others. It is answered for when the proof is closed; `form` has its coefficients
+    /// in the one equation that it is in.
+    pub fn open_row(&mut self, values: &[Fr], blinder: Fr, form: Vec<Fr>) {
         let secrets = self.secrets.as_mut().expect("the proof is not closed");
         secrets.values.extend_from_slice(values);
         secrets.blinders.push(blinder);
         secrets.rows.push(values.len());
+        secrets.form = form;
     }
 
     /// Sends elements that hide nothing.
