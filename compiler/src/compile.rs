@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use zkiln_runtime::error::ProveError;
-use zkiln_runtime::key::{ProverKey, WeightBlinding};
+use zkiln_runtime::key::{VerifierKey, WeightBlinding};
 use zkiln_runtime::model::Visibility;
 
 use crate::emit::snake_case;
@@ -142,9 +142,8 @@ fn lowered(imported: Imported, options: &Options, name: &str) -> Result<Lowered,
 /// [`CompileError::Security`]; [`CompileError::Plan`] for a model that the runtime refuses.
 pub fn commit(lowered: Lowered, salt: &Salt) -> Result<Compiled, CompileError> {
     let refused = |error: ProveError| CompileError::Plan(error.to_string());
-    let (model, constants) = (lowered.model.clone(), lowered.constants.clone());
-    let prover = ProverKey::new(model, constants, salt).map_err(refused)?;
-    let key = prover.verifier_key();
+    let (key, blinding) =
+        VerifierKey::commit(lowered.model.clone(), &lowered.constants, salt).map_err(refused)?;
     if key.security_bits() < SECURITY_BITS {
         return Err(CompileError::Security {
             expected: SECURITY_BITS,
@@ -152,7 +151,7 @@ pub fn commit(lowered: Lowered, salt: &Salt) -> Result<Compiled, CompileError> {
         });
     }
     Ok(Compiled {
-        blinding: prover.blinding().clone(),
+        blinding,
         key: key.to_bytes(),
         commitments: key.commitment_bytes(),
         digest: key.digest(),
@@ -160,4 +159,61 @@ pub fn commit(lowered: Lowered, salt: &Salt) -> Result<Compiled, CompileError> {
         security_bits: key.security_bits(),
         lowered,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emit::emit;
+    use crate::import::onnx::Onnx;
+    use zkiln_runtime::key::ProverKey;
+    use zkiln_runtime::protocol::{prove, verify};
+
+    /// Two layers of `width` units, all seen by `visibility`.
+    fn perceptron(width: usize, visibility: Visibility) -> Compiled {
+        let model = Onnx::new()
+            .input("x", "1,1024")
+            .weight("a", &[1024, width])
+            .weight("b", &[width, 10])
+            .node("MatMul", "x,a", "h", &[])
+            .node("Relu", "h", "r", &[])
+            .node("MatMul", "r,b", "y", &[])
+            .output("y");
+        let seen = ["inputs", "outputs", "weights"].map(|name| (name.to_string(), visibility));
+        let options = Options {
+            activation_bits: Some(12),
+            visibility: seen.to_vec(),
+            ..Options::default()
+        };
+        let loaded = load::from_proto(model.proto(), None, "test.onnx", &options).expect("loads");
+        let imported = import::complete(loaded, "test.onnx", &options).expect("imports");
+        let lowered = lowered(imported, &options, "perceptron").expect("lowers");
+        commit(lowered, &Salt::default()).expect("commits")
+    }
+
+    #[test]
+    fn proofs_and_code_do_not_grow_with_weights() {
+        let small = emit(&perceptron(64, Visibility::Private), "test.onnx");
+        for visibility in [Visibility::Private, Visibility::Public] {
+            let compiled = perceptron(8192, visibility);
+            assert_eq!(compiled.lowered.parameters, (1024 + 10) * 8192);
+            let generated = emit(&compiled, "test.onnx");
+            assert!(generated.source.len() < small.source.len() + 1000);
+            assert!(compiled.lowered.model.answer_rounds() > 0);
+            assert!(compiled.proof_bytes < 80_000, "{}", compiled.proof_bytes);
+
+            let verifier = VerifierKey::from_bytes(&compiled.key).expect("a key");
+            let (constants, blinding) = (compiled.lowered.constants, compiled.blinding);
+            let key = ProverKey::from_parts(verifier, constants, blinding).expect("fits");
+            let input = (0..1024).map(|i| i % 31).collect();
+            let proven = prove(&key, &[input]).expect("proves");
+            let key = key.verifier_key();
+            assert_eq!(verify(key, &proven.statement, &proven.proof), Ok(()));
+            let mut bytes = proven.proof.as_bytes().to_vec();
+            let last = bytes.len() - 40;
+            bytes[last] ^= 1;
+            let changed = zkiln_runtime::protocol::Proof::from_bytes(bytes);
+            assert!(verify(key, &proven.statement, &changed).is_err());
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The last step of a proof: every equation in hidden elements, and every opened row, at once.
+//! The last step of a proof: every equation that is left, and every opened row, at once.
 //!
 //! Hidden elements `m` are under Pedersen commitments `C = sum_j m_j G_j + r H`: *scalars* alone under theirs, which enter the equations linearly,
 //! and *rows* (factors, opened rows), which may be multiplied. A challenge folds the equations into one, `Q(m) + L(m) + S(m) + k = 0`,
@@ -8,7 +8,7 @@
 //! 1. The prover masks every row with uniform `d` and sends `D = commit(d; b)` for each, and `T_0`, `T_1`, commitments to
 //!    `t_0 = Q(d)` and `t_1 = B(d, m) + L(d)`, where `B` is `Q`'s bilinear form: `Q(d + c m) = Q(d) + c B(d, m) + c^2 Q(m)`.
 //! 2. A challenge `c`.
-//! 3. The prover sends `s = d + c m` and `b + c r` for each row, and one blinding factor `z`.
+//! 3. The prover sends `b + c r` and `s = d + c m` for each row, an opened one folded ([`crate::folding`]), and one blinding factor `z`.
 //!
 //! The verifier checks `commit(s; b + c r) = D + c C` for each row and
 //! `(Q(s) + c L(s) + c^2 k) G_0 + c^2 S(C) - c T_1 - T_0 = z H`, all in one multi-scalar multiplication.
@@ -17,7 +17,7 @@
 //! relation between generators. **Zero-knowledge, perfectly, for a given challenge:** `s`, `b + c r`, `z` and `T_1` are uniform and independent of `m`, and
 //! `D` and `T_0` follow from the checks. That is the simulator: `closing/simulator.rs`, which the tests of `protocol/simulator.rs` run.
 //!
-//! In a proof that hides nothing there are no equations left, and only opened rows are checked.
+//! A proof that hides nothing leaves one equation, linear in the opened row: that is answered for without a mask, `c = 1`, `s = m`.
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{AdditiveGroup, Field, Zero};
@@ -28,6 +28,7 @@ use crate::commitment::{
     Generators, blind_all, blinding_generator, commit_row, commit_scalars, decode_point, msm,
 };
 use crate::error::VerifyError;
+use crate::folding;
 use crate::randomness::Randomness;
 use crate::transcript::{
     Claims, Committed, Equation, HiddenRow, ProverTranscript, Secrets, VerifierTranscript,
@@ -46,10 +47,11 @@ pub(crate) struct Rows<'a> {
     pub witness: &'a [G1Affine],
 }
 
-/// Field elements and points of the closing of rows of these lengths.
-pub(crate) fn proof_elements(rows: impl Iterator<Item = usize>) -> usize {
-    rows.map(|len| len.saturating_add(2))
-        .fold(3, usize::saturating_add)
+/// Field elements and points of the closing of rows of these lengths, whose answers are folded so often.
+pub(crate) fn proof_elements(hides: bool, rows: impl Iterator<Item = (usize, usize)>) -> usize {
+    let (always, each) = if hides { (3, 2) } else { (0, 0) };
+    rows.map(|(len, rounds)| folding::proof_elements(len, rounds).saturating_add(each))
+        .fold(always, usize::saturating_add)
 }
 
 /// All equations in one.
@@ -64,18 +66,18 @@ impl Folded {
     /// `sum_i challenge^i equation_i`.
     ///
     /// # Errors
-    /// [`VerifyError::Key`] when a scalar is multiplied: only rows are answered for.
+    /// [`VerifyError::Key`] when anything but factors is multiplied: only they are answered for one by one.
     fn new(claims: &Claims, challenge: Fr) -> Result<Self, VerifyError> {
         const MISSING: VerifyError = VerifyError::Key("an equation names no hidden element");
-        const SCALAR: VerifyError = VerifyError::Key("an equation multiplies a hidden scalar");
-        let mut in_row = vec![false; claims.variables()];
-        for row in claims.masked() {
-            let slots = in_row.iter_mut().skip(row.first as usize).take(row.len);
+        const OTHER: VerifyError = VerifyError::Key("an equation multiplies what is no factor");
+        let mut is_factor = vec![false; claims.variables()];
+        for row in claims.masked().filter(|row| row.rounds().is_none()) {
+            let slots = is_factor.iter_mut().skip(row.first as usize).take(row.len);
             slots.for_each(|slot| *slot = true);
         }
         let factor = |variable: u32| {
-            let found = in_row.get(variable as usize).filter(|in_row| **in_row);
-            found.map(|_| variable as usize).ok_or(SCALAR)
+            let found = is_factor.get(variable as usize).filter(|found| **found);
+            found.map(|_| variable as usize).ok_or(OTHER)
         };
         let mut folded = Self {
             linear: vec![Fr::ZERO; claims.variables()],
@@ -211,86 +213,109 @@ pub(crate) fn verify(
     transcript: &mut VerifierTranscript,
 ) -> Result<(), VerifyError> {
     let claims = transcript.take_claims();
-    let mut check = Check::new();
-    if !hides {
-        for (values, weights) in &claims.opened {
-            let batch = transcript.sponge.challenge("closing batch");
-            check.add_generators(-batch, values);
-            check.add_rows(batch, rows, weights)?;
-        }
-        return if check.holds()? {
-            Ok(())
-        } else {
-            Err(VerifyError::Opening)
-        };
-    }
+    let otherwise = || match hides {
+        true => VerifyError::Closing,
+        false => VerifyError::Opening,
+    };
     let fold = transcript.sponge.challenge("closing equations");
     let folded = Folded::new(&claims, fold)?;
-    let masked = claims.masked().count();
-    let sums = transcript.receive_points("closing sums", 2)?;
-    let masks = transcript.receive_points("closing masks", masked)?;
-    let c = transcript.sponge.challenge("closing");
-    let mut answers = vec![Fr::ZERO; claims.variables()];
-    let mut blinders = Vec::with_capacity(masked);
+    let mut c = Fr::ONE;
+    let (mut sums, mut masks) = (Default::default(), [].iter());
+    if hides {
+        sums = transcript.receive_points("closing sums", 2)?;
+        let masked = claims.masked().count();
+        masks = transcript.receive_points("closing masks", masked)?.iter();
+        c = transcript.sponge.challenge("closing");
+    }
+    let mut factors = vec![Fr::ZERO; claims.variables()];
+    let mut answers = Vec::new();
+    let mut value = c.square() * folded.known;
     for row in claims.masked() {
-        let from = row.first as usize;
-        let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
-        let slots = answers.get_mut(from..to).ok_or(VerifyError::Closing)?;
-        let received = transcript.receive_clear("closing row", row.len)?;
-        // len: a row's
-        for (slot, answer) in slots.iter_mut().zip(received) {
-            *slot = answer;
+        let linear = row.of(&folded.linear)?;
+        let blinder: Fr = match hides {
+            true => transcript.receive_clear("closing blinder", 1)?.iter().sum(),
+            false => Fr::ZERO,
+        };
+        let rounds = row.rounds();
+        let answer = folding::verify(linear, rounds.unwrap_or(0), transcript)?;
+        value += c * answer.value;
+        if rounds.is_none() {
+            let slots = factors.iter_mut().skip(row.first as usize);
+            // len: a row's
+            for (slot, factor) in slots.zip(&answer.generators) {
+                *slot = *factor;
+            }
         }
-        blinders.extend(transcript.receive_clear("closing blinder", 1)?);
+        answers.push((row, blinder, answer));
     }
-    let z: Fr = transcript
-        .receive_clear("closing sum blinder", 1)?
-        .iter()
-        .sum();
-    let batch = transcript.sponge.challenge("closing batch");
+    value += folded.quadratic(&factors)?;
 
-    // Equation 0 of the batch: the folded equation in the exponent.
-    let mut value = folded.quadratic(&answers)? + c.square() * folded.known;
-    for row in &claims.hidden {
-        let from = row.first as usize;
-        let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
-        let linear = folded.linear.get(from..to).ok_or(VerifyError::Closing)?;
-        if let Committed::Scalar(bytes) = &row.commitment {
-            let factor: Fr = linear.iter().sum();
-            check.add(c.square() * factor, "hidden scalar", bytes);
-        } else {
-            let answer = answers.get(from..to).ok_or(VerifyError::Closing)?;
-            value += c * crate::field::dot(linear, answer);
+    let mut check = Check::new();
+    if hides {
+        // Equation 0 of the batch: the folded equation in the exponent.
+        let z: Fr = transcript
+            .receive_clear("closing sum blinder", 1)?
+            .iter()
+            .sum();
+        for row in &claims.hidden {
+            if let Committed::Scalar(bytes) = &row.commitment {
+                let factor: Fr = row.of(&folded.linear)?.iter().sum();
+                check.add(c.square() * factor, "hidden scalar", bytes);
+            }
         }
+        let [zero, one] = sums else {
+            return Err(VerifyError::Truncated);
+        };
+        check.add(-Fr::ONE, "closing sums", zero);
+        check.add(-c, "closing sums", one);
+        check.add_generators(Fr::ONE, &[value]);
+        check.blinding -= z;
+    } else if !value.is_zero() {
+        return Err(VerifyError::Opening);
     }
-    let [zero, one] = sums else {
-        return Err(VerifyError::Truncated);
-    };
-    check.add(-Fr::ONE, "closing sums", zero);
-    check.add(-c, "closing sums", one);
-    check.add_generators(Fr::ONE, &[value]);
-    check.blinding -= z;
 
     // One equation for each row.
+    let batch = transcript.sponge.challenge("closing batch");
     let mut power = batch;
-    // len: one mask and one blinder a masked row
-    for ((row, mask), blinder) in claims.masked().zip(masks).zip(&blinders) {
-        let from = row.first as usize;
-        let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
-        check.add_generators(power, answers.get(from..to).ok_or(VerifyError::Closing)?);
-        check.blinding += power * blinder;
-        check.add(-power, "closing masks", mask);
+    for (row, blinder, answer) in &answers {
+        check.add_generators(power, &answer.generators);
+        check.blinding += power * (answer.scale * blinder + answer.blinding);
+        for (bytes, factor) in &answer.points {
+            check.add(-(power * factor), "answer round", bytes);
+        }
+        let scale = power * answer.scale;
+        if hides {
+            let mask = masks.next().ok_or(VerifyError::Truncated)?;
+            check.add(-scale, "closing masks", mask);
+        }
         match &row.commitment {
             Committed::Scalar(_) => return Err(VerifyError::Closing),
-            Committed::Factors(bytes) => check.add(-(power * c), "hidden row", bytes),
-            Committed::Opened(weights) => check.add_rows(-(power * c), rows, weights)?,
+            Committed::Factors(bytes) => check.add(-(scale * c), "hidden row", bytes),
+            Committed::Opened { weights, .. } => check.add_rows(-(scale * c), rows, weights)?,
         }
         power *= batch;
     }
     if check.holds()? {
         Ok(())
     } else {
-        Err(VerifyError::Closing)
+        Err(otherwise())
+    }
+}
+
+impl HiddenRow {
+    /// Its part of values by variable.
+    fn of<'a>(&self, values: &'a [Fr]) -> Result<&'a [Fr], VerifyError> {
+        let from = self.first as usize;
+        let to = from.checked_add(self.len).ok_or(VerifyError::Closing)?;
+        values.get(from..to).ok_or(VerifyError::Closing)
+    }
+
+    /// How often its answer is folded; `None` for what is answered for one by one.
+    fn rounds(&self) -> Option<usize> {
+        match &self.commitment {
+            Committed::Opened { rounds, .. } => Some(*rounds),
+            _ => None,
+        }
     }
 }
 
@@ -332,14 +357,22 @@ impl Masks {
     }
 }
 
-/// Proves the `claims` that a verifier of what was sent so far has left open.
+/// Proves what is left where nothing is hidden: the one opened row, with its one equation.
+pub(crate) fn prove_clear(mut secrets: Secrets, rounds: usize, transcript: &mut ProverTranscript) {
+    transcript.sponge.challenge("closing equations");
+    let row = std::mem::take(&mut secrets.values);
+    folding::prove(row, &secrets.form, rounds, transcript);
+}
+
+/// Proves the `claims` that a verifier of what was sent so far has left open, with fresh `randomness`.
 ///
 /// # Panics
 /// If `claims`, `masks` and `secrets` are not of the same transcript.
 pub(crate) fn prove(
     claims: &Claims,
     masks: &Masks,
-    mut secrets: Secrets,
+    secrets: Secrets,
+    randomness: &mut Randomness,
     transcript: &mut ProverTranscript,
 ) {
     assert_eq!(claims.variables(), secrets.values.len(), "hidden elements");
@@ -360,7 +393,7 @@ pub(crate) fn prove(
         factor * (spread[left] * values[right] + values[left] * spread[right])
     });
     let slope: Fr = at_mask + cross.sum::<Fr>();
-    let sum_blinders = Zeroizing::new(secrets.randomness.scalars(2));
+    let sum_blinders = Zeroizing::new(randomness.scalars(2));
     let sums = commit_scalars(&[constant, slope], &blind_all(&sum_blinders));
     transcript.send_points("closing sums", &sums);
     transcript.send_points("closing masks", &masks.points);
@@ -369,15 +402,16 @@ pub(crate) fn prove(
     let mut z = -(c * sum_blinders[1]) - sum_blinders[0];
     let mut rows = masks.rows.iter().zip(masks.blinders.iter());
     for (row, blinder) in claims.hidden.iter().zip(&secrets.blinders) {
+        let linear = &folded.linear[range(row)];
         if let Committed::Scalar(_) = row.commitment {
-            z += c.square() * folded.linear[row.first as usize] * blinder;
+            z += c.square() * linear[0] * blinder;
             continue;
         }
         let (mask, mask_blinder) = rows.next().expect("one a masked row");
         let pairs = mask.iter().zip(&values[range(row)]);
-        let answers: Vec<Fr> = pairs.map(|(mask, value)| *mask + c * value).collect();
-        transcript.send_clear("closing row", &answers);
+        let answer = pairs.map(|(mask, value)| *mask + c * value).collect();
         transcript.send_clear("closing blinder", &[*mask_blinder + c * blinder]);
+        folding::prove(answer, linear, row.rounds().unwrap_or(0), transcript);
     }
     transcript.send_clear("closing sum blinder", &[z]);
 }

@@ -10,6 +10,8 @@
 //!
 //! The nonce tells whoever has the salt which blinding the points have; it is a hash of the salt, and tells others nothing. Zeros without blinding.
 
+use std::borrow::Cow;
+
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::AdditiveGroup;
 use sha3::{Digest, Keccak256};
@@ -23,13 +25,15 @@ use crate::protocol::{Proof, protocol_digest};
 use crate::randomness::{Randomness, SEED_BYTES};
 use crate::schedule::Schedule;
 use crate::security::{SecurityTerm, security_bits, security_terms};
-use crate::trace::Constants;
+use crate::trace::{Constants, padded_constants};
 use crate::transcript::ELEMENT_BYTES;
 
 /// First bytes of an encoded key.
 const MAGIC: &[u8; 8] = b"zkiln-k2";
 /// Bytes before the model.
 const HEADER_BYTES: usize = 56;
+/// Values that are committed between two reports of progress.
+const CHUNK: usize = 1 << 22;
 
 /// The model, the commitments to its constants, and what follows from them.
 #[derive(Debug)]
@@ -61,7 +65,7 @@ impl VerifierKey {
             .iter()
             .map(|bytes| decode_point(bytes).ok_or(VerifyError::Key("a commitment is no point")));
         let points = points.collect::<Result<Vec<_>, _>>()?;
-        let elements = schedule.proof_elements(model.row_log2, model.hides());
+        let elements = schedule.proof_elements(&model);
         let proof_bytes = elements
             .checked_mul(ELEMENT_BYTES)
             .and_then(|bytes| bytes.checked_add(Proof::HEADER_BYTES))
@@ -152,12 +156,12 @@ impl VerifierKey {
 
     /// The soundness error, term by term.
     pub fn security_terms(&self) -> Vec<SecurityTerm> {
-        security_terms(&self.schedule, self.model.hides())
+        security_terms(&self.model, &self.schedule)
     }
 
     /// Computed security level.
     pub fn security_bits(&self) -> u32 {
-        security_bits(&self.schedule, self.model.hides())
+        security_bits(&self.model, &self.schedule)
     }
 
     /// The proving schedule.
@@ -242,8 +246,46 @@ impl WeightBlinding {
     }
 }
 
+impl VerifierKey {
+    /// Commits to the constants, hidden by `salt` unless they are public: the same salt and constants give the same key. Constants are taken,
+    /// padded and committed one at a time; an event of target `zkiln` tells how many rows are `done` `of` all.
+    ///
+    /// # Errors
+    /// [`ProveError::Weights`] when constants or model are malformed.
+    pub fn commit<'a, C: Into<Cow<'a, [i32]>>>(
+        model: Model,
+        constants: impl IntoIterator<Item = C, IntoIter: ExactSizeIterator>,
+        salt: &[u8; SEED_BYTES],
+    ) -> Result<(Self, WeightBlinding), ProveError> {
+        let malformed = |error: VerifyError| ProveError::Weights(error.to_string());
+        let rows = Schedule::new(&model).map_err(malformed)?.constant_rows;
+        let row = 1usize << model.row_log2;
+        let generators = Generators::derive(row);
+        let mut points: Vec<G1Affine> = Vec::with_capacity(rows);
+        for column in padded_constants(&model, constants)? {
+            for values in column?.chunks(CHUNK.max(row)) {
+                points.extend(commit_rows(&generators, values, row));
+                tracing::info!(target: "zkiln", done = points.len(), of = rows, "committing to the weights");
+            }
+        }
+        let nonce = match model.weights {
+            Visibility::Public => [0; SEED_BYTES],
+            _ => WeightBlinding::nonce(salt, &points),
+        };
+        let blinding = WeightBlinding::new(salt, &nonce);
+        if model.weights != Visibility::Public {
+            let factors = Zeroizing::new(blinding.factors(&model, points.len()));
+            points = add_all(&points, &blind_all(&factors));
+        }
+        let points = points.iter().flat_map(encode_point);
+        let commitments: Vec<u8> = nonce.into_iter().chain(points).collect();
+        let key = Self::from_parts(model, &commitments).map_err(malformed)?;
+        Ok((key, blinding))
+    }
+}
+
 impl ProverKey {
-    /// Commits to the constants, hidden by `salt` unless they are public: the same salt and constants give the same key.
+    /// Commits to the constants, as [`VerifierKey::commit`] does, and keeps them.
     ///
     /// # Errors
     /// [`ProveError::Weights`] when constants or model are malformed.
@@ -252,42 +294,17 @@ impl ProverKey {
         constants: Vec<Vec<i32>>,
         salt: &[u8; SEED_BYTES],
     ) -> Result<Self, ProveError> {
-        let malformed = |error: VerifyError| ProveError::Weights(error.to_string());
-        model.validate().map_err(malformed)?;
-        let constants = Constants::new(&model, constants)?;
-        let row = 1usize << model.row_log2;
-        let generators = Generators::derive(row);
-        let mut points: Vec<G1Affine> = constants
-            .columns()
-            .flat_map(|column| commit_rows(&generators, column, row))
-            .collect();
-        let nonce = match model.weights {
-            Visibility::Public => [0; SEED_BYTES],
-            _ => WeightBlinding::nonce(salt, &points),
-        };
-        let blinding = WeightBlinding::new(salt, &nonce);
-        let blinders = Zeroizing::new(blinding.factors(&model, points.len()));
-        if model.weights != Visibility::Public {
-            points = add_all(&points, &blind_all(&blinders));
-        }
-        let points = points.iter().flat_map(encode_point);
-        let commitments: Vec<u8> = nonce.into_iter().chain(points).collect();
-        let verifier = VerifierKey::from_parts(model, &commitments).map_err(malformed)?;
-        Ok(Self {
-            verifier,
-            constants,
-            blinding,
-            blinders,
-        })
+        let (verifier, blinding) = VerifierKey::commit(model, &constants, salt)?;
+        Self::from_parts(verifier, constants, blinding)
     }
 
-    /// Joins a key with its constants and their blinding, without committing to them again.
+    /// Joins a key with its constants and their blinding, without committing to them again. Constants are taken and padded one at a time.
     ///
     /// # Errors
     /// [`ProveError::Weights`] when the constants' shapes do not fit. That their values do is not checked: a proof would not verify.
-    pub fn from_parts(
+    pub fn from_parts<'a, C: Into<Cow<'a, [i32]>>>(
         verifier: VerifierKey,
-        constants: Vec<Vec<i32>>,
+        constants: impl IntoIterator<Item = C, IntoIter: ExactSizeIterator>,
         blinding: WeightBlinding,
     ) -> Result<Self, ProveError> {
         let constants = Constants::new(verifier.model(), constants)?;

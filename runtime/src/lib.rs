@@ -9,6 +9,7 @@ pub mod commitment;
 mod contraction;
 pub mod error;
 pub mod field;
+mod folding;
 pub mod key;
 pub mod logup;
 pub mod model;

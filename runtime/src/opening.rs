@@ -2,7 +2,7 @@
 //!
 //! Claim: `total = sum_i s_i * <matrix, w_i (x) e_i>`, rank-one pieces grouped by their distinct weights `e_p` along a row. With `v_p = sum_row w_p[row] * row`:
 //! 1. a sumcheck over the row's variables reduces `total = sum_p sum_x v_p(x) e_p(x)` to the values `y_p = v_p(r)`, which are sent;
-//! 2. a challenge folds them: `u = sum_p delta^p v_p` is opened, in the clear or masked, and checked by `<u, eq(r)> = sum_p delta^p y_p` and
+//! 2. a challenge folds them: `u = sum_p delta^p v_p` is opened when the proof is closed, and checked by `<u, eq(r)> = sum_p delta^p y_p` and
 //!    `commit(u) = sum_row (sum_p delta^p w_p[row]) * C_row` *(Hyrax, Wahby et al. 2017/1132, section 6, with many points)*.
 
 use std::collections::BTreeMap;
@@ -93,7 +93,7 @@ pub(crate) fn prove(
     let blinder: Fr = pairs
         .map(|(weights, blinders)| dot(weights, blinders))
         .sum();
-    transcript.send_opened_row("opened vector", &opened, blinder);
+    transcript.open_row(&opened, blinder, eq_table(&point));
 }
 
 /// Constant and square coefficient of `sum_x v(t, x) e(t, x)`.
@@ -214,7 +214,7 @@ pub(crate) fn verify(
         &row_weights(schedule, &schedule.pieces, scales, challenges)?,
         delta,
     )?;
-    let opened = transcript.receive_opened_row("opened vector", row, weights)?;
+    let opened = transcript.open_row(row, model.answer_rounds(), weights)?;
     let mut folded = Form::default();
     let mut power = -Fr::one();
     for value in &values {

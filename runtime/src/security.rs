@@ -1,6 +1,7 @@
 //! The soundness budget of a schedule, computed and not asserted.
 
 use crate::logup;
+use crate::model::Model;
 use crate::schedule::Schedule;
 
 /// Bits of the generic attack on a discrete logarithm in BN254's G1: half of the group order's 254 bits, less the constant of Pollard's rho.
@@ -25,7 +26,7 @@ impl SecurityTerm {
 }
 
 /// Every term of the budget *(Schwartz-Zippel, summed by a union bound)*.
-pub fn security_terms(schedule: &Schedule, hides: bool) -> Vec<SecurityTerm> {
+pub fn security_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
     let leaves = schedule.leaves.len as u128;
     let equations = (2 + schedule.zeros.len() + schedule.linear.len()) as u128;
     let rounds = (schedule.contraction_rounds * schedule.contraction_degree) as u128;
@@ -64,7 +65,13 @@ pub fn security_terms(schedule: &Schedule, hides: bool) -> Vec<SecurityTerm> {
             numerator: 64 + schedule.lows.len() as u128,
         },
     ];
-    if hides {
+    if model.answer_rounds() > 0 {
+        terms.push(SecurityTerm {
+            name: "folding of the answer: its value, and degree 2 a round",
+            numerator: 1 + 2 * model.answer_rounds() as u128,
+        });
+    }
+    if model.hides() {
         let partials = schedule.factor_count() - schedule.operand_count();
         terms.push(SecurityTerm {
             name: "closing: folding of equations, the challenge, batching of checks",
@@ -75,8 +82,8 @@ pub fn security_terms(schedule: &Schedule, hides: bool) -> Vec<SecurityTerm> {
 }
 
 /// Security in bits: the least of the field's budget and the curve's.
-pub fn security_bits(schedule: &Schedule, hides: bool) -> u32 {
-    let total: u128 = security_terms(schedule, hides)
+pub fn security_bits(model: &Model, schedule: &Schedule) -> u32 {
+    let total: u128 = security_terms(model, schedule)
         .iter()
         .map(|term| term.numerator)
         .fold(1, u128::saturating_add);

@@ -3,6 +3,7 @@
 //! [`run`] executes a model on machine integers, exactly as it will be proved: inputs, then nodes in order, then the tables'
 //! multiplicities. Each relation fills its own columns (`relations/`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -25,36 +26,20 @@ impl Constants {
     ///
     /// # Errors
     /// [`ProveError::Weights`] when their number or a length does not match the model.
-    pub fn new(model: &Model, constants: Vec<Vec<i32>>) -> Result<Self, ProveError> {
-        let is_constant = |column: &&Column| column.kind == ColumnKind::Constant;
-        let expected = model.columns.iter().filter(is_constant).count();
-        if constants.len() != expected {
-            return Err(ProveError::Weights(format!(
-                "expected {expected} tensors, got {}",
-                constants.len()
-            )));
-        }
-        let mut constants = constants.into_iter();
-        let columns = model
-            .columns
-            .iter()
-            .map(|column| match column.kind {
-                ColumnKind::Witness => Ok(None),
-                ColumnKind::Constant => {
-                    let data = constants.next().unwrap_or_default();
-                    let expected = true_len(&column.shape);
-                    if data.len() != expected {
-                        return Err(ProveError::Weights(format!(
-                            "`{}`: expected {expected} elements, got {}",
-                            column.name,
-                            data.len()
-                        )));
-                    }
-                    Ok(Some(Arc::new(pad(&column.shape, data))))
-                }
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { columns })
+    pub fn new<'a, C: Into<Cow<'a, [i32]>>>(
+        model: &Model,
+        constants: impl IntoIterator<Item = C, IntoIter: ExactSizeIterator>,
+    ) -> Result<Self, ProveError> {
+        let mut constants = padded_constants(model, constants)?;
+        let column = |column: &Column| match column.kind {
+            ColumnKind::Witness => Ok(None),
+            ColumnKind::Constant => constants.next().transpose(),
+        };
+        let columns = model.columns.iter().map(column);
+        let columns = columns.map(|values| Ok(values?.map(Arc::new)));
+        Ok(Self {
+            columns: columns.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The constant columns over their padded cubes, in the model's order.
@@ -72,6 +57,33 @@ pub struct LookupValues {
     pub table: TableId,
     /// In the order of [`crate::relations::Lookup::entries`].
     pub entries: Vec<Arc<Vec<i32>>>,
+}
+
+/// `constants` over their padded cubes, one after the other: whoever needs them once holds one at a time.
+///
+/// # Errors
+/// [`ProveError::Weights`] when their number does not match the model, or, with the column, when a length does not.
+pub(crate) fn padded_constants<'a, C: Into<Cow<'a, [i32]>>>(
+    model: &Model,
+    constants: impl IntoIterator<Item = C, IntoIter: ExactSizeIterator>,
+) -> Result<impl Iterator<Item = Result<Vec<i32>, ProveError>>, ProveError> {
+    let constants = constants.into_iter();
+    let is_constant = |column: &&Column| column.kind == ColumnKind::Constant;
+    let columns = model.columns.iter().filter(is_constant);
+    let (expected, got) = (columns.clone().count(), constants.len());
+    if got != expected {
+        let reason = format!("expected {expected} tensors, got {got}");
+        return Err(ProveError::Weights(reason));
+    }
+    Ok(columns.zip(constants).map(|(column, data)| {
+        let data = data.into();
+        let (expected, got) = (true_len(&column.shape), data.len());
+        if got != expected {
+            let reason = format!("`{}`: expected {expected} elements, got {got}", column.name);
+            return Err(ProveError::Weights(reason));
+        }
+        Ok(pad(&column.shape, data))
+    }))
 }
 
 struct Slot {
@@ -253,7 +265,7 @@ fn fill_input(port: &Port, input: &[i64], trace: &mut Trace) -> Result<(), Prove
     let (low, high) = port.range;
     let within_i32 = (low.max(i32::MIN.into()), high.min(i32::MAX.into()));
     check_range(&port.name, input.iter().copied(), within_i32)?;
-    let values = input.iter().map(|&value| value as i32).collect();
+    let values: Vec<i32> = input.iter().map(|&value| value as i32).collect();
     trace.set(column, pad(&port.value.shape, values));
     Ok(())
 }
@@ -345,14 +357,15 @@ pub(crate) fn true_offsets(shape: &[u32]) -> impl Iterator<Item = usize> + use<>
     })
 }
 
-/// Pads each axis with zeros to a power of two. Nothing is copied when there is nothing to pad.
-pub(crate) fn pad(shape: &[u32], values: Vec<i32>) -> Vec<i32> {
+/// Pads each axis with zeros to a power of two. What is owned is not copied when there is nothing to pad.
+pub(crate) fn pad<'a>(shape: &[u32], values: impl Into<Cow<'a, [i32]>>) -> Vec<i32> {
+    let values = values.into();
     let len = 1 << cube_log2(shape);
     let Some((&row, outer)) = shape.split_last() else {
-        return values;
+        return values.into_owned();
     };
     if values.len() == len {
-        return values;
+        return values.into_owned();
     }
     let mut padded = vec![0; len];
     let row_stride_log2 = cube_log2(&[row]);

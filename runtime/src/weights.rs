@@ -76,22 +76,57 @@ fn width(column: &[i32]) -> u8 {
     }
 }
 
-/// The columns of a file whose digest is `expected`, and their blinding.
+/// A column as the file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed<'a> {
+    /// Bytes of a value: 1, 2 or 4.
+    width: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Packed<'a> {
+    fn new(width: usize, bytes: &'a [u8]) -> Option<Self> {
+        [1, 2, 4].contains(&width).then_some(Self { width, bytes })
+    }
+
+    /// The values.
+    pub fn values(self) -> Vec<i32> {
+        match self.width {
+            1 => self
+                .bytes
+                .iter()
+                .map(|&byte| i32::from(byte as i8))
+                .collect(),
+            2 => {
+                let (values, _) = self.bytes.as_chunks();
+                let value = |&bytes: &[u8; 2]| i32::from(i16::from_le_bytes(bytes));
+                values.iter().map(value).collect()
+            }
+            _ => {
+                let (values, _) = self.bytes.as_chunks();
+                values.iter().map(|&v| i32::from_le_bytes(v)).collect()
+            }
+        }
+    }
+}
+
+/// The columns of a file whose digest is `expected`, and their blinding. The file may be a part of the executable, or mapped into memory: nothing
+/// of it is copied.
 ///
 /// # Errors
 ///
 /// [`ProveError::Weights`] if the file is another one, or no such file at all.
-pub fn decode(
-    file: &[u8],
+pub fn decode<'a>(
+    file: &'a [u8],
     expected: &[u8; 32],
-) -> Result<(Vec<Vec<i32>>, WeightBlinding), ProveError> {
+) -> Result<(Vec<Packed<'a>>, WeightBlinding), ProveError> {
     if digest(file) != *expected {
         return Err(ProveError::Weights("the file's digest differs".into()));
     }
     parse(file).ok_or_else(|| ProveError::Weights("the file is malformed".into()))
 }
 
-fn parse(mut file: &[u8]) -> Option<(Vec<Vec<i32>>, WeightBlinding)> {
+fn parse(mut file: &[u8]) -> Option<(Vec<Packed<'_>>, WeightBlinding)> {
     let file = &mut file;
     if take(file, MAGIC.len())? != MAGIC {
         return None;
@@ -103,7 +138,7 @@ fn parse(mut file: &[u8]) -> Option<(Vec<Vec<i32>>, WeightBlinding)> {
         .collect::<Option<_>>()?;
     let columns = headers
         .into_iter()
-        .map(|(width, len)| widen(take(file, len.checked_mul(width)?)?, width))
+        .map(|(width, len)| Packed::new(width, take(file, len.checked_mul(width)?)?))
         .collect::<Option<_>>()?;
     file.is_empty().then_some((columns, blinding))
 }
@@ -117,25 +152,6 @@ fn take<'a>(file: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
 fn length(file: &mut &[u8]) -> Option<usize> {
     let bytes = take(file, 4)?.try_into().ok()?;
     usize::try_from(u32::from_le_bytes(bytes)).ok()
-}
-
-fn widen(bytes: &[u8], width: usize) -> Option<Vec<i32>> {
-    let values = match width {
-        1 => bytes.iter().map(|&byte| i32::from(byte as i8)).collect(),
-        2 => {
-            let (values, _) = bytes.as_chunks();
-            values
-                .iter()
-                .map(|&v| i32::from(i16::from_le_bytes(v)))
-                .collect()
-        }
-        4 => {
-            let (values, _) = bytes.as_chunks();
-            values.iter().map(|&v| i32::from_le_bytes(v)).collect()
-        }
-        _ => return None,
-    };
-    Some(values)
 }
 
 #[cfg(test)]
@@ -161,7 +177,9 @@ mod tests {
     fn files_roundtrip_and_are_narrow() {
         let file = encode(&columns(), &blinding());
         assert_eq!(file.len(), 44 + 6 * 5 + 3 + 4 + 4 + 4 + 8);
-        assert_eq!(decode(&file, &digest(&file)), Ok((columns(), blinding())));
+        let (packed, read) = decode(&file, &digest(&file)).unwrap();
+        let values: Vec<Vec<i32>> = packed.into_iter().map(Packed::values).collect();
+        assert_eq!((values, read), (columns(), blinding()));
     }
 
     #[test]

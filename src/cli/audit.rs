@@ -46,6 +46,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         visibility: visibility(key.model()),
         ..args.model.options(float.inputs())?
     };
+    drop(float);
     let salt = args.model.known_salt()?;
     if hidden && salt.is_none() {
         return Err(CliError::file(

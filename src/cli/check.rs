@@ -70,8 +70,7 @@ struct Report {
 
 /// The whole way of one input.
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let stages = Stages::listen();
-    let progress = Progress::new(args.json);
+    let (progress, stages) = Progress::timed(args.json);
     progress.step("compiling");
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let given = args.input.as_ref();
@@ -95,6 +94,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         Some(expected) => expected,
         None => float.run(&input)?,
     };
+    drop(float);
 
     let compiling = Instant::now();
     let salt = args.model.passing_salt()?;

@@ -35,6 +35,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     progress.step("compiling");
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let options = args.model.options(float.inputs())?;
+    drop(float);
     let salt = args.model.kept_salt(&options)?;
     let files = engine::emit(&args.model.model, &options, &salt)?;
     drop(progress);

@@ -28,6 +28,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     progress.step("compiling");
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let options = args.model.options(float.inputs())?;
+    drop(float);
     let salt = args.model.passing_salt()?;
     let program = Program::compile(&args.model.model, &options, &salt)?;
     drop(progress);

@@ -66,6 +66,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
     let input = args::read_inputs(&args.input, float.inputs())?;
     let options = args.model.options(float.inputs())?;
+    drop(float);
     let blindings = args
         .blindings
         .iter()

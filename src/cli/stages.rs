@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-const TARGET: &str = "zkiln";
+/// Of all spans and events that are listened to.
+pub const TARGET: &str = "zkiln";
 
 /// One row of the stage table.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -33,14 +34,6 @@ struct Running {
 }
 
 impl Stages {
-    /// Listens to the whole process from now on. Does nothing but that when another subscriber is set already.
-    pub fn listen() -> Self {
-        let stages = Self::default();
-        let subscriber = tracing_subscriber::registry().with(stages.clone());
-        let _ = tracing::subscriber::set_global_default(subscriber);
-        stages
-    }
-
     /// Everything since the last call.
     pub fn take(&self) -> Vec<Stage> {
         std::mem::take(&mut *self.rows())
@@ -53,14 +46,14 @@ impl Stages {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Stages {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        match metadata.target() == TARGET && metadata.is_span() {
+        match metadata.target() == TARGET {
             true => Interest::always(),
             false => Interest::never(),
         }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target() == TARGET && metadata.is_span()
+        metadata.target() == TARGET
     }
 
     fn on_new_span(&self, _: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -113,6 +106,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Stages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing_subscriber::layer::SubscriberExt;
 
     #[test]
     fn sums_by_name_and_knows_depth() {

@@ -4,6 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use super::stages::{Stages, TARGET};
 
 /// Writes to standard output; a reader that went away is no error.
 pub fn say(text: &str) {
@@ -85,6 +90,19 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// Silent with `quiet`, and when standard error is no terminal.
     pub fn new(quiet: bool) -> Self {
+        let progress = Self::silent_or_not(quiet);
+        progress.listen(None);
+        progress
+    }
+
+    /// As [`Self::new`], with the time of every stage.
+    pub fn timed(quiet: bool) -> (Self, Stages) {
+        let (progress, stages) = (Self::silent_or_not(quiet), Stages::default());
+        progress.listen(Some(stages.clone()));
+        (progress, stages)
+    }
+
+    fn silent_or_not(quiet: bool) -> Self {
         if quiet || !std::io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
@@ -93,6 +111,13 @@ impl Progress {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.enable_steady_tick(Duration::from_millis(120));
         Self(bar)
+    }
+
+    /// Listens to the whole process from now on; to nothing when somebody does already.
+    fn listen(&self, stages: Option<Stages>) {
+        let meter = Meter(self.0.clone());
+        let subscriber = tracing_subscriber::registry().with(stages).with(meter);
+        let _ = tracing::subscriber::set_global_default(subscriber);
     }
 
     /// The step that starts now.
@@ -107,9 +132,69 @@ impl Drop for Progress {
     }
 }
 
+/// Shows events that say how much is `done` `of` all.
+struct Meter(ProgressBar);
+
+impl<S: Subscriber> Layer<S> for Meter {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == TARGET
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut share = Share::default();
+        event.record(&mut share);
+        if let Some(percent) = share.percent() {
+            self.0
+                .set_message(format!("{}: {percent} %", share.message));
+        }
+    }
+}
+
+/// The fields of an event.
+#[derive(Default)]
+struct Share {
+    message: String,
+    done: Option<u64>,
+    of: Option<u64>,
+}
+
+impl Share {
+    fn percent(&self) -> Option<u64> {
+        self.done?.checked_mul(100)?.checked_div(self.of?)
+    }
+}
+
+impl Visit for Share {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "done" => self.done = Some(value),
+            "of" => self.of = Some(value),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shows_shares() {
+        let bar = ProgressBar::hidden();
+        let subscriber = tracing_subscriber::registry().with(Meter(bar.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "zkiln", done = 3usize, of = 12usize, "committing");
+            tracing::info!(target: "zkiln", done = 3usize, of = 0usize, "nothing");
+            tracing::info!(target: "other", done = 1usize, of = 1usize, "noise");
+        });
+        assert_eq!(bar.message(), "committing: 25 %");
+    }
 
     #[test]
     fn aligns_columns() {

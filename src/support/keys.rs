@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use zkiln_runtime::error::{ProveError, VerifyError};
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::Model;
-use zkiln_runtime::weights;
+use zkiln_runtime::weights::{self, Packed};
 
 // verify-path: begin
 /// The verifier key of `model`, held against its digest.
@@ -49,5 +49,6 @@ pub fn checked_prover_key(
 ) -> Result<ProverKey, ProveError> {
     let verifier_key = verifier_key.map_err(|error| ProveError::Weights(error.to_string()))?;
     let (constants, blinding) = weights::decode(file, digest)?;
+    let constants = constants.into_iter().map(Packed::values);
     ProverKey::from_parts(verifier_key, constants, blinding)
 }

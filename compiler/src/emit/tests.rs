@@ -76,6 +76,7 @@ pub fn tiny() -> Compiled {
     let model = Model {
         name: name("tiny"),
         row_log2: 4,
+        answer_log2: 2,
         columns: vec![
             witness("x", &[1, 4]),
             constant("fc.weight", &[4, 3]),

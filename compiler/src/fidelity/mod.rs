@@ -79,7 +79,7 @@ fn samples(imported: &Imported, options: &Options) -> Vec<Vec<Tensor>> {
 
 /// Greatest difference from the float model over all samples and outputs, relative to the output's range; infinite where the program refuses a sample.
 fn greatest_error(lowered: &Lowered, imported: &Imported, samples: &[Vec<Tensor>]) -> f64 {
-    let Ok(constants) = Constants::new(&lowered.model, lowered.constants.clone()) else {
+    let Ok(constants) = Constants::new(&lowered.model, &lowered.constants) else {
         return f64::INFINITY;
     };
     let error = |sample: &Vec<Tensor>| -> Option<f64> {

@@ -54,7 +54,9 @@ pub fn from_path(path: &Path, options: &Options) -> Result<Loaded, CompileError>
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    from_proto(parse(&bytes, &shown)?, folder.to_str(), &shown, options)
+    let proto = parse(&bytes, &shown)?;
+    drop(bytes);
+    from_proto(proto, folder.to_str(), &shown, options)
 }
 
 /// Loads the bytes of a file without external data.
@@ -91,8 +93,14 @@ pub fn from_proto(
     })?;
     composites::refusals();
     let onnx = composites::front_end(graph);
+    let parsed = quietly(|| onnx.parse(&proto, folder));
+    // tract has its own copy now.
+    for tensor in proto.graph.iter_mut().flat_map(|g| &mut g.initializer) {
+        tensor.raw_data = Default::default();
+        tensor.float_data = Vec::new();
+    }
     let analysed = quietly(|| {
-        let parsed = onnx.parse(&proto, folder)?;
+        let parsed = parsed?;
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }

@@ -12,9 +12,33 @@ use super::quantise::Quantised;
 use crate::graph::{Dtype, Op};
 use crate::{Lowered, NodeReport, PortInfo};
 
-/// log2 of a committed row's length, for `values` committed values: about a square root.
-fn choose_row_log2(values: u64) -> u8 {
-    (values.max(1).ilog2() as u8).div_ceil(2).clamp(6, 12)
+/// log2 of a row's length from which on its answer is folded.
+const FOLDED_ROW_LOG2: u8 = 12;
+/// log2 of what it is folded to: each further round costs the prover a multiplication of as many points as a row has values.
+const ANSWER_LOG2: u8 = 10;
+/// log2 of the longest rows that are chosen: 32 MiB of multiples of the generators.
+const LONGEST_ROW_LOG2: u8 = 14;
+/// A row in a proof costs the verifier as much as so many in its key, since its point is compressed.
+const WITNESS_ROW_COST: u64 = 4;
+
+/// log2 of a committed row's length, for so many committed values: about a square root of all of them, which balances rows and the answer in
+/// a proof; where the answer is folded, the rows and the generators that a verifier adds.
+fn choose_row_log2(constants: u64, witness: u64) -> u8 {
+    let root_log2 = |values: u64| (values.max(1).ilog2() as u8).div_ceil(2);
+    let balanced = root_log2(constants + witness).clamp(6, FOLDED_ROW_LOG2);
+    if balanced < FOLDED_ROW_LOG2 {
+        return balanced;
+    }
+    root_log2(constants + WITNESS_ROW_COST * witness).clamp(FOLDED_ROW_LOG2, LONGEST_ROW_LOG2)
+}
+
+/// log2 of the number of elements to which the answer for such a row is folded.
+fn choose_answer_log2(row_log2: u8) -> u8 {
+    if row_log2 < FOLDED_ROW_LOG2 {
+        row_log2
+    } else {
+        ANSWER_LOG2
+    }
 }
 
 fn accumulator_columns(accumulator: &mut Accumulator, visit: &mut impl FnMut(&mut ColumnId)) {
@@ -208,10 +232,11 @@ impl Lowering<'_> {
             .filter_map(|(id, plan)| id.map(|id| (id, plan)))
             .collect();
         list.sort_by_key(|(id, _)| *id);
-        let values: u64 = list
-            .iter()
-            .map(|(_, plan)| 1u64 << cube_log2(&plan.shape))
-            .sum();
+        let values = |kind: ColumnKind| -> u64 {
+            let plans = list.iter().filter(|(_, plan)| plan.kind == kind);
+            plans.map(|(_, plan)| 1u64 << cube_log2(&plan.shape)).sum()
+        };
+        let row_log2 = choose_row_log2(values(ColumnKind::Constant), values(ColumnKind::Witness));
         let is_constant = |(_, plan): &&mut (u32, ColumnPlan)| plan.kind == ColumnKind::Constant;
         let constants = list
             .iter_mut()
@@ -227,12 +252,14 @@ impl Lowering<'_> {
             .iter()
             .chain(&outputs)
             .any(|port| port.visibility == Visibility::Committed);
+        let row_log2 = match shows_commitments {
+            true => row_log2.max(SHOWN_ROW_LOG2),
+            false => row_log2,
+        };
         let model = Model {
             name: name.to_string().into(),
-            row_log2: match shows_commitments {
-                true => choose_row_log2(values).max(SHOWN_ROW_LOG2),
-                false => choose_row_log2(values),
-            },
+            row_log2,
+            answer_log2: choose_answer_log2(row_log2),
             columns: made_columns.collect(),
             tables: made_tables.into(),
             nodes: self.nodes.into(),

@@ -9,7 +9,8 @@ use super::{Lowering, Refusal};
 const MAX_DEGREE: usize = 3;
 /// Most products of a pair of sums.
 const MAX_PRODUCTS: usize = 8;
-/// A product may cost this many times the size of its operands to prove.
+/// A product may cost this many times the size of its columns to prove. Weights do not count: as long as nothing else has their output axes,
+/// they cost next to nothing.
 const MAX_BLOWUP: usize = 4;
 /// Sizes that are too small to matter.
 const NEGLIGIBLE: usize = 1024;
@@ -116,7 +117,9 @@ impl Term {
             shared
         };
         let cube = volume(&outer) * volume(summed());
-        cube > MAX_BLOWUP * operands.iter().map(volume).sum::<usize>().max(NEGLIGIBLE)
+        let views = self.factors.iter().chain(&other.factors);
+        let columns = views.map(|view| volume(&distinct(view.axes().collect())));
+        cube > MAX_BLOWUP * columns.sum::<usize>().max(NEGLIGIBLE)
     }
 }
 

@@ -2,11 +2,11 @@
 //! softmax is made finite.
 
 use super::binary;
-use crate::graph::Node;
+use crate::graph::{MASKED, Node};
 use crate::lower::quantise::ceil_log2;
 use crate::lower::value::{Term, Value};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal};
+use crate::lower::{Lowering, Refusal, refuse};
 
 pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
     let (condition, yes, no) = (cx.read(node, 0)?, cx.read(node, 1)?, cx.read(node, 2)?);
@@ -20,6 +20,15 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
         true => finite_masks(cx, yes, no)?,
         false => (yes, no, false),
     };
+    for branch in [&yes, &no] {
+        let beyond = |x: &f64| !(x.abs() < MASKED);
+        if branch.is_constant() && branch.constant_part().data.iter().any(beyond) {
+            return Err(refuse(
+                "it selects infinities that are more than a softmax's masks",
+                "select a finite number instead",
+            ));
+        }
+    }
     let mut difference = binary::add(cx, yes, no.clone().scaled(-1.0))?;
     difference.name = cx.here().into();
     let mut condition = condition;

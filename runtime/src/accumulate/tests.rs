@@ -28,6 +28,7 @@ fn noisy_trace(shapes: &[Vec<u32>], seed: u64) -> Trace {
     let model = Model {
         name: "test".into(),
         row_log2: 0,
+        answer_log2: 0,
         columns: columns.into(),
         tables: Vec::new().into(),
         nodes: Vec::new().into(),
@@ -35,7 +36,7 @@ fn noisy_trace(shapes: &[Vec<u32>], seed: u64) -> Trace {
         outputs: Vec::new().into(),
         weights: crate::model::Visibility::Public,
     };
-    let constants = Constants::new(&model, Vec::new()).unwrap();
+    let constants = Constants::new(&model, Vec::<Vec<i32>>::new()).unwrap();
     let mut trace = Trace::new(&model, &constants);
     let mut noise = noise(seed);
     for (index, column) in model.columns.iter().enumerate() {

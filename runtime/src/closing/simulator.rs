@@ -3,15 +3,16 @@
 //! Where the prover has `s = d + c m` of a secret `m` and a uniform mask `d`, the simulator draws `s` and solves the verifier's check for `D`.
 //! Both give the same distribution: uniform `s`, `b + c r`, `z` and `T_1`, and the one `D` and `T_0` that fit them.
 
-use ark_bn254::{Fr, G1Affine, G1Projective};
+use ark_bn254::{Fr, G1Projective};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 
 use super::{Folded, Rows};
-use crate::commitment::{blind_all, commit_row, decode_point, encode_point, msm};
+use crate::commitment::{blind_all, commit_row, decode_point, msm};
 use crate::field::dot;
+use crate::folding;
 use crate::randomness::Randomness;
-use crate::transcript::{Claims, Committed, Sponge, encode_field};
+use crate::transcript::{Claims, Committed, ProverTranscript, Sponge};
 
 /// Bytes of a closing that verifies if `sponge` is a programmed oracle in the state that the verifier's will have: then its answers do not
 /// depend on what is absorbed.
@@ -25,11 +26,11 @@ pub(crate) fn simulate(
     let c = sponge.challenge("closing");
     let folded = Folded::new(claims, fold).unwrap();
 
-    let mut answers = vec![Fr::ZERO; claims.variables()];
+    let mut factors = vec![Fr::ZERO; claims.variables()];
     let mut value = c.square() * folded.known;
     let mut scalars = G1Projective::ZERO;
     let mut masks = Vec::new();
-    let mut sent_answers = Vec::new();
+    let mut answers = Vec::new();
     for row in &claims.hidden {
         let range = row.first as usize..row.first as usize + row.len;
         let linear = &folded.linear[range.clone()];
@@ -39,7 +40,8 @@ pub(crate) fn simulate(
                 continue;
             }
             Committed::Factors(bytes) => decode_point(bytes).unwrap().into(),
-            Committed::Opened([constants, witness]) => {
+            Committed::Opened { weights, .. } => {
+                let [constants, witness] = weights;
                 msm(rows.constants, constants) + msm(rows.witness, witness)
             }
         };
@@ -48,21 +50,24 @@ pub(crate) fn simulate(
         let mask = commit_row(&answer, blind_all(&[blinder])[0]) - committed * c;
         masks.push(mask.into_affine());
         value += c * dot(linear, &answer);
-        sent_answers.extend(answer.iter().chain([&blinder]).flat_map(encode_field));
-        answers[range].copy_from_slice(&answer);
+        if row.rounds().is_none() {
+            factors[range].copy_from_slice(&answer);
+        }
+        answers.push((row, linear, blinder, answer));
     }
-    value += folded.quadratic(&answers).unwrap();
+    value += folded.quadratic(&factors).unwrap();
     let z = randomness.scalar();
     let slope = blind_all(&[randomness.scalar()])[0];
     let constant: G1Projective =
         commit_row(&[value], blind_all(&[-z])[0]) + scalars * c.square() - slope * c;
 
-    let points: Vec<G1Affine> = [constant.into_affine(), slope]
-        .into_iter()
-        .chain(masks)
-        .collect();
-    let mut bytes: Vec<u8> = points.iter().flat_map(encode_point).collect();
-    bytes.extend(sent_answers);
-    bytes.extend(encode_field(&z));
-    bytes
+    let mut transcript = ProverTranscript::new(sponge.clone(), None);
+    transcript.send_points("closing sums", &[constant.into_affine(), slope]);
+    transcript.send_points("closing masks", &masks);
+    for (row, linear, blinder, answer) in answers {
+        transcript.send_clear("closing blinder", &[blinder]);
+        folding::prove(answer, linear, row.rounds().unwrap_or(0), &mut transcript);
+    }
+    transcript.send_clear("closing sum blinder", &[z]);
+    transcript.finish()
 }

@@ -42,12 +42,12 @@ pub(super) fn bind_operand(
         .collect();
     let mut dims: Vec<usize> = shape.iter().map(|&len| 1usize << axis_log2(len)).collect();
     let mut data: Option<Data> = None;
-    // Strongest reduction first; selections move integers and come before any weighing.
+    // Strongest reduction first; of equal ones, selections, which move integers and not field elements.
     let mut order: Vec<usize> = (0..kernels.len()).collect();
     order.sort_by_key(|&axis| {
         (
-            !kernels[axis].selects,
             (kernels[axis].rows.len() << 16) / dims[axis].max(1),
+            !kernels[axis].selects,
         )
     });
     for axis in order {
@@ -150,14 +150,13 @@ fn kernel(
 fn apply_small(kernel: &AxisKernel, values: &[i32], dim: usize, inner: usize) -> Data {
     let blocks = values.chunks_exact(dim * inner);
     if kernel.selects {
-        let pick = |block: &'_ [i32]| -> Vec<i32> {
-            kernel
-                .rows
-                .iter()
-                .flat_map(|row| block[row[0].0 * inner..][..inner].iter().copied())
-                .collect()
-        };
-        return Data::Small(blocks.flat_map(pick).collect());
+        let mut out = Vec::with_capacity(values.len() / dim * kernel.rows.len());
+        for block in blocks {
+            for row in &kernel.rows {
+                out.extend_from_slice(&block[row[0].0 * inner..][..inner]);
+            }
+        }
+        return Data::Small(out);
     }
     let dense: Vec<Vec<Fr>> = kernel.rows.iter().map(|row| densify(row, dim)).collect();
     let mut out = Vec::with_capacity(values.len() / dim * kernel.rows.len());

@@ -1,6 +1,7 @@
 //! One contraction during the sumcheck: its factors' tables and how they are indexed.
 
 use ark_ff::{AdditiveGroup, Field, One, Zero};
+use rayon::prelude::*;
 
 use super::bind::bind_operand;
 use crate::field::Fr;
@@ -8,6 +9,9 @@ use crate::field::eq_table;
 use crate::model::axis_log2;
 use crate::schedule::{Challenges, Contraction};
 use crate::trace::Trace;
+
+/// Entries below which a loop is not worth a second thread.
+const PARALLEL_LEN: usize = 1 << 12;
 
 /// A multilinear factor over some of the contraction's variables.
 struct Factor {
@@ -108,32 +112,27 @@ impl Instance {
             self.factors.iter().partition(|factor| factor.has[round]);
         let degree = active.len();
         let half = 1usize << (self.rounds - round - 1);
-        let mut sums = vec![Fr::zero(); degree + 1];
-        let mut products = vec![Fr::zero(); degree + 1];
-        for x in 0..half {
-            let weight: Option<Fr> = idle
-                .iter()
-                .map(|factor| factor.table[factor.at(x)])
-                .reduce(|a, b| a * b);
-            products.fill(weight.unwrap_or(Fr::one()));
-            for (number, factor) in active.iter().enumerate() {
-                let at = factor.at(x);
-                let low = factor.table[at];
-                let step = factor.table[at + factor.table.len() / 2] - low;
-                let mut value = low;
-                for product in &mut products {
-                    *product = if number == 0 && idle.is_empty() {
-                        value
-                    } else {
-                        *product * value
-                    };
-                    value += step;
-                }
-            }
-            sums.iter_mut()
-                .zip(&products)
-                .for_each(|(sum, product)| *sum += product);
-        }
+        let sums = (0..half)
+            .into_par_iter()
+            .with_min_len(PARALLEL_LEN)
+            .fold(
+                || (vec![Fr::zero(); degree + 1], vec![Fr::zero(); degree + 1]),
+                |(mut sums, mut products), x| {
+                    products_at(&active, &idle, x, &mut products);
+                    sums.iter_mut()
+                        .zip(&products)
+                        .for_each(|(sum, product)| *sum += product);
+                    (sums, products)
+                },
+            )
+            .map(|(sums, _)| sums)
+            .reduce(
+                || vec![Fr::zero(); degree + 1],
+                |mut a, b| {
+                    a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
+                    a
+                },
+            );
         interpolate(&sums)
             .into_iter()
             .map(|c| c * self.scale)
@@ -148,8 +147,9 @@ impl Instance {
         for factor in self.factors.iter_mut().filter(|factor| factor.has[round]) {
             let half = factor.table.len() / 2;
             let (low, high) = factor.table.split_at_mut(half);
-            low.iter_mut()
-                .zip(high)
+            low.par_iter_mut()
+                .with_min_len(PARALLEL_LEN)
+                .zip_eq(high)
                 .for_each(|(low, high)| *low += r * (*high - *low));
             factor.table.truncate(half);
         }
@@ -170,6 +170,29 @@ impl Instance {
             .iter()
             .take(self.operands)
             .map(|factor| factor.table[0])
+    }
+}
+
+/// The products of all factors at 0, 1, .. in the round's variable, for assignment `x` of the others. `active` factors have the variable.
+fn products_at(active: &[&Factor], idle: &[&Factor], x: usize, products: &mut [Fr]) {
+    let weight: Option<Fr> = idle
+        .iter()
+        .map(|factor| factor.table[factor.at(x)])
+        .reduce(|a, b| a * b);
+    products.fill(weight.unwrap_or(Fr::one()));
+    for (number, factor) in active.iter().enumerate() {
+        let at = factor.at(x);
+        let low = factor.table[at];
+        let step = factor.table[at + factor.table.len() / 2] - low;
+        let mut value = low;
+        for product in products.iter_mut() {
+            *product = if number == 0 && idle.is_empty() {
+                value
+            } else {
+                *product * value
+            };
+            value += step;
+        }
     }
 }
 

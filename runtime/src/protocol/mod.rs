@@ -6,8 +6,8 @@
 //! | `commit` | witness rows, multiplicities among them | `alpha`, `beta` |
 //! | `lookups` | LogUp-GKR | `rho` (inside), `tau`, `eta` |
 //! | `contractions` | the linear part, rounds, operand evaluations | inside, `gamma` |
-//! | `opening` | rounds, values, one vector | inside |
-//! | `finish` | if something is hidden: the closing Sigma protocol | inside |
+//! | `opening` | rounds, values | inside |
+//! | `finish` | the closing Sigma protocol, with one vector's answer | inside |
 //!
 //! One equation ties them: `sum_e eta^e value_e = linear part + contractions`, where equation 0 is the leaves' denominators, 1 their numerators, then
 //! the zero checks and the public ports. [`Scales`] is its one formula, evaluated by both sides.
@@ -34,7 +34,7 @@ use crate::key::{ProverKey, VerifierKey};
 use crate::trace;
 
 /// Names the protocol and its version in the transcript.
-pub(crate) const PROTOCOL: &str = "zkiln 2: hiding Pedersen rows, LogUp-GKR, batched contractions, linear opening, one Sigma protocol";
+pub(crate) const PROTOCOL: &str = "zkiln 3: hiding Pedersen rows, LogUp-GKR, batched contractions, linear opening, one Sigma protocol with a folded answer";
 
 /// Keccak-256 of the protocol's name and version: in the header of every key and proof.
 pub fn protocol_digest() -> [u8; 32] {

@@ -297,7 +297,7 @@ impl<'k> Prover<'k> {
         );
     }
 
-    /// Proves what is hidden, and gives the proof.
+    /// Proves what is left, and gives the proof.
     pub fn finish(mut self) -> Proven {
         self.close();
         Proven {
@@ -308,23 +308,34 @@ impl<'k> Prover<'k> {
         }
     }
 
-    /// Proves the equations in what is hidden, if anything is.
+    /// Proves the equations in what was not sent as it is.
     pub(super) fn close(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "closing").entered();
         let Some(mut secrets) = self.transcript.take_secrets() else {
             return;
         };
-        let (key, public) = (self.key.verifier_key(), self.public.clone());
+        let key = self.key.verifier_key();
+        let Some(mut randomness) = secrets.randomness.take() else {
+            let rounds = key.model().answer_rounds();
+            return closing::prove_clear(secrets, rounds, &mut self.transcript);
+        };
+        let public = self.public.clone();
         let lens = std::mem::take(&mut secrets.rows);
         let (masks, claims) = rayon::join(
-            || closing::Masks::new(&lens, &mut secrets.randomness),
+            || closing::Masks::new(&lens, &mut randomness),
             || {
                 Verifier::replay(key, &self.statement, public, self.transcript.sent())
                     .and_then(Verifier::claims)
                     .expect("the verifier reads what was sent")
             },
         );
-        closing::prove(&claims, &masks, secrets, &mut self.transcript);
+        closing::prove(
+            &claims,
+            &masks,
+            secrets,
+            &mut randomness,
+            &mut self.transcript,
+        );
     }
 
     /// What was absorbed and drawn so far: `(kind, label, bytes)`.

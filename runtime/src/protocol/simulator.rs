@@ -366,8 +366,8 @@ fn every_challenge_counts() {
         .log()
         .iter()
         .filter(|(kind, ..)| *kind == "challenge");
-    // With the closing's two. The last challenge, which batches its checks, may be any.
-    let drawn = drawn.count() + 2;
+    // With the closing's two and the folding's. The last challenge, which batches the checks, may be any.
+    let drawn = drawn.count() + 2 + 1 + draft.model.answer_rounds();
     for at in 0..drawn {
         challenges[at] += Fr::from(1u64);
         let oracle = Sponge::of_oracle(challenges.clone());

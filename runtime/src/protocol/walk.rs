@@ -20,10 +20,12 @@ use crate::transcript::{ELEMENT_BYTES, Sponge, decode_field, encode_field};
 
 /// Every kind of message, and whether it is committed. A new one must be looked at before it is listed here: what is not committed must be
 /// masked.
-const MESSAGES: [(&str, bool); 15] = [
+const MESSAGES: [(&str, bool); 17] = [
+    ("answer", false),
+    ("answer round", true),
+    ("answer value", false),
     ("closing blinder", false),
     ("closing masks", true),
-    ("closing row", false),
     ("closing sum blinder", false),
     ("closing sums", true),
     ("contraction round", true),

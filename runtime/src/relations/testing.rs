@@ -19,6 +19,7 @@ impl Draft {
         let model = Model {
             name: "draft".into(),
             row_log2: 4,
+            answer_log2: 2,
             columns: Vec::new().into(),
             tables: Vec::new().into(),
             nodes: Vec::new().into(),

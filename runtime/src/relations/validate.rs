@@ -41,6 +41,10 @@ impl Model {
     /// [`VerifyError::Key`] otherwise.
     pub fn validate(&self) -> Result<(), VerifyError> {
         check(self.row_log2 <= MAX_ROW_LOG2, "rows are too long")?;
+        check(
+            self.answer_log2 <= self.row_log2,
+            "an answer is longer than its row",
+        )?;
         let ports = self.inputs.len().saturating_add(self.outputs.len());
         check(ports <= MAX_PORTS, "there are too many ports")?;
         check_columns(&self.columns)?;
@@ -339,6 +343,10 @@ mod tests {
         assert_eq!(
             reason(|draft| draft.model.row_log2 = 25),
             "rows are too long"
+        );
+        assert_eq!(
+            reason(|draft| draft.model.answer_log2 = 5),
+            "an answer is longer than its row"
         );
         assert_eq!(
             reason(|draft| column_at(draft, "hot").name = "iota".into()),

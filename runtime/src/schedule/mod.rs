@@ -265,10 +265,10 @@ impl Schedule {
             .sum()
     }
 
-    /// Field elements and points in a proof, which hides or does not.
-    pub fn proof_elements(&self, row_log2: u8, hides: bool) -> usize {
+    /// Field elements and points in a proof of `model`.
+    pub fn proof_elements(&self, model: &Model) -> usize {
         let row = 1usize
-            .checked_shl(u32::from(row_log2))
+            .checked_shl(u32::from(model.row_log2))
             .unwrap_or(usize::MAX);
         let leaf_log2 = self.leaves.len_log2;
         let scalars = [
@@ -276,17 +276,20 @@ impl Schedule {
             1,
             self.contraction_rounds
                 .saturating_mul(self.contraction_degree),
-            opening::scalars(row_log2, self.lows.len()),
+            opening::scalars(model.row_log2, self.lows.len()),
         ];
         let layers = std::iter::repeat_n(4, logup::factor_rows(leaf_log2));
         let factors = layers.chain([self.factor_count()]);
         let sent = [self.committed_rows].into_iter().chain(scalars);
-        if hides {
+        let opened = (row, model.answer_rounds());
+        if model.hides() {
             let points = factors.clone().map(|_| 1);
-            let closing = closing::proof_elements(factors.chain([row]));
+            let rows = factors.map(|len| (len, 0)).chain([opened]);
+            let closing = closing::proof_elements(true, rows);
             sent.chain(points).fold(closing, usize::saturating_add)
         } else {
-            sent.chain(factors).fold(row, usize::saturating_add)
+            let closing = closing::proof_elements(false, [opened].into_iter());
+            sent.chain(factors).fold(closing, usize::saturating_add)
         }
     }
 }

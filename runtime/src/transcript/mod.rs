@@ -11,7 +11,7 @@
 //! |---|---|---|---|
 //! | scalars | elements | one point an element | added and scaled |
 //! | factors | elements | one point in all | multiplied with each other as well |
-//! | opened row | elements | nothing: the commitment follows from others | added and scaled |
+//! | opened row | nothing yet | nothing: the commitment follows from others | added and scaled |
 
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};

@@ -15,18 +15,23 @@ pub struct ProverTranscript {
     /// Public data and challenges.
     pub sponge: Sponge,
     proof: Vec<u8>,
+    /// Until the proof is closed.
     secrets: Option<Secrets>,
 }
 
-/// What a proof that hides keeps to itself until it is closed. Wiped when dropped.
+/// What a proof keeps to itself until it is closed. Wiped when dropped.
+#[derive(Default)]
 pub(crate) struct Secrets {
-    pub(crate) randomness: Randomness,
-    /// Every hidden element, by variable.
+    /// None if nothing is hidden.
+    pub(crate) randomness: Option<Randomness>,
+    /// Every element that was not sent as it is, by variable.
     pub(crate) values: Vec<Fr>,
     /// One for every commitment, in the order of [`super::Claims::hidden`].
     pub(crate) blinders: Vec<Fr>,
     /// Lengths of the rows of factors and the opened rows.
     pub(crate) rows: Vec<usize>,
+    /// Coefficients of the opened row.
+    pub(crate) form: Vec<Fr>,
     pool: Vec<(Fr, G1Affine)>,
 }
 
@@ -41,30 +46,26 @@ impl Drop for Secrets {
 }
 
 impl Secrets {
-    /// A blinding factor and what it adds to a commitment.
-    fn blind(&mut self) -> (Fr, G1Affine) {
+    /// A blinding factor and what it adds to a commitment; none if nothing is hidden.
+    fn blind(&mut self) -> Option<(Fr, G1Affine)> {
         if self.pool.is_empty() {
-            let blinders = Zeroizing::new(self.randomness.scalars(POOL));
+            let blinders = Zeroizing::new(self.randomness.as_mut()?.scalars(POOL));
             let points = blind_all(&blinders);
             self.pool = blinders.iter().copied().zip(points).collect();
         }
-        self.pool.pop().expect("just filled")
+        self.pool.pop()
     }
 }
 
 impl ProverTranscript {
     /// An empty proof over `sponge`'s public data; it hides if there is randomness to hide with.
     pub fn new(sponge: Sponge, randomness: Option<Randomness>) -> Self {
+        let mut secrets = Secrets::default();
+        secrets.randomness = randomness;
         Self {
             sponge,
             proof: Vec::new(),
-            secrets: randomness.map(|randomness| Secrets {
-                randomness,
-                values: Vec::new(),
-                blinders: Vec::new(),
-                rows: Vec::new(),
-                pool: Vec::new(),
-            }),
+            secrets: Some(secrets),
         }
     }
 
@@ -75,7 +76,9 @@ impl ProverTranscript {
         };
         let mut blindings = Vec::with_capacity(values.len());
         for _ in values {
-            let (blinder, blinding) = secrets.blind();
+            let Some((blinder, blinding)) = secrets.blind() else {
+                return self.send_clear(label, values);
+            };
             secrets.blinders.push(blinder);
             blindings.push(blinding);
         }
@@ -89,7 +92,9 @@ impl ProverTranscript {
         let Some(secrets) = &mut self.secrets else {
             return self.send_clear(label, values);
         };
-        let (blinder, blinding) = secrets.blind();
+        let Some((blinder, blinding)) = secrets.blind() else {
+            return self.send_clear(label, values);
+        };
         secrets.values.extend_from_slice(values);
         secrets.blinders.push(blinder);
         secrets.rows.push(values.len());
@@ -97,16 +102,14 @@ impl ProverTranscript {
         self.send_points(label, &[point]);
     }
 
-    /// Opens a row whose commitment, under `blinder`, follows from others.
-    pub fn send_opened_row(&mut self, label: &'static str, values: &[Fr], blinder: Fr) {
-        match &mut self.secrets {
-            None => self.send_clear(label, values),
-            Some(secrets) => {
-                secrets.values.extend_from_slice(values);
-                secrets.blinders.push(blinder);
-                secrets.rows.push(values.len());
-            }
-        }
+    /// Opens a row whose commitment, under `blinder`, follows from others. It is answered for when the proof is closed; `form` has its coefficients
+    /// in the one equation that it is in.
+    pub fn open_row(&mut self, values: &[Fr], blinder: Fr, form: Vec<Fr>) {
+        let secrets = self.secrets.as_mut().expect("the proof is not closed");
+        secrets.values.extend_from_slice(values);
+        secrets.blinders.push(blinder);
+        secrets.rows.push(values.len());
+        secrets.form = form;
     }
 
     /// Sends elements that hide nothing.
@@ -129,8 +132,8 @@ impl ProverTranscript {
 
     /// A blinding factor for each of `len` commitments, and what it adds; none if nothing is hidden.
     pub(crate) fn blinds(&mut self, len: usize) -> Option<(Zeroizing<Vec<Fr>>, Vec<G1Affine>)> {
-        let secrets = self.secrets.as_mut()?;
-        let blinders = Zeroizing::new(secrets.randomness.scalars(len));
+        let randomness = self.secrets.as_mut()?.randomness.as_mut()?;
+        let blinders = Zeroizing::new(randomness.scalars(len));
         let points = blind_all(&blinders);
         Some((blinders, points))
     }
@@ -140,7 +143,7 @@ impl ProverTranscript {
         &self.proof
     }
 
-    /// What is hidden so far, to close the proof.
+    /// What was not sent so far, to close the proof; none if it is closed already.
     pub(crate) fn take_secrets(&mut self) -> Option<Secrets> {
         self.secrets.take()
     }

@@ -22,8 +22,6 @@ pub(crate) struct Claims {
     pub hidden: Vec<HiddenRow>,
     /// Equations in hidden elements.
     pub equations: Vec<Equation>,
-    /// Rows that were opened in the clear, and the weights of committed rows that make them.
-    pub opened: Vec<(Vec<Fr>, [Vec<Fr>; 2])>,
     variables: Variable,
 }
 
@@ -45,8 +43,12 @@ pub(crate) enum Committed {
     Scalar([u8; ELEMENT_BYTES]),
     /// In the proof.
     Factors([u8; ELEMENT_BYTES]),
-    /// The sum of the constants' and the witness' rows with these weights.
-    Opened([Vec<Fr>; 2]),
+    /// The sum of the constants' and the witness' rows with these weights; the elements are only added and scaled.
+    Opened {
+        weights: [Vec<Fr>; 2],
+        /// How often the answer is folded.
+        rounds: usize,
+    },
 }
 
 impl<'a> VerifierTranscript<'a> {
@@ -151,19 +153,15 @@ impl<'a> VerifierTranscript<'a> {
         self.hide(len, Committed::Factors(*bytes))
     }
 
-    /// Receives a row of `len` elements whose commitment is the weighted sum of the constants' and the witness' rows.
-    pub fn receive_opened_row(
+    /// A row of `len` elements whose commitment is the weighted sum of the constants' and the witness' rows. It is answered for when the proof is
+    /// closed, with an answer that is folded `rounds` times.
+    pub fn open_row(
         &mut self,
-        label: &'static str,
         len: usize,
+        rounds: usize,
         weights: [Vec<Fr>; 2],
     ) -> Result<Vec<Form>, VerifyError> {
-        if self.hides {
-            return self.hide(len, Committed::Opened(weights));
-        }
-        let values = self.receive_clear(label, len)?;
-        self.claims.opened.push((values.clone(), weights));
-        Ok(values.into_iter().map(Form::constant).collect())
+        self.hide(len, Committed::Opened { weights, rounds })
     }
 
     /// Receives `len` curve points in compressed form, to be decoded later.

@@ -196,6 +196,7 @@ impl Builder {
         let model = Model {
             name: Cow::Borrowed("fixture"),
             row_log2,
+            answer_log2: row_log2 - row_log2 / 3,
             columns: Cow::Owned(self.columns),
             tables: Cow::Owned(self.tables),
             nodes: Cow::Owned(self.nodes),
