@@ -7,6 +7,7 @@
 mod activations;
 pub(crate) mod extrema;
 mod features;
+mod integers;
 mod linear;
 mod one_hot;
 mod quantised;
@@ -41,6 +42,12 @@ const OPERATORS: &[(&str, Build)] = &[
     ("ArgMin", extrema::arg_min),
     ("ArrayFeatureExtractor", features::extractor),
     ("Binarizer", features::binarizer),
+    ("BitCast", integers::cast),
+    ("BitShift", integers::shift),
+    ("BitwiseAnd", integers::bitwise),
+    ("BitwiseNot", integers::not),
+    ("BitwiseOr", integers::bitwise),
+    ("BitwiseXor", integers::bitwise),
     ("Celu", activations::celu),
     ("ConvInteger", quantised::conv_integer),
     ("DequantizeLinear", quantised::dequantise),
@@ -58,6 +65,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("QGemm", quantised::qgemm),
     ("QLinearAdd", quantised::qlinear_binary),
     ("QLinearConv", quantised::qlinear_conv),
+    ("QLinearGlobalAveragePool", quantised::qlinear_average),
     ("QLinearLeakyRelu", quantised::qlinear_function),
     ("QLinearMatMul", quantised::qlinear_matmul),
     ("QLinearMul", quantised::qlinear_binary),

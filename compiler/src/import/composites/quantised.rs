@@ -500,6 +500,25 @@ pub(super) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     finish(scope, sum, factors, 0, 7)
 }
 
+/// `QLinearGlobalAveragePool` of `com.microsoft`.
+pub(super) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    if scope.int("channels_last").unwrap_or(0) != 0 {
+        return Err(refusal(
+            "its channels are last",
+            "use [n, channels, spatial...]",
+        ));
+    }
+    let x = centred(scope, 0, 2, 0)?;
+    let (from, to) = (must_be_constant(scope, 1)?, must_be_constant(scope, 3)?);
+    positive(&to)?;
+    let axes: Vec<usize> = (2..scope.build.rank(x)).collect();
+    let shape = scope.build.shape(x);
+    let count: usize = shape[2.min(shape.len())..].iter().product();
+    let sum = scope.build.reduce(Reducer::Sum, &axes, x);
+    let factor = from.data[0] as f32 / (to.data[0] as f32 * count as f32);
+    finish(scope, sum, vec![f64::from(factor)], 0, 4)
+}
+
 /// `QLinearSigmoid` and `QLinearLeakyRelu` of `com.microsoft`: a table of integers.
 pub(super) fn qlinear_function(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let x = centred(scope, 0, 2, 0)?;
