@@ -37,9 +37,9 @@ impl FloatModel {
     /// From the bytes of an ONNX file; `path` is for messages.
     ///
     /// # Errors
-    /// [`CompileError::Load`], and [`CompileError::Nodes`] for operators tract does not know.
+    /// [`CompileError::Load`], and [`CompileError::Nodes`] for operators that nothing evaluates.
     pub fn load(bytes: &[u8], path: &str, options: &Options) -> Result<FloatModel, CompileError> {
-        load::from_bytes(bytes, path, options).and_then(|loaded| FloatModel::new(&loaded, path))
+        FloatModel::whole(load::from_bytes(bytes, path, options)?, path)
     }
 
     /// From an ONNX file, with its external data beside it.
@@ -47,8 +47,16 @@ impl FloatModel {
     /// # Errors
     /// [`CompileError::Read`], else as [`FloatModel::load`].
     pub fn load_path(path: &Path, options: &Options) -> Result<FloatModel, CompileError> {
-        load::from_path(path, options)
-            .and_then(|loaded| FloatModel::new(&loaded, &path.display().to_string()))
+        FloatModel::whole(load::from_path(path, options)?, &path.display().to_string())
+    }
+
+    /// Of a model without stand-ins for what was refused.
+    fn whole(loaded: Loaded, path: &str) -> Result<FloatModel, CompileError> {
+        if loaded.refusals.is_empty() {
+            FloatModel::new(&loaded, path)
+        } else {
+            Err(CompileError::Nodes(loaded.refusals))
+        }
     }
 
     pub(crate) fn new(loaded: &Loaded, path: &str) -> Result<FloatModel, CompileError> {

@@ -139,7 +139,7 @@ pub enum Op {
         inputs: Vec<Vec<u8>>,
         output: Vec<u8>,
     },
-    /// Inputs: data `[n, c, spatial...]`, constant kernel `[o, c/groups, kernel...]`, constant bias `[o]`.
+    /// Inputs: data `[n, c, spatial...]`, kernel `[o, c/groups, kernel...]`, constant bias `[o]`.
     Convolution { window: Window, groups: usize },
     /// Elementwise on two inputs of equal rank; axes of length 1 broadcast (numpy).
     Binary(BinaryFn),
@@ -147,7 +147,8 @@ pub enum Op {
     Pointwise(Pointwise),
     /// Over `axes`, kept with length 1.
     Reduce { reducer: Reducer, axes: Vec<usize> },
-    /// `exp(x - max) / sum` over one axis.
+    /// `exp(x - max) / sum` over one axis. Inputs: x and, if some of it is masked, a 0/1 mask of equal rank whose axes of length 1
+    /// repeat: where it is 0, x counts as the lowest number there is.
     Softmax { axis: usize },
     /// 1 where the element is the greatest of the axis, also where several are, else 0.
     MaximumMask { axis: usize },

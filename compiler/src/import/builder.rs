@@ -333,6 +333,42 @@ impl Builder {
         )
     }
 
+    /// Sum of products over axes that are named by letters: `"bqd,bkd->bqk"`. Equal letters have equal lengths. More than two
+    /// operands meet one after the other, so that what they make on the way has a range.
+    pub fn einsum(&mut self, equation: &str, operands: &[NodeId]) -> NodeId {
+        let (left, output) = equation.split_once("->").expect("an arrow");
+        let labels: Vec<&[u8]> = left.split(',').map(str::as_bytes).collect();
+        let (mut made, mut own) = (operands[0], labels[0].to_vec());
+        for next in 1..operands.len().max(2) {
+            let last = next + 1 >= operands.len();
+            let (inputs, ids) = match operands.get(next) {
+                None => (vec![own], vec![made]),
+                Some(id) => (vec![own, labels[next].to_vec()], vec![made, *id]),
+            };
+            let length = |letter: &u8| {
+                let found = inputs.iter().zip(&ids).find_map(|(labels, id)| {
+                    let axis = labels.iter().position(|l| l == letter)?;
+                    Some(self.graph.nodes[*id].shape[axis])
+                });
+                found.expect("an operand has the letter")
+            };
+            let output = if last {
+                output.as_bytes().to_vec()
+            } else {
+                let later = labels[next + 1..].concat();
+                let mut kept = inputs.concat();
+                kept.sort_unstable();
+                kept.dedup();
+                kept.retain(|l| later.contains(l) || output.as_bytes().contains(l));
+                kept
+            };
+            let shape = output.iter().map(length).collect();
+            own = output.clone();
+            made = self.push(Op::Einsum { inputs, output }, ids, shape);
+        }
+        made
+    }
+
     /// Operands of an elementwise operator and its shape. Repetitions that the operator does by itself are skipped.
     fn meet(&self, mut operands: Vec<NodeId>) -> (Vec<NodeId>, Vec<usize>) {
         let shape_of = |operands: &[NodeId]| -> Vec<usize> {

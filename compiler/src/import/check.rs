@@ -63,6 +63,7 @@ fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str
         (Op::Softmax { axis } | Op::MaximumMask { axis } | Op::RmsNorm { axis, .. }, [x]) => {
             *axis < x.len() && *x == shape
         }
+        (Op::Softmax { axis }, [x, mask]) => *axis < x.len() && *x == shape && repeats(mask, shape),
         (Op::Gather { axis }, [data, index]) => {
             data.split_at_checked(*axis).is_some_and(|(before, from)| {
                 from.split_first()

@@ -59,7 +59,8 @@ pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Loaded,
     from_proto(parse(bytes, path)?, None, path, options)
 }
 
-fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
+/// Decodes the bytes of a file.
+pub fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
     quietly(|| tract_onnx::onnx().proto_model_for_read(&mut bytes)).map_err(|e| refuse(path, &e))
 }
 
@@ -85,8 +86,8 @@ pub fn from_proto(
         path: path.into(),
         reason,
     })?;
-    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    composites::register(&mut onnx, graph);
+    composites::refusals();
+    let onnx = composites::front_end(graph);
     let analysed = quietly(|| {
         let parsed = onnx.parse(&proto, folder)?;
         if let Some(name) = parsed.unresolved_inputs.first() {

@@ -3,9 +3,11 @@
 //! Each family of tract operators has a file under `ops/` and a line in its table. Whatever has no line is refused by name,
 //! and all refusals of a model are returned together.
 
+mod algebra;
 mod builder;
 mod check;
 mod composites;
+mod further;
 mod limits;
 pub(crate) mod load;
 mod names;
@@ -16,6 +18,7 @@ mod refused;
 pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
+mod wrap;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -52,6 +55,13 @@ pub fn import(bytes: &[u8], path: &str, options: &Options) -> Result<Imported, C
     complete(load::from_bytes(bytes, path, options)?, path, options)
 }
 
+/// Types of the nodes of an ONNX file, those of graphs inside included; none for what is no such file.
+pub fn operators(bytes: &[u8]) -> Vec<String> {
+    let graph = load::parse(bytes, "").ok().and_then(|proto| proto.graph);
+    let types = graph.iter().flat_map(refused::types);
+    types.map(str::to_string).collect()
+}
+
 /// Imports an ONNX file, with its external data beside it.
 ///
 /// # Errors
@@ -84,6 +94,7 @@ fn translated(loaded: Loaded, path: &str, options: &Options) -> Result<Imported,
     prune(&mut graph, &mut origins);
     check::check(&graph)?;
     fuse::fuse(&mut graph);
+    wrap::wrap_negative(&mut graph, &options.samples);
     prune(&mut graph, &mut origins);
     names::distinguish(&mut graph);
     let float = FloatModel::new(&loaded, path)?;
@@ -158,16 +169,20 @@ pub(crate) fn translate(loaded: &Loaded) -> Result<(Graph, Vec<Option<OutletId>>
         values.insert(*outlet, id);
     }
     importer.walk(&loaded.model, &mut values, None);
-    if !importer.complaints.is_empty() {
-        return Err(CompileError::Nodes(importer.complaints));
-    }
     let Builder {
         mut graph, origins, ..
     } = importer.build;
     for (outlet, port) in loaded.model.outputs.iter().zip(&loaded.outputs) {
-        graph.outputs.push((port.name.clone(), values[outlet]));
+        // A refused node whose result has no shape has no value.
+        let value = values.get(outlet).map(|id| (port.name.clone(), *id));
+        graph.outputs.extend(value);
     }
-    Ok((graph, origins))
+    let mut complaints = importer.complaints;
+    if complaints.is_empty() {
+        return Ok((graph, origins));
+    }
+    complaints.extend(further::complaints(graph));
+    Err(CompileError::Nodes(complaints))
 }
 
 impl Importer<'_> {

@@ -24,12 +24,12 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "pass the random values as an input",
     ),
     (
-        &["NonZero", "Unique", "Compress", "NonMaxSuppression"],
+        &["NonMaxSuppression"],
         "its output's shape depends on values",
         "move it after the proof, or to constants",
     ),
     (
-        &["StringNormalizer", "TfIdfVectorizer", "CategoryMapper"],
+        &["StringNormalizer", "CategoryMapper"],
         "strings are not numbers",
         "tokenise outside the model",
     ),

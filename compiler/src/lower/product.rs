@@ -131,6 +131,14 @@ impl Value {
         self.column_terms() <= 1 && self.terms.iter().all(Term::is_simple)
     }
 
+    /// Whether the value is a product of two columns and a number, which sums of few positions keep exact.
+    pub fn is_plain_product(&self) -> bool {
+        let plain = |term: &Term| {
+            term.factors.len() == 2 && term.weight.is_none() && term.summed.is_empty()
+        };
+        self.terms.len() == 1 && self.terms.iter().all(plain)
+    }
+
     /// Whether the value is a sum of few plain columns, so that its square is cheap and exact.
     pub fn is_short_sum(&self) -> bool {
         let plain = |term: &Term| {

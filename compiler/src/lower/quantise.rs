@@ -133,7 +133,9 @@ fn grid(data: &[f64], limit: f64) -> Option<f64> {
         data.iter().all(fits)
     };
     let parts = (1..=MOST_PARTS).map(|part| least / f64::from(part));
-    least.is_finite().then(|| parts.into_iter().find(|step| fits(*step)))?
+    least
+        .is_finite()
+        .then(|| parts.into_iter().find(|step| fits(*step)))?
 }
 
 /// Quantises the value over `axes`, which must be those it mentions.

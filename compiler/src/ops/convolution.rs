@@ -2,7 +2,7 @@
 
 use crate::graph::{Node, Window};
 use crate::lower::value::{Axis, Value};
-use crate::lower::{Lowering, Refusal, refuse};
+use crate::lower::{Lowering, Refusal};
 
 pub(super) fn lower(
     cx: &mut Lowering,
@@ -11,11 +11,8 @@ pub(super) fn lower(
     groups: usize,
 ) -> Result<Value, Refusal> {
     let (mut data, mut kernel) = (cx.read(node, 0)?, cx.read(node, 1)?);
-    if !kernel.is_constant() {
-        return Err(refuse(
-            "its kernel is not constant",
-            "make the kernel an initializer of the model",
-        ));
+    if !kernel.is_constant() && !kernel.is_simple() {
+        kernel = cx.compact(&kernel, cx.settings.activation_bits)?;
     }
     if !data.is_constant() && !data.is_simple() {
         data = cx.compact(&data, cx.settings.activation_bits)?;
@@ -32,6 +29,7 @@ pub(super) fn lower(
     data.dims.truncate(2);
     let channels = split_groups(cx, &mut data, &mut kernel, groups)?;
     for (i, tap) in kernel_axes.iter().enumerate() {
+        kernel = cx.single_axis(kernel, 2 + i)?;
         if let (&[from], &[to]) = (kernel.dims[2 + i].as_slice(), tap.as_slice()) {
             kernel.rename(from, to);
         }

@@ -7,6 +7,9 @@ use crate::lower::value::{Axis, Term, Value};
 use crate::lower::weight::Weight;
 use crate::lower::{Lowering, Refusal};
 
+/// Most positions over which products of columns are summed as they are.
+const MOST_TAPS: usize = 64;
+
 pub(super) fn average(
     cx: &mut Lowering,
     node: &Node,
@@ -14,7 +17,8 @@ pub(super) fn average(
     count_padding: bool,
 ) -> Result<Value, Refusal> {
     let mut data = cx.read(node, 0)?;
-    if !data.is_simple() {
+    let taps: usize = window.kernel.iter().product();
+    if !data.is_simple() && !(data.is_plain_product() && taps <= MOST_TAPS) {
         data = cx.compact(&data, cx.settings.activation_bits)?;
     }
     for i in 0..window.kernel.len() {
@@ -92,11 +96,13 @@ fn max_along(
             .collect();
         let offset = (tap * window.dilation[i]) as i64 - window.pad_before[i] as i64;
         let mut value = read_along(shifted, 2 + i, offset, &parts, &out);
+        let mut range = data.range;
         if seen.contains(&false) {
             lift_padding(&mut value, 2 + i, &seen, sure.0);
+            range.0 = range.0.min(sure.0);
         }
         value = Value {
-            range: data.range,
+            range,
             proven: Some((sure.0.min(0.0), sure.1.max(0.0))),
             name: data.name.clone(),
             ..value

@@ -173,7 +173,9 @@ pub(super) fn label_encoder(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         if !floats.is_empty() {
             return Some((floats, DatumType::F32));
         }
-        Some((scope.tensor(tensor)?.data, scope.tensor_dtype(tensor)?))
+        scope
+            .typed_tensor(tensor)
+            .map(|(tensor, dtype)| (tensor.data, dtype))
     };
     let (Some((keys, _)), Some((values, dtype))) =
         (list("keys", "keys_tensor"), list("values", "values_tensor"))
@@ -189,7 +191,10 @@ pub(super) fn label_encoder(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             "correct the model",
         ));
     }
-    let default = match scope.tensor("default_tensor") {
+    let default = match scope
+        .typed_tensor("default_tensor")
+        .map(|(tensor, _)| tensor)
+    {
         Some(tensor) => tensor.data.first().copied().unwrap_or(0.0),
         None if dtype == DatumType::I64 => scope.int("default_int64").unwrap_or(-1) as f64,
         None => scope.float("default_float").unwrap_or(0.0),

@@ -7,7 +7,7 @@ use tract_onnx::prelude::DatumType;
 
 use super::extrema::is_zero;
 use super::scope::{Made, Scope};
-use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding};
+use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding, UnaryFn};
 use crate::import::builder::Builder;
 use crate::import::{Refusal, refusal};
 
@@ -95,14 +95,24 @@ fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
     let mut bits = Vec::new();
     for (mut rest, count, signed) in parts {
         for _ in 1..count {
-            let half = quotient(build, rest, 1);
-            let even = build.scale(half, 2.0);
-            bits.push(build.binary(BinaryFn::Sub, rest, even));
-            rest = half;
+            bits.push(build.pointwise(odd(), rest));
+            rest = quotient(build, rest, 1);
         }
-        bits.push(build.scale(rest, if signed { -1.0 } else { 1.0 }));
+        let last = build.scale(rest, if signed { -1.0 } else { 1.0 });
+        bits.push(build.pointwise(Pointwise::positive(Pointwise::Variable), last));
     }
     bits
+}
+
+/// 1 where the variable is odd, else 0.
+fn odd() -> Pointwise {
+    let half = Pointwise::binary(BinaryFn::Mul, Pointwise::Constant(0.5), Pointwise::Variable);
+    let even = Pointwise::binary(
+        BinaryFn::Mul,
+        Pointwise::Constant(2.0),
+        Pointwise::unary(UnaryFn::Floor, half),
+    );
+    Pointwise::binary(BinaryFn::Sub, Pointwise::Variable, even)
 }
 
 /// Two operands with equal rank.

@@ -439,7 +439,8 @@ pub(super) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 /// `QGemm` of `com.microsoft`: integers if the result has a scale, else floats.
 pub(super) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let mut a = centred(scope, 0, 2, 1)?;
-    let mut b = centred(scope, 3, 5, 1)?;
+    let columns = 1 - usize::from(scope.int("transB").unwrap_or(0) != 0);
+    let mut b = centred(scope, 3, 5, columns)?;
     if scope.build.rank(a) != 2 || scope.build.rank(b) != 2 {
         return Err(refusal("an operand is no matrix", "correct the model"));
     }

@@ -35,8 +35,8 @@ struct Test {
 impl Test {
     /// `sign * (x - threshold) > 0`.
     fn beyond(feature: usize, sign: i8, threshold: f64) -> Test {
-        // Zero has one sign, so that equal comparisons are one.
-        let threshold = threshold + 0.0;
+        // In single precision, as inputs are. Zero has one sign, so that equal comparisons are one.
+        let threshold = f64::from(threshold as f32) + 0.0;
         Test {
             constant: 0.0,
             bits: vec![((feature, sign, threshold.to_bits()), 1.0)],
@@ -310,7 +310,7 @@ fn extremes(
 
 /// A list of numbers that is an attribute of floats, or of a tensor of doubles.
 fn numbers(scope: &Scope, name: &str) -> Vec<f64> {
-    if let Some(tensor) = scope.tensor(&format!("{name}_as_tensor")) {
+    if let Some((tensor, _)) = scope.typed_tensor(&format!("{name}_as_tensor")) {
         return tensor.data;
     }
     linear::numbers(scope, name)
@@ -414,7 +414,12 @@ fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Refusal> {
         "BRANCH_NEQ",
     ];
     let list = |name: &str| scope.ints(name).unwrap_or_default();
-    let tensor = |name: &str| scope.tensor(name).map(|t| t.data).unwrap_or_default();
+    let tensor = |name: &str| {
+        scope
+            .typed_tensor(name)
+            .map(|(t, _)| t.data)
+            .unwrap_or_default()
+    };
     let (features, modes, splits) = (
         list("nodes_featureids"),
         tensor("nodes_modes"),

@@ -4,7 +4,7 @@ use tract_onnx::tract_core::ops::cnn::conv::KernelFormat;
 use tract_onnx::tract_core::ops::cnn::{Conv, PoolSpec};
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
-use super::{Call, Importer, Refusal, Translated, refusal};
+use super::{Call, Importer, Translated, refusal};
 use crate::graph::{BinaryFn, NodeId, Op, Tensor, Window};
 
 /// Data is brought to `[n, c, spatial...]` and back, the kernel to `[o, c/groups, spatial...]`.
@@ -17,7 +17,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Conv) -> Translated 
     }
     let format = op.pool_spec.data_format;
     let data = to_batch(importer, call.inputs[0], format);
-    let kernel = kernel(importer, call.inputs[1], op.kernel_fmt, op.group)?;
+    let kernel = kernel(importer, call.inputs[1], op.kernel_fmt, op.group);
     let shape = batch_shape(&call.shapes[0], format);
     let (bias, computed_bias) = bias(importer, call.inputs[2], shape[1]);
     let window = window(&op.pool_spec, &importer.build.shape(data)[2..]);
@@ -119,24 +119,18 @@ pub fn batch_shape(shape: &[usize], format: DataFormat) -> Vec<usize> {
     shape
 }
 
-/// A constant kernel as `[o, c/groups, spatial...]`.
+/// A kernel as `[o, c/groups, spatial...]`.
 pub fn kernel(
     importer: &mut Importer,
     kernel: NodeId,
     format: KernelFormat,
     groups: usize,
-) -> Result<NodeId, Refusal> {
-    if importer.build.tensor(kernel).is_none() {
-        return Err(refusal(
-            "its kernel is computed",
-            "only convolutions with constant kernels are compiled",
-        ));
-    }
+) -> NodeId {
     let shape = importer.build.shape(kernel);
     let spatial = shape.len() - 2;
     // In all but OIHW the groups are the outer part of the input channels.
     let (input, output, first_spatial) = match format {
-        KernelFormat::OIHW => return Ok(kernel),
+        KernelFormat::OIHW => return kernel,
         KernelFormat::HWIO => (spatial, spatial + 1, 0),
         KernelFormat::OHWI => (spatial + 1, 0, 1),
     };
@@ -150,5 +144,5 @@ pub fn kernel(
     merged.extend(&shape[first_spatial..first_spatial + spatial]);
     let split = importer.build.reshape(kernel, &split);
     let moved = importer.build.transpose(split, &permutation);
-    Ok(importer.build.reshape(moved, &merged))
+    importer.build.reshape(moved, &merged)
 }

@@ -5,15 +5,16 @@
 
 use tract_onnx::tract_core::ops::cnn::Deconv;
 
-use super::{Call, Importer, Translated, conv};
+use super::{Call, Importer, Refusal, Translated, conv};
 use crate::graph::{NodeId, Op, Tensor, Window};
+use crate::import::limits::check_matrix;
 
 /// See above. Dilated kernels are filled with zeros.
 pub fn translate(importer: &mut Importer, call: &Call, op: &Deconv) -> Translated {
     let spec = &op.pool_spec;
     let format = spec.data_format;
     let data = conv::to_batch(importer, call.inputs[0], format);
-    let kernel = conv::kernel(importer, call.inputs[1], op.kernel_format, op.group)?;
+    let kernel = conv::kernel(importer, call.inputs[1], op.kernel_format, op.group);
     let spatial = importer.build.shape(data)[2..].to_vec();
     let (strides, dilations) = (spec.strides().to_vec(), spec.dilations().to_vec());
     let geometry = spec
@@ -52,14 +53,13 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Deconv) -> Translate
     let bias = importer
         .build
         .constant(Tensor::new(vec![channels * phases], bias));
-    let kernel = importer
-        .build
-        .tensor(kernel)
-        .expect("constant kernel")
-        .clone();
-    let kernel = importer
-        .build
-        .constant(by_phase(&kernel, &strides, &dilations, &taps));
+    let kernel = match importer.build.tensor(kernel).cloned() {
+        Some(tensor) => {
+            let tensor = by_phase(&tensor, &strides, &dilations, &taps);
+            importer.build.constant(tensor)
+        }
+        None => computed_by_phase(importer, kernel, &strides, &dilations, &taps)?,
+    };
 
     let window = Window {
         kernel: taps.clone(),
@@ -114,6 +114,33 @@ fn by_phase(kernel: &Tensor, strides: &[usize], dilations: &[usize], taps: &[usi
         }
     }
     result
+}
+
+/// The same for a computed kernel, by a matrix that says where each of its elements goes.
+fn computed_by_phase(
+    importer: &mut Importer,
+    kernel: NodeId,
+    strides: &[usize],
+    dilations: &[usize],
+    taps: &[usize],
+) -> Result<NodeId, Refusal> {
+    let build = &mut importer.build;
+    let shape = build.shape(kernel);
+    let (outputs, inputs, lengths) = (shape[0], shape[1], &shape[2..]);
+    let volume: usize = lengths.iter().product();
+    let phases: usize = strides.iter().product();
+    let tap_volume: usize = taps.iter().product();
+    check_matrix(phases * tap_volume, volume)?;
+    let same = (0..volume * volume).map(|i| f64::from(i / volume == i % volume));
+    let same = Tensor::new([&[volume, 1], lengths].concat(), same.collect());
+    let places = by_phase(&same, strides, dilations, taps);
+    let places = Tensor::new(vec![volume, phases * tap_volume], places.data);
+    let places = build.constant(places);
+    let flat = build.reshape(kernel, &[outputs, inputs, volume]);
+    let moved = build.einsum("oik,kt->oit", &[flat, places]);
+    let apart = build.reshape(moved, &[outputs, inputs, phases, tap_volume]);
+    let apart = build.transpose(apart, &[0, 2, 1, 3]);
+    Ok(build.reshape(apart, &[&[outputs * phases, inputs], taps].concat()))
 }
 
 /// `[n, c * phases, q...]` to `[n, c, q * s...]`.

@@ -14,10 +14,8 @@ mod linear;
 mod norm;
 mod pad;
 mod pool;
-mod recurrent;
 mod reduce;
 mod repeat;
-mod scan;
 mod scatter;
 mod select;
 mod slice;
@@ -66,18 +64,14 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::Downsample => slice::downsample,
         core::einsum::EinSum => einsum::translate,
         core::element_wise::ElementWiseOp => elementwise::translate,
-        core::gru_cell::GruEpilogue => recurrent::gru_cell,
-        core::gru_seq::GruSeq => recurrent::gru,
         core::identity::Identity => axes::identity,
         core::logic::Iff => select::iff,
-        core::lstm_cell::LstmEpilogue => recurrent::lstm_cell,
         core::nn::Reduce => reduce::translate,
         core::nn::Resize => linear::resize,
         core::nn::RmsNorm => norm::rms,
         core::nn::NearestUpsample => repeat::upsample,
         core::quant::DequantizeLinearF32 => elementwise::dequantise,
         core::nn::Softmax => softmax::translate,
-        core::scan::Scan => scan::translate,
     }
     Err(refusal(
         "this operator is not compiled",

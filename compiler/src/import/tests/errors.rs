@@ -62,6 +62,24 @@ fn all_refused_nodes_of_an_analysable_model() {
 }
 
 #[test]
+fn what_lowering_says_comes_with_what_is_refused() {
+    let model = Onnx::new()
+        .input("x", "2,3")
+        .typed_input("b", DataType::Int64, "2,3");
+    let model = model
+        .node("RandomNormalLike", "x", "a", &[])
+        .node("Cast", "b", "f", &[("to", Int(1))])
+        .node("Sub", "x,f", "d", &[])
+        .node("Pow", "d,x", "p", &[]);
+    let message = model.output("a").output("p").complaint();
+    assert!(message.starts_with("2 node(s)"), "{message}");
+    assert!(
+        message.contains("`p` (Binary): its base may be negative"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_kernel_that_is_computed() {
     let message = one("1,2,5,5", "Conv", "x,k", &[])
         .input("k", "3,2,3,3")
