@@ -18,6 +18,7 @@ mod refused;
 pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
+mod wrap;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -95,6 +96,7 @@ fn translated(loaded: Loaded, path: &str, options: &Options) -> Result<Imported,
     prune(&mut graph, &mut origins);
     check::check(&graph)?;
     fuse::fuse(&mut graph);
+    wrap::wrap_negative(&mut graph, &options.samples);
     prune(&mut graph, &mut origins);
     names::distinguish(&mut graph);
     let float = FloatModel::new(&loaded, path)?;

@@ -106,6 +106,8 @@ pub(crate) struct Lowering<'a> {
     pub fresh: Fresh,
     pub columns: Columns,
     pub tables: Tables,
+    /// Float inputs that constants are compared with: these are rounded as the inputs are, so that what is equal stays equal.
+    pub compared: Vec<ColumnId>,
     nodes: Vec<ModelNode>,
     report: Vec<NodeReport>,
     inputs: Vec<(Port, PortInfo)>,
@@ -230,6 +232,7 @@ impl<'a> Lowering<'a> {
             fresh: Fresh::default(),
             columns: Columns::default(),
             tables: Tables::default(),
+            compared: vec![],
             nodes: vec![],
             report: vec![],
             inputs: vec![],

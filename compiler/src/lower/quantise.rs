@@ -23,6 +23,8 @@ const WEIGHT_ERROR: f64 = 0.3;
 const WEIGHT_EXTRA_BITS: u8 = 4;
 /// Bits of small weight tensors, of which each element counts.
 const SMALL_WEIGHT_BITS: u8 = 22;
+/// The least of weights that are integers, as a quantised model's are, is at most so many of their units.
+const MOST_PARTS: u8 = 128;
 /// Elements of a small weight tensor.
 const SMALL_WEIGHT: usize = 4096;
 
@@ -120,14 +122,20 @@ fn near_integer(x: f64) -> bool {
     (x - x.round()).abs() <= 1e-9 * x.abs()
 }
 
-/// The real number of which all elements are integer multiples below `limit`, if there is one.
+/// The real number of which all elements are integer multiples below `limit`, if there is one: the least of them, or a small part of it.
 fn grid(data: &[f64], limit: f64) -> Option<f64> {
-    let step = data
+    let least = data
         .iter()
         .filter(|x| **x != 0.0)
         .fold(f64::INFINITY, |step, x| step.min(x.abs()));
-    let fits = |&x: &f64| near_integer(x / step) && (x / step).abs() < limit;
-    (step.is_finite() && data.iter().all(fits)).then_some(step)
+    let fits = |step: f64| {
+        let fits = |x: &f64| near_integer(x / step) && (x / step).abs() < limit;
+        data.iter().all(fits)
+    };
+    let parts = (1..=MOST_PARTS).map(|part| least / f64::from(part));
+    least
+        .is_finite()
+        .then(|| parts.into_iter().find(|step| fits(*step)))?
 }
 
 /// Quantises the value over `axes`, which must be those it mentions.

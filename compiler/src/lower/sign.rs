@@ -8,7 +8,7 @@ use zkiln_runtime::relations::{Relation, Requant};
 use super::boundary::{column_value, limbs};
 use super::columns::Keys;
 use super::quantise::{Quantised, too_wide};
-use super::value::{Term, Value};
+use super::value::{Term, Value, View};
 use super::weight::Weight;
 use super::{Lowering, Refusal};
 
@@ -141,7 +141,14 @@ impl Lowering<'_> {
             } else {
                 1e-9
             };
-            let whole = |c: f64| ((c / unit) - slack * (1.0 + (c / unit).abs())).ceil() * unit;
+            let as_inputs = computed.terms.iter().all(|term| {
+                let compared = |view: &View| self.compared.contains(&view.column);
+                term.factors.len() == 1 && term.factors.iter().all(compared)
+            });
+            let whole = |c: f64| match as_inputs {
+                true => (c / unit).round() * unit,
+                false => ((c / unit) - slack * (1.0 + (c / unit).abs())).ceil() * unit,
+            };
             computed
                 .terms
                 .push(Term::constant(value.constant_part().map(whole)));

@@ -19,7 +19,7 @@ use crate::lower::{Lowering, Refusal, refuse};
 /// Widest integers whose function is looked up without rounding first.
 const TABLE_BITS: u8 = 16;
 /// Widest rounded integers that are looked up.
-const MOST_BITS: u8 = 17;
+const MOST_BITS: u8 = 18;
 /// Most bits that are dropped.
 const MOST_DROPPED: i32 = 53;
 /// Bits of a factor that is no `m / 2^k` itself; those of single precision are.

@@ -9,27 +9,34 @@ use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
 use crate::lower::quantise::{Quantised, ceil_log2, margin};
 use crate::lower::value::{Term, Value, View};
-use crate::lower::{Lowering, Refusal};
+use crate::lower::{Lowering, Refusal, refuse};
 use crate::{PortInfo, Side};
 
 /// Widest range that is looked up in one table.
 const MAX_RANGE_BITS: u8 = 17;
+/// Bits of a column.
+const MOST_INTEGER_BITS: u8 = 32;
 /// Bits of a float input that is compared with constants and nothing else: all that single precision has, for features of which some are
 /// 100 times smaller than others.
 const COMPARED_BITS: u8 = 30;
-/// Bits of a table of features that are scaled one by one: they may be of very different magnitudes.
+/// Bits of a table of features that are scaled one by one, since they may be of very different magnitudes, and of what becomes integers in
+/// the model, since rounding twice makes others.
 const SCALED_BITS: u8 = 26;
 
 pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Refusal> {
     let greatest = node.range.0.abs().max(node.range.1.abs());
     let beyond = margin(node.shape.iter().product());
     let mut clamped = None;
+    let usage = match dtype {
+        Dtype::Float32 => usage(cx, cx.current()),
+        _ => Usage::Other,
+    };
     let (scale, range) = match dtype {
         Dtype::Bool => (1.0, (0, 1)),
-        Dtype::Int64 => (1.0, integer_range(cx, greatest * beyond)),
+        Dtype::Int64 => (1.0, integer_range(cx, node.range, beyond)?),
         Dtype::Float32 => {
             let keys = Keys {
-                bits: match usage(cx, cx.current()) {
+                bits: match usage {
                     Usage::Compared => COMPARED_BITS,
                     Usage::Scaled => SCALED_BITS,
                     Usage::Other => cx.settings.input_bits(),
@@ -52,6 +59,9 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
     let axes = dims.concat();
     let shape: Vec<u32> = axes.iter().map(|axis| axis.len as u32).collect();
     let column = cx.columns.witness(&node.name, shape.clone(), range);
+    if usage == Usage::Compared {
+        cx.compared.push(column);
+    }
     let value = Accumulator {
         shape: shape.into(),
         columns: vec![(1, column)].into(),
@@ -92,7 +102,7 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
 enum Usage {
     /// Comparisons with constants.
     Compared,
-    /// Features that have an offset or a factor each.
+    /// Features that have an offset or a factor each; or integers.
     Scaled,
     Other,
 }
@@ -121,6 +131,7 @@ fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
         Op::Einsum { .. } => constants.all(|c| c.is_some_and(moves)),
         Op::Binary(BinaryFn::Add | BinaryFn::Sub) => constants.all(|c| c.is_some()),
         Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,
+        Op::Rescale { .. } => return Usage::Scaled,
         _ => false,
     };
     if onwards && usage(cx, reader) == Usage::Compared {
@@ -227,15 +238,25 @@ fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), 
 }
 
 /// What an integer input may be: an index if something gathers with it, else a power of two beyond what calibration saw.
-fn integer_range(cx: &Lowering, greatest: f64) -> (i64, i64) {
-    match gathered_len(cx, cx.current()) {
-        Some(len) => (0, len as i64 - 1),
-        None => Keys {
-            bits: (ceil_log2(greatest + 1.0) as u8 + 1).clamp(2, 31),
-            signed: true,
-        }
-        .bounds(),
+fn integer_range(
+    cx: &Lowering,
+    (least, most): (f64, f64),
+    beyond: f64,
+) -> Result<(i64, i64), Refusal> {
+    if let Some(len) = gathered_len(cx, cx.current()) {
+        return Ok((0, len as i64 - 1));
     }
+    let signed = |bits: u8| Keys { bits, signed: true }.bounds();
+    let (low, high) = signed(MOST_INTEGER_BITS);
+    if least < low as f64 || most > high as f64 {
+        return Err(refuse(
+            format!("its integers reach from {least} to {most}"),
+            format!("use integers of {MOST_INTEGER_BITS} bits with a sign"),
+        ));
+    }
+    let greatest = most.max(-least) * beyond;
+    let bits = ceil_log2(greatest + 1.0) as u8 + 1;
+    Ok(signed(bits.clamp(2, MOST_INTEGER_BITS)))
 }
 
 /// Length of the axis that the value indexes, directly or after moving.

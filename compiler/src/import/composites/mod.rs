@@ -14,6 +14,7 @@ mod determinant;
 pub(crate) mod extrema;
 mod features;
 mod grid_sample;
+mod integers;
 mod linear;
 mod losses;
 mod movement;
@@ -65,6 +66,12 @@ const OPERATORS: &[(&str, Build)] = &[
     ("Attention", attention::attention),
     ("BatchNormalization", training::batch_normalisation),
     ("Binarizer", features::binarizer),
+    ("BitCast", integers::cast),
+    ("BitShift", integers::shift),
+    ("BitwiseAnd", integers::bitwise),
+    ("BitwiseNot", integers::not),
+    ("BitwiseOr", integers::bitwise),
+    ("BitwiseXor", integers::bitwise),
     ("BlackmanWindow", spectra::blackman),
     ("CausalConvWithState", recurrence::causal_convolution),
     ("Celu", activations::celu),
@@ -114,6 +121,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("QGemm", quantised::qgemm),
     ("QLinearAdd", quantised::qlinear_binary),
     ("QLinearConv", quantised::qlinear_conv),
+    ("QLinearGlobalAveragePool", quantised::qlinear_average),
     ("QLinearLeakyRelu", quantised::qlinear_function),
     ("QLinearMatMul", quantised::qlinear_matmul),
     ("QLinearMul", quantised::qlinear_binary),

@@ -439,7 +439,8 @@ pub(super) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 /// `QGemm` of `com.microsoft`: integers if the result has a scale, else floats.
 pub(super) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let mut a = centred(scope, 0, 2, 1)?;
-    let mut b = centred(scope, 3, 5, 1)?;
+    let columns = 1 - usize::from(scope.int("transB").unwrap_or(0) != 0);
+    let mut b = centred(scope, 3, 5, columns)?;
     if scope.build.rank(a) != 2 || scope.build.rank(b) != 2 {
         return Err(refusal("an operand is no matrix", "correct the model"));
     }
@@ -498,6 +499,25 @@ pub(super) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     positive(&scale)?;
     let factors = scale.data.iter().map(|s| s.recip()).collect();
     finish(scope, sum, factors, 0, 7)
+}
+
+/// `QLinearGlobalAveragePool` of `com.microsoft`.
+pub(super) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    if scope.int("channels_last").unwrap_or(0) != 0 {
+        return Err(refusal(
+            "its channels are last",
+            "use [n, channels, spatial...]",
+        ));
+    }
+    let x = centred(scope, 0, 2, 0)?;
+    let (from, to) = (must_be_constant(scope, 1)?, must_be_constant(scope, 3)?);
+    positive(&to)?;
+    let axes: Vec<usize> = (2..scope.build.rank(x)).collect();
+    let shape = scope.build.shape(x);
+    let count: usize = shape[2.min(shape.len())..].iter().product();
+    let sum = scope.build.reduce(Reducer::Sum, &axes, x);
+    let factor = from.data[0] as f32 / (to.data[0] as f32 * count as f32);
+    finish(scope, sum, vec![f64::from(factor)], 0, 4)
 }
 
 /// `QLinearSigmoid` and `QLinearLeakyRelu` of `com.microsoft`: a table of integers.

@@ -35,8 +35,8 @@ struct Test {
 impl Test {
     /// `sign * (x - threshold) > 0`.
     fn beyond(feature: usize, sign: i8, threshold: f64) -> Test {
-        // Zero has one sign, so that equal comparisons are one.
-        let threshold = threshold + 0.0;
+        // In single precision, as inputs are. Zero has one sign, so that equal comparisons are one.
+        let threshold = f64::from(threshold as f32) + 0.0;
         Test {
             constant: 0.0,
             bits: vec![((feature, sign, threshold.to_bits()), 1.0)],
