@@ -9,6 +9,7 @@ use tract_onnx::tract_core::plan::{self, SimplePlan};
 use crate::graph::{Dtype, Tensor};
 use crate::import::load::{self, Loaded};
 use crate::import::tensors::{from_tract, to_tract};
+use crate::import::translate;
 use crate::{CompileError, Options};
 
 /// One input or output of the ONNX model.
@@ -46,10 +47,7 @@ impl FloatModel {
     /// # Errors
     /// [`CompileError::Read`], else as [`FloatModel::load`].
     pub fn load_path(path: &Path, options: &Options) -> Result<FloatModel, CompileError> {
-        FloatModel::whole(
-            load::from_path(path, options)?,
-            &path.display().to_string(),
-        )
+        FloatModel::whole(load::from_path(path, options)?, &path.display().to_string())
     }
 
     /// Of a model without stand-ins for what was refused.
@@ -62,6 +60,10 @@ impl FloatModel {
     }
 
     pub(crate) fn new(loaded: &Loaded, path: &str) -> Result<FloatModel, CompileError> {
+        if !loaded.refusals.is_empty() {
+            // What else cannot be compiled is said with it.
+            translate(loaded)?;
+        }
         let plan = SimplePlan::new(loaded.model.clone()).map_err(|e| load::refuse(path, &e))?;
         Ok(FloatModel {
             plan,

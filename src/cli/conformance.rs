@@ -1,5 +1,6 @@
 //! `zkiln conformance`: a folder of cases, each a model with an input and the output that is right.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,11 +57,22 @@ enum Verdict {
 struct Case {
     name: String,
     verdict: Verdict,
+    /// Types of the model's nodes.
+    operators: Vec<String>,
+    /// What proves it, and how many lookups an output element takes.
+    proved_by: Option<ProvedBy>,
     /// Greatest error relative to the output's range, where there is an output.
     error: Option<f64>,
     /// Why it is refused or wrong.
     reason: Option<String>,
     ms: f64,
+}
+
+/// How a compiled case is proved.
+#[derive(Debug, Serialize)]
+struct ProvedBy {
+    relations: BTreeSet<String>,
+    lookups_per_element: f64,
 }
 
 /// All cases.
@@ -142,21 +154,28 @@ fn name(folder: &Path) -> String {
 
 fn judge(folder: &Path, args: &Args) -> Case {
     let started = Instant::now();
-    let (verdict, error, reason) = match attempt(folder, args.prove) {
-        Ok(error) if error <= args.tolerance => (Verdict::Right, Some(error), None),
-        Ok(error) => {
-            let reason = format!("the greatest error is {error:.4} of the output's range");
-            (Verdict::Wrong, Some(error), Some(reason))
-        }
-        Err(e) if is_refusal(&e) => (Verdict::Refused, None, Some(e.to_string())),
-        Err(e) => (Verdict::Wrong, None, Some(e.to_string())),
+    let attempted = attempt(folder, args.prove);
+    let ms = started.elapsed().as_secs_f64() * 1e3;
+    let (verdict, reason) = match &attempted {
+        Ok((_, error)) if *error <= args.tolerance => (Verdict::Right, None),
+        Ok((_, error)) => (
+            Verdict::Wrong,
+            Some(format!(
+                "the greatest error is {error:.4} of the output's range"
+            )),
+        ),
+        Err(e) if is_refusal(e) => (Verdict::Refused, Some(e.to_string())),
+        Err(e) => (Verdict::Wrong, Some(e.to_string())),
     };
+    let (proved_by, error) = attempted.ok().unzip();
     Case {
         name: name(folder),
         verdict,
+        operators: engine::operators(&folder.join("model.onnx")),
+        proved_by,
         error,
         reason,
-        ms: started.elapsed().as_secs_f64() * 1e3,
+        ms,
     }
 }
 
@@ -169,8 +188,8 @@ fn is_refusal(error: &CliError) -> bool {
     }
 }
 
-/// Compiles, runs and, if asked, proves and verifies a case: the greatest error relative to the output's range.
-fn attempt(folder: &Path, prove: bool) -> Result<f64, CliError> {
+/// Compiles, runs and, if asked, proves and verifies a case: how, and the greatest error relative to the output's range.
+fn attempt(folder: &Path, prove: bool) -> Result<(ProvedBy, f64), CliError> {
     let model = folder.join("model.onnx");
     let float = FloatNetwork::load(&model, &[])?;
     let input = args::read_inputs(&folder.join("input.json"), float.inputs())?;
@@ -191,7 +210,22 @@ fn attempt(folder: &Path, prove: bool) -> Result<f64, CliError> {
         }
     };
     let outputs = engine::tensors(program.outputs(), &outputs);
-    Ok(compare(&outputs, &expected).max_rel)
+    Ok((proved_by(&program), compare(&outputs, &expected).max_rel))
+}
+
+fn proved_by(program: &Program) -> ProvedBy {
+    let elements = program
+        .outputs()
+        .iter()
+        .map(|port| port.shape.iter().product::<usize>());
+    ProvedBy {
+        relations: program
+            .report()
+            .iter()
+            .map(|line| line.relation.clone())
+            .collect(),
+        lookups_per_element: program.counts().lookups as f64 / elements.sum::<usize>() as f64,
+    }
 }
 
 fn say_report(report: &Report) {

@@ -79,6 +79,12 @@ pub fn synthetic_input(path: &Path, options: &Options) -> Result<Vec<Vec<f64>>, 
     Ok(first.into_iter().map(|tensor| tensor.data).collect())
 }
 
+/// Types of the nodes of an ONNX file; none where it is no such file.
+pub fn operators(path: &Path) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    zkiln_compiler::import::operators(&bytes)
+}
+
 /// Figures of a compiled model.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {

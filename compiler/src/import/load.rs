@@ -59,7 +59,8 @@ pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Loaded,
     from_proto(parse(bytes, path)?, None, path, options)
 }
 
-fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
+/// Decodes the bytes of a file.
+pub fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
     quietly(|| tract_onnx::onnx().proto_model_for_read(&mut bytes)).map_err(|e| refuse(path, &e))
 }
 
@@ -86,14 +87,7 @@ pub fn from_proto(
         reason,
     })?;
     let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    composites::register(&mut onnx);
-    let known = |operator: &str| onnx.op_register.0.contains_key(operator);
-    let complaints = refused::by_type(graph, known);
-    if complaints.iter().any(|c| c.unknown) {
-        return Err(CompileError::Nodes(
-            complaints.into_iter().map(|c| c.complaint).collect(),
-        ));
-    }
+    composites::register(&mut onnx, graph);
     let analysed = quietly(|| {
         let parsed = onnx.parse(&proto, folder)?;
         if let Some(name) = parsed.unresolved_inputs.first() {
@@ -105,8 +99,7 @@ pub fn from_proto(
         limits::check_tensors(&model)?;
         Ok(model)
     });
-    let refusals = complaints.into_iter().map(|c| c.complaint);
-    let refusals: Vec<Complaint> = refusals.chain(composites::refusals()).collect();
+    let refusals = composites::refusals();
     let model = match analysed {
         Ok(model) => model,
         Err(_) if !refusals.is_empty() => return Err(CompileError::Nodes(refusals)),

@@ -6,6 +6,7 @@
 mod builder;
 mod check;
 mod composites;
+mod further;
 mod limits;
 pub(crate) mod load;
 mod names;
@@ -50,6 +51,13 @@ pub struct Imported {
 /// [`CompileError::Load`]; [`CompileError::Nodes`] with everything that cannot be compiled; [`CompileError::Samples`].
 pub fn import(bytes: &[u8], path: &str, options: &Options) -> Result<Imported, CompileError> {
     complete(load::from_bytes(bytes, path, options)?, path, options)
+}
+
+/// Types of the nodes of an ONNX file, those of graphs inside included; none for what is no such file.
+pub fn operators(bytes: &[u8]) -> Vec<String> {
+    let graph = load::parse(bytes, "").ok().and_then(|proto| proto.graph);
+    let types = graph.iter().flat_map(refused::types);
+    types.map(str::to_string).collect()
 }
 
 /// Imports an ONNX file, with its external data beside it.
@@ -158,16 +166,20 @@ pub(crate) fn translate(loaded: &Loaded) -> Result<(Graph, Vec<Option<OutletId>>
         values.insert(*outlet, id);
     }
     importer.walk(&loaded.model, &mut values, None);
-    if !importer.complaints.is_empty() {
-        return Err(CompileError::Nodes(importer.complaints));
-    }
     let Builder {
         mut graph, origins, ..
     } = importer.build;
     for (outlet, port) in loaded.model.outputs.iter().zip(&loaded.outputs) {
-        graph.outputs.push((port.name.clone(), values[outlet]));
+        // A refused node whose result has no shape has no value.
+        let value = values.get(outlet).map(|id| (port.name.clone(), *id));
+        graph.outputs.extend(value);
     }
-    Ok((graph, origins))
+    let mut complaints = importer.complaints;
+    if complaints.is_empty() {
+        return Ok((graph, origins));
+    }
+    complaints.extend(further::complaints(graph));
+    Err(CompileError::Nodes(complaints))
 }
 
 impl Importer<'_> {

@@ -1,20 +1,10 @@
 //! What can be said of an ONNX node by its type alone, before shapes are known.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-use crate::Complaint;
-
-/// A complaint by type.
-pub struct TypeComplaint {
-    /// For people.
-    pub complaint: Complaint,
-    /// tract does not know the type, so that analysis cannot go on.
-    pub unknown: bool,
-}
-
-/// Types that tract knows and no graph of ours can say, whatever their attributes.
+/// Types that no graph of ours can say, whatever their attributes.
 const REFUSED: &[(&[&str], &str, &str)] = &[
     (
         &[
@@ -54,45 +44,20 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
     ),
 ];
 
-/// Complaints about nodes by their type, in the model's order: types tract does not `know`, and [`REFUSED`] ones.
-pub fn by_type(graph: &GraphProto, know: impl Fn(&str) -> bool) -> Vec<TypeComplaint> {
-    let mut complaints = Vec::new();
-    for (index, node) in graph.node.iter().enumerate() {
-        let complain = |reason: &str, help: &str| Complaint {
-            node: name(index, node),
-            op: node.op_type.clone(),
-            reason: reason.into(),
-            help: help.into(),
-        };
-        if !know(&node.op_type) {
-            let reason = match node.domain.as_str() {
-                "" | "ai.onnx" => "this operator is not known".to_string(),
-                domain => format!("this operator of domain `{domain}` is not known"),
-            };
-            let complaint = complain(&reason, "express it with standard operators");
-            complaints.push(TypeComplaint {
-                complaint,
-                unknown: true,
-            });
-        } else if let Some((_, reason, help)) = REFUSED
-            .iter()
-            .find(|(types, ..)| types.contains(&&*node.op_type))
-        {
-            complaints.push(TypeComplaint {
-                complaint: complain(reason, help),
-                unknown: false,
-            });
-        }
-    }
-    complaints
-}
-
 /// Reason and help where the type of an ONNX node says it all.
 pub fn reason(operator: &str) -> Option<(&'static str, &'static str)> {
     REFUSED
         .iter()
         .find(|(types, ..)| types.contains(&operator))
         .map(|(_, reason, help)| (*reason, *help))
+}
+
+/// Types of all nodes of a graph and of the graphs inside it.
+pub fn types(graph: &GraphProto) -> BTreeSet<&str> {
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let inside = attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
+    let own = graph.node.iter().map(|node| node.op_type.as_str());
+    own.chain(inside.flat_map(types)).collect()
 }
 
 /// Operator type of each node, by the name tract gives it.

@@ -22,7 +22,7 @@ pub(crate) mod weight;
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port, Visibility};
 use zkiln_runtime::relations::{Exact, Relation};
 
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{BinaryFn, Graph, Node, NodeId, Op};
 use crate::import::load;
 use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side, ops};
 use columns::{Columns, Keys, Tables};
@@ -198,6 +198,9 @@ impl<'a> Lowering<'a> {
         let mut value = ops::lower(self, node)?.normalise();
         debug_assert_eq!(value.shape(), node.shape, "{}", node.name);
         value.range = node.range;
+        if value.masked {
+            value.range.0 = value.range.0.min(self.certain_range(&value)?.0);
+        }
         value.name = node.name.as_str().into();
         match self.shared_bits() {
             Some(bits) if !value.is_simple() => self.small(&value, bits),
@@ -268,6 +271,21 @@ impl<'a> Lowering<'a> {
     /// Nodes that read the value of node `id`.
     pub fn readers(&self, id: NodeId) -> &[NodeId] {
         &self.readers[id]
+    }
+
+    /// Whether nothing but its order counts: it goes, shifted and moved perhaps, to softmaxes and maxima.
+    pub fn is_only_compared(&self, id: NodeId) -> bool {
+        let is_output = self.graph.outputs.iter().any(|(_, output)| *output == id);
+        let compares = |&reader: &NodeId| match &self.graph.nodes[reader].op {
+            Op::Softmax { .. } | Op::MaximumMask { .. } => true,
+            Op::Binary(BinaryFn::Add)
+            | Op::Reshape
+            | Op::Transpose { .. }
+            | Op::Broadcast
+            | Op::Slice { .. } => self.is_only_compared(reader),
+            _ => false,
+        };
+        !is_output && !self.readers[id].is_empty() && self.readers[id].iter().all(compares)
     }
 
     /// The one-hot column of this index, if there is one already.

@@ -104,6 +104,8 @@ pub struct Value {
     pub range: (f64, f64),
     /// Range known for certain, where it is narrower than what the terms alone tell.
     pub proven: Option<(f64, f64)>,
+    /// Whether some elements are masked: far below all others, and outside the calibrated range.
+    pub masked: bool,
     /// ONNX name: what columns that hold it are named after.
     pub name: Rc<str>,
 }
@@ -229,6 +231,7 @@ impl Value {
         Self {
             range,
             proven: Some(range),
+            masked: false,
             ..Self::new(dims, vec![Term::constant(weight)])
         }
     }
@@ -240,6 +243,7 @@ impl Value {
             terms,
             range: (0.0, 0.0),
             proven: None,
+            masked: false,
             name: "".into(),
         }
     }
@@ -450,6 +454,7 @@ impl Value {
             }
         }
         self.range = (self.range.0 + other.range.0, self.range.1 + other.range.1);
+        self.masked |= other.masked;
         self.proven = self
             .proven
             .zip(other.proven)

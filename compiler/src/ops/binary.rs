@@ -65,7 +65,8 @@ pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value
 
 /// Commits a summand that would get lost in a mask, or is too long a sum already.
 fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Refusal> {
-    if other.is_constant() && !value.is_simple() && masks(other, &value) {
+    let masked = other.masked || other.is_constant() && masks(other, &value);
+    if masked && !value.is_simple() {
         return cx.small(&value, cx.settings.activation_bits);
     }
     if value.terms.len() > MAX_SUMMANDS {

@@ -1,8 +1,11 @@
-//! Select: with a constant condition, a 0/1 weight on either branch; otherwise `no + condition * (yes - no)`.
+//! Select: with a constant condition, a 0/1 weight on either branch; otherwise `no + condition * (yes - no)`. What masks scores for a
+//! softmax is made finite.
 
 use super::binary;
 use crate::graph::Node;
+use crate::lower::quantise::ceil_log2;
 use crate::lower::value::{Term, Value};
+use crate::lower::weight::Weight;
 use crate::lower::{Lowering, Refusal};
 
 pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
@@ -12,12 +15,55 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
         let no = branch(cx, &condition, no, |x| x == 0.0)?;
         return binary::add(cx, yes, no);
     }
+    let masks = cx.is_only_compared(cx.current());
+    let (yes, no, masked) = match masks {
+        true => finite_masks(cx, yes, no)?,
+        false => (yes, no, false),
+    };
     let mut difference = binary::add(cx, yes, no.clone().scaled(-1.0))?;
     difference.name = cx.here().into();
     let mut condition = condition;
     cx.align(&mut condition, &mut difference)?;
     let chosen = cx.multiply(condition, difference)?;
-    binary::add(cx, chosen, no)
+    let value = binary::add(cx, chosen, no)?;
+    Ok(Value { masked, ..value })
+}
+
+/// Raises a constant branch that stands for minus infinity to where it loses against the other all the same; the other is committed
+/// first, so that the mask is an integer in its units.
+fn finite_masks(cx: &mut Lowering, yes: Value, no: Value) -> Result<(Value, Value, bool), Refusal> {
+    let bits = cx.settings.activation_bits;
+    let floor = |other: &Value| {
+        -f64::from(ceil_log2(other.range.1 - other.range.0 + f64::from(bits))).exp2()
+    };
+    let stands_for_less = |value: &Value, floor: f64| {
+        let uniform = value
+            .is_constant()
+            .then(|| value.constant_part().uniform())
+            .flatten();
+        uniform.is_some_and(|x| x < 2.0 * floor)
+    };
+    let raised = |value: &Value, other: &Value| {
+        let floor = other.range.0.min(0.0) + floor(other);
+        let floor = -f64::from(ceil_log2(-floor)).exp2();
+        Value {
+            terms: vec![Term::constant(Weight::new(vec![], vec![floor]))],
+            ..value.clone()
+        }
+    };
+    let commit = |cx: &mut Lowering, value: Value| match value.is_constant() || value.is_simple() {
+        true => Ok(value),
+        false => cx.small(&value, bits),
+    };
+    if stands_for_less(&no, floor(&yes)) {
+        let (no, yes) = (raised(&no, &yes), commit(cx, yes)?);
+        return Ok((yes, no, true));
+    }
+    if stands_for_less(&yes, floor(&no)) {
+        let (yes, no) = (raised(&yes, &no), commit(cx, no)?);
+        return Ok((yes, no, true));
+    }
+    Ok((yes, no, false))
 }
 
 /// The value where `taken(condition)`, zero elsewhere.
@@ -71,10 +117,5 @@ fn chosen_constant(mask: &Value, value: &Value) -> Value {
         .zip(value.data.iter())
         .map(|(&mask, &value)| if mask != 0.0 { value } else { 0.0 })
         .collect();
-    Value::new(
-        dims,
-        vec![Term::constant(crate::lower::weight::Weight::new(
-            axes, data,
-        ))],
-    )
+    Value::new(dims, vec![Term::constant(Weight::new(axes, data))])
 }

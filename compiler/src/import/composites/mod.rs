@@ -4,6 +4,8 @@
 //! replaced by a [`Subgraph`], which tract evaluates (with [`interpret`]) like any other operator and the importer splices in. So an
 //! operator is written once, and shapes, float reference and proof follow from it.
 
+mod activations;
+mod conv_transpose;
 mod deform;
 mod determinant;
 pub(crate) mod extrema;
@@ -11,6 +13,7 @@ mod grid_sample;
 mod movement;
 mod one_hot;
 mod pools;
+mod reductions;
 mod regions;
 mod resize;
 mod sampling;
@@ -19,15 +22,15 @@ mod spectra;
 mod subgraph;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tract_hir::infer::*;
-use tract_onnx::pb::NodeProto;
+use tract_onnx::pb::{GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-use super::{Refusal, refused, tensors};
+use super::{Refusal, refusal, refused, tensors};
 use crate::Complaint;
 pub(crate) use scope::{Made, Scope};
 pub(crate) use subgraph::{Subgraph, splice};
@@ -42,8 +45,10 @@ const OPERATORS: &[(&str, Build)] = &[
     ("ArgMax", extrema::arg_max),
     ("ArgMin", extrema::arg_min),
     ("BlackmanWindow", spectra::blackman),
+    ("Celu", activations::celu),
     ("CenterCropPad", movement::center_crop_pad),
     ("Col2Im", pools::col2im),
+    ("ConvTranspose", conv_transpose::build),
     ("DFT", spectra::dft),
     ("DeformConv", deform::build),
     ("Det", determinant::build),
@@ -59,6 +64,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("MelWeightMatrix", spectra::mel_weights),
     ("OneHot", one_hot::build),
     ("Pad", movement::build_pad),
+    ("ReduceLogSumExp", reductions::log_sum_exp),
     ("Resize", resize::resize),
     ("ReverseSequence", movement::reverse_sequence),
     ("RoiAlign", regions::roi_align),
@@ -72,12 +78,33 @@ thread_local! {
     static REFUSALS: RefCell<Vec<Complaint>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Teaches tract the operators of this module.
-pub(super) fn register(onnx: &mut Onnx) {
+/// Teaches tract the operators of this module, and those of the graph that are refused, so that its analysis goes on after them.
+pub(super) fn register(onnx: &mut Onnx, graph: &GraphProto) {
     REFUSALS.take();
     for (name, _) in OPERATORS {
         onnx.op_register.insert(name, parse);
     }
+    for name in refused::types(graph) {
+        let known = onnx.op_register.0.contains_key(name);
+        if !known || refused::reason(name).is_some() {
+            onnx.op_register.0.insert(name.to_string(), parse);
+        }
+    }
+}
+
+/// Why an operator is refused that no other function builds.
+fn refuse(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    Err(match (refused::reason(scope.operator()), scope.domain()) {
+        (Some((reason, help)), _) => refusal(reason, help),
+        (None, "" | "ai.onnx") => refusal(
+            "this operator is not known",
+            "express it with standard operators",
+        ),
+        (None, domain) => refusal(
+            format!("this operator of domain `{domain}` is not known"),
+            "express it with standard operators",
+        ),
+    })
 }
 
 /// Complaints about operators of this module on this thread since [`register`].
@@ -90,13 +117,10 @@ fn parse(
     node: &NodeProto,
 ) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
     let found = OPERATORS.iter().find(|(name, _)| *name == node.op_type);
-    let Some((_, build)) = found else {
-        bail!("`{}` is no composite operator", node.op_type);
-    };
     let composite = Composite {
         node: Arc::new(node.clone()),
         opset: context.onnx_operator_set_version,
-        build: *build,
+        build: found.map(|(_, build)| *build),
     };
     Ok((Box::new(composite), Vec::new()))
 }
@@ -106,7 +130,8 @@ fn parse(
 struct Composite {
     node: Arc<NodeProto>,
     opset: i64,
-    build: Build,
+    /// None for what is refused by its type alone.
+    build: Option<Build>,
 }
 
 impl PartialEq for Composite {
@@ -121,7 +146,7 @@ impl Composite {
     /// Builds the operator for these operands.
     fn expand(&self, operands: &[&TypedFact]) -> Result<Subgraph, Refusal> {
         let mut scope = Scope::new(&self.node, self.opset, operands)?;
-        let results = (self.build)(&mut scope)?;
+        let results = self.build.unwrap_or(refuse)(&mut scope)?;
         Ok(scope.finish(results))
     }
 
@@ -203,7 +228,10 @@ impl InferenceOp for Composite {
             Ok(made) => made,
             Err(refusal) => {
                 let said = refusal.reason.clone();
-                REFUSALS.with_borrow_mut(|all| all.push(self.complaint(refusal)));
+                // What follows a stand-in may be refused for the stand-in's sake.
+                if self.build.is_none() || !follows_stand_in(target, &inputs) {
+                    REFUSALS.with_borrow_mut(|all| all.push(self.complaint(refusal)));
+                }
                 // The analysis goes on as if the result had the first operand's shape, to find what else is wrong.
                 let Some(first) = facts.first() else {
                     bail!("{said}")
@@ -221,4 +249,21 @@ impl InferenceOp for Composite {
     fn as_op_mut(&mut self) -> &mut dyn Op {
         self
     }
+}
+
+/// Whether a value comes from a [`Subgraph::stand_in`].
+fn follows_stand_in(model: &TypedModel, values: &[OutletId]) -> bool {
+    let mut stack: Vec<usize> = values.iter().map(|value| value.node).collect();
+    let mut seen = HashSet::new();
+    while let Some(id) = stack.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let node = model.node(id);
+        if node.op_as::<Subgraph>().is_some_and(Subgraph::is_stand_in) {
+            return true;
+        }
+        stack.extend(node.inputs.iter().map(|input| input.node));
+    }
+    false
 }

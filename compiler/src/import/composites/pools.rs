@@ -293,12 +293,13 @@ fn order(scope: &Scope) -> Result<f64, Refusal> {
     }
 }
 
-/// `|x|^order`; squares are products, since those are exact.
+/// `|x|^order`; squares are products, which are exact, and no function that a table rounds.
 fn powers(build: &mut Builder, x: NodeId, order: f64) -> NodeId {
-    match order {
-        2.0 => build.binary(BinaryFn::Mul, x, x),
-        _ => build.pointwise(power(abs(), order), x),
+    if order != 2.0 {
+        return build.pointwise(power(abs(), order), x);
     }
+    let axes: String = ('a'..).take(build.rank(x)).collect();
+    build.einsum(&format!("{axes},{axes}->{axes}"), &[x, x])
 }
 
 fn power(x: Pointwise, exponent: f64) -> Pointwise {

@@ -94,6 +94,11 @@ impl<'n> Scope<'n> {
         &self.node.op_type
     }
 
+    /// The operator's domain.
+    pub fn domain(&self) -> &str {
+        &self.node.domain
+    }
+
     /// Number of operands, left out ones in between included.
     pub fn count(&self) -> usize {
         self.operands.len()

@@ -63,6 +63,11 @@ impl Subgraph {
         Ok(Subgraph::new(name, graph, vec![0], dtypes))
     }
 
+    /// Whether it is one: no operator gives back its operand only.
+    pub fn is_stand_in(&self) -> bool {
+        self.graph.nodes.len() == 1 && !self.graph.inputs.is_empty()
+    }
+
     /// Types and shapes of the results.
     pub fn facts(&self) -> TVec<TypedFact> {
         let outputs = self.graph.outputs.iter().zip(&self.dtypes);

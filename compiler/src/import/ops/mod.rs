@@ -5,7 +5,6 @@ mod binary;
 mod cast;
 mod concat;
 mod conv;
-mod deconv;
 mod einsum;
 mod elementwise;
 mod gather;
@@ -60,7 +59,6 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::binary::TypedBinOp => binary::translate,
         core::cast::Cast => cast::translate,
         core::cnn::Conv => conv::translate,
-        core::cnn::Deconv => deconv::translate,
         core::cnn::MaxPool => pool::max,
         core::cnn::SumPool => pool::sum,
         core::Downsample => slice::downsample,
