@@ -132,9 +132,12 @@ impl Observation<'_> {
             Some(elements) => range_of(elements.iter().map(|v| *v as f64)),
             None => self.value(id)?.range(),
         };
-        let stats = match (&node.op, node.inputs.first()) {
-            (Op::Softmax { .. } | Op::RmsNorm { .. }, Some(operand)) => {
-                let values = interpret::intermediate_values(&node.op, &*self.value(*operand)?);
+        let stats = match &node.op {
+            Op::Softmax { .. } | Op::RmsNorm { .. } => {
+                let operands = node.inputs.iter().map(|i| self.value(*i));
+                let operands = operands.collect::<Result<Vec<_>, _>>()?;
+                let operands: Vec<&Tensor> = operands.iter().map(|o| &**o).collect();
+                let values = interpret::intermediate_values(&node.op, &operands);
                 values.iter().map(|v| bounds(v)).collect()
             }
             _ => Vec::new(),

@@ -115,6 +115,15 @@ pub struct Window {
     pub pad_before: Vec<usize>,
 }
 
+/// How a real number becomes an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rounding {
+    /// To the nearest; to the even one of two.
+    Even,
+    /// To the next below.
+    Down,
+}
+
 /// What a node computes from its inputs.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
@@ -138,7 +147,8 @@ pub enum Op {
     Pointwise(Pointwise),
     /// Over `axes`, kept with length 1.
     Reduce { reducer: Reducer, axes: Vec<usize> },
-    /// `exp(x - max) / sum` over one axis.
+    /// `exp(x - max) / sum` over one axis. Inputs: x and, if some of it is masked, a 0/1 mask of equal rank whose axes of length 1
+    /// repeat: where it is 0, x counts as the lowest number there is.
     Softmax { axis: usize },
     /// 1 where the element is the greatest of the axis, also where several are, else 0.
     MaximumMask { axis: usize },
@@ -146,6 +156,13 @@ pub enum Op {
     RmsNorm { axis: usize, epsilon: f64 },
     /// Inputs: data, integer indices in `[0, length)`. Output shape: data's with `axis` replaced by the indices' shape.
     Gather { axis: usize },
+    /// Inputs: data, constant factor, constant offset; equal rank, axes of length 1 of the constants broadcast. The integer
+    /// `round(data * factor) + offset`, kept in `least..=greatest`.
+    Rescale {
+        rounding: Rounding,
+        least: f64,
+        greatest: f64,
+    },
     /// Inputs: condition (0/1), value where 1, value where 0; equal rank, axes of length 1 broadcast.
     Select,
     /// Maximum over windows of `[n, c, spatial...]`; padding never wins.

@@ -3,6 +3,8 @@
 //! It is the reference of the float semantics, and fills in ranges where the importer made values that the ONNX graph does
 //! not have. It favours plain loops over speed.
 
+use std::borrow::Cow;
+
 use crate::graph::{Graph, Node, Op, Pointwise, Reducer, Tensor, Window};
 
 /// The values of all nodes for the given inputs, in the order of the graph's inputs.
@@ -56,15 +58,18 @@ pub fn evaluate_node(node: &Node, operands: &[&Tensor]) -> Tensor {
         Op::Binary(f) => elementwise(operands, shape, |v: [f64; 2]| f.eval(v[0], v[1])),
         Op::Pointwise(e) => pointwise(e, operands[0]),
         Op::Reduce { reducer, axes } => reduce(*reducer, axes, operands[0]),
-        Op::Softmax { axis } => softmax(*axis, operands[0]),
+        Op::Softmax { axis } => softmax(*axis, &scores(operands)),
         Op::MaximumMask { axis } => maximum_mask(*axis, operands[0]),
         Op::RmsNorm { axis, epsilon } => rms_norm(*axis, *epsilon, operands[0]),
         Op::Gather { axis } => gather(*axis, operands[0], operands[1], shape),
-        Op::Select => elementwise(
-            operands,
-            shape,
-            |v: [f64; 3]| if v[0] != 0.0 { v[1] } else { v[2] },
-        ),
+        Op::Rescale {
+            rounding,
+            least,
+            greatest,
+        } => elementwise(operands, shape, |v: [f64; 3]| {
+            (rounding.eval(v[0] * v[1]) + v[2]).clamp(*least, *greatest)
+        }),
+        Op::Select => elementwise(operands, shape, select),
         Op::MaxPool(window) => pool(window, operands[0], shape, |values, _| {
             values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
         }),
@@ -393,6 +398,20 @@ fn reduce(reducer: Reducer, axes: &[usize], x: &Tensor) -> Tensor {
     Tensor::new(shape, data)
 }
 
+/// What a softmax is taken of: its operand, lowered where the mask says.
+fn scores<'t>(operands: &[&'t Tensor]) -> Cow<'t, Tensor> {
+    let [x, mask] = operands else {
+        return Cow::Borrowed(operands[0]);
+    };
+    let lowest = Tensor::filled(vec![1; x.shape.len()], f64::MIN);
+    let masked = elementwise(&[*mask, *x, &lowest], &x.shape, select);
+    Cow::Owned(masked)
+}
+
+fn select(v: [f64; 3]) -> f64 {
+    if v[0] != 0.0 { v[1] } else { v[2] }
+}
+
 fn maximum_mask(axis: usize, x: &Tensor) -> Tensor {
     let stride: usize = x.shape[axis + 1..].iter().product();
     let length = x.shape[axis];
@@ -435,8 +454,9 @@ fn rms_norm(axis: usize, epsilon: f64, x: &Tensor) -> Tensor {
     result
 }
 
-/// What [`Node::stats`] collects: per kind of intermediate value, its values for this operand.
-pub fn intermediate_values(op: &Op, operand: &Tensor) -> Vec<Vec<f64>> {
+/// What [`Node::stats`] collects: per kind of intermediate value, its values for these operands.
+pub fn intermediate_values(op: &Op, operands: &[&Tensor]) -> Vec<Vec<f64>> {
+    let operand = &*scores(operands);
     let per_line = |axis: usize, f: &dyn Fn(Vec<f64>) -> f64| {
         let rows = lines(&operand.shape, &[axis]);
         vec![

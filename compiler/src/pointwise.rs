@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::fmt;
 
 use crate::erf::erf;
-use crate::graph::{BinaryFn, Pointwise, UnaryFn};
+use crate::graph::{BinaryFn, Pointwise, Rounding, UnaryFn};
 
 impl UnaryFn {
     /// The function's value at `x`: to the last bit the same on every machine, since tables are made of it and keys of tables.
@@ -53,6 +53,16 @@ fn sigmoid(x: f64) -> f64 {
     } else {
         let e = libm::exp(x);
         e / (1.0 + e)
+    }
+}
+
+impl Rounding {
+    /// The integer for `x`. To the nearest as single precision has it: `x` is a product or a quotient that runtimes round to it.
+    pub fn eval(self, x: f64) -> f64 {
+        match self {
+            Rounding::Even => f64::from(x as f32).round_ties_even(),
+            Rounding::Down => x.floor(),
+        }
     }
 }
 

@@ -134,8 +134,7 @@ def parameters(graph):
         for position in PARAMETERS.get(node.op_type, []):
             if position < len(node.input):
                 names.add(node.input[position])
-    # Something must be left to compute with.
-    return names if any(value.name not in names for value in graph.input) else set()
+    return names
 
 
 def write(test, folder):
@@ -159,24 +158,43 @@ def write(test, folder):
     (folder / "expected.json").write_text(json.dumps({"outputs": tensors(graph.output, outputs)}))
 
 
+def sample(tests):
+    """The smallest test of each operator: what the repository keeps."""
+    by_operator = {}
+    for test in tests:
+        operators = [node.op_type for node in test.model.graph.node if node.op_type != "Constant"]
+        by_operator.setdefault(operators[0] if operators else "Constant", []).append(test)
+
+    def size(test):
+        inputs, outputs = test.data_sets[0]
+        return test.model.ByteSize() + 8 * sum(array_of(a).size for a in [*inputs, *outputs])
+
+    kept = []
+    for tests in by_operator.values():
+        smallest = sorted(tests, key=lambda test: (size(test), test.name))[:1]
+        kept += [test for test in smallest if size(test) < 20_000]
+    return kept
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--expanded", action="store_true", help="only the expanded functions")
     parser.add_argument("--only", nargs="*", help="only these tests")
+    parser.add_argument("--sample", action="store_true", help="the smallest test of each operator")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    count = 0
+    tests = []
     for test in load_model_tests(kind="node"):
-        name = test.name.removeprefix("test_")
-        if options.only is not None and name not in options.only:
-            continue
-        if options.only is None and ("expanded" in name) != options.expanded:
-            continue
-        if taken(test):
-            write(test, options.folder / name)
-            count += 1
-    print(f"{count} cases in {options.folder}")
+        test.name = test.name.removeprefix("test_")
+        chosen = ("expanded" in test.name) == options.expanded if options.only is None else test.name in options.only
+        if chosen and taken(test):
+            tests.append(test)
+    if options.sample:
+        tests = sample(tests)
+    for test in tests:
+        write(test, options.folder / test.name)
+    print(f"{len(tests)} cases in {options.folder}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tract_onnx::prelude::OutletId;
 
-use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Tensor};
+use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Rounding, Tensor};
 use crate::interpret;
 
 /// A graph under construction.
@@ -281,6 +281,23 @@ impl Builder {
     pub fn select(&mut self, condition: NodeId, yes: NodeId, no: NodeId) -> NodeId {
         let (inputs, shape) = self.meet(vec![condition, yes, no]);
         self.push(Op::Select, inputs, shape)
+    }
+
+    /// `round(x * factor) + offset` kept in a range; constants of the same rank.
+    pub fn rescale(
+        &mut self,
+        x: NodeId,
+        [factor, offset]: [NodeId; 2],
+        rounding: Rounding,
+        (least, greatest): (f64, f64),
+    ) -> NodeId {
+        let shape = self.shape(x);
+        let op = Op::Rescale {
+            rounding,
+            least,
+            greatest,
+        };
+        self.push(op, vec![x, factor, offset], shape)
     }
 
     /// A reduction; the axes stay with length 1.

@@ -51,6 +51,9 @@ fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str
             operands.iter().all(|operand| repeats(operand, shape))
                 && (0..shape.len()).all(|axis| operands.iter().any(|o| o[axis] == shape[axis]))
         }
+        (Op::Rescale { .. }, [x, factor, offset]) => {
+            *x == shape && repeats(factor, shape) && repeats(offset, shape)
+        }
         (Op::Pointwise(_), [x]) => *x == shape,
         (Op::Reduce { axes, .. }, [x]) => {
             let reduced = |axis: usize| if axes.contains(&axis) { 1 } else { x[axis] };
@@ -60,6 +63,7 @@ fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str
         (Op::Softmax { axis } | Op::MaximumMask { axis } | Op::RmsNorm { axis, .. }, [x]) => {
             *axis < x.len() && *x == shape
         }
+        (Op::Softmax { axis }, [x, mask]) => *axis < x.len() && *x == shape && repeats(mask, shape),
         (Op::Gather { axis }, [data, index]) => {
             data.split_at_checked(*axis).is_some_and(|(before, from)| {
                 from.split_first()

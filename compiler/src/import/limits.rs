@@ -34,6 +34,14 @@ pub fn volume(lens: impl Iterator<Item = u64>) -> u64 {
     lens.fold(1, u64::saturating_mul)
 }
 
+/// What is said of a loop that would be unrolled for too long.
+pub fn too_many_steps() -> Refusal {
+    refusal(
+        "it has too many steps",
+        "cut the sequence into shorter ones",
+    )
+}
+
 /// Refuses an operator whose matrix of these lengths would be too large.
 pub fn check_matrix(rows: usize, columns: usize) -> Result<(), Refusal> {
     if volume([rows as u64, columns as u64].into_iter()) > MOST_ELEMENTS {

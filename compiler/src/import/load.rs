@@ -86,8 +86,8 @@ pub fn from_proto(
         path: path.into(),
         reason,
     })?;
-    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    composites::register(&mut onnx, graph);
+    composites::refusals();
+    let onnx = composites::front_end(graph);
     let analysed = quietly(|| {
         let parsed = onnx.parse(&proto, folder)?;
         if let Some(name) = parsed.unresolved_inputs.first() {
@@ -171,6 +171,11 @@ fn ports(
                 fact.shape
             )));
         };
+        if fact.datum_type == DatumType::String {
+            return Err(TractError::msg(format!(
+                "`{name}` is text: remove it from the model's inputs and outputs, or export it as integers"
+            )));
+        }
         let Some(dtype) = port_dtype(fact.datum_type) else {
             return Err(TractError::msg(format!(
                 "`{name}` has elements of type {:?}",

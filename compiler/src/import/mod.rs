@@ -3,6 +3,7 @@
 //! Each family of tract operators has a file under `ops/` and a line in its table. Whatever has no line is refused by name,
 //! and all refusals of a model are returned together.
 
+mod algebra;
 mod builder;
 mod check;
 mod composites;

@@ -93,6 +93,9 @@ const TABLE_ERROR: f64 = 1.0 / 256.0;
 /// Widest keys of a table that is made more precise.
 const MAX_KEY_BITS: u8 = 16;
 
+/// Greatest integer that a table of integers keeps as it is.
+const MOST_INTEGER: f64 = 65_536.0;
+
 /// A table of a real function: what its integers mean.
 struct FunctionTable {
     id: TableId,
@@ -306,7 +309,7 @@ impl Lowering<'_> {
     }
 
     /// Emits the rounding of `quantised` to its step: the column and the real value of its unit.
-    fn requant(
+    pub fn requant(
         &mut self,
         name: &str,
         quantised: Quantised,
@@ -367,12 +370,15 @@ impl Lowering<'_> {
         let keeps_step = reals
             .iter()
             .all(|y| (y / step - (y / step).round()).abs() < 1e-6 && y.abs() / step <= 2.0 * limit);
-        let out_step = match greatest * TABLE_MARGIN {
-            _ if keeps_step => step,
-            0.0 => 1.0,
-            greatest => f64::from(ceil_log2(greatest / limit)).exp2(),
+        let integers = reals
+            .iter()
+            .all(|y| y.fract() == 0.0 && y.abs() <= MOST_INTEGER);
+        let (out_step, most) = match greatest * TABLE_MARGIN {
+            _ if keeps_step => (step, 2.0 * limit),
+            _ if integers => (1.0, MOST_INTEGER),
+            0.0 => (1.0, limit),
+            greatest => (f64::from(ceil_log2(greatest / limit)).exp2(), limit),
         };
-        let most = if keeps_step { 2.0 * limit } else { limit };
         let data: Vec<i32> = reals
             .iter()
             .map(|y| (y / out_step).round().clamp(-most, most) as i32)
@@ -429,7 +435,7 @@ pub fn column_value(value: &Value, column: ColumnId, axes: &[Axis], unit: f64) -
 }
 
 /// A function of `value`: `unit` times `column` over `axes`.
-fn mapped_value(value: &Value, column: ColumnId, axes: &[Axis], unit: f64) -> Value {
+pub fn mapped_value(value: &Value, column: ColumnId, axes: &[Axis], unit: f64) -> Value {
     Value::new(
         value.dims.clone(),
         vec![Term::view(View::whole(column, axes), unit)],

@@ -9,6 +9,7 @@ use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as In
 use super::columns::{Columns, Keys};
 use super::intervals::{self, ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
 use super::value::{Axis, Term, Value, View};
+use super::weight::Weight;
 use super::{Refusal, refuse};
 
 /// Bits of a coefficient that can only approximate its real number.
@@ -171,6 +172,7 @@ pub fn accumulate(
         name,
         axes,
         unit: base * power(unit_log2),
+        exact: matches!(goal, Goal::Exact),
         terms: vec![],
         bounds: (0, 0),
         magnitude: 0,
@@ -316,6 +318,8 @@ struct Builder<'a> {
     name: &'a str,
     axes: &'a [Axis],
     unit: f64,
+    /// Constants keep all bits.
+    exact: bool,
     terms: Vec<IntegerTerm>,
     bounds: Bounds,
     magnitude: i128,
@@ -360,12 +364,37 @@ impl Builder<'_> {
         };
         let greatest = weight.max_abs() * term.scalar.abs() / self.unit;
         let shift = (ceil_log2(greatest.max(1.0)) - CONSTANT_BITS).max(0);
-        let factor = term.scalar / self.unit / power(shift);
-        let data: Vec<i32> = weight
-            .data
-            .iter()
-            .map(|x| (x * factor).round() as i32)
+        let whole = term.scalar / self.unit;
+        let rounded = |shift: i32| {
+            let factor = whole / power(shift);
+            let round = move |x: &f64| (x * factor).round();
+            weight.data.iter().map(round).collect::<Vec<f64>>()
+        };
+        let coefficient = if shift < 100 {
+            1i128 << shift
+        } else {
+            i128::MAX
+        };
+        if shift == 0 || shift > CONSTANT_BITS || !self.exact {
+            return self.push_column(weight, &rounded(shift), coefficient);
+        }
+        // Cut in two: the upper bits, and what is left.
+        let upper = rounded(shift);
+        let lower: Vec<f64> = (rounded(0).iter().zip(&upper))
+            .map(|(all, upper)| all - upper * power(shift))
             .collect();
+        self.push_column(weight, &upper, coefficient)?;
+        self.push_column(weight, &lower, 1)
+    }
+
+    /// A constant column over the axes of `weight`.
+    fn push_column(
+        &mut self,
+        weight: &Weight,
+        integers: &[f64],
+        coefficient: i128,
+    ) -> Result<(), Refusal> {
+        let data: Vec<i32> = integers.iter().map(|x| *x as i32).collect();
         let bounds = data.iter().fold((0, 0), |(lo, hi): Bounds, &x| {
             (lo.min(x.into()), hi.max(x.into()))
         });
@@ -374,16 +403,7 @@ impl Builder<'_> {
             .columns
             .constant(&format!("{}/constant", self.name), shape, data);
         let view = self.view(&View::whole(column, &weight.axes), &[]);
-        self.add(
-            if shift < 100 {
-                1i128 << shift
-            } else {
-                i128::MAX
-            },
-            bounds,
-            &[],
-            vec![view],
-        )
+        self.add(coefficient, bounds, &[], vec![view])
     }
 
     fn add(

@@ -135,7 +135,13 @@ impl Lowering<'_> {
         };
         if !constants.is_empty() {
             let unit = quantised.unit;
-            let whole = |c: f64| ((c / unit) - 1e-9 * (1.0 + (c / unit).abs())).ceil() * unit;
+            // Dividing by a power of two is exact.
+            let slack = if unit.log2().fract() == 0.0 {
+                0.0
+            } else {
+                1e-9
+            };
+            let whole = |c: f64| ((c / unit) - slack * (1.0 + (c / unit).abs())).ceil() * unit;
             computed
                 .terms
                 .push(Term::constant(value.constant_part().map(whole)));

@@ -162,10 +162,11 @@ impl Net {
             for (id, node) in self.graph.nodes.iter_mut().enumerate() {
                 let (lo, hi) = range_of(values[id].data.iter().copied());
                 node.range = (node.range.0.min(lo), node.range.1.max(hi));
-                let Some(&operand) = node.inputs.first() else {
+                if node.inputs.is_empty() {
                     continue;
-                };
-                let seen = interpret::intermediate_values(&node.op, &values[operand]);
+                }
+                let operands: Vec<&Tensor> = node.inputs.iter().map(|i| &values[*i]).collect();
+                let seen = interpret::intermediate_values(&node.op, &operands);
                 node.stats
                     .resize(seen.len(), (f64::INFINITY, f64::NEG_INFINITY));
                 for (stat, values) in node.stats.iter_mut().zip(seen) {

@@ -12,6 +12,7 @@ mod maximum_mask;
 mod pointwise;
 mod pool;
 mod reduce;
+mod rescale;
 mod rms_norm;
 mod select;
 mod shape;
@@ -37,6 +38,11 @@ pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
         Op::MaximumMask { axis } => maximum_mask::lower(cx, node, *axis),
         Op::RmsNorm { axis, epsilon } => rms_norm::lower(cx, node, *axis, *epsilon),
         Op::Gather { axis } => gather::lower(cx, node, *axis),
+        Op::Rescale {
+            rounding,
+            least,
+            greatest,
+        } => rescale::lower(cx, node, *rounding, (*least, *greatest)),
         Op::Select => select::lower(cx, node),
         Op::MaxPool(window) => pool::max(cx, node, window),
         Op::AveragePool {
@@ -66,6 +72,7 @@ pub(crate) fn name(op: &Op) -> &'static str {
         Op::MaximumMask { .. } => "MaximumMask",
         Op::RmsNorm { .. } => "RmsNorm",
         Op::Gather { .. } => "Gather",
+        Op::Rescale { .. } => "Rescale",
         Op::Select => "Select",
         Op::MaxPool(_) => "MaxPool",
         Op::AveragePool { .. } => "AveragePool",

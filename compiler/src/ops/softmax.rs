@@ -23,7 +23,10 @@ const RECIPROCAL_BITS: i32 = 12;
 const MAX_KEY_BITS: u8 = 18;
 
 pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Refusal> {
-    let value = cx.read(node, 0)?;
+    let mut value = cx.read(node, 0)?;
+    if node.inputs.len() == 2 {
+        value = masked(cx, node, value)?;
+    }
     let value = cx.single_axis(value, dim)?;
     let &[axis] = value.dims[dim].as_slice() else {
         return Ok(Value::new(
@@ -57,15 +60,39 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     })
 }
 
+/// `low + mask (x - low)`, where exponentials of `low` are zero beside any that is not masked.
+fn masked(cx: &mut Lowering, node: &Node, mut value: Value) -> Result<Value, Refusal> {
+    let mut mask = cx.read(node, 1)?;
+    let (lo, hi) = value.range;
+    let low = lo - vanishes(cx);
+    let constant = |x: f64| Term::constant(Weight::new(vec![], vec![x]));
+    value.terms.push(constant(-low));
+    value.range = (0.0, hi - low);
+    value.proven = value.proven.map(|(lo, hi)| (lo - low, hi - low));
+    cx.align(&mut mask, &mut value)?;
+    let name = value.name.clone();
+    let mut product = cx.multiply(mask, value)?;
+    product.terms.push(constant(low));
+    Ok(Value {
+        range: (low, hi.max(low)),
+        name,
+        ..product.normalise()
+    })
+}
+
+/// Distance from the maximum at which an exponential is zero.
+fn vanishes(cx: &Lowering) -> f64 {
+    f64::from(cx.settings.activation_bits + 2) * LN_2
+}
+
 /// Raises constants that stand for minus infinity to where the exponential is zero all the same.
 fn clamp_masks(cx: &mut Lowering, mut value: Value) -> Value {
     let Some((lo, hi)) = elementwise(&value, &cx.columns) else {
         return value;
     };
     let least_column = lo.data.iter().fold(0.0, |least: f64, &x| least.min(x));
-    let vanishes = f64::from(cx.settings.activation_bits + 2) * LN_2;
     let constant = value.constant_part();
-    let floor = hi.map(|hi| least_column - hi - vanishes);
+    let floor = hi.map(|hi| least_column - hi - vanishes(cx));
     if constant.uniform().is_none() {
         value.terms.retain(|term| !term.is_constant());
         value

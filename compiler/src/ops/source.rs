@@ -4,7 +4,7 @@
 use zkiln_runtime::model::{Accumulator, Port, Term as ModelTerm, Visibility};
 use zkiln_runtime::relations::{Map, Relation, Requant};
 
-use crate::graph::{Dtype, Node, NodeId, Op};
+use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
 use crate::lower::quantise::{Quantised, ceil_log2, margin};
@@ -14,6 +14,11 @@ use crate::{PortInfo, Side};
 
 /// Widest range that is looked up in one table.
 const MAX_RANGE_BITS: u8 = 17;
+/// Bits of a float input that is compared with constants and nothing else: all that single precision has, for features of which some are
+/// 100 times smaller than others.
+const COMPARED_BITS: u8 = 30;
+/// Bits of a table of features that are scaled one by one: they may be of very different magnitudes.
+const SCALED_BITS: u8 = 26;
 
 pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Refusal> {
     let greatest = node.range.0.abs().max(node.range.1.abs());
@@ -23,7 +28,11 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         Dtype::Int64 => (1.0, integer_range(cx, greatest * beyond)),
         Dtype::Float32 => {
             let keys = Keys {
-                bits: cx.settings.input_bits(),
+                bits: match usage(cx, cx.current()) {
+                    Usage::Compared => COMPARED_BITS,
+                    Usage::Scaled => SCALED_BITS,
+                    Usage::Other => cx.settings.input_bits(),
+                },
                 signed: true,
             };
             let magnitude = if greatest > 0.0 {
@@ -69,6 +78,59 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         dims,
         vec![Term::view(View::whole(column, &axes), scale)],
     ))
+}
+
+/// What a float input is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Usage {
+    /// Comparisons with constants.
+    Compared,
+    /// Features that have an offset or a factor each.
+    Scaled,
+    Other,
+}
+
+/// What a value is for, seen through data movement: the most demanding of its readers decides.
+fn usage(cx: &Lowering, id: NodeId) -> Usage {
+    let is_output = cx.graph.outputs.iter().any(|(_, output)| *output == id);
+    let readers = cx
+        .readers(id)
+        .iter()
+        .map(|reader| usage_by(cx, id, *reader));
+    match is_output || cx.readers(id).is_empty() {
+        true => Usage::Other,
+        false => readers.max().unwrap_or(Usage::Other),
+    }
+}
+
+fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
+    let node = &cx.graph.nodes[reader];
+    let others = node.inputs.iter().filter(|input| **input != id);
+    let mut constants = others.map(|input| cx.graph.nodes[*input].constant());
+    let moves = |tensor: &Tensor| tensor.data.iter().all(|x| [-1.0, 0.0, 1.0].contains(x));
+    let onwards = match &node.op {
+        Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Broadcast => true,
+        Op::Gather { .. } => node.inputs[0] == id && constants.all(|c| c.is_some()),
+        Op::Einsum { .. } => constants.all(|c| c.is_some_and(moves)),
+        Op::Binary(BinaryFn::Add | BinaryFn::Sub) => constants.all(|c| c.is_some()),
+        Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,
+        _ => false,
+    };
+    if onwards && usage(cx, reader) == Usage::Compared {
+        return Usage::Compared;
+    }
+    let each = |tensor: &Tensor| tensor.shape.len() <= 2 && tensor.uniform().is_none();
+    let scales = |function| matches!(function, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul);
+    match &node.op {
+        Op::Binary(function) if scales(*function) && node.inputs.len() == 2 => {
+            let [a, b] = [node.inputs[0], node.inputs[1]].map(|id| cx.graph.nodes[id].constant());
+            match a.or(b).is_some_and(each) {
+                true => Usage::Scaled,
+                false => Usage::Other,
+            }
+        }
+        _ => Usage::Other,
+    }
 }
 
 /// Whether every reader gathers with the input as it is, which bounds it by one-hot rows.
@@ -195,7 +257,7 @@ mod tests {
     use zkiln_runtime::trace::{self, Constants};
 
     use super::*;
-    use crate::graph::{Graph, Tensor};
+    use crate::graph::Graph;
     use crate::{Options, lower};
 
     /// An input of three elements that is an output as well, and an index if something is gathered.

@@ -5,21 +5,37 @@
 //! operator is written once, and shapes, float reference and proof follow from it.
 
 mod activations;
+mod attention;
+mod body;
+mod constants;
+mod control;
 mod conv_transpose;
 mod deform;
 mod determinant;
 pub(crate) mod extrema;
+mod features;
 mod grid_sample;
+mod linear;
+mod losses;
 mod movement;
+mod ngrams;
 mod one_hot;
+mod optional;
 mod pools;
+mod quantised;
+mod recurrence;
+mod recurrent;
 mod reductions;
 mod regions;
 mod resize;
 mod sampling;
 mod scope;
+mod scores;
 mod spectra;
 mod subgraph;
+mod svm;
+mod training;
+mod trees;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -41,46 +57,105 @@ pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
 
 /// ONNX operator types and what builds them.
 const OPERATORS: &[(&str, Build)] = &[
+    ("Adagrad", training::adagrad),
+    ("Adam", training::adam),
     ("AffineGrid", grid_sample::affine),
     ("ArgMax", extrema::arg_max),
     ("ArgMin", extrema::arg_min),
+    ("ArrayFeatureExtractor", features::extractor),
+    ("Attention", attention::attention),
+    ("BatchNormalization", training::batch_normalisation),
+    ("Binarizer", features::binarizer),
     ("BlackmanWindow", spectra::blackman),
+    ("CausalConvWithState", recurrence::causal_convolution),
     ("Celu", activations::celu),
     ("CenterCropPad", movement::center_crop_pad),
     ("Col2Im", pools::col2im),
+    ("Compress", constants::compress),
+    ("ConstantOfShape", constants::of_shape),
+    ("ConvInteger", quantised::conv_integer),
     ("ConvTranspose", conv_transpose::build),
+    ("CumProd", recurrence::cumulative_product),
     ("DFT", spectra::dft),
     ("DeformConv", deform::build),
+    ("DequantizeLinear", quantised::dequantise),
     ("Det", determinant::build),
+    ("Dropout", training::dropout),
+    ("DynamicQuantizeLinear", quantised::dynamic),
+    ("FeatureVectorizer", features::vectorizer),
+    ("FlexAttention", attention::flexible),
+    ("GRU", recurrent::gru),
     ("GlobalLpPool", pools::global_lp_pool),
     ("GridSample", grid_sample::build),
     ("HammingWindow", spectra::hamming),
     ("HannWindow", spectra::hann),
     ("Hardmax", extrema::hardmax),
+    ("If", control::branch),
+    ("Imputer", features::imputer),
     ("LRN", pools::lrn),
+    ("LSTM", recurrent::lstm),
+    ("LabelEncoder", features::label_encoder),
+    ("LinearAttention", recurrence::linear_attention),
+    ("LinearClassifier", linear::classifier),
+    ("LinearRegressor", linear::regressor),
+    ("Loop", control::repeat),
     ("LpPool", pools::lp_pool),
+    ("MatMulInteger", quantised::matmul_integer),
     ("MaxPool", pools::max_pool),
     ("MaxUnpool", pools::max_unpool),
     ("MelWeightMatrix", spectra::mel_weights),
+    ("Momentum", training::momentum),
+    ("NegativeLogLikelihoodLoss", losses::likelihood),
+    ("NonZero", constants::non_zero),
+    ("Normalizer", features::normalizer),
     ("OneHot", one_hot::build),
+    ("OneHotEncoder", features::one_hot),
+    ("OptionalGetElement", optional::get_element),
+    ("OptionalHasElement", optional::has_element),
     ("Pad", movement::build_pad),
+    ("QGemm", quantised::qgemm),
+    ("QLinearAdd", quantised::qlinear_binary),
+    ("QLinearConv", quantised::qlinear_conv),
+    ("QLinearLeakyRelu", quantised::qlinear_function),
+    ("QLinearMatMul", quantised::qlinear_matmul),
+    ("QLinearMul", quantised::qlinear_binary),
+    ("QLinearSigmoid", quantised::qlinear_function),
+    ("QuantizeLinear", quantised::quantise),
+    ("RNN", recurrent::rnn),
+    ("Range", constants::range),
     ("ReduceLogSumExp", reductions::log_sum_exp),
+    ("ReduceMax", reductions::maximum),
+    ("ReduceMin", reductions::minimum),
     ("Resize", resize::resize),
     ("ReverseSequence", movement::reverse_sequence),
     ("RoiAlign", regions::roi_align),
     ("STFT", spectra::stft),
+    ("SVMClassifier", svm::classifier),
+    ("SVMRegressor", svm::regressor),
+    ("Scaler", features::scaler),
+    ("Scan", control::scan),
+    ("SoftmaxCrossEntropyLoss", losses::cross_entropy),
+    ("SwiGLU", activations::swiglu),
+    ("TensorScatter", recurrence::tensor_scatter),
+    ("TfIdfVectorizer", ngrams::count),
     ("TopK", extrema::top_k),
+    ("TreeEnsemble", trees::ensemble),
+    ("TreeEnsembleClassifier", trees::classifier),
+    ("TreeEnsembleRegressor", trees::regressor),
+    ("Unique", constants::unique),
     ("Upsample", resize::upsample),
+    ("ZipMap", features::zip_map),
 ];
 
 thread_local! {
-    /// Refusals since the last [`refusals`]: tract can only say that an analysis failed.
+    /// Refusals since the last call of [`refusals`]: tract can only say that an analysis failed.
     static REFUSALS: RefCell<Vec<Complaint>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Teaches tract the operators of this module, and those of the graph that are refused, so that its analysis goes on after them.
-pub(super) fn register(onnx: &mut Onnx, graph: &GraphProto) {
-    REFUSALS.take();
+/// tract's front end, with the operators of this module, and with those of the graph that are refused, so that its analysis goes on
+/// after them.
+pub(super) fn front_end(graph: &GraphProto) -> Onnx {
+    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
     for (name, _) in OPERATORS {
         onnx.op_register.insert(name, parse);
     }
@@ -90,6 +165,7 @@ pub(super) fn register(onnx: &mut Onnx, graph: &GraphProto) {
             onnx.op_register.0.insert(name.to_string(), parse);
         }
     }
+    onnx
 }
 
 /// Why an operator is refused that no other function builds.
@@ -107,7 +183,7 @@ fn refuse(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     })
 }
 
-/// Complaints about operators of this module on this thread since [`register`].
+/// Complaints about operators of this module on this thread since the last call.
 pub(super) fn refusals() -> Vec<Complaint> {
     REFUSALS.take()
 }
@@ -122,7 +198,7 @@ fn parse(
         opset: context.onnx_operator_set_version,
         build: found.map(|(_, build)| *build),
     };
-    Ok((Box::new(composite), Vec::new()))
+    Ok((Box::new(composite), body::captures(node)))
 }
 
 /// An operator before the shapes of its operands are known.

@@ -2,7 +2,7 @@
 
 use super::{Made, Scope};
 use crate::graph::{BinaryFn, Pointwise, Reducer, UnaryFn};
-use crate::import::Refusal;
+use crate::import::{Refusal, refusal};
 
 /// Axes of a reduction: an operand, an attribute, or all.
 pub(super) fn axes(scope: &Scope) -> Result<Vec<usize>, Refusal> {
@@ -41,4 +41,28 @@ pub(super) fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         .map(|(_, len)| len);
     let kept: Vec<usize> = kept.collect();
     Ok(vec![(build.reshape(made, &kept), dtype)])
+}
+
+/// `ReduceMax`, also of booleans.
+pub(super) fn maximum(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    extreme(scope, Reducer::Max)
+}
+
+/// `ReduceMin`, also of booleans.
+pub(super) fn minimum(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    extreme(scope, Reducer::Min)
+}
+
+fn extreme(scope: &mut Scope, reducer: Reducer) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    let axes = axes(scope)?;
+    if scope.build.shape(x).contains(&0) {
+        return Err(refusal("it reduces nothing", "correct the model"));
+    }
+    let keep = scope.int("keepdims").unwrap_or(1) != 0;
+    let mut made = scope.build.reduce(reducer, &axes, x);
+    if !keep {
+        made = scope.build.squeeze(made, &axes);
+    }
+    Ok(vec![(made, scope.dtype(0))])
 }

@@ -1,11 +1,13 @@
 //! What the builder of an operator sees: attributes, operands, and the graph it appends to.
 
+use std::collections::HashMap;
+
 use tract_onnx::data_resolver::MmapDataResolver;
-use tract_onnx::pb::{AttributeProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 
 use super::subgraph::Subgraph;
-use super::tensors;
+use super::{body, tensors};
 use crate::graph::{NodeId, Op, Tensor};
 use crate::import::builder::Builder;
 use crate::import::{Refusal, refusal};
@@ -24,6 +26,8 @@ pub(crate) struct Scope<'n> {
     pub opset: i64,
     node: &'n NodeProto,
     operands: Vec<Option<Operand>>,
+    /// What the graphs inside the operator read from around it, by name.
+    captured: HashMap<String, Operand>,
     /// For each input of the graph, which operand of the operator it is, counted without those left out.
     sources: Vec<usize>,
 }
@@ -35,13 +39,14 @@ struct Operand {
 }
 
 impl<'n> Scope<'n> {
-    /// The operands' facts are those of the names that are not empty, in order.
+    /// The operands' facts are those of the names that are not empty, in order, and then of what is captured.
     pub fn new(node: &'n NodeProto, opset: i64, facts: &[&TypedFact]) -> Result<Self, Refusal> {
         let mut scope = Scope {
             build: Builder::new(),
             opset,
             node,
             operands: Vec::new(),
+            captured: HashMap::new(),
             sources: Vec::new(),
         };
         scope.build.name = node.op_type.clone();
@@ -52,6 +57,10 @@ impl<'n> Scope<'n> {
                 .map(|(index, fact)| scope.declare(index, fact))
                 .transpose()?;
             scope.operands.push(operand);
+        }
+        for (name, (index, fact)) in body::captures(node).into_iter().zip(given) {
+            let operand = scope.declare(index, fact)?;
+            scope.captured.insert(name, operand);
         }
         Ok(scope)
     }
@@ -79,8 +88,9 @@ impl<'n> Scope<'n> {
 
     /// The operator with these results.
     pub fn finish(self, results: Vec<Made>) -> Subgraph {
-        let named = |index: &usize| self.node.output.get(*index).is_some_and(|n| !n.is_empty());
-        let kept = (0..results.len()).filter(named).map(|index| results[index]);
+        let kept = (0..results.len())
+            .filter(|index| self.wants(*index))
+            .map(|index| results[index]);
         let kept: Vec<Made> = kept.collect();
         let mut graph = self.build.graph;
         graph.outputs = kept.iter().map(|(id, _)| (String::new(), *id)).collect();
@@ -107,6 +117,11 @@ impl<'n> Scope<'n> {
     /// Number of results.
     pub fn results(&self) -> usize {
         self.node.output.len()
+    }
+
+    /// Whether the result at a position has a name.
+    pub fn wants(&self, index: usize) -> bool {
+        self.node.output.get(index).is_some_and(|n| !n.is_empty())
     }
 
     /// The operand at a position, if it is given.
@@ -184,11 +199,22 @@ impl<'n> Scope<'n> {
         Some(list.strings.iter().map(text).collect())
     }
 
-    /// A tensor.
-    pub fn tensor(&self, name: &str) -> Option<Tensor> {
+    /// A tensor and its element type.
+    pub fn typed_tensor(&self, name: &str) -> Option<(Tensor, DatumType)> {
         let proto = self.attribute(name)?.t.as_ref()?;
         let tensor = tract_onnx::tensor::load_tensor(&MmapDataResolver, proto, None).ok()?;
-        tensors::from_tract(&tensor).ok()
+        let dtype = tensor.datum_type();
+        Some((tensors::from_tract(&tensor).ok()?, dtype))
+    }
+
+    /// A graph.
+    pub fn graph(&self, name: &str) -> Option<&GraphProto> {
+        self.attribute(name)?.g.as_ref()
+    }
+
+    /// What a graph inside the operator reads from around it by this name.
+    pub fn captured(&self, name: &str) -> Option<Made> {
+        self.captured.get(name).map(|o| (o.id, o.dtype))
     }
 
     /// A position among `rank` axes; negative ones count from the end.

@@ -7,6 +7,7 @@ use tract_onnx::tract_core::internal::*;
 
 use super::tensors::{from_tract, to_tract};
 use crate::graph::{self, Dtype, Graph, Node, NodeId};
+use crate::import::builder::Builder;
 use crate::import::ops::Translated;
 use crate::import::{Call, Importer};
 use crate::interpret;
@@ -20,6 +21,8 @@ pub(crate) struct Subgraph {
     sources: Vec<usize>,
     /// Element types of the results.
     dtypes: Vec<DatumType>,
+    /// Whether it is only there for a refused operator.
+    stands_in: bool,
 }
 
 impl PartialEq for Subgraph {
@@ -38,6 +41,7 @@ impl Subgraph {
             graph: Arc::new(graph),
             sources,
             dtypes,
+            stands_in: false,
         }
     }
 
@@ -60,19 +64,25 @@ impl Subgraph {
             outputs: vec![(String::new(), 0); results],
         };
         let dtypes = vec![first.datum_type; results];
-        Ok(Subgraph::new(name, graph, vec![0], dtypes))
+        Ok(Subgraph {
+            stands_in: true,
+            ..Subgraph::new(name, graph, vec![0], dtypes)
+        })
     }
 
-    /// Whether it is one: no operator gives back its operand only.
+    /// Whether it is only there for a refused operator.
     pub fn is_stand_in(&self) -> bool {
-        self.graph.nodes.len() == 1 && !self.graph.inputs.is_empty()
+        self.stands_in
     }
 
-    /// Types and shapes of the results.
+    /// Types and shapes of the results, and the values of those that are constant.
     pub fn facts(&self) -> TVec<TypedFact> {
         let outputs = self.graph.outputs.iter().zip(&self.dtypes);
         let fact = |((_, id), dtype): (&(String, NodeId), &DatumType)| {
-            dtype.fact(self.graph.nodes[*id].shape.as_slice())
+            let node = &self.graph.nodes[*id];
+            let constant = node.constant().and_then(|t| to_tract(t, *dtype).ok());
+            let known = constant.and_then(|t| TypedFact::try_from(t.into_arc_tensor()).ok());
+            known.unwrap_or_else(|| dtype.fact(node.shape.as_slice()))
         };
         outputs.map(fact).collect()
     }
@@ -113,25 +123,28 @@ impl TypedOp for Subgraph {
 
 /// The nodes of the subgraph in the place of the operator.
 pub(crate) fn splice(importer: &mut Importer, call: &Call, op: &Subgraph) -> Translated {
-    let mut ids: Vec<NodeId> = Vec::with_capacity(op.graph.nodes.len());
-    let mut sources = op.sources.iter();
-    let inputs = &op.graph.inputs;
-    let mut given = vec![None; op.graph.nodes.len()];
-    inputs
-        .iter()
-        .for_each(|input| given[*input] = sources.next().map(|s| call.inputs[*s]));
-    for (id, node) in op.graph.nodes.iter().enumerate() {
-        let made = match (&node.op, given[id]) {
+    let operands = op.sources.iter().map(|source| call.inputs[*source]);
+    let operands: Vec<NodeId> = operands.collect();
+    Ok(inline(&mut importer.build, &op.graph, &operands))
+}
+
+/// Appends the nodes of a graph, with these operands for its inputs; its outputs.
+pub(crate) fn inline(build: &mut Builder, graph: &Graph, operands: &[NodeId]) -> Vec<NodeId> {
+    let mut given = vec![None; graph.nodes.len()];
+    for (input, operand) in graph.inputs.iter().zip(operands) {
+        given[*input] = Some(*operand);
+    }
+    let mut ids: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+    for (node, given) in graph.nodes.iter().zip(given) {
+        let made = match (&node.op, given) {
             (_, Some(operand)) => operand,
-            (graph::Op::Constant(tensor), _) => importer.build.constant(tensor.clone()),
+            (graph::Op::Constant(tensor), _) => build.constant(tensor.clone()),
             (op, _) => {
                 let operands = node.inputs.iter().map(|input| ids[*input]).collect();
-                importer
-                    .build
-                    .push(op.clone(), operands, node.shape.clone())
+                build.push(op.clone(), operands, node.shape.clone())
             }
         };
         ids.push(made);
     }
-    Ok(op.graph.outputs.iter().map(|(_, id)| ids[*id]).collect())
+    graph.outputs.iter().map(|(_, id)| ids[*id]).collect()
 }

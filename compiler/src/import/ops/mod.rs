@@ -11,12 +11,9 @@ mod gather;
 mod indices;
 mod linear;
 mod norm;
-mod pad;
 mod pool;
-mod recurrent;
 mod reduce;
 mod repeat;
-mod scan;
 mod scatter;
 mod select;
 mod slice;
@@ -49,7 +46,6 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::array::GatherElements => gather::elements,
         core::array::GatherNd => gather::tuples,
         core::array::MultiBroadcastTo => repeat::broadcast,
-        core::array::Pad => pad::translate,
         core::array::ScatterElements => scatter::elements,
         core::array::ScatterNd => scatter::tuples,
         core::array::Slice => slice::slice,
@@ -59,23 +55,16 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::binary::TypedBinOp => binary::translate,
         core::cast::Cast => cast::translate,
         core::cnn::Conv => conv::translate,
-        core::cnn::MaxPool => pool::max,
         core::cnn::SumPool => pool::sum,
         core::Downsample => slice::downsample,
         core::einsum::EinSum => einsum::translate,
         core::element_wise::ElementWiseOp => elementwise::translate,
-        core::gru_cell::GruEpilogue => recurrent::gru_cell,
-        core::gru_seq::GruSeq => recurrent::gru,
         core::identity::Identity => axes::identity,
         core::logic::Iff => select::iff,
-        core::lstm_cell::LstmEpilogue => recurrent::lstm_cell,
         core::nn::Reduce => reduce::translate,
-        core::nn::Resize => linear::resize,
         core::nn::RmsNorm => norm::rms,
-        core::nn::NearestUpsample => repeat::upsample,
         core::quant::DequantizeLinearF32 => elementwise::dequantise,
         core::nn::Softmax => softmax::translate,
-        core::scan::Scan => scan::translate,
     }
     Err(refusal(
         "this operator is not compiled",

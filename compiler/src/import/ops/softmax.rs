@@ -3,7 +3,7 @@
 use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
 
 use super::{Call, Importer, Translated, refusal};
-use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, UnaryFn};
+use crate::graph::Op;
 
 /// Over several axes: over one that they are merged into.
 pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translated {
@@ -15,7 +15,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translat
     }
     let x = call.inputs[0];
     if op.kind == SoftmaxKind::LogSoftmax {
-        return Ok(vec![log_softmax(importer, x, &op.axes)]);
+        return Ok(vec![importer.build.log_softmax(x, &op.axes)]);
     }
     if let [axis] = op.axes[..] {
         return Ok(vec![importer.build.push(
@@ -42,14 +42,4 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translat
         .enumerate()
         .for_each(|(to, from)| back[*from] = to);
     Ok(vec![importer.build.transpose(apart, &back)])
-}
-
-/// `x - max - ln(sum(exp(x - max)))`.
-fn log_softmax(importer: &mut Importer, x: NodeId, axes: &[usize]) -> NodeId {
-    let greatest = importer.build.reduce(Reducer::Max, axes, x);
-    let below = importer.build.binary(BinaryFn::Sub, x, greatest);
-    let powers = importer.build.pointwise(Pointwise::of(UnaryFn::Exp), below);
-    let sum = importer.build.reduce(Reducer::Sum, axes, powers);
-    let logarithm = importer.build.pointwise(Pointwise::of(UnaryFn::Ln), sum);
-    importer.build.binary(BinaryFn::Sub, below, logarithm)
 }

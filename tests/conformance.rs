@@ -1,0 +1,104 @@
+//! A sample of ONNX's own node tests, one an operator, through integer inference, proof and verification; and `SUPPORTED_OPS.md`, which is
+//! made of the operators' table and of what the sample measures.
+//!
+//! `ZKILN_BLESS=1 cargo test --release --test conformance` writes `SUPPORTED_OPS.md`. All of the node tests, about 1,150:
+//! `tests/conformance/onnx_node_tests.py`.
+
+mod command;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use zkiln_compiler::import::supported::{SUPPORTED, Supported};
+
+fn path(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// What `zkiln conformance` says of a folder of cases.
+fn report(folder: &str) -> Value {
+    let folder = path(folder);
+    let output = command::zkiln()
+        .args(["conformance", "--prove", "--json"])
+        .arg(&folder)
+        .output()
+        .expect("runs");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn the_sample_is_right_or_refused_and_operators_are_listed() {
+    let report = report("tests/conformance/cases");
+    let results = report["results"].as_array().expect("results");
+    let wrong: Vec<&Value> = results
+        .iter()
+        .filter(|case| case["verdict"] == "wrong")
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let mut examples: BTreeMap<&str, &Value> = BTreeMap::new();
+    for case in results {
+        let listed = |operator: &str| SUPPORTED.iter().any(|s| s.operator == operator);
+        let operators = case["operators"].as_array().expect("types");
+        let operators: Vec<&str> = operators.iter().filter_map(Value::as_str).collect();
+        if case["verdict"] == "right" {
+            let unlisted: Vec<&&str> = operators.iter().filter(|o| !listed(o)).collect();
+            assert!(unlisted.is_empty(), "{unlisted:?} is right and not listed");
+            if let [operator] = operators[..] {
+                examples.insert(operator, case);
+            }
+        } else if let [operator] = operators[..] {
+            let reason = case["reason"].as_str().unwrap_or_default();
+            let limited = SUPPORTED.iter().find(|s| s.operator == operator);
+            assert!(
+                limited.is_none_or(|s| !s.restrictions.is_empty()),
+                "{operator} is listed without restrictions and refused: {reason}"
+            );
+        }
+    }
+    let text = supported(&examples);
+    let file = path("SUPPORTED_OPS.md");
+    if std::env::var_os("ZKILN_BLESS").is_some() {
+        fs::write(&file, &text).expect("writes");
+    }
+    let known = fs::read_to_string(&file).unwrap_or_default();
+    assert!(known == text, "SUPPORTED_OPS.md is out of date: bless it");
+}
+
+fn supported(examples: &BTreeMap<&str, &Value>) -> String {
+    let mut text = String::from(
+        "# Supported operators\n\n\
+         Made by `ZKILN_BLESS=1 cargo test --release --test conformance`. Shapes are static; constants are what the model holds, or what follows from it.\n\
+         *Proved by* and *lookups* are those of the operator's smallest ONNX node test: lookups an element of the output, input range checks included;\n\
+         nothing means that the operator is linear or moves data, and is part of what reads it. Operators without example were not among those tests.\n\
+         Whatever is not listed is refused by name when the model is compiled.\n\n\
+         | operator | since opset | restrictions | proved by | lookups |\n|---|---|---|---|---|\n",
+    );
+    for Supported {
+        operator,
+        domain,
+        since,
+        restrictions,
+    } in SUPPORTED
+    {
+        let shown = match *domain {
+            "" => format!("`{operator}`"),
+            domain => format!("`{domain}.{operator}`"),
+        };
+        let proved = examples.get(operator).map(|case| &case["proved_by"]);
+        let relations = proved.and_then(|p| p["relations"].as_array()).map(|list| {
+            let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            if names.is_empty() {
+                "nothing".to_string()
+            } else {
+                names.join(", ")
+            }
+        });
+        let lookups = proved.and_then(|p| p["lookups_per_element"].as_f64());
+        let lookups = lookups.map_or(String::new(), |n| format!("{n:.1}"));
+        let relations = relations.unwrap_or_default();
+        text += &format!("| {shown} | {since} | {restrictions} | {relations} | {lookups} |\n");
+    }
+    text
+}
