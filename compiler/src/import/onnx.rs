@@ -239,6 +239,27 @@ impl Onnx {
         imported.graph
     }
 
+    /// Imports the model, and checks what it computes from `ramp(count, k)` for the input of number `k`.
+    pub fn gives(self, expected: &[&[f64]]) -> Graph {
+        let imported = self
+            .import_with(&Options::default())
+            .unwrap_or_else(|e| panic!("{e}"));
+        let graph = imported.graph;
+        let shapes = graph.inputs.iter().map(|id| graph.nodes[*id].shape.clone());
+        let inputs = shapes.enumerate().map(|(k, shape)| {
+            let count = shape.iter().product();
+            Tensor::new(shape, ramp(count, k))
+        });
+        let inputs: Vec<Tensor> = inputs.collect();
+        let made = interpret::run(&graph, &inputs);
+        let expected = made.iter().zip(expected).map(|(made, expected)| {
+            assert_eq!(made.data.len(), expected.len(), "{made:?}");
+            Tensor::new(made.shape.clone(), expected.to_vec())
+        });
+        assert_close(&made, &expected.collect::<Vec<_>>());
+        graph
+    }
+
     /// Imports a model that cannot be compiled; the message.
     pub fn complaint(self) -> String {
         match self.import_with(&Options::default()) {
@@ -246,6 +267,13 @@ impl Onnx {
             Err(e) => e.to_string(),
         }
     }
+}
+
+/// Varied multiples of a quarter from -1.25 to 1.25.
+pub fn ramp(count: usize, k: usize) -> Vec<f64> {
+    (0..count)
+        .map(|i| ((7 * i + 3 * k) % 11) as f64 / 4.0 - 1.25)
+        .collect()
 }
 
 /// Same shapes, and equal within 2e-5 of one plus the magnitude.

@@ -4,7 +4,10 @@ mod arithmetic;
 mod errors;
 mod movement;
 mod networks;
+mod resampling;
 mod spatial;
+mod vision;
+mod windows;
 
 use super::onnx::{Attribute, Onnx};
 use crate::graph::{Graph, Node, Op};

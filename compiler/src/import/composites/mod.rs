@@ -9,6 +9,7 @@ mod attention;
 mod body;
 mod constants;
 mod control;
+mod conv_transpose;
 mod deform;
 mod determinant;
 pub(crate) mod extrema;
@@ -80,6 +81,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("Compress", constants::compress),
     ("ConstantOfShape", constants::of_shape),
     ("ConvInteger", quantised::conv_integer),
+    ("ConvTranspose", conv_transpose::build),
     ("CumProd", recurrence::cumulative_product),
     ("DFT", spectra::dft),
     ("DeformConv", deform::build),

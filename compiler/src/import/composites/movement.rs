@@ -128,8 +128,13 @@ pub(super) fn build_pad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let mode = scope.text("mode").unwrap_or("constant").to_string();
     if mode != "constant" {
         for (i, &axis) in axes.iter().enumerate() {
-            let picks = picks(&mode, shape[axis], ends(i))?;
-            x = take(&mut scope.build, x, axis, &picks);
+            let build = &mut scope.build;
+            let (before, after) = ends(i);
+            // What is cut off goes first, and is not repeated elsewhere.
+            x = pad(build, x, axis, (before.min(0), after.min(0)), 0.0)?;
+            let added = (before.max(0), after.max(0));
+            let picks = picks(&mode, build.shape(x)[axis], added)?;
+            x = take(build, x, axis, &picks);
         }
         return Ok(vec![(x, dtype)]);
     }
@@ -171,9 +176,6 @@ fn picks(mode: &str, length: usize, (before, after): (i64, i64)) -> Result<Vec<u
             "use `constant`, `reflect`, `edge` or `wrap`",
         )),
     };
-    if len + before + after < 1 {
-        return Err(refusal("it cuts off all of an axis", "correct the model"));
-    }
     check_matrix((len + before + after) as usize, 1)?;
     let picks = (-before..len + after).map(pick);
     picks.map(|pick| pick.map(|at| at as usize)).collect()

@@ -6,7 +6,7 @@ use super::extrema::first_maximum;
 use super::movement::{pad, take};
 use super::sampling::{abs, hat};
 use super::{Made, Scope};
-use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, Window};
+use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn, Window};
 use crate::import::builder::Builder;
 use crate::import::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix, volume};
 use crate::import::{Refusal, refusal};
@@ -110,6 +110,44 @@ impl Windows {
         }
         Some(positions)
     }
+
+    /// Along an axis: the padding before, the length that windows reach on padded data, and the positions they read there.
+    fn padded_positions(&self, axis: usize) -> (usize, usize, Vec<usize>) {
+        let window = &self.window;
+        let (stride, dilation) = (window.stride[axis], window.dilation[axis]);
+        let taps = 0..window.kernel[axis];
+        let windows = |tap: usize| (0..self.counts[axis]).map(move |w| w * stride + tap * dilation);
+        let positions: Vec<usize> = taps.flat_map(windows).collect();
+        let reach = positions.last().map_or(0, |last| last + 1);
+        (window.pad_before[axis], reach, positions)
+    }
+
+    /// The data at the positions of each axis, `[n * c, windows, taps]`.
+    fn rows(
+        &self,
+        build: &mut Builder,
+        x: NodeId,
+        positions: &[Vec<usize>],
+    ) -> Result<NodeId, Refusal> {
+        let shape = build.shape(x);
+        let (counts, kernel) = (&self.counts, &self.window.kernel);
+        let taps: usize = kernel.iter().product();
+        let windows: usize = counts.iter().product();
+        check_matrix(shape[0] * shape[1] * windows, taps)?;
+        let mut seen = x;
+        for (axis, positions) in positions.iter().enumerate() {
+            seen = take(build, seen, 2 + axis, positions);
+        }
+        let axes = counts.len();
+        let pairs = (0..axes).flat_map(|axis| [kernel[axis], counts[axis]]);
+        let apart: Vec<usize> = shape[..2].iter().copied().chain(pairs).collect();
+        let apart = build.reshape(seen, &apart);
+        let order = (0..axes).map(|a| 3 + 2 * a);
+        let order = order.chain((0..axes).map(|a| 2 + 2 * a));
+        let order: Vec<usize> = [0, 1].into_iter().chain(order).collect();
+        let moved = build.transpose(apart, &order);
+        Ok(build.reshape(moved, &[shape[0] * shape[1], windows, taps]))
+    }
 }
 
 /// Without positions, a plain maximum over windows.
@@ -129,20 +167,16 @@ pub(super) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let build = &mut scope.build;
     let taps: usize = kernel.iter().product();
     let outputs: usize = counts.iter().product();
-    check_matrix(shape[0] * shape[1] * outputs, taps)?;
-    // `[n, c, (taps, windows) of each axis...]`. Taps outside repeat the first one inside, so that the first maximum stays it.
-    let mut seen = x;
+    // Taps outside repeat the first one inside, so that the first maximum stays it.
+    let positions = (0..axes).map(|axis| windows.positions(axis, lens[axis]));
+    let positions: Option<Vec<_>> = positions.collect();
+    let positions =
+        positions.ok_or_else(|| refusal("a window has nothing but padding", "use less padding"))?;
+    let rows = windows.rows(build, x, &positions)?;
     let mut index = vec![0; outputs * taps];
     let mut inner: usize = lens.iter().product();
     let mut outer = 1;
-    for axis in 0..axes {
-        let Some(positions) = windows.positions(axis, lens[axis]) else {
-            return Err(refusal(
-                "a window has nothing but padding",
-                "use less padding",
-            ));
-        };
-        seen = take(build, seen, 2 + axis, &positions);
+    for (axis, positions) in positions.iter().enumerate() {
         inner /= lens[axis];
         let weight = if column_major { outer } else { inner };
         outer *= lens[axis];
@@ -154,15 +188,6 @@ pub(super) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             *index += positions[tap * counts[axis] + window] * weight;
         }
     }
-    let pairs = (0..axes).flat_map(|axis| [kernel[axis], counts[axis]]);
-    let apart: Vec<usize> = shape[..2].iter().copied().chain(pairs).collect();
-    let apart = build.reshape(seen, &apart);
-    let order = (0..axes)
-        .map(|a| 3 + 2 * a)
-        .chain((0..axes).map(|a| 2 + 2 * a));
-    let order: Vec<usize> = [0, 1].into_iter().chain(order).collect();
-    let moved = build.transpose(apart, &order);
-    let rows = build.reshape(moved, &[shape[0] * shape[1], outputs, taps]);
     let hits = first_maximum(build, rows, 2, false);
     let index = index.iter().map(|at| *at as f64).collect();
     let index = build.constant(Tensor::new(vec![outputs, taps], index));
@@ -246,21 +271,35 @@ pub(super) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let order = order(scope)?;
-    let Windows { window, counts } = windows(scope, x)?;
+    let windows = windows(scope, x)?;
     let build = &mut scope.build;
-    let taps: usize = window.kernel.iter().product();
-    let powers = powers(build, x, order);
-    let shape = [&build.shape(x)[..2], &counts].concat();
-    let op = Op::AveragePool {
-        window,
-        count_padding: true,
+    let shape = build.shape(x);
+    let made = windows.shape(&shape);
+    let norms = if order == 1.0 || order == 2.0 {
+        let taps: usize = windows.window.kernel.iter().product();
+        let powers = powers(build, x, order);
+        let op = Op::AveragePool {
+            window: windows.window,
+            count_padding: true,
+        };
+        let means = build.push(op, vec![powers], made);
+        let sums = build.scale(means, taps as f64);
+        root(build, sums, order)
+    } else {
+        let mut logarithms = logarithms(build, x);
+        let mut positions = Vec::new();
+        for (axis, len) in shape[2..].iter().enumerate() {
+            let (before, reach, listed) = windows.padded_positions(axis);
+            let after = reach.saturating_sub(before + len);
+            let ends = (before as i64, after as i64);
+            logarithms = pad(build, logarithms, 2 + axis, ends, TINY.ln())?;
+            positions.push(listed);
+        }
+        let rows = windows.rows(build, logarithms, &positions)?;
+        let norms = norm(build, rows, order);
+        build.reshape(norms, &made)
     };
-    let means = build.push(op, vec![powers], shape);
-    let sums = build.scale(means, taps as f64);
-    Ok(vec![(
-        build.pointwise(power(Pointwise::Variable, order.recip()), sums),
-        dtype,
-    )])
+    Ok(vec![(norms, dtype)])
 }
 
 /// `sum(|x|^p)^(1/p)` over all of space.
@@ -269,13 +308,53 @@ pub(super) fn global_lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let dtype = scope.dtype(0);
     let order = order(scope)?;
     let build = &mut scope.build;
-    let axes: Vec<usize> = (2..build.rank(x)).collect();
-    let powers = powers(build, x, order);
-    let sums = build.reduce(Reducer::Sum, &axes, powers);
-    Ok(vec![(
-        build.pointwise(power(Pointwise::Variable, order.recip()), sums),
-        dtype,
-    )])
+    let shape = build.shape(x);
+    if shape.len() < 3 {
+        return Err(refusal(
+            "its data has no axes in space",
+            "correct the model",
+        ));
+    }
+    let rows = [shape[0] * shape[1], 1, shape[2..].iter().product()];
+    let rows = build.reshape(x, &rows);
+    let norms = if order == 1.0 || order == 2.0 {
+        let powers = powers(build, rows, order);
+        let sums = build.reduce(Reducer::Sum, &[2], powers);
+        root(build, sums, order)
+    } else {
+        let logarithms = logarithms(build, rows);
+        norm(build, logarithms, order)
+    };
+    let made = [&shape[..2], &vec![1; shape.len() - 2][..]].concat();
+    Ok(vec![(build.reshape(norms, &made), dtype)])
+}
+
+/// Magnitudes below this are as good as zero.
+const TINY: f64 = 1e-6;
+
+/// `ln |x|`.
+fn logarithms(build: &mut Builder, x: NodeId) -> NodeId {
+    let magnitude = Pointwise::binary(BinaryFn::Max, abs(), Pointwise::Constant(TINY));
+    build.pointwise(Pointwise::unary(UnaryFn::Ln, magnitude), x)
+}
+
+/// The norms of rows `[.., .., taps]` of logarithms. Powers are taken relative to the greatest, since no fixed scale holds those of
+/// large and of small numbers.
+fn norm(build: &mut Builder, logarithms: NodeId, order: f64) -> NodeId {
+    let greatest = build.reduce(Reducer::Max, &[2], logarithms);
+    let below = build.binary(BinaryFn::Sub, logarithms, greatest);
+    let scaled = build.scale(below, order);
+    let powers = build.pointwise(Pointwise::of(UnaryFn::Exp), scaled);
+    let sums = build.reduce(Reducer::Sum, &[2], powers);
+    let more = build.pointwise(Pointwise::of(UnaryFn::Ln), sums);
+    let more = build.scale(more, order.recip());
+    let all = build.binary(BinaryFn::Add, greatest, more);
+    build.pointwise(Pointwise::of(UnaryFn::Exp), all)
+}
+
+/// `x^(1/order)`.
+fn root(build: &mut Builder, x: NodeId, order: f64) -> NodeId {
+    build.pointwise(power(Pointwise::Variable, order.recip()), x)
 }
 
 fn order(scope: &Scope) -> Result<f64, Refusal> {
@@ -293,12 +372,13 @@ fn order(scope: &Scope) -> Result<f64, Refusal> {
     }
 }
 
-/// `|x|^order`; squares are products, since those are exact.
+/// `|x|`, or `x^2`: squares are products, which are exact, and no function that a table rounds.
 fn powers(build: &mut Builder, x: NodeId, order: f64) -> NodeId {
-    match order {
-        2.0 => build.binary(BinaryFn::Mul, x, x),
-        _ => build.pointwise(power(abs(), order), x),
+    if order == 1.0 {
+        return build.pointwise(abs(), x);
     }
+    let axes: String = ('a'..).take(build.rank(x)).collect();
+    build.einsum(&format!("{axes},{axes}->{axes}"), &[x, x])
 }
 
 fn power(x: Pointwise, exponent: f64) -> Pointwise {

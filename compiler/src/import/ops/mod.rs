@@ -5,14 +5,12 @@ mod binary;
 mod cast;
 mod concat;
 mod conv;
-mod deconv;
 mod einsum;
 mod elementwise;
 mod gather;
 mod indices;
 mod linear;
 mod norm;
-mod pad;
 mod pool;
 mod reduce;
 mod repeat;
@@ -48,7 +46,6 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::array::GatherElements => gather::elements,
         core::array::GatherNd => gather::tuples,
         core::array::MultiBroadcastTo => repeat::broadcast,
-        core::array::Pad => pad::translate,
         core::array::ScatterElements => scatter::elements,
         core::array::ScatterNd => scatter::tuples,
         core::array::Slice => slice::slice,
@@ -58,8 +55,6 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::binary::TypedBinOp => binary::translate,
         core::cast::Cast => cast::translate,
         core::cnn::Conv => conv::translate,
-        core::cnn::Deconv => deconv::translate,
-        core::cnn::MaxPool => pool::max,
         core::cnn::SumPool => pool::sum,
         core::Downsample => slice::downsample,
         core::einsum::EinSum => einsum::translate,
@@ -67,9 +62,7 @@ pub(super) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::identity::Identity => axes::identity,
         core::logic::Iff => select::iff,
         core::nn::Reduce => reduce::translate,
-        core::nn::Resize => linear::resize,
         core::nn::RmsNorm => norm::rms,
-        core::nn::NearestUpsample => repeat::upsample,
         core::quant::DequantizeLinearF32 => elementwise::dequantise,
         core::nn::Softmax => softmax::translate,
     }

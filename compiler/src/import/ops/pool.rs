@@ -1,20 +1,9 @@
-//! Sliding maxima and averages.
+//! Sliding averages.
 
-use tract_onnx::tract_core::ops::cnn::{MaxPool, PoolSpec, SumPool};
+use tract_onnx::tract_core::ops::cnn::{PoolSpec, SumPool};
 
-use super::{Call, Importer, Translated, conv, refusal};
+use super::{Call, Importer, Translated, conv};
 use crate::graph::{BinaryFn, Op, Tensor, Window};
-
-/// Without indices.
-pub fn max(importer: &mut Importer, call: &Call, op: &MaxPool) -> Translated {
-    if op.with_index_outputs.is_some() {
-        return Err(refusal(
-            "the positions of its maxima are used",
-            "export without the second output",
-        ));
-    }
-    pool(importer, call, &op.pool_spec, Op::MaxPool)
-}
 
 /// Averages, and sums as averages times the kernel's volume.
 pub fn sum(importer: &mut Importer, call: &Call, op: &SumPool) -> Translated {

@@ -80,32 +80,6 @@ fn what_lowering_says_comes_with_what_is_refused() {
 }
 
 #[test]
-fn a_kernel_that_is_computed() {
-    let message = one("1,2,5,5", "Conv", "x,k", &[])
-        .input("k", "3,2,3,3")
-        .complaint();
-    assert!(
-        message.contains("`y` (Conv): its kernel is computed"),
-        "{message}"
-    );
-}
-
-#[test]
-fn positions_of_maxima() {
-    let model = Onnx::new().input("x", "1,1,4,4");
-    let kernel = super::Ints(vec![2, 2]);
-    let message = model
-        .node("MaxPool", "x", "y,i", &[("kernel_shape", kernel)])
-        .output("y")
-        .output("i")
-        .complaint();
-    assert!(
-        message.contains("the positions of its maxima are used"),
-        "{message}"
-    );
-}
-
-#[test]
 fn quantised_models() {
     let model = Onnx::new()
         .typed_input("x", DataType::Uint8, "2,3")
