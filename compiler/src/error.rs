@@ -95,6 +95,18 @@ pub enum CompileError {
     /// Nodes that cannot be compiled, all of them.
     #[error("{} node(s) cannot be compiled:\n{}", .0.len(), .0.iter().map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n"))]
     Nodes(Vec<Complaint>),
+    /// The integers stray too far from the float model on the samples.
+    #[error(
+        "on the samples an output strays from the float model by {:.1} % of its range, more than {:.0} %, whatever the bits: a value's range is too wide for one scale, or two values are too close to be told apart; see which node with `zkiln calibrate`, or choose the bits to compile it all the same",
+        100.0 * .error,
+        100.0 * .limit
+    )]
+    Unfaithful {
+        /// Relative to the output's range.
+        error: f64,
+        /// Greatest that is compiled.
+        limit: f64,
+    },
     /// The plan misses the security level.
     #[error("security of {got} bits is below {expected}")]
     Security {

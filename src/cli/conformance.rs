@@ -21,7 +21,7 @@ use super::terminal::{Progress, milliseconds, say, say_json, table};
 #[command(after_help = "\
 A case is a folder with `model.onnx`, `input.json` and `expected.json`; the input is its calibration sample.
 right: every output is within --tolerance of the expected output's range (and, with --prove, the proof verifies);
-refused: the compiler names what it cannot compile; wrong: anything else. Exit code 1 if any case is wrong.
+refused: the compiler says what it cannot compile, or cannot compile faithfully; wrong: anything else. Exit code 1 if any case is wrong.
 
 Examples:
   zkiln conformance cases/
@@ -182,7 +182,7 @@ fn judge(folder: &Path, args: &Args) -> Case {
 /// Whether the compiler said no, which is no fault.
 fn is_refusal(error: &CliError) -> bool {
     match error {
-        CliError::Compile(CompileError::Nodes(_)) => true,
+        CliError::Compile(CompileError::Nodes(_) | CompileError::Unfaithful { .. }) => true,
         CliError::Compile(CompileError::Load { reason, .. }) => !reason.contains("panicked"),
         _ => false,
     }

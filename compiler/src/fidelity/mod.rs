@@ -20,13 +20,15 @@ use crate::{CompileError, Lowered, Options};
 const LADDER: [(u8, u8); 4] = [(12, 12), (12, 16), (14, 16), (16, 16)];
 /// Greatest error, relative to an output's range, that is good enough.
 const TARGET: f64 = 0.005;
+/// Greatest error on the user's samples with which a model is compiled without being asked for by bits or settings.
+const LIMIT: f64 = 0.05;
 /// Samples that are compared.
 const SAMPLES: usize = 4;
 
 /// Lowers with the first bits of the ladder that meet the target, or else with the most faithful ones. Bits that the user or the settings chose are kept.
 ///
 /// # Errors
-/// As [`lower`].
+/// As [`lower`]; [`CompileError::Unfaithful`] where even those stray far from the float model on the user's samples.
 pub(crate) fn lower_faithfully(
     imported: &Imported,
     options: &Options,
@@ -57,8 +59,16 @@ pub(crate) fn lower_faithfully(
             break;
         }
     }
-    best.map(|(_, lowered)| lowered)
-        .ok_or_else(|| CompileError::Plan("no choice of bits was tried".into()))
+    match best {
+        None => Err(CompileError::Plan("no choice of bits was tried".into())),
+        Some((error, _)) if error > LIMIT && !options.samples.is_empty() => {
+            Err(CompileError::Unfaithful {
+                error,
+                limit: LIMIT,
+            })
+        }
+        Some((_, lowered)) => Ok(lowered),
+    }
 }
 
 fn samples(imported: &Imported, options: &Options) -> Vec<Vec<Tensor>> {
@@ -77,12 +87,14 @@ fn samples(imported: &Imported, options: &Options) -> Vec<Vec<Tensor>> {
         .collect()
 }
 
-/// Greatest difference from the float model over all samples and outputs, relative to the output's range; infinite where the program refuses a sample.
+/// Greatest difference from the float model over all samples and outputs, relative to the output's range over the samples; infinite where the
+/// program refuses a sample.
 fn greatest_error(lowered: &Lowered, imported: &Imported, samples: &[Vec<Tensor>]) -> f64 {
     let Ok(constants) = Constants::new(&lowered.model, &lowered.constants) else {
         return f64::INFINITY;
     };
-    let error = |sample: &Vec<Tensor>| -> Option<f64> {
+    let mut spans = vec![Span::default(); lowered.outputs.len()];
+    let mut add = |sample: &Vec<Tensor>| -> Option<()> {
         let quantised = sample.iter().zip(&lowered.inputs);
         let integers: Vec<Vec<i64>> = quantised
             .map(|(tensor, port)| {
@@ -97,33 +109,55 @@ fn greatest_error(lowered: &Lowered, imported: &Imported, samples: &[Vec<Tensor>
         let got = trace.outputs(&lowered.model).ok()?;
         let expected = imported.float.run(sample).ok()?;
         let outputs = got.iter().zip(&lowered.outputs).zip(&expected);
-        Some(
-            outputs
-                .map(|((got, port), expected)| relative_error(got, port.scale, &expected.data))
-                .fold(0.0, f64::max),
-        )
+        for (((got, port), expected), span) in outputs.zip(&mut spans) {
+            span.add(got, port.scale, &expected.data);
+        }
+        Some(())
     };
-    samples
-        .iter()
-        .map(|sample| error(sample).unwrap_or(f64::INFINITY))
-        .fold(0.0, f64::max)
+    match samples.iter().all(|sample| add(sample).is_some()) {
+        true => spans.iter().map(Span::relative_error).fold(0.0, f64::max),
+        false => f64::INFINITY,
+    }
 }
 
-fn relative_error(got: &[i64], scale: f64, expected: &[f64]) -> f64 {
-    let (low, high) = expected
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| {
-            (low.min(x), high.max(x))
-        });
-    let range = if high > low {
-        high - low
-    } else {
-        high.abs().max(f64::MIN_POSITIVE)
-    };
-    got.iter()
-        .zip(expected)
-        .map(|(&got, &expected)| (got as f64 * scale - expected).abs() / range)
-        .fold(0.0, f64::max)
+/// What an output's elements show: their range in floats, and the greatest error. Infinities and what is no number count for neither.
+#[derive(Clone)]
+struct Span {
+    low: f64,
+    high: f64,
+    error: f64,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self {
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
+            error: 0.0,
+        }
+    }
+}
+
+impl Span {
+    fn add(&mut self, got: &[i64], scale: f64, expected: &[f64]) {
+        for (&got, &expected) in got.iter().zip(expected).filter(|(_, e)| e.is_finite()) {
+            self.low = self.low.min(expected);
+            self.high = self.high.max(expected);
+            self.error = self.error.max((got as f64 * scale - expected).abs());
+        }
+    }
+
+    /// Where there is no range, the magnitude of the one value takes its place.
+    fn relative_error(&self) -> f64 {
+        let range = match self.high > self.low {
+            true => self.high - self.low,
+            false => self.high.abs(),
+        };
+        match self.error > 0.0 {
+            true => self.error / range.max(f64::MIN_POSITIVE),
+            false => 0.0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,9 +165,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_relative_to_the_range() {
-        assert_eq!(relative_error(&[0, 5, 10], 0.1, &[0.0, 0.5, 1.0]), 0.0);
-        assert!((relative_error(&[0, 6, 10], 0.1, &[0.0, 0.5, 1.0]) - 0.1).abs() < 1e-12);
-        assert!((relative_error(&[3], 1.0, &[2.0]) - 0.5).abs() < 1e-12);
+    fn errors_are_relative_to_the_range_over_all_samples() {
+        let error = |runs: &[(&[i64], &[f64])], scale: f64| {
+            let mut span = Span::default();
+            runs.iter()
+                .for_each(|(got, expected)| span.add(got, scale, expected));
+            span.relative_error()
+        };
+        assert_eq!(error(&[(&[0, 5, 10], &[0.0, 0.5, 1.0])], 0.1), 0.0);
+        assert!((error(&[(&[0, 6, 10], &[0.0, 0.5, 1.0])], 0.1) - 0.1).abs() < 1e-12);
+        assert!((error(&[(&[3], &[2.0])], 1.0) - 0.5).abs() < 1e-12);
+        assert!((error(&[(&[3], &[2.0]), (&[12], &[12.0])], 1.0) - 0.1).abs() < 1e-12);
+        assert_eq!(error(&[(&[3, 1], &[f64::NEG_INFINITY, 1.0])], 1.0), 0.0);
     }
 }

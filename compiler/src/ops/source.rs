@@ -59,9 +59,6 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
     let axes = dims.concat();
     let shape: Vec<u32> = axes.iter().map(|axis| axis.len as u32).collect();
     let column = cx.columns.witness(&node.name, shape.clone(), range);
-    if usage == Usage::Compared {
-        cx.compared.push(column);
-    }
     let value = Accumulator {
         shape: shape.into(),
         columns: vec![(1, column)].into(),
@@ -87,6 +84,9 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         Some(keys) => cx.clamped_input(&node.name, column, keys, scale)?,
         None => column,
     };
+    if usage == Usage::Compared {
+        cx.compared.push(read);
+    }
     if clamped.is_none() && visibility != Visibility::Public && !is_gathered_with(cx, cx.current())
     {
         bound(cx, node, value, range, scale);
