@@ -19,13 +19,7 @@ fn path(name: &str) -> std::path::PathBuf {
 
 /// What `zkiln conformance` says of a folder of cases.
 fn report(folder: &str) -> Value {
-    let folder = path(folder);
-    let output = command::zkiln()
-        .args(["conformance", "--prove", "--json"])
-        .arg(&folder)
-        .output()
-        .expect("runs");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    command::zkiln(&["conformance", folder, "--prove", "--json"]).json()
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn observe(
     graph: &Graph,
     origins: &[Option<OutletId>],
     float: &FloatModel,
-    limits: &[Option<usize>],
+    limits: &[Picks],
     sample: &[Tensor],
 ) -> Result<Vec<Seen>, CompileError> {
     check_indices(graph, limits, sample)?;
@@ -203,9 +203,28 @@ fn bounds(values: &[f64]) -> (f64, f64) {
         })
 }
 
-/// For each model input that picks rows, the number up to which what it picks is there.
-fn index_limits(graph: &Graph) -> Vec<Option<usize>> {
-    let mut limits = vec![None; graph.inputs.len()];
+/// How a model input picks rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Picks {
+    /// The number up to which what it picks is there, if it picks.
+    limit: Option<usize>,
+    /// Functions of its elements that are indices, and of how many rows.
+    indices: Vec<(Pointwise, usize)>,
+}
+
+impl Picks {
+    /// Whether everything that the number picks is there.
+    fn has(&self, v: f64) -> bool {
+        let inside = |(index, length): &(Pointwise, usize)| {
+            (0.0..*length as f64).contains(&index.eval(v))
+        };
+        self.indices.iter().all(inside)
+    }
+}
+
+/// For each model input, how it picks rows.
+fn index_limits(graph: &Graph) -> Vec<Picks> {
+    let mut limits = vec![Picks::default(); graph.inputs.len()];
     for node in &graph.nodes {
         let Op::Gather { axis } = node.op else {
             continue;
@@ -231,7 +250,9 @@ fn index_limits(graph: &Graph) -> Vec<Option<usize>> {
                         .position(|input| *input == id)
                         .filter(|_| limit > 0)
                     {
-                        limits[i] = Some(limits[i].map_or(limit, |other: usize| other.min(limit)));
+                        let least = limits[i].limit.map_or(limit, |other| other.min(limit));
+                        limits[i].limit = Some(least);
+                        limits[i].indices.push((index, length));
                     }
                 }
                 Op::Reshape
@@ -267,16 +288,12 @@ fn index_limits(graph: &Graph) -> Vec<Option<usize>> {
 
 fn check_indices(
     graph: &Graph,
-    limits: &[Option<usize>],
+    limits: &[Picks],
     sample: &[Tensor],
 ) -> Result<(), CompileError> {
-    for ((id, limit), tensor) in graph.inputs.iter().zip(limits).zip(sample) {
-        let Some(limit) = *limit else { continue };
-        if let Some(v) = tensor
-            .data
-            .iter()
-            .find(|v| !(0.0..limit as f64).contains(v))
-        {
+    for ((id, picks), tensor) in graph.inputs.iter().zip(limits).zip(sample) {
+        let Some(limit) = picks.limit else { continue };
+        if let Some(v) = tensor.data.iter().find(|v| !picks.has(**v)) {
             let name = &graph.nodes[*id].name;
             return Err(CompileError::Samples(format!(
                 "input `{name}` picks row {v} of {limit}"
@@ -301,13 +318,13 @@ pub fn synthetic_inputs(graph: &Graph, count: usize) -> Vec<Vec<Tensor>> {
                     (_, None) if number % 2 == 0 => 1.0,
                     (_, None) => (random.uniform() * 2.0).floor(),
                 };
-            let tensor = |(id, limit): (&NodeId, &Option<usize>)| {
+            let tensor = |(id, picks): (&NodeId, &Picks)| {
                 let node = &graph.nodes[*id];
                 let Op::Input(dtype) = node.op else {
                     unreachable!("graph inputs are inputs")
                 };
                 let data = (0..node.volume())
-                    .map(|_| draw(&mut random, dtype, *limit))
+                    .map(|_| draw(&mut random, dtype, picks.limit))
                     .collect();
                 Tensor::new(node.shape.clone(), data)
             };
@@ -361,7 +378,7 @@ mod tests {
     #[test]
     fn an_index_is_followed_through_arithmetic() {
         let graph = picks_two_rows_further();
-        assert_eq!(index_limits(&graph), [Some(5)]);
+        assert_eq!(index_limits(&graph)[0].limit, Some(5));
         assert_eq!(graph.nodes[graph.inputs[0]].range, (0.0, 4.0));
     }
 

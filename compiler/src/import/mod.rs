@@ -15,6 +15,7 @@ mod names;
 pub(crate) mod onnx;
 mod ops;
 mod refused;
+pub mod supported;
 pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! Elementwise functions of one variable: a lookup table on the operand. Affine ones fold into the expression.
 
-use crate::graph::{Node, Pointwise, UnaryFn};
+use crate::graph::{MASKED, Node, Pointwise, UnaryFn};
 use crate::lower::value::{Term, Value};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal};
+use crate::lower::{Lowering, Refusal, refuse};
 
 /// Widest integers that a table with jumps is exact on: rounding them first would move the jumps.
 const MOST_EXACT_BITS: u8 = 16;
@@ -47,6 +47,12 @@ fn by_sign(
     [slope, offset]: [f64; 2],
     [negative, zero, positive]: [f64; 3],
 ) -> Result<Value, Refusal> {
+    if ![negative, zero, positive].iter().all(|y| y.abs() < MASKED) {
+        return Err(refuse(
+            "it makes infinities",
+            "make a finite number instead, or mask with the condition where scores are",
+        ));
+    }
     let table = |x: f64| {
         let at = slope * x + offset;
         match at == 0.0 {

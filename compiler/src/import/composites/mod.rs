@@ -11,6 +11,7 @@ mod constants;
 mod control;
 mod conv_transpose;
 mod deform;
+mod depth;
 mod determinant;
 pub(crate) mod extrema;
 mod features;
@@ -143,6 +144,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("Scaler", features::scaler),
     ("Scan", control::scan),
     ("SoftmaxCrossEntropyLoss", losses::cross_entropy),
+    ("SpaceToDepth", depth::from_space),
     ("SwiGLU", activations::swiglu),
     ("TensorScatter", recurrence::tensor_scatter),
     ("TfIdfVectorizer", ngrams::count),
