@@ -74,6 +74,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("Scan", control::scan),
     ("SoftmaxCrossEntropyLoss", losses::cross_entropy),
     ("SwiGLU", activations::swiglu),
+    ("Swish", activations::swish),
     ("TensorScatter", recurrence::tensor_scatter),
     ("TfIdfVectorizer", ngrams::count),
     ("TopK", extrema::top_k),
