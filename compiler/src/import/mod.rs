@@ -10,6 +10,7 @@ mod composites;
 mod further;
 mod limits;
 pub(crate) mod load;
+mod masks;
 mod names;
 #[cfg(test)]
 pub(crate) mod onnx;
@@ -96,6 +97,7 @@ fn translated(loaded: Loaded, path: &str, options: &Options) -> Result<Imported,
     let (mut graph, mut origins) = translate(&loaded)?;
     prune(&mut graph, &mut origins);
     check::check(&graph)?;
+    mask(&mut graph, &mut origins);
     fuse::fuse(&mut graph);
     wrap::wrap_negative(&mut graph, &options.samples);
     prune(&mut graph, &mut origins);
@@ -109,6 +111,16 @@ fn translated(loaded: Loaded, path: &str, options: &Options) -> Result<Imported,
         parameters: loaded.parameters,
         onnx_nodes: loaded.onnx_nodes,
     })
+}
+
+/// Finds masks, and brings the graph in order again.
+fn mask(graph: &mut Graph, origins: &mut Vec<Option<OutletId>>) {
+    let mut build = Builder::new();
+    std::mem::swap(&mut build.graph, graph);
+    std::mem::swap(&mut build.origins, origins);
+    masks::find(&mut build);
+    (*graph, *origins) = (build.graph, build.origins);
+    prune(graph, origins);
 }
 
 /// Leaves out what no output needs.

@@ -29,6 +29,12 @@ pub enum Attribute {
     Float(f32),
     /// `s`
     Text(&'static str),
+    /// `floats`
+    Floats(Vec<f32>),
+    /// `strings`
+    Texts(Vec<&'static str>),
+    /// `g`: the graph of a model
+    Graph(Onnx),
 }
 
 impl Onnx {
@@ -313,6 +319,18 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
         Attribute::Float(f) => {
             proto.f = *f;
             AttributeType::Float
+        }
+        Attribute::Floats(floats) => {
+            proto.floats = floats.clone();
+            AttributeType::Floats
+        }
+        Attribute::Texts(texts) => {
+            proto.strings = texts.iter().map(|t| t.as_bytes().to_vec()).collect();
+            AttributeType::Strings
+        }
+        Attribute::Graph(model) => {
+            proto.g = Some(model.graph.clone());
+            AttributeType::Graph
         }
         Attribute::Text(s) => {
             proto.s = s.as_bytes().to_vec();

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod errors;
+mod language;
 mod movement;
 mod networks;
 mod resampling;

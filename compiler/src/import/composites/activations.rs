@@ -27,13 +27,20 @@ pub(super) fn swiglu(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             "correct the model",
         ));
     }
+    let function = gated(scope);
+    let opened = scope.build.pointwise(function, gate);
+    Ok(vec![(scope.build.multiply(opened, x), scope.dtype(0))])
+}
+
+/// `Swish`: `x sigmoid(alpha x)`.
+pub(super) fn swish(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (x, function) = (scope.operand(0)?, gated(scope));
+    Ok(vec![(scope.build.pointwise(function, x), scope.dtype(0))])
+}
+
+fn gated(scope: &Scope) -> Pointwise {
     let alpha = Pointwise::Constant(scope.float("alpha").unwrap_or(1.0));
     let inner = Pointwise::binary(BinaryFn::Mul, alpha, Pointwise::Variable);
-    let swish = Pointwise::binary(
-        BinaryFn::Mul,
-        Pointwise::Variable,
-        Pointwise::unary(UnaryFn::Sigmoid, inner),
-    );
-    let opened = scope.build.pointwise(swish.simplify(), gate);
-    Ok(vec![(scope.build.multiply(opened, x), scope.dtype(0))])
+    let gate = Pointwise::unary(UnaryFn::Sigmoid, inner);
+    Pointwise::binary(BinaryFn::Mul, Pointwise::Variable, gate).simplify()
 }

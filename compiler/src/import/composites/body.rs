@@ -119,11 +119,6 @@ impl Scope<'_> {
         (id, dtype): Made,
         source: Option<Source>,
     ) -> Result<Option<Source>, Refusal> {
-        let dtype = if dtype == TDim::datum_type() {
-            i64::datum_type()
-        } else {
-            dtype
-        };
         let Some(onnx) = onnx_dtype(dtype) else {
             return Err(refusal(
                 format!("`{name}` has elements of {dtype:?}"),

@@ -146,6 +146,7 @@ const OPERATORS: &[(&str, Build)] = &[
     ("SoftmaxCrossEntropyLoss", losses::cross_entropy),
     ("SpaceToDepth", depth::from_space),
     ("SwiGLU", activations::swiglu),
+    ("Swish", activations::swish),
     ("TensorScatter", recurrence::tensor_scatter),
     ("TfIdfVectorizer", ngrams::count),
     ("TopK", extrema::top_k),

@@ -66,7 +66,11 @@ impl<'n> Scope<'n> {
     }
 
     fn declare(&mut self, index: usize, fact: &TypedFact) -> Result<Operand, Refusal> {
-        let dtype = fact.datum_type;
+        // tract computes shapes in a type of its own.
+        let dtype = match fact.datum_type {
+            DatumType::TDim => DatumType::I64,
+            dtype => dtype,
+        };
         if let Some(value) = &fact.konst {
             let tensor = tensors::from_tract(value)
                 .map_err(|e| refusal(e.to_string(), "only tensors of numbers can be compiled"))?;

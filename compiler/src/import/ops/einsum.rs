@@ -4,7 +4,7 @@ use tract_onnx::tract_core::internal::InOut;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
 use super::{Call, Importer, Translated, refusal};
-use crate::graph::Op;
+use crate::graph::{NodeId, Op};
 
 /// Axes of length 1 that stand for longer ones are dropped; output axes that no input has are added after.
 pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translated {
@@ -54,14 +54,30 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translate
         .map(|a| label_of(InOut::Out(0), a))
         .filter(|label| lengths[*label as usize] != 0)
         .collect();
-    let shape = output.iter().map(|l| lengths[*l as usize]).collect();
-    let made = importer.build.push(
-        Op::Einsum {
-            inputs: labels,
-            output,
-        },
-        inputs,
-        shape,
-    );
+    // Two at a time, so that what is in between has a range.
+    let mut operands: Vec<(NodeId, Vec<u8>)> = inputs.into_iter().zip(labels).rev().collect();
+    let mut join = |operands: Vec<(NodeId, Vec<u8>)>, output: Vec<u8>| {
+        let shape = output.iter().map(|l| lengths[*l as usize]).collect();
+        let (ids, inputs) = operands.into_iter().unzip();
+        importer
+            .build
+            .push(Op::Einsum { inputs, output }, ids, shape)
+    };
+    while operands.len() > 2 {
+        let pair = operands.split_off(operands.len() - 2);
+        let pair: Vec<_> = pair.into_iter().rev().collect();
+        let later: Vec<u8> = operands
+            .iter()
+            .flat_map(|o| o.1.clone())
+            .chain(output.clone())
+            .collect();
+        let mut kept: Vec<u8> = pair.iter().flat_map(|o| o.1.clone()).collect();
+        kept.sort_unstable();
+        kept.dedup();
+        kept.retain(|label| later.contains(label));
+        operands.push((join(pair, kept.clone()), kept));
+    }
+    operands.reverse();
+    let made = join(operands, output);
     Ok(vec![importer.build.reshape(made, &call.shapes[0])])
 }
