@@ -124,6 +124,9 @@ fn resample(
     let mut x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
+    if shape.contains(&0) {
+        return Err(refusal("its data is empty", "correct the model"));
+    }
     let axes = scope.axes("axes", shape.len())?;
     let scaled = lengths(scope, &shape, &axes, scales, sizes)?;
     if plan.transform == "tf_crop_and_resize"

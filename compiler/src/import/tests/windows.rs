@@ -1,5 +1,7 @@
 //! Windows that slide, fold and unfold; padding; transforms; determinants.
 
+use tract_onnx::pb::tensor_proto::DataType;
+
 use super::{Float, Int, Ints, Onnx, Text, one};
 
 fn ints(name: &'static str, values: &[i64]) -> (&'static str, super::Attribute) {
@@ -502,7 +504,7 @@ fn what_is_refused() {
     assert!(message.contains("use `output_padding`"), "{message}");
     let window = Onnx::new()
         .input("x", "5")
-        .typed_input("n", super::DataType::Int64, "");
+        .typed_input("n", DataType::Int64, "");
     let window = window
         .node("HannWindow", "n", "c", &[])
         .node("Add", "x,c", "y", &[]);
