@@ -45,7 +45,7 @@ pub struct Options {
     /// What calibration chose for this model: all bits and ranges, so that neither bits nor samples are given beside it.
     pub settings: Option<Settings>,
     /// Whether values beyond their range are clamped, which is proved, rather than refused: float inputs up to 4096 times their range,
-    /// boundaries up to 16 times. Also so if the settings say it.
+    /// boundaries up to 8 times. Also so if the settings say it.
     pub saturate: bool,
     /// Who sees what: `inputs`, `outputs`, `weights`, or a port by its ONNX name, which comes before the general ones; the last entry of a name
     /// counts. Default: inputs private, outputs public, weights private.

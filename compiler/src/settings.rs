@@ -57,6 +57,19 @@ pub struct Settings {
     pub reached: f64,
     /// Every node that is no constant.
     pub nodes: Vec<NodeSettings>,
+    /// What is added to outputs, where their errors have a mean.
+    #[serde(default)]
+    pub corrections: Vec<Correction>,
+}
+
+/// What is added to an output along its last axis: minus the mean error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Correction {
+    /// Name.
+    pub output: String,
+    /// One number for each place of the last axis.
+    pub values: Vec<f32>,
 }
 
 /// What is known of one node's value.
@@ -76,6 +89,24 @@ pub struct NodeSettings {
     /// Bits of weights, if not those of all.
     #[serde(default)]
     pub weight_bits: Option<u8>,
+}
+
+/// What a search does to one node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// More bits, or fewer.
+    Bits { node: usize, more: i8 },
+    /// Half the range: what leaves it is clamped, what stays is finer.
+    Clip { node: usize },
+}
+
+impl Change {
+    /// The node's number.
+    pub fn node(self) -> usize {
+        match self {
+            Self::Bits { node, .. } | Self::Clip { node } => node,
+        }
+    }
 }
 
 /// Digest of an ONNX file and of the files beside it that it names, in hexadecimal digits.
@@ -132,6 +163,7 @@ impl Settings {
             agreement: 0.0,
             reached: 0.0,
             nodes: nodes.collect(),
+            corrections: Vec::new(),
         }
     }
 
@@ -223,8 +255,13 @@ impl Settings {
             line + "}"
         };
         let lines: Vec<String> = self.nodes.iter().map(line).collect();
-        let _ = write!(text, "  \"nodes\": [\n{}\n  ]\n}}\n", lines.join(",\n"));
-        text
+        let _ = write!(text, "  \"nodes\": [\n{}\n  ]", lines.join(",\n"));
+        if !self.corrections.is_empty() {
+            let lines: Vec<String> = self.corrections.iter().map(json).collect();
+            let lines = lines.join(",\n    ");
+            let _ = write!(text, ",\n  \"corrections\": [\n    {lines}\n  ]");
+        }
+        text + "\n}\n"
     }
 
     /// That they are for the model in `bytes`, which is at `path`.
@@ -256,15 +293,22 @@ impl Settings {
             .unwrap_or(self.activation_bits)
     }
 
-    /// With this many more bits for the activations of node number `at`, or fewer, if it can have so many.
-    pub(crate) fn with_bits(&self, at: usize, more: i8) -> Option<Self> {
-        let bits = self.nodes[at]
-            .activation_bits
-            .unwrap_or(self.activation_bits)
-            .checked_add_signed(more)
-            .filter(|bits| BITS.contains(bits))?;
+    /// With one node changed; `None` where that cannot be.
+    pub(crate) fn with(&self, change: Change) -> Option<Self> {
         let mut settings = self.clone();
-        settings.nodes[at].activation_bits = Some(bits).filter(|b| *b != self.activation_bits);
+        match change {
+            Change::Bits { node, more } => {
+                let node = &mut settings.nodes[node];
+                let bits = node.activation_bits.unwrap_or(self.activation_bits);
+                let bits = bits.checked_add_signed(more)?;
+                let bits = Some(bits).filter(|bits| BITS.contains(bits))?;
+                node.activation_bits = Some(bits).filter(|bits| *bits != self.activation_bits);
+            }
+            Change::Clip { node } => {
+                let (low, high) = &mut settings.nodes[node].range;
+                (*low, *high) = (*low / 2.0, *high / 2.0);
+            }
+        }
         Some(settings)
     }
 
@@ -273,6 +317,17 @@ impl Settings {
     /// # Errors
     /// [`CompileError::Settings`] where they and the graph do not have the same nodes.
     pub(crate) fn apply(&self, graph: &mut Graph) -> Result<(), CompileError> {
+        for correction in &self.corrections {
+            let mut outputs = graph.outputs.iter();
+            let id = outputs.find(|(name, _)| *name == correction.output);
+            let len = id.map(|(_, id)| graph.nodes[*id].shape.last().copied().unwrap_or(1));
+            if len != Some(correction.values.len()) {
+                return Err(CompileError::Settings(format!(
+                    "the correction of `{}` does not fit an output",
+                    correction.output
+                )));
+            }
+        }
         let mut known = self.by_name();
         for node in graph.nodes.iter_mut() {
             if let Some(tensor) = node.constant() {
@@ -318,6 +373,10 @@ mod tests {
             agreement: 0.99,
             reached: 0.99992,
             nodes: vec![node("a \"b\"", None), node("c", Some(9))],
+            corrections: vec![Correction {
+                output: "y".into(),
+                values: vec![0.25, -1e-3],
+            }],
         }
     }
 
@@ -325,7 +384,7 @@ mod tests {
     fn a_file_says_the_same_again() {
         let text = settings().to_text();
         assert_eq!(Settings::parse(&text), Ok(settings()));
-        assert_eq!(text.lines().count(), 14);
+        assert_eq!(text.lines().count(), 17);
         assert_eq!(Settings::parse(&text).map(|s| s.to_text()), Ok(text));
     }
 

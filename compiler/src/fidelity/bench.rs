@@ -14,10 +14,13 @@ use crate::calibrate::{self, synthetic_inputs};
 use crate::graph::{NodeId, Tensor};
 use crate::import::{self, Imported};
 use crate::lower::lower_probed;
+use crate::settings::Correction;
 use crate::{CompileError, Lowered, Options, PortInfo, Sample, Settings, lower};
 
 /// Samples that the search and the comparison of nodes look at.
 pub const SEARCHED: usize = 32;
+/// Samples that mean errors are taken from.
+const FITTED: usize = 64;
 /// Synthetic samples, where none are given.
 const SYNTHETIC: usize = 32;
 /// What a committed value costs, in lookup leaves.
@@ -135,12 +138,14 @@ pub struct Bench {
     pub options: Options,
     pub calibrated: usize,
     pub cases: Vec<Case>,
+    /// Some of the samples that gave the ranges.
+    pub fitted: Vec<Case>,
 }
 
 /// What some samples gave.
 #[derive(Clone, Debug, Default)]
 pub struct Trial {
-    outputs: Vec<Distance>,
+    pub outputs: Vec<Distance>,
     pub refused: usize,
     right: (u64, u64),
     answers: u64,
@@ -252,8 +257,16 @@ impl Bench {
             .filter(|(number, _)| is_held_out(*number) || samples.len() < 3)
             .map(|(_, sample)| Case::new(&imported, sample))
             .collect::<Result<Vec<_>, CompileError>>()?;
+        let fitted = samples
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| is_calibrating(*number))
+            .take(FITTED)
+            .map(|(_, sample)| Case::new(&imported, sample))
+            .collect::<Result<_, _>>()?;
         let calibrated = std::mem::take(&mut options.samples).len();
         Ok(Self {
+            fitted,
             imported,
             options,
             calibrated,
@@ -325,6 +338,39 @@ impl Bench {
             )
         });
         Ok(trials.reduce(Trial::default, Trial::and))
+    }
+
+    /// Minus every output's mean error along its last axis, on samples that gave the ranges.
+    pub fn corrections(&mut self, settings: &Settings) -> Result<Vec<Correction>, CompileError> {
+        let lowered = self.lower(settings)?;
+        let plan = |error: zkiln_runtime::error::ProveError| CompileError::Plan(error.to_string());
+        let constants = Constants::new(&lowered.model, lowered.constants.clone()).map_err(plan)?;
+        let graph = &self.imported.graph;
+        let mut sums: Vec<(Vec<f64>, usize)> = (graph.outputs.iter())
+            .map(|(_, id)| graph.nodes[*id].shape.last().copied().unwrap_or(1))
+            .map(|len| (vec![0.0; len], 0))
+            .collect();
+        for case in &self.fitted {
+            let got = outputs(&lowered, &constants, &case.inputs).unwrap_or_default();
+            for ((got, expected), (sum, rows)) in got.iter().zip(&case.expected).zip(&mut sums) {
+                let len = sum.len().max(1);
+                let expected = expected.data.chunks_exact(len);
+                for (got, expected) in got.chunks_exact(len).zip(expected) {
+                    *rows += 1;
+                    for ((sum, got), expected) in sum.iter_mut().zip(got).zip(expected) {
+                        *sum += expected - got;
+                    }
+                }
+            }
+        }
+        let correction = |((name, _), (sum, rows)): (&(String, NodeId), (Vec<f64>, usize))| {
+            let mean = |sum: &f64| (sum / rows.max(1) as f64) as f32;
+            Correction {
+                output: name.clone(),
+                values: sum.iter().map(mean).collect(),
+            }
+        };
+        Ok(graph.outputs.iter().zip(sums).map(correction).collect())
     }
 
     /// Every node's error, on at most [`SEARCHED`] samples.

@@ -9,6 +9,7 @@ pub struct Distance {
     elements: u64,
     greatest: f64,
     absolute: f64,
+    squares: f64,
     cosines: f64,
     rows: u64,
     agreeing: u64,
@@ -40,6 +41,7 @@ impl Distance {
             let error = (got - expected).abs();
             distance.greatest = distance.greatest.max(error);
             distance.absolute += error;
+            distance.squares += error * error;
             dot += got * expected;
             squares = (squares.0 + got * got, squares.1 + expected * expected);
         }
@@ -65,10 +67,16 @@ impl Distance {
             elements: self.elements + other.elements,
             greatest: self.greatest.max(other.greatest),
             absolute: self.absolute + other.absolute,
+            squares: self.squares + other.squares,
             cosines: self.cosines + other.cosines,
             rows: self.rows + other.rows,
             agreeing: self.agreeing + other.agreeing,
         }
+    }
+
+    /// Sum of squared errors.
+    pub fn squares(&self) -> f64 {
+        self.squares
     }
 
     /// Means over what was summed.

@@ -2,14 +2,15 @@
 //!
 //! First come bits for all nodes: the cheapest that meet the target, or somewhat fewer, with more for the nodes that need them. From
 //! there single nodes get fewer bits, those first that cost the most for the fidelity they give. The search looks at [`SEARCHED`]
-//! samples; the result is measured on all that were held out, and the last steps are taken back until it holds there.
+//! samples; the result is measured on all that were held out, and the last steps are taken back until it holds there. At last, outputs
+//! whose errors have a mean get it back as a constant, which costs nothing.
 
 use std::path::Path;
 
 use super::bench::{
     Bench, Case, Labelled, Report, SEARCHED, Trial, Uniform, Wanted, predicted_cost,
 };
-use crate::settings::model_digest;
+use crate::settings::{Change, Correction, model_digest};
 use crate::{CompileError, Options, Settings, import};
 
 /// Widths of activations and of weights that are tried for all nodes.
@@ -18,6 +19,8 @@ const WEIGHT_BITS: [u8; 2] = [12, 16];
 /// How many failing choices of bits for all nodes are mended by giving single nodes more, and how many bits these get.
 const RAISED: usize = 3;
 const RAISE_BITS: i8 = 2;
+/// A correction is kept if squared errors fall to less than this.
+const CORRECTED: f64 = 0.95;
 /// How often single nodes are gone through.
 const PASSES: usize = 4;
 
@@ -49,11 +52,15 @@ pub fn calibrate(
         progress,
         uniform: Vec::new(),
     };
-    let mut steps = search.start(Settings::of(&search.bench.imported.graph, digest_of(path)?))?;
+    let found = Settings::of(&search.bench.imported.graph, digest_of(path)?);
+    let mut steps = search.start(Settings {
+        saturate: options.saturate,
+        ..found
+    })?;
     search.refine(&mut steps)?;
-    let (mut settings, trial) = search.settle(steps)?;
+    let (settings, trial) = search.settle(steps)?;
+    let (mut settings, trial) = search.correct(settings, trial)?;
     let uniform = search.uniform;
-    settings.saturate = options.saturate;
     settings.target = wanted.target;
     settings.agreement = wanted.agreement;
     settings.reached = trial.reached();
@@ -84,6 +91,7 @@ pub fn measure(
         imported,
         options,
         calibrated: 0,
+        fitted: Vec::new(),
     };
     let lowered = bench.lower(settings)?;
     let trial = bench.run(&lowered, usize::MAX)?;
@@ -96,6 +104,15 @@ fn digest_of(path: &Path) -> Result<String, CompileError> {
         source,
     })?;
     model_digest(&bytes, path)
+}
+
+/// All changes of single nodes: so many more bits, and narrower ranges if what leaves them is clamped.
+fn changes(settings: &Settings, more: i8) -> Vec<Change> {
+    let nodes = 0..settings.nodes.len();
+    let bits = nodes.clone().map(|node| Change::Bits { node, more });
+    let clips = nodes.filter(|_| settings.saturate);
+    bits.chain(clips.map(|node| Change::Clip { node }))
+        .collect()
 }
 
 /// A search under way.
@@ -192,31 +209,32 @@ impl Search<'_> {
         limit: f64,
     ) -> Result<Option<(f64, Settings)>, CompileError> {
         let mut order = Vec::new();
-        for at in 0..start.nodes.len() {
-            let name = &start.nodes[at].node;
-            (self.progress)(&format!("trying more bits for {name}"));
-            let settings = start.with_bits(at, RAISE_BITS);
-            if let Some(settings) = settings
+        for change in changes(&start, RAISE_BITS) {
+            let name = &start.nodes[change.node()].node;
+            (self.progress)(&format!("trying to help {name}"));
+            if let Some(settings) = start.with(change)
                 && let Some((_, trial)) = self.try_out(&settings)?
             {
                 let gained = shortfall - trial.shortfall(self.wanted);
                 if gained > 0.0 {
-                    order.push((gained, at));
+                    order.push((gained, change));
                 }
             }
         }
         order.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut settings = start;
-        for (_, at) in order {
-            (self.progress)(&format!("more bits for {}", settings.nodes[at].node));
-            let Some(more) = settings.with_bits(at, RAISE_BITS) else {
+        let (mut settings, mut least) = (start, shortfall);
+        for (_, change) in order {
+            let Some(more) = settings.with(change) else {
                 continue;
             };
             let Some((cost, trial)) = self.try_out(&more)? else {
                 continue;
             };
-            settings = more;
-            if trial.meets(self.wanted) {
+            let shortfall = trial.shortfall(self.wanted);
+            if shortfall < least {
+                (settings, least) = (more, shortfall);
+            }
+            if shortfall == 0.0 {
                 return Ok((cost < limit).then_some((cost, settings)));
             }
         }
@@ -235,8 +253,8 @@ impl Search<'_> {
             return Ok(());
         }
         let mut order = Vec::new();
-        for at in 0..start.nodes.len() {
-            let Some(settings) = start.with_bits(at, -1) else {
+        for change in changes(&start, -1) {
+            let Some(settings) = start.with(change) else {
                 continue;
             };
             let saved = match self.bench.cost(&settings) {
@@ -246,25 +264,23 @@ impl Search<'_> {
             if saved <= 0.0 {
                 continue;
             }
-            let name = &start.nodes[at].node;
-            (self.progress)(&format!("trying fewer bits for {name}"));
+            let name = &start.nodes[change.node()].node;
+            (self.progress)(&format!("trying less for {name}"));
             if let Some((_, tried)) = self.try_out(&settings)? {
                 let lost = (trial.reached() - tried.reached()).max(0.0);
-                order.push((lost / saved, at));
+                order.push((lost / saved, change));
             }
         }
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut least = cost;
         for pass in 1..=PASSES {
             let before = steps.len();
-            for &(_, at) in &order {
-                let Some(settings) = steps.last().and_then(|s| s.with_bits(at, -1)) else {
+            for &(_, change) in &order {
+                let Some(settings) = steps.last().and_then(|s| s.with(change)) else {
                     continue;
                 };
-                (self.progress)(&format!(
-                    "pass {pass}: fewer bits for {}",
-                    start.nodes[at].node
-                ));
+                let name = &start.nodes[change.node()].node;
+                (self.progress)(&format!("pass {pass}: less for {name}"));
                 if let Some((cost, trial)) = self.try_out(&settings)?
                     && cost < least
                     && trial.meets(self.wanted)
@@ -292,6 +308,44 @@ impl Search<'_> {
             if trial.meets(self.wanted) || steps.is_empty() {
                 return Ok((settings, trial));
             }
+        }
+    }
+
+    /// Adds minus their mean errors to the outputs, each where that takes away a good part of its squared error.
+    fn correct(
+        &mut self,
+        settings: Settings,
+        trial: Trial,
+    ) -> Result<(Settings, Trial), CompileError> {
+        (self.progress)("correcting mean errors");
+        let corrections = self.bench.corrections(&settings)?;
+        let with = |corrections: Vec<Correction>| Settings {
+            corrections,
+            ..settings.clone()
+        };
+        let all = with(corrections.clone());
+        let lowered = self.bench.lower(&all)?;
+        let corrected = self.bench.run(&lowered, usize::MAX)?;
+        let pairs = trial.outputs.iter().zip(&corrected.outputs);
+        let pays = pairs.map(|(before, after)| after.squares() < CORRECTED * before.squares());
+        let kept: Vec<Correction> = (corrections.into_iter().zip(pays))
+            .filter_map(|(correction, pays)| pays.then_some(correction))
+            .collect();
+        if kept.is_empty() {
+            return Ok((settings, trial));
+        }
+        let settings = with(kept);
+        let lowered = self.bench.lower(&settings)?;
+        let corrected = self.bench.run(&lowered, usize::MAX)?;
+        match trial.meets(self.wanted) && !corrected.meets(self.wanted) {
+            true => Ok((
+                Settings {
+                    corrections: Vec::new(),
+                    ..settings
+                },
+                trial,
+            )),
+            false => Ok((settings, corrected)),
         }
     }
 }

@@ -31,7 +31,8 @@ use crate::settings::NodeSettings;
 use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side, ops};
 use columns::{Columns, Keys, Tables};
 use quantise::{Goal, Quantised};
-use value::{Fresh, Value};
+use value::{Fresh, Term, Value};
+use weight::Weight;
 
 /// Bits of activations unless the options say otherwise.
 const ACTIVATION_BITS: u8 = 12;
@@ -404,9 +405,22 @@ impl<'a> Lowering<'a> {
         Some((port, info))
     }
 
+    /// Adds what the settings add to an output.
+    fn correct(&self, name: &str, value: &mut Value) {
+        let corrections = self.options.settings.iter().flat_map(|s| &s.corrections);
+        for correction in corrections.filter(|correction| correction.output == name) {
+            let axes = value.dims.last().cloned().unwrap_or_default();
+            let data = correction.values.iter().map(|x| f64::from(*x)).collect();
+            value.terms.push(Term::constant(Weight::new(axes, data)));
+            value.proven = None;
+            *value = value.clone().normalise();
+        }
+    }
+
     fn output(&mut self, name: &str, id: NodeId) -> Result<(Port, PortInfo), Refusal> {
         let visibility = self.options.port_visibility(Side::Output, name);
         let mut value = self.values[id].clone().ok_or(Refusal::Operand)?;
+        self.correct(name, &mut value);
         let axes = value.axes();
         let limit = match visibility {
             // A column holds 32 bits.

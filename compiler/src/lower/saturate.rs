@@ -16,7 +16,7 @@ use super::quantise::Quantised;
 use super::{Lowering, Refusal};
 
 /// How many bits further than its own range a boundary is clamped.
-const EXTRA_BITS: u8 = 4;
+const EXTRA_BITS: u8 = 3;
 /// Widest keys of a boundary that is clamped.
 const MOST_BITS: u8 = 17;
 /// How many bits further than its own range an input is clamped.
