@@ -10,6 +10,7 @@ const VERIFY_PATH: &[&str] = &[
     "runtime/src/closing.rs",
     "runtime/src/commitment/encoding.rs",
     "runtime/src/contraction/mod.rs",
+    "runtime/src/folding.rs",
     "runtime/src/key.rs",
     "runtime/src/logup/mod.rs",
     "runtime/src/opening.rs",
