@@ -29,6 +29,10 @@ pub enum Attribute {
     Float(f32),
     /// `s`
     Text(&'static str),
+    /// `floats`
+    Floats(Vec<f32>),
+    /// `strings`
+    Texts(Vec<&'static str>),
 }
 
 impl Onnx {
@@ -289,6 +293,14 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
         Attribute::Text(s) => {
             proto.s = s.as_bytes().to_vec();
             AttributeType::String
+        }
+        Attribute::Floats(floats) => {
+            proto.floats = floats.clone();
+            AttributeType::Floats
+        }
+        Attribute::Texts(texts) => {
+            proto.strings = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+            AttributeType::Strings
         }
     };
     proto.r#type = kind as i32;
