@@ -190,15 +190,20 @@ impl Scaled {
         let axes = product.mentioned();
         let bits = FACTOR_BITS as u8 + 1;
         let mut quantised = accumulate(&mut cx.columns, &name, &product, &axes, Goal::Exact, bits)?;
-        let k = k - quantised.unit.log2() as i32;
         let finer = (1.0 / quantised.unit) as i64;
-        quantised.unit = f64::from(-k).exp2();
-        quantised.step_log2 = k;
-        let halves = |m: &f64| has_halves(*m as i64 * finer, k, integers.magnitude);
+        let powers = quantised.unit.log2().fract() == 0.0;
+        quantised.unit *= f64::from(-k).exp2();
+        // What is left is one factor for all.
+        let scaled = Scaled::uniformly(&quantised, 1.0);
+        let dropped = scaled.quantised.step_log2;
+        let halves = |m: &f64| has_halves(*m as i64 * finer, dropped, integers.magnitude);
         Ok(Scaled {
-            halves: factors.iter().any(halves),
+            halves: match powers && finer > 0 {
+                true => factors.iter().any(halves),
+                false => scaled.halves,
+            },
             greatest: greatest / integers.unit,
-            quantised,
+            ..scaled
         })
     }
 

@@ -104,6 +104,14 @@ fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
     bits
 }
 
+/// Refuses integers whose bits make sums that are too wide to be kept exactly.
+fn narrow(kind: Kind, reason: &str) -> Result<(), Refusal> {
+    match kind.bits <= TABLE_BITS {
+        true => Ok(()),
+        false => Err(refusal(reason, "use integers of up to 16 bits")),
+    }
+}
+
 /// 1 where the variable is odd, else 0.
 fn odd() -> Pointwise {
     let half = Pointwise::binary(BinaryFn::Mul, Pointwise::Constant(0.5), Pointwise::Variable);
@@ -130,6 +138,7 @@ fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Refusal> {
 pub(super) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
+    narrow(kind, "its operands are integers of 32 bits")?;
     let [a, b] = pair(scope)?;
     let operator = scope.operator().to_string();
     let build = &mut scope.build;
@@ -202,6 +211,9 @@ pub(super) fn shift(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let [x, by] = pair(scope)?;
     let build = &mut scope.build;
     let known: Option<Vec<f64>> = build.tensor(by).map(|t| t.data.clone());
+    if known.is_none() {
+        narrow(kind, "integers of 32 bits are shifted by computed numbers")?;
+    }
     let mut sum: Option<NodeId> = None;
     let mut add = |build: &mut Builder, part: NodeId| {
         sum = Some(match sum {

@@ -13,6 +13,7 @@ mod deform;
 mod determinant;
 pub(crate) mod extrema;
 mod features;
+mod forest;
 mod grid_sample;
 mod integers;
 mod linear;

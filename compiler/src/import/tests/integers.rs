@@ -28,8 +28,18 @@ fn stump(mode: &'static str, threshold: f32, weights: [f32; 2], operator: &str) 
         ("nodes_falsenodeids", Ints(vec![2, 0, 0])),
     ];
     let prefix = match operator {
-        "TreeEnsembleRegressor" => ["target_treeids", "target_nodeids", "target_ids", "target_weights"],
-        _ => ["class_treeids", "class_nodeids", "class_ids", "class_weights"],
+        "TreeEnsembleRegressor" => [
+            "target_treeids",
+            "target_nodeids",
+            "target_ids",
+            "target_weights",
+        ],
+        _ => [
+            "class_treeids",
+            "class_nodeids",
+            "class_ids",
+            "class_weights",
+        ],
     };
     attributes.extend([
         (prefix[0], Ints(vec![0, 0])),
@@ -130,7 +140,9 @@ fn bits_of_two_integers() {
             .small("mask", DataType::Int8, &[5], mask.map(i32::from).to_vec())
             .node(operator, "x,mask", "y", &[])
             .output("y");
-        let expected: Vec<f64> = (values.iter().zip(mask)).map(|(a, b)| expected(*a, b).into()).collect();
+        let expected: Vec<f64> = (values.iter().zip(mask))
+            .map(|(a, b)| expected(*a, b).into())
+            .collect();
         assert_eq!(run(model, &values.map(f64::from)), [expected], "{operator}");
     }
 }
@@ -138,9 +150,12 @@ fn bits_of_two_integers() {
 #[test]
 fn shifts_fill_and_cut() {
     let shifted = |direction: &'static str| {
-        let model = Onnx::new()
-            .typed_input("x", DataType::Int8, "4")
-            .small("by", DataType::Int8, &[4], vec![1, 7, 8, -1]);
+        let model = Onnx::new().typed_input("x", DataType::Int8, "4").small(
+            "by",
+            DataType::Int8,
+            &[4],
+            vec![1, 7, 8, -1],
+        );
         let attributes = [("direction", Text(direction))];
         let model = model.node("BitShift", "x,by", "y", &attributes).output("y");
         run(model, &[-64.0, 3.0, -8.0, -3.0])
@@ -156,6 +171,8 @@ fn bits_are_read_as_another_type() {
         .node("BitCast", "x", "y", &[("to", Int(3))])
         .output("y");
     assert_eq!(run(model, &[0.0, 127.0, 200.0]), [[0.0, 127.0, -56.0]]);
-    let model = Onnx::new().input("x", "3").node("BitCast", "x", "y", &[("to", Int(6))]);
+    let model = Onnx::new()
+        .input("x", "3")
+        .node("BitCast", "x", "y", &[("to", Int(6))]);
     assert!(model.output("y").complaint().contains("bits of a float"));
 }
