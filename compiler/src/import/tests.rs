@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod errors;
+mod integers;
 mod language;
 mod movement;
 mod networks;
@@ -12,7 +13,7 @@ mod windows;
 
 use super::onnx::{Attribute, Onnx};
 use crate::graph::{Graph, Node, Op};
-use Attribute::{Float, Int, Ints, Text};
+use Attribute::{Float, Floats, Int, Ints, Text, Texts};
 
 /// One input `x` of the given shape, one node from `x` (and further operands) to `y`.
 fn one(shape: &str, operator: &str, operands: &str, attributes: &[(&str, Attribute)]) -> Onnx {

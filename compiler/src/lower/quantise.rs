@@ -129,7 +129,12 @@ fn grid(data: &[f64], limit: f64) -> Option<f64> {
         .filter(|x| **x != 0.0)
         .fold(f64::INFINITY, |step, x| step.min(x.abs()));
     let fits = |step: f64| {
-        let fits = |x: &f64| near_integer(x / step) && (x / step).abs() < limit;
+        // Of great ones, every number is near an integer.
+        let apart = |x: f64| (x - x.round()).abs() < 1e-4;
+        let fits = |x: &f64| {
+            let x = x / step;
+            near_integer(x) && apart(x) && x.abs() < limit
+        };
         data.iter().all(fits)
     };
     let parts = (1..=MOST_PARTS).map(|part| least / f64::from(part));

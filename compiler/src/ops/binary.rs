@@ -9,6 +9,8 @@ use crate::lower::{Lowering, Refusal, refuse};
 
 /// Sums of more columns than this are committed before more is added.
 const MAX_SUMMANDS: usize = 16;
+/// Widest integers that are committed as they are.
+const MOST_INTEGER_BITS: u8 = 32;
 /// Constants this much below the other operand's range mask it: they are for a softmax to drop.
 const MASK_FACTOR: f64 = 4.0;
 
@@ -70,6 +72,13 @@ fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Refu
         return cx.small(&value, cx.settings.activation_bits);
     }
     if value.terms.len() > MAX_SUMMANDS {
+        // Integers stay what they are.
+        let integers = cx.exact_integers(&value, &value.mentioned())?;
+        if integers.is_some_and(|integers| integers.unit == 1.0)
+            && let Some(exact) = cx.exact(&value, MOST_INTEGER_BITS)?
+        {
+            return Ok(exact);
+        }
         cx.small(&value, cx.settings.residual_bits())
     } else {
         Ok(value)

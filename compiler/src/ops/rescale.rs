@@ -45,6 +45,7 @@ pub(super) fn lower(
     };
     let mut value = cx.read(node, 0)?;
     value.name = cx.here().into();
+    value.range = cx.graph.nodes[node.inputs[0]].range;
     let (factor, offset) = (cx.read(node, 1)?, cx.read(node, 2)?);
     if !factor.is_constant() || !offset.is_constant() {
         return Err(refuse(
@@ -129,6 +130,8 @@ struct Scaled {
     quantised: Quantised,
     /// Whether a half can occur.
     halves: bool,
+    /// Greatest factor of the real numbers.
+    greatest: f64,
 }
 
 /// Whether a multiple of `m` up to `most * m` is an odd multiple of `2^(k-1)`.
@@ -158,6 +161,7 @@ impl Scaled {
         quantised.step_log2 = k;
         Scaled {
             halves: has_halves(m, k, integers.magnitude),
+            greatest: factor.abs(),
             quantised,
         }
     }
@@ -186,14 +190,20 @@ impl Scaled {
         let axes = product.mentioned();
         let bits = FACTOR_BITS as u8 + 1;
         let mut quantised = accumulate(&mut cx.columns, &name, &product, &axes, Goal::Exact, bits)?;
-        let k = k - quantised.unit.log2() as i32;
         let finer = (1.0 / quantised.unit) as i64;
-        quantised.unit = f64::from(-k).exp2();
-        quantised.step_log2 = k;
-        let halves = |m: &f64| has_halves(*m as i64 * finer, k, integers.magnitude);
+        let powers = quantised.unit.log2().fract() == 0.0;
+        quantised.unit *= f64::from(-k).exp2();
+        // What is left is one factor for all.
+        let scaled = Scaled::uniformly(&quantised, 1.0);
+        let dropped = scaled.quantised.step_log2;
+        let halves = |m: &f64| has_halves(*m as i64 * finer, dropped, integers.magnitude);
         Ok(Scaled {
-            halves: factors.iter().any(halves),
-            quantised,
+            halves: match powers && finer > 0 {
+                true => factors.iter().any(halves),
+                false => scaled.halves,
+            },
+            greatest: greatest / integers.unit,
+            ..scaled
         })
     }
 
@@ -213,6 +223,33 @@ fn keys(bounds: (i128, i128), bits: i32) -> Keys {
     Keys::covering((bounds.0 >> bits).min(-1), (bounds.1 >> bits) + 1)
 }
 
+/// Keys of the rounded integers: all that there can be, or those that calibration saw with a margin if these are too many.
+fn keys_of(
+    cx: &Lowering,
+    value: &Value,
+    quantised: &Quantised,
+    factor: f64,
+) -> Result<Keys, Refusal> {
+    let certain = keys(quantised.bounds, quantised.step_log2.max(0));
+    if certain.bits <= MOST_BITS {
+        return Ok(certain);
+    }
+    let seen = value.range.0.abs().max(value.range.1.abs()) * factor;
+    let seen = (seen * margin(value.shape().iter().product()) + 2.0).min(1e30);
+    let seen = Keys::covering(-(seen as i128), seen as i128);
+    match seen.bits <= MOST_BITS {
+        true => Ok(seen),
+        false => Err(refuse(
+            format!(
+                "the result of `{}` before it is cut has {} bits",
+                cx.here(),
+                seen.bits
+            ),
+            format!("scale it to {MOST_BITS} bits first"),
+        )),
+    }
+}
+
 fn rounded(
     cx: &mut Lowering,
     value: &Value,
@@ -221,13 +258,7 @@ fn rounded(
     target: &Target,
 ) -> Result<Value, Refusal> {
     let axes = value.mentioned();
-    let keys = keys(scaled.quantised.bounds, scaled.quantised.step_log2);
-    if keys.bits > MOST_BITS {
-        return Err(refuse(
-            format!("its result before it is cut has {} bits", keys.bits),
-            format!("scale it to {MOST_BITS} bits first"),
-        ));
-    }
+    let keys = keys_of(cx, value, &scaled.quantised, scaled.greatest)?;
     let name = cx.here();
     if target.rounding == Rounding::Down {
         // Half a step down, since rounding adds it.
@@ -308,9 +339,8 @@ fn inexact(
     target: &Target,
 ) -> Result<Value, Refusal> {
     let most = factor.constant_part().max_abs();
-    let elements = value.shape().iter().product();
-    let seen = value.range.0.abs().max(value.range.1.abs()) * most * margin(elements) + 2.0;
-    let (name, range) = (value.name.clone(), value.range);
+    let name = value.name.clone();
+    let range = (value.range.0 * most, value.range.1 * most);
     let product = match factor.constant_part().uniform() {
         Some(factor) => value.scaled(factor),
         None => {
@@ -333,19 +363,7 @@ fn inexact(
             operands: vec![].into(),
         });
     }
-    let certain = keys(quantised.bounds, quantised.step_log2.max(0));
-    let seen = Keys::covering(-(seen as i128), seen as i128);
-    let keys = if certain.bits <= seen.bits {
-        certain
-    } else {
-        seen
-    };
-    if keys.bits > MOST_BITS {
-        return Err(refuse(
-            format!("its result before it is cut has {} bits", keys.bits),
-            format!("scale it to {MOST_BITS} bits first"),
-        ));
-    }
+    let keys = keys_of(cx, &product, &quantised, 1.0)?;
     mapped(cx, &product, quantised, keys, offset, target)
 }
 

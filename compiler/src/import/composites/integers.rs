@@ -7,7 +7,7 @@ use tract_onnx::prelude::DatumType;
 
 use super::extrema::is_zero;
 use super::scope::{Made, Scope};
-use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding, UnaryFn};
+use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding, Tensor, UnaryFn};
 use crate::import::builder::Builder;
 use crate::import::{Refusal, refusal};
 
@@ -104,6 +104,14 @@ fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
     bits
 }
 
+/// Refuses integers whose bits make sums that are too wide to be kept exactly.
+fn narrow(kind: Kind, reason: &str) -> Result<(), Refusal> {
+    match kind.bits <= TABLE_BITS {
+        true => Ok(()),
+        false => Err(refusal(reason, "use integers of up to 16 bits")),
+    }
+}
+
 /// 1 where the variable is odd, else 0.
 fn odd() -> Pointwise {
     let half = Pointwise::binary(BinaryFn::Mul, Pointwise::Constant(0.5), Pointwise::Variable);
@@ -130,23 +138,19 @@ fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Refusal> {
 pub(super) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
+    narrow(kind, "its operands are integers of 32 bits")?;
     let [a, b] = pair(scope)?;
     let operator = scope.operator().to_string();
     let build = &mut scope.build;
     let (left, right) = (bits(build, a, kind), bits(build, b, kind));
     let mut both: Option<NodeId> = None;
-    for (k, (a, b)) in left.into_iter().zip(right).enumerate() {
-        let product = build.binary(BinaryFn::Mul, a, b);
-        let last = kind.signed && k as u32 == kind.bits - 1;
-        let weight = if last {
-            -power(k as u32)
-        } else {
-            power(k as u32)
-        };
-        let bit = build.scale(product, weight);
+    for (byte, (a, b)) in left.chunks(8).zip(right.chunks(8)).enumerate() {
+        let last = kind.signed && 8 * (byte as u32 + 1) == kind.bits;
+        let common = common_bits(build, a, b, last);
+        let part = build.scale(common, power(8 * byte as u32));
         both = Some(match both {
-            None => bit,
-            Some(sum) => build.binary(BinaryFn::Add, sum, bit),
+            None => part,
+            Some(sum) => build.binary(BinaryFn::Add, sum, part),
         });
     }
     let both = both.ok_or_else(|| refusal("its integers have no bits", "correct the model"))?;
@@ -160,6 +164,31 @@ pub(super) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         }
     };
     Ok(vec![(made, dtype)])
+}
+
+/// The byte of the bits that two bytes have in common; the last bit counts negatively if it is a `sign`.
+fn common_bits(build: &mut Builder, a: &[NodeId], b: &[NodeId], sign: bool) -> NodeId {
+    let rank = build.rank(a[0]);
+    let mut side = |bits: &[NodeId]| {
+        let spread: Vec<NodeId> = (bits.iter())
+            .map(|bit| {
+                let mut shape = build.shape(*bit);
+                shape.push(1);
+                build.reshape(*bit, &shape)
+            })
+            .collect();
+        build.concat(spread, rank)
+    };
+    let (a, b) = (side(a), side(b));
+    let both = build.binary(BinaryFn::Mul, a, b);
+    let count = build.shape(both)[rank] as u32;
+    let mut weights: Vec<f64> = (0..count).map(power).collect();
+    if let Some(last) = weights.last_mut().filter(|_| sign) {
+        *last = -*last;
+    }
+    let sum = build.matrix(both, rank, Tensor::new(vec![1, count as usize], weights));
+    let shape = build.shape(sum);
+    build.reshape(sum, &shape[..rank])
 }
 
 /// `BitwiseNot`.
@@ -182,6 +211,9 @@ pub(super) fn shift(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let [x, by] = pair(scope)?;
     let build = &mut scope.build;
     let known: Option<Vec<f64>> = build.tensor(by).map(|t| t.data.clone());
+    if known.is_none() {
+        narrow(kind, "integers of 32 bits are shifted by computed numbers")?;
+    }
     let mut sum: Option<NodeId> = None;
     let mut add = |build: &mut Builder, part: NodeId| {
         sum = Some(match sum {

@@ -15,6 +15,7 @@ mod depth;
 mod determinant;
 pub(crate) mod extrema;
 mod features;
+mod forest;
 mod grid_sample;
 mod integers;
 mod linear;

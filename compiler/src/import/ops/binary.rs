@@ -4,7 +4,7 @@ use tract_onnx::prelude::DatumType;
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::{logic, math};
 
-use super::{Call, Importer, Translated, refusal};
+use super::{Call, Importer, Refusal, Translated, refusal};
 use crate::graph::{BinaryFn, NodeId, Pointwise, UnaryFn};
 
 /// Arithmetic as it is, logic as arithmetic of 0 and 1, comparisons by the sign of a difference.
@@ -38,14 +38,12 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Trans
     } else if mini.is::<math::Pow>() {
         importer.build.binary(BinaryFn::Pow, a, b)
     } else if mini.is::<math::Div>() {
-        let quotient = importer.build.binary(BinaryFn::Div, a, b);
-        if integer {
-            truncate(importer, quotient)
-        } else {
-            quotient
+        match integer {
+            true => whole_quotient(importer, call, a, b)?,
+            false => importer.build.binary(BinaryFn::Div, a, b),
         }
     } else if mini.is::<math::Rem>() {
-        remainder(importer, a, b)
+        remainder(importer, call, a, b)?
     } else if mini.is::<math::ShiftLeft>() || mini.is::<math::ShiftRight>() {
         let two = importer.build.scalar(2.0, call.shapes[0].len());
         let power = importer.build.binary(BinaryFn::Pow, two, b);
@@ -73,12 +71,63 @@ fn truncate(importer: &mut Importer, x: NodeId) -> NodeId {
         .pointwise(Pointwise::truncate(Pointwise::Variable), x)
 }
 
+/// `truncate(a / b)` of integers. Where the divisor is computed, a quotient of magnitudes that is nearly right is corrected by what is
+/// left: bytes are small enough for that.
+fn whole_quotient(
+    importer: &mut Importer,
+    call: &Call,
+    a: NodeId,
+    b: NodeId,
+) -> Result<NodeId, Refusal> {
+    if importer.build.tensor(b).is_some() {
+        let quotient = importer.build.binary(BinaryFn::Div, a, b);
+        return Ok(truncate(importer, quotient));
+    }
+    if call.dtypes[0].size_of() > 1 {
+        return Err(refusal(
+            format!(
+                "integers of type {:?} are divided by computed ones",
+                call.dtypes[0]
+            ),
+            "divide by constants, or integers of 8 bits, or floats",
+        ));
+    }
+    let build = &mut importer.build;
+    let [(left, above), (right, below)] = [a, b].map(|x| {
+        let sign = build.pointwise(Pointwise::of(UnaryFn::Sign), x);
+        (sign, build.binary(BinaryFn::Mul, x, sign))
+    });
+    let near = build.binary(BinaryFn::Div, above, below);
+    let near = build.pointwise(Pointwise::truncate(Pointwise::Variable), near);
+    let multiple = build.binary(BinaryFn::Mul, near, below);
+    let rest = build.binary(BinaryFn::Sub, above, multiple);
+    let opposite = build.scale(rest, -1.0);
+    let over = build.pointwise(Pointwise::positive(Pointwise::Variable), opposite);
+    let missing = build.binary(BinaryFn::Sub, rest, below);
+    let missing = build.shift(missing, 1.0);
+    let under = build.pointwise(Pointwise::positive(Pointwise::Variable), missing);
+    let corrected = build.binary(BinaryFn::Add, near, under);
+    let corrected = build.binary(BinaryFn::Sub, corrected, over);
+    let sign = build.binary(BinaryFn::Mul, left, right);
+    Ok(build.binary(BinaryFn::Mul, corrected, sign))
+}
+
 /// `a - b * truncate(a / b)`: the sign is the dividend's.
-fn remainder(importer: &mut Importer, a: NodeId, b: NodeId) -> NodeId {
-    let quotient = importer.build.binary(BinaryFn::Div, a, b);
-    let whole = truncate(importer, quotient);
+fn remainder(
+    importer: &mut Importer,
+    call: &Call,
+    a: NodeId,
+    b: NodeId,
+) -> Result<NodeId, Refusal> {
+    let whole = match call.dtypes[0].is_integer() {
+        true => whole_quotient(importer, call, a, b)?,
+        false => {
+            let quotient = importer.build.binary(BinaryFn::Div, a, b);
+            truncate(importer, quotient)
+        }
+    };
     let multiple = importer.build.binary(BinaryFn::Mul, whole, b);
-    importer.build.binary(BinaryFn::Sub, a, multiple)
+    Ok(importer.build.binary(BinaryFn::Sub, a, multiple))
 }
 
 /// Which sign of `a - b` makes a comparison true, and whether to negate.
