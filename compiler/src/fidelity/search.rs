@@ -136,8 +136,8 @@ impl Search<'_> {
         }
     }
 
-    /// The cheapest settings that meet the target with the same bits for all nodes, or with more for some of them. If there are none,
-    /// the most faithful ones.
+    /// The cheapest settings that meet the target with the same bits for all nodes, or with more for some of them, last; before them, to
+    /// fall back on, dearer ones. If none meet it, the most faithful ones.
     fn start(&mut self, first: Settings) -> Result<Vec<Settings>, CompileError> {
         let mut candidates = Vec::new();
         let mut refusal = None;
@@ -157,7 +157,8 @@ impl Search<'_> {
         }
         candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut failing: Vec<(f64, Settings)> = Vec::new();
-        for (cost, settings) in candidates {
+        let mut candidates = candidates.into_iter();
+        while let Some((cost, settings)) = candidates.next() {
             let (activation_bits, weight_bits) = (settings.activation_bits, settings.weight_bits);
             (self.progress)(&format!("trying {activation_bits} bits for all nodes"));
             let Some((_, trial)) = self.try_out(&settings)? else {
@@ -174,7 +175,8 @@ impl Search<'_> {
             });
             if shortfall == 0.0 {
                 let raised = self.raise_best(failing, cost)?;
-                return Ok(vec![raised.unwrap_or(settings)]);
+                let dearer = candidates.rev().map(|(_, settings)| settings);
+                return Ok(dearer.chain([settings]).chain(raised).collect());
             }
             failing.push((shortfall, settings));
         }
@@ -296,19 +298,23 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The last step that meets the target on all held-out samples, else the first.
+    /// The last step that meets the target on all held-out samples, else the one that comes closest.
     fn settle(&mut self, mut steps: Vec<Settings>) -> Result<(Settings, Trial), CompileError> {
-        loop {
-            let Some(settings) = steps.pop() else {
-                return Err(CompileError::Plan("no settings were tried".into()));
-            };
+        let mut closest: Option<(Settings, Trial)> = None;
+        while let Some(settings) = steps.pop() {
             (self.progress)("measuring on all held-out samples");
             let lowered = self.bench.lower(&settings)?;
             let trial = self.bench.run(&lowered, usize::MAX)?;
-            if trial.meets(self.wanted) || steps.is_empty() {
-                return Ok((settings, trial));
+            let shortfall = trial.shortfall(self.wanted);
+            let closer = |(_, known): &(Settings, Trial)| shortfall < known.shortfall(self.wanted);
+            if closest.as_ref().is_none_or(closer) {
+                closest = Some((settings, trial));
+            }
+            if shortfall == 0.0 {
+                break;
             }
         }
+        closest.ok_or_else(|| CompileError::Plan("no settings were tried".into()))
     }
 
     /// Adds minus their mean errors to the outputs, each where that takes away a good part of its squared error.
