@@ -14,10 +14,11 @@ pub(super) fn lower(
     if !kernel.is_constant() && !kernel.is_simple() {
         kernel = cx.compact(&kernel, cx.settings.activation_bits)?;
     }
+    let spatial = window.kernel.len();
+    data = spread(cx, data, spatial)?;
     if !data.is_constant() && !data.is_simple() {
         data = cx.compact(&data, cx.settings.activation_bits)?;
     }
-    let spatial = window.kernel.len();
     let mut kernel_axes: Vec<Vec<Axis>> = vec![];
     let mut outputs: Vec<Vec<Axis>> = vec![];
     for i in 0..spatial {
@@ -46,6 +47,12 @@ pub(super) fn lower(
     let mut product = product;
     cx.unify(&mut product, 1, &mut bias, 1)?;
     Ok(product.plus(bias))
+}
+
+/// The value with one axis for each dimension in space. Later it would be too late: what is read through a window has axes that are
+/// no dimension's, and nothing may be committed.
+pub(super) fn spread(cx: &mut Lowering, data: Value, spatial: usize) -> Result<Value, Refusal> {
+    (2..2 + spatial).try_fold(data, |data, dim| cx.single_axis(data, dim))
 }
 
 /// Reads spatial axis `i` of `[n, c, spatial...]` through the window: the value, its output axes and its kernel axes.

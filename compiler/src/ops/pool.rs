@@ -1,6 +1,6 @@
 //! Pooling: averages are sums over the window, maxima tournaments along one axis after the other.
 
-use super::convolution::{read_along, slide};
+use super::convolution::{read_along, slide, spread};
 use super::extremum::{maximum, settle};
 use crate::graph::{Node, Window};
 use crate::lower::value::{Axis, Term, Value};
@@ -16,7 +16,8 @@ pub(super) fn average(
     window: &Window,
     count_padding: bool,
 ) -> Result<Value, Refusal> {
-    let mut data = cx.read(node, 0)?;
+    let data = cx.read(node, 0)?;
+    let mut data = spread(cx, data, window.kernel.len())?;
     let taps: usize = window.kernel.iter().product();
     if !data.is_simple() && !(data.is_plain_product() && taps <= MOST_TAPS) {
         data = cx.compact(&data, cx.settings.activation_bits)?;

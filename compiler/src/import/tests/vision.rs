@@ -18,7 +18,7 @@ fn ints(name: &'static str, values: &[i64]) -> (&'static str, Attribute) {
 /// A convolution of `[o, i/groups, k, k]` with a bias, padded to keep lengths.
 fn conv(model: Onnx, from: &str, to: &str, weight: [usize; 3], stride: i64, groups: i64) -> Onnx {
     let [outputs, inputs, kernel] = weight;
-    let (w, b) = (format!("{to}w"), format!("{to}b"));
+    let (w, b) = (format!("{to}_w"), format!("{to}_b"));
     let pad = kernel as i64 / 2;
     model
         .weight(&w, &[outputs, inputs, kernel, kernel])
@@ -295,4 +295,24 @@ fn vision_transformer() {
         .node("Gather", "z,first", "head", &[("axis", Int(1))])
         .weight("hw", &[6, 4]);
     compiles(model.node("Gemm", "head,hw", "y", &[]));
+}
+
+/// Channels become space, as in super-resolution, and are convolved again.
+#[test]
+fn shuffled_pixels() {
+    let blocks = [("blocksize", Int(2)), ("mode", Text("CRD"))];
+    let mut model = Onnx::new().input("x", "1,2,4,6");
+    model = conv(model, "x", "c", [8, 2, 3], 1, 1).node("Relu", "c", "r", &[]);
+    model = model.node("DepthToSpace", "r", "d", &blocks);
+    model = conv(model, "d", "e", [2, 2, 3], 1, 1);
+    let pool = [ints("kernel_shape", &[2, 2])];
+    model = model.node("DepthToSpace", "r", "f", &blocks);
+    model = model
+        .node("AveragePool", "f", "a", &pool)
+        .node("MaxPool", "f", "m", &pool);
+    model = model.ints("p", &[8], &[0, 0, 0, 0, 0, 0, 1, 1]);
+    model = model
+        .node("Add", "a,m", "s", &[])
+        .node("Pad", "s,p", "t", &[]);
+    compiles(model.node("Add", "e,t", "y", &[]));
 }
