@@ -215,9 +215,8 @@ struct Picks {
 impl Picks {
     /// Whether everything that the number picks is there.
     fn has(&self, v: f64) -> bool {
-        let inside = |(index, length): &(Pointwise, usize)| {
-            (0.0..*length as f64).contains(&index.eval(v))
-        };
+        let inside =
+            |(index, length): &(Pointwise, usize)| (0.0..*length as f64).contains(&index.eval(v));
         self.indices.iter().all(inside)
     }
 }
@@ -286,11 +285,7 @@ fn index_limits(graph: &Graph) -> Vec<Picks> {
     limits
 }
 
-fn check_indices(
-    graph: &Graph,
-    limits: &[Picks],
-    sample: &[Tensor],
-) -> Result<(), CompileError> {
+fn check_indices(graph: &Graph, limits: &[Picks], sample: &[Tensor]) -> Result<(), CompileError> {
     for ((id, picks), tensor) in graph.inputs.iter().zip(limits).zip(sample) {
         let Some(limit) = picks.limit else { continue };
         if let Some(v) = tensor.data.iter().find(|v| !picks.has(**v)) {

@@ -336,14 +336,6 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
             proto.s = s.as_bytes().to_vec();
             AttributeType::String
         }
-        Attribute::Floats(floats) => {
-            proto.floats = floats.clone();
-            AttributeType::Floats
-        }
-        Attribute::Texts(texts) => {
-            proto.strings = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-            AttributeType::Strings
-        }
     };
     proto.r#type = kind as i32;
     proto

@@ -27,7 +27,7 @@ fn input() -> Input {
     let inside: fn(i64) -> i32 = |u| i32::from((-1..=0).contains(&u));
     let end: fn(i64) -> i32 = |u| match u {
         -1..=0 => 0,
-        ..0 => -8,
+        ..-1 => -8,
         _ => 7,
     };
     let table = draft.table("clamp", -16, 5, &[inside, end]);

@@ -7,7 +7,9 @@ pub(super) fn from_space(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
-    let block = scope.int("blocksize").and_then(|block| usize::try_from(block).ok());
+    let block = scope
+        .int("blocksize")
+        .and_then(|block| usize::try_from(block).ok());
     let (Some(block @ 1..), &[batch, channels, height, width]) = (block, shape.as_slice()) else {
         return Err(refusal(
             "its block is not positive, or its operand has not four axes",
@@ -15,14 +17,20 @@ pub(super) fn from_space(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         ));
     };
     if height % block != 0 || width % block != 0 {
-        return Err(refusal("its blocks do not divide the space", "pad the operand"));
+        return Err(refusal(
+            "its blocks do not divide the space",
+            "pad the operand",
+        ));
     }
     // Axes: batch, channel, row of blocks, row, column of blocks, column.
     let order = match scope.text("mode").unwrap_or("DCR") {
         "DCR" => [0, 3, 5, 1, 2, 4],
         "CRD" => [0, 1, 3, 5, 2, 4],
         mode => {
-            return Err(refusal(format!("its mode is `{mode}`"), "use `DCR` or `CRD`"));
+            return Err(refusal(
+                format!("its mode is `{mode}`"),
+                "use `DCR` or `CRD`",
+            ));
         }
     };
     let (rows, columns) = (height / block, width / block);
