@@ -64,7 +64,7 @@ impl Test {
 }
 
 /// A node that is no leaf: its test and where to go.
-struct Branch {
+pub(super) struct Branch {
     test: Test,
     yes: Next,
     no: Next,
@@ -72,7 +72,7 @@ struct Branch {
 
 /// Positions among a forest's branches and leaves.
 #[derive(Clone, Copy)]
-enum Next {
+pub(super) enum Next {
     Branch(usize),
     Leaf(usize),
 }
