@@ -410,7 +410,7 @@ mod tests {
                 "3 bits of weights",
             ),
             ("[-0.1,3.25]", "[3.25,-0.1]", "a range of `a \"b\"` is none"),
-            ("\"nodes\"", "", "expected"),
+            ("\"nodes\"", "", "key must be a string"),
         ] {
             assert!(text.contains(from), "{from}");
             let error = Settings::parse(&text.replacen(from, to, 1)).expect_err(from);
