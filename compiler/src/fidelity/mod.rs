@@ -39,7 +39,7 @@ pub(crate) fn lower_faithfully(
         return lower(&imported.graph, options, name);
     }
     let samples = samples(imported, options);
-    let mut best: Option<(f64, Lowered)> = None;
+    let mut best: Option<(Greatest, Lowered)> = None;
     for (activation_bits, weight_bits) in LADDER {
         let options = Options {
             activation_bits: Some(activation_bits),
@@ -51,19 +51,22 @@ pub(crate) fn lower_faithfully(
             (lowered, _) => lowered?,
         };
         let error = greatest_error(&lowered, imported, &samples);
-        tracing::debug!(activation_bits, weight_bits, error, "fidelity");
-        if best.as_ref().is_none_or(|(least, _)| error < *least) {
+        tracing::debug!(activation_bits, weight_bits, error.single, "fidelity");
+        if best
+            .as_ref()
+            .is_none_or(|(least, _)| error.single < least.single)
+        {
             best = Some((error, lowered));
         }
-        if error <= TARGET {
+        if error.single <= TARGET {
             break;
         }
     }
     match best {
         None => Err(CompileError::Plan("no choice of bits was tried".into())),
-        Some((error, _)) if error > LIMIT && !options.samples.is_empty() => {
+        Some((error, _)) if error.joint > LIMIT && !options.samples.is_empty() => {
             Err(CompileError::Unfaithful {
-                error,
+                error: error.joint,
                 limit: LIMIT,
             })
         }
@@ -87,12 +90,23 @@ fn samples(imported: &Imported, options: &Options) -> Vec<Vec<Tensor>> {
         .collect()
 }
 
-/// Greatest difference from the float model over all samples and outputs, relative to the output's range over the samples; infinite where the
-/// program refuses a sample.
-fn greatest_error(lowered: &Lowered, imported: &Imported, samples: &[Vec<Tensor>]) -> f64 {
-    let Ok(constants) = Constants::new(&lowered.model, &lowered.constants) else {
-        return f64::INFINITY;
+/// Greatest difference from the float model over all outputs; infinite where the program refuses a sample.
+struct Greatest {
+    /// Relative to the output's range in one sample.
+    single: f64,
+    /// Relative to the output's range over all samples.
+    joint: f64,
+}
+
+fn greatest_error(lowered: &Lowered, imported: &Imported, samples: &[Vec<Tensor>]) -> Greatest {
+    let unknown = Greatest {
+        single: f64::INFINITY,
+        joint: f64::INFINITY,
     };
+    let Ok(constants) = Constants::new(&lowered.model, &lowered.constants) else {
+        return unknown;
+    };
+    let mut single: f64 = 0.0;
     let mut spans = vec![Span::default(); lowered.outputs.len()];
     let mut add = |sample: &Vec<Tensor>| -> Option<()> {
         let quantised = sample.iter().zip(&lowered.inputs);
@@ -110,13 +124,19 @@ fn greatest_error(lowered: &Lowered, imported: &Imported, samples: &[Vec<Tensor>
         let expected = imported.float.run(sample).ok()?;
         let outputs = got.iter().zip(&lowered.outputs).zip(&expected);
         for (((got, port), expected), span) in outputs.zip(&mut spans) {
+            let mut own = Span::default();
+            own.add(got, port.scale, &expected.data);
+            single = single.max(own.relative_error());
             span.add(got, port.scale, &expected.data);
         }
         Some(())
     };
     match samples.iter().all(|sample| add(sample).is_some()) {
-        true => spans.iter().map(Span::relative_error).fold(0.0, f64::max),
-        false => f64::INFINITY,
+        true => Greatest {
+            single,
+            joint: spans.iter().map(Span::relative_error).fold(0.0, f64::max),
+        },
+        false => unknown,
     }
 }
 
