@@ -91,6 +91,7 @@ fn samples(imported: &Imported, options: &Options) -> Vec<Vec<Tensor>> {
 }
 
 /// Greatest difference from the float model over all outputs; infinite where the program refuses a sample.
+#[derive(Clone, Copy)]
 struct Greatest {
     /// Relative to the output's range in one sample.
     single: f64,

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port, Visibility};
 use zkiln_runtime::relations::{Exact, Relation};
 
-use crate::graph::{BinaryFn, Graph, Node, NodeId, Op};
+use crate::graph::{Graph, Node, NodeId, Op};
 use crate::import::load;
 use crate::settings::NodeSettings;
 use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side, ops};
@@ -336,16 +336,14 @@ impl<'a> Lowering<'a> {
         &self.readers[id]
     }
 
-    /// Whether nothing but its order counts: it goes, shifted and moved perhaps, to softmaxes and maxima.
+    /// Whether nothing but its order counts: it goes, moved perhaps, to softmaxes and maxima.
     pub fn is_only_compared(&self, id: NodeId) -> bool {
         let is_output = self.graph.outputs.iter().any(|(_, output)| *output == id);
         let compares = |&reader: &NodeId| match &self.graph.nodes[reader].op {
             Op::Softmax { .. } | Op::MaximumMask { .. } => true,
-            Op::Binary(BinaryFn::Add)
-            | Op::Reshape
-            | Op::Transpose { .. }
-            | Op::Broadcast
-            | Op::Slice { .. } => self.is_only_compared(reader),
+            Op::Reshape | Op::Transpose { .. } | Op::Broadcast | Op::Slice { .. } => {
+                self.is_only_compared(reader)
+            }
             _ => false,
         };
         !is_output && !self.readers[id].is_empty() && self.readers[id].iter().all(compares)
