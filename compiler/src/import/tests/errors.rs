@@ -82,13 +82,16 @@ fn what_lowering_says_comes_with_what_is_refused() {
 #[test]
 fn quantised_models() {
     let model = Onnx::new()
-        .typed_input("x", DataType::Uint8, "2,3")
-        .typed_input("z", DataType::Uint8, "3,4");
+        .typed_input("x", DataType::Uint8, "1,2,5,5")
+        .typed_input("z", DataType::Uint8, "3,2,3,3");
     let message = model
-        .node("MatMulInteger", "x,z", "y", &[])
+        .node("ConvInteger", "x,z", "y", &[])
         .output("y")
         .complaint();
-    assert!(message.contains("(MatMulInteger)"), "{message}");
+    assert!(
+        message.contains("(ConvInteger): its kernel is computed"),
+        "{message}"
+    );
 }
 
 #[test]

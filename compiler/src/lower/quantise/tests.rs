@@ -73,7 +73,10 @@ fn unrelated_factors_are_approximated() {
 fn weights_have_their_width_and_constants_the_unit() {
     let axis = Fresh::default().axis(4);
     let weighted = Term {
-        weight: Some(Weight::new(vec![axis], vec![0.3, -0.7, 0.11, 0.5])),
+        weight: Some(Weight::new(
+            vec![axis],
+            vec![0.3137, -0.7071, 0.1123, 0.5003],
+        )),
         ..view(0, axis, 0.25)
     };
     let constant = Term::constant(Weight::new(vec![axis], vec![1.0, 2.0, 3.0, 4.5]));
