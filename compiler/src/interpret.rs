@@ -456,7 +456,10 @@ fn rms_norm(axis: usize, epsilon: f64, x: &Tensor) -> Tensor {
 
 /// What [`Node::stats`] collects: per kind of intermediate value, its values for these operands.
 pub fn intermediate_values(op: &Op, operands: &[&Tensor]) -> Vec<Vec<f64>> {
-    let operand = &*scores(operands);
+    let operand = &*match op {
+        Op::Softmax { .. } => scores(operands),
+        _ => Cow::Borrowed(operands[0]),
+    };
     let per_line = |axis: usize, f: &dyn Fn(Vec<f64>) -> f64| {
         let rows = lines(&operand.shape, &[axis]);
         vec![
