@@ -37,6 +37,7 @@ PARAMETERS = {
     "Expand": [1],
     "HammingWindow": [0],
     "HannWindow": [0],
+    "Loop": [0, 1],
     "MaxUnpool": [2],
     "MelWeightMatrix": [0, 1, 2, 3, 4],
     "NonMaxSuppression": [2, 3, 4],

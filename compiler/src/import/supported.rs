@@ -133,7 +133,7 @@ pub const SUPPORTED: &[Supported] = &[
     ),
     of("LpNormalization", "", 1, ""),
     of("LpPool", "", 1, ""),
-    of("MatMul", "", 1, ""),
+    of("MatMul", "", 1, "not of two vectors"),
     of("MatMulInteger", "", 10, "constant zero points"),
     of("Max", "", 1, ""),
     of("MaxPool", "", 1, ""),
