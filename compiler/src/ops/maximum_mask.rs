@@ -22,7 +22,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
         return Ok(Value::new(value.dims, vec![one]));
     };
     let value = match cx.exact_bits(&value)? {
-        Some(bits) if bits <= MAX_KEY_BITS - 1 => value,
+        Some(bits) if bits < MAX_KEY_BITS => value,
         _ => cx.small(&value, SCORE_BITS)?,
     };
     let rows: Vec<Axis> = value

@@ -21,7 +21,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
         false => (yes, no, false),
     };
     for branch in [&yes, &no] {
-        let beyond = |x: &f64| !(x.abs() < MASKED);
+        let beyond = |x: &f64| x.is_nan() || x.abs() >= MASKED;
         if branch.is_constant() && branch.constant_part().data.iter().any(beyond) {
             return Err(refuse(
                 "it selects infinities that are more than a softmax's masks",

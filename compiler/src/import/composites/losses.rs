@@ -27,7 +27,7 @@ fn loss(scope: &mut Scope, x: NodeId) -> Result<NodeId, Refusal> {
     let shape = scope.build.shape(x);
     let rank = shape.len();
     let mut single = shape.clone();
-    if rank < 2 || rank > 20 {
+    if !(2..=20).contains(&rank) {
         return Err(refusal("its scores have no classes", "correct the model"));
     }
     let classes = std::mem::replace(&mut single[1], 1);

@@ -18,7 +18,7 @@ fn malformed(reason: &str) -> Refusal {
 /// The kernel of the features with each row of `vectors`: `[n, rows]`.
 fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Refusal> {
     let wide = scope.build.shape(x)[1];
-    if vectors.is_empty() || wide == 0 || vectors.len() % wide != 0 {
+    if vectors.is_empty() || wide == 0 || !vectors.len().is_multiple_of(wide) {
         return Err(malformed(
             "its support vectors do not have as many elements as there are features",
         ));

@@ -129,7 +129,8 @@ fn sums_of_integers_are_rounded_once() {
 fn bits_of_two_integers() {
     let values: [i8; 5] = [0, -1, 77, -128, 127];
     let mask: [i8; 5] = [51, -77, 12, -1, -128];
-    let f: [(&str, fn(i8, i8) -> i8); 3] = [
+    type Bits = fn(i8, i8) -> i8;
+    let f: [(&str, Bits); 3] = [
         ("BitwiseAnd", |a, b| a & b),
         ("BitwiseOr", |a, b| a | b),
         ("BitwiseXor", |a, b| a ^ b),

@@ -112,7 +112,7 @@ fn masks_of_scores_are_found() {
         assert_eq!(masked_softmaxes(&graph), 1, "{low}");
         let mask = tensor(&[1, 3], &[1.0, 0.0, 1.0]);
         let made = interpret::run(&graph, &[scores.clone(), mask]);
-        assert_close(&made, &[two.clone()]);
+        assert_close(&made, std::slice::from_ref(&two));
     }
     // Where everything is masked, the lowest number leaves nothing of the scores, and -10000 all.
     let nothing = [scores, tensor(&[1, 3], &[0.0; 3])];
@@ -440,7 +440,7 @@ fn branches_are_chosen() {
     let x = tensor(&[2], &[0.0, 1.0]);
     let inputs = |c: f64| [x.clone(), tensor(&[], &[c])];
     let (negative, power) = (tensor(&[2], &[0.0, -1.0]), tensor(&[2], &[1.0, 1f64.exp()]));
-    gives(model("yes"), &inputs(0.0), &[negative.clone()]);
+    gives(model("yes"), &inputs(0.0), std::slice::from_ref(&negative));
     gives(model("c"), &inputs(1.0), &[negative]);
     gives(model("c"), &inputs(0.0), &[power]);
 }

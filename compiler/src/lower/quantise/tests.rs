@@ -75,7 +75,7 @@ fn weights_have_their_width_and_constants_the_unit() {
     let weighted = Term {
         weight: Some(Weight::new(
             vec![axis],
-            vec![0.3137, -0.7071, 0.1123, 0.5003],
+            vec![0.3137, -0.7073, 0.1123, 0.5003],
         )),
         ..view(0, axis, 0.25)
     };
