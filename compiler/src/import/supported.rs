@@ -149,7 +149,7 @@ pub const SUPPORTED: &[Supported] = &[
     of("NegativeLogLikelihoodLoss", "", 12, ""),
     of("NonZero", "", 9, "constant operand"),
     of("Not", "", 1, ""),
-    of("OneHot", "", 9, "constant depth"),
+    of("OneHot", "", 9, "constant depth; at most 2^22 elements"),
     of("OptionalGetElement", "", 15, "plain tensors"),
     of("OptionalHasElement", "", 15, "plain tensors"),
     of("Or", "", 1, ""),

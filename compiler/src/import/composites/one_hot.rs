@@ -3,8 +3,10 @@
 use super::extrema::is_zero;
 use super::{Made, Scope};
 use crate::graph::{BinaryFn, Tensor};
-use crate::import::limits::check_matrix;
 use crate::import::{Refusal, refusal};
+
+/// Most comparisons of an index with a class.
+const MOST_COMPARISONS: usize = 1 << 22;
 
 /// Classes from `-depth`: a negative index counts from the end.
 pub(super) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
@@ -22,7 +24,13 @@ pub(super) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let axis = Scope::position(scope.int("axis").unwrap_or(-1), rank)?;
     let build = &mut scope.build;
     let mut shape = build.shape(indices);
-    check_matrix(shape.iter().product(), depth)?;
+    let indexed = shape.iter().product::<usize>();
+    if indexed.saturating_mul(depth) > MOST_COMPARISONS {
+        return Err(refusal(
+            format!("it compares {indexed} indices with {depth} classes"),
+            "use fewer classes, or Gather rows of a matrix",
+        ));
+    }
     shape.insert(axis, 1);
     let indices = build.reshape(indices, &shape);
     let mut along = vec![1; rank];
