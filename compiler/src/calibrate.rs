@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use tract_onnx::prelude::{OutletId, TValue};
 
 use crate::float::FloatModel;
-use crate::graph::{Dtype, Graph, NodeId, Op, Pointwise, Tensor, range_of};
+use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Pointwise, Tensor, range_of};
 use crate::import::Imported;
 use crate::import::tensors::{f32s, from_tract};
 use crate::interpret;
@@ -162,7 +162,7 @@ impl<'a> Observation<'a> {
             None => self.value(id)?.range(),
         };
         let stats = match &node.op {
-            Op::Softmax { .. } | Op::RmsNorm { .. } => {
+            Op::Softmax { .. } | Op::RmsNorm { .. } | Op::Binary(BinaryFn::Div) => {
                 let operands = node.inputs.iter().map(|i| self.value(*i));
                 let operands = operands.collect::<Result<Vec<_>, _>>()?;
                 let operands: Vec<&Tensor> = operands.iter().map(|o| &**o).collect();

@@ -202,7 +202,7 @@ pub struct Node {
     /// beyond [`MASKED`] in magnitude, are left out: models use them to mask, and no scale could hold them.
     pub range: (f64, f64),
     /// Least and greatest value, not widened, of what the operator computes on the way. [`Op::Softmax`]: the sum of
-    /// `exp(x - max)` over the axis. [`Op::RmsNorm`]: `mean(x^2) + epsilon`. Other operators: empty.
+    /// `exp(x - max)` over the axis. [`Op::RmsNorm`]: `mean(x^2) + epsilon`. Division: the divisor's magnitude. Other operators: empty.
     pub stats: Vec<(f64, f64)>,
 }
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::graph::{Graph, Node, Op, Pointwise, Reducer, Tensor, Window};
+use crate::graph::{BinaryFn, Graph, Node, Op, Pointwise, Reducer, Tensor, Window};
 
 /// The values of all nodes for the given inputs, in the order of the graph's inputs.
 ///
@@ -473,6 +473,7 @@ pub fn intermediate_values(op: &Op, operands: &[&Tensor]) -> Vec<Vec<f64>> {
         Op::RmsNorm { axis, epsilon } => {
             per_line(*axis, &|row| mean_square(row.into_iter()) + epsilon)
         }
+        Op::Binary(BinaryFn::Div) => vec![operands[1].data.iter().map(|v| v.abs()).collect()],
         _ => Vec::new(),
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, function: BinaryFn) -> Resul
         BinaryFn::Sub => add(cx, a, b.scaled(-1.0)),
         BinaryFn::Mul => multiply(cx, node, a, b),
         BinaryFn::Div => {
-            let inverse = reciprocal(cx, &b)?;
+            let inverse = reciprocal(cx, node, &b)?;
             multiply(cx, node, a, inverse)
         }
         BinaryFn::Max => extremum::maximum(cx, a, b),
@@ -106,19 +106,22 @@ fn multiply(cx: &mut Lowering, node: &Node, mut a: Value, mut b: Value) -> Resul
     })
 }
 
-/// `1 / value`.
-fn reciprocal(cx: &mut Lowering, value: &Value) -> Result<Value, Refusal> {
+/// Divisors may be smaller than the least that calibration saw by this factor.
+const UNDERCUT: f64 = 4.0;
+
+/// `1 / value`, the divisor of `node`.
+fn reciprocal(cx: &mut Lowering, node: &Node, value: &Value) -> Result<Value, Refusal> {
     if value.is_constant() {
         return Ok(pointwise::map_constant(value, f64::recip));
     }
     // Divisors within 1/64 of the calibrated range of zero give quotients that no fixed scale holds.
-    let greatest = 64.0
-        / value
-            .range
-            .0
-            .abs()
-            .max(value.range.1.abs())
-            .max(f64::MIN_POSITIVE);
+    let most = value.range.0.abs().max(value.range.1.abs());
+    let widest = 64.0 / most.max(f64::MIN_POSITIVE);
+    let seen = node.stats.first().map_or(0.0, |(least, _)| *least);
+    let greatest = match seen > 0.0 {
+        true => widest.min(UNDERCUT / seen),
+        false => widest,
+    };
     cx.through_table(
         value,
         "recip",
