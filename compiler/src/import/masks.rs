@@ -22,23 +22,12 @@ struct Masked {
     allowed: NodeId,
     /// Whether a row that is masked completely is as if it were not masked.
     soft: bool,
-    /// What it is where it is masked, if that is one number.
-    low: Option<f64>,
 }
 
 /// Gives softmaxes of masked scores their masks.
 pub fn find(build: &mut Builder) {
     for id in 0..build.graph.nodes.len() {
         let node = &build.graph.nodes[id];
-        if let Op::Reduce {
-            reducer: Reducer::Max,
-            axes,
-        } = &node.op
-        {
-            let (x, axes) = (node.inputs[0], axes.clone());
-            mask_maximum(build, id, x, &axes);
-            continue;
-        }
         let (&Op::Softmax { axis }, &[x]) = (&node.op, &node.inputs[..]) else {
             continue;
         };
@@ -56,26 +45,6 @@ pub fn find(build: &mut Builder) {
             false => masked.allowed,
         };
         build.graph.nodes[id].inputs = vec![rest, allowed];
-    }
-}
-
-/// The maximum of a number and a mask's is that of the mask, and a choice.
-fn mask_maximum(build: &mut Builder, id: NodeId, x: NodeId, axes: &[usize]) {
-    build.name = build.graph.nodes[id].name.clone();
-    let Some(masked) = masked(build, x, MOST_DEPTH) else {
-        return;
-    };
-    let (Some(rest), Some(low)) = (build.graph.uniform(masked.rest), masked.low) else {
-        return;
-    };
-    if build.tensor(masked.allowed).is_none() {
-        let shape = build.shape(x);
-        let allowed = build.broadcast(masked.allowed, &shape);
-        let some = build.reduce(Reducer::Max, axes, allowed);
-        let rank = shape.len();
-        let (rest, low) = (build.scalar(rest, rank), build.scalar(low, rank));
-        let node = &mut build.graph.nodes[id];
-        (node.op, node.inputs) = (Op::Select, vec![some, rest, low]);
     }
 }
 
@@ -149,12 +118,6 @@ fn constant(build: &mut Builder, tensor: &Tensor) -> Option<Masked> {
         rest: build.constant(Tensor::new(tensor.shape.clone(), rest)),
         allowed: build.constant(Tensor::new(tensor.shape.clone(), allowed)),
         soft: tensor.data.iter().any(|v| (LOST..LOW).contains(v)),
-        low: (tensor
-            .data
-            .iter()
-            .filter(|v| **v < LOW)
-            .all(|v| *v == lowest))
-        .then_some(lowest),
     })
 }
 
@@ -164,21 +127,16 @@ fn sum(build: &mut Builder, a: NodeId, b: NodeId, depth: usize) -> Option<Masked
         (None, None) => None,
         (Some(a), None) => Some(Masked {
             rest: build.add(a.rest, b),
-            low: a.low.filter(|low| low.is_infinite()),
             ..a
         }),
         (None, Some(b)) => Some(Masked {
             rest: build.add(a, b.rest),
-            low: b.low.filter(|low| low.is_infinite()),
             ..b
         }),
         (Some(a), Some(b)) => Some(Masked {
             rest: build.add(a.rest, b.rest),
             allowed: build.multiply(a.allowed, b.allowed),
             soft: a.soft || b.soft,
-            low: a
-                .low
-                .filter(|low| *low == f64::NEG_INFINITY && a.low == b.low),
         }),
     }
 }
@@ -200,7 +158,6 @@ fn product(build: &mut Builder, x: NodeId, factor: f64) -> Option<Masked> {
         rest: build.scalar(0.0, rank),
         allowed: complement(build, hidden),
         soft: factor.abs() <= -LOST,
-        low: None,
     })
 }
 
@@ -231,13 +188,11 @@ fn choice(build: &mut Builder, [condition, yes, no]: [NodeId; 3], depth: usize) 
             rest: inner.rest,
             allowed: build.multiply(inner.allowed, allowed),
             soft: soft || inner.soft,
-            low: inner.low.filter(|low| *low == lowest),
         },
         None => Masked {
             rest: value,
             allowed,
             soft,
-            low: Some(lowest),
         },
     })
 }
