@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use zkiln_compiler::import::supported::{SUPPORTED, Supported};
+use zkiln_compiler::onnx::supported::{SUPPORTED, Supported};
 
 fn path(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

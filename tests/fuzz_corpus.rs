@@ -8,14 +8,10 @@ mod json;
 mod onnx;
 #[path = "../fuzz/bodies/replay.rs"]
 mod replay;
-#[path = "../compiler/src/samples.rs"]
-mod samples;
 #[path = "../runtime/tests/support/mod.rs"]
 mod support;
 #[path = "../fuzz/bodies/tensors.rs"]
 mod tensors;
-
-use zkiln_compiler::{Sample, error, float, graph};
 
 #[test]
 fn onnx_files() {

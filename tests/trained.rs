@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use zkiln_compiler::fidelity::{self, Labelled, Report};
+use zkiln_compiler::accuracy::{self, Labelled, Report};
 use zkiln_compiler::{Options, Sample, Settings};
 
 zkiln::include_model!(
@@ -67,7 +67,7 @@ fn measured(model: &str, samples: &[Labelled]) -> Report {
     let path = package(&format!("models/{model}.onnx"));
     let quiet = |_: &str| ();
     let settings = settings.expect("settings");
-    fidelity::measure(&path, &Options::default(), &settings, samples, &quiet).expect("measured")
+    accuracy::measure(&path, &Options::default(), &settings, samples, &quiet).expect("measured")
 }
 
 /// Integer inference of the whole test set: accuracy, and agreement with onnxruntime's predictions.

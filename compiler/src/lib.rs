@@ -1,32 +1,27 @@
 //! ONNX to a quantised integer program, a proving plan, and Rust source.
 
-pub mod build;
-mod cache;
+pub mod accuracy;
 pub mod calibrate;
-pub mod compile;
+mod driver;
 pub mod emit;
-mod erf;
 pub mod error;
 mod external;
-pub mod fidelity;
-pub mod float;
-pub mod fuse;
 pub mod graph;
-pub mod import;
-pub mod interpret;
 pub mod lower;
-mod ops;
-mod pointwise;
-pub mod salt;
-mod samples;
+pub mod onnx;
+#[cfg(test)]
+mod prepare;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 
-use graph::Dtype;
+use crate::graph::Dtype;
 use zkiln_runtime::model::Model;
 
-pub use error::{CompileError, Complaint};
-pub use lower::lower;
-pub use settings::Settings;
+pub use crate::driver::{build, compile, salt};
+pub use crate::error::{CompileError, Complaint};
+pub use crate::lower::lower;
+pub use crate::settings::Settings;
 pub use zkiln_runtime::model::Visibility;
 
 /// What the user may choose about a compilation.

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use zkiln_compiler::PortInfo;
-use zkiln_compiler::float::Port;
+use zkiln_compiler::calibrate::samples;
 use zkiln_compiler::graph::Dtype;
+use zkiln_compiler::onnx::reference::Port;
 use zkiln_runtime::model::Model;
 use zkiln_runtime::protocol::Statement;
 
 use crate::cli::public::Public;
-use crate::samples;
 use crate::support::{self, Show};
 use crate::tensors::{self, Finite, Side};
 

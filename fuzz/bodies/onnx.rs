@@ -1,6 +1,6 @@
 //! Bytes as an ONNX file: a plan that can run or a typed error, never a panic of ours.
 
-use zkiln_compiler::{Lowered, Options, import, lower};
+use zkiln_compiler::{Lowered, Options, lower};
 use zkiln_runtime::schedule::Schedule;
 use zkiln_runtime::trace::{self, Constants};
 
@@ -14,7 +14,8 @@ pub fn run(bytes: &[u8]) {
         weight_bits: Some(8),
         ..Options::default()
     };
-    let imported = match import::import(bytes, "fuzz.onnx", &options) {
+    let imported = match zkiln_compiler::onnx::translate::walk::import(bytes, "fuzz.onnx", &options)
+    {
         Ok(imported) => imported,
         Err(error) => return drop(error.to_string()),
     };

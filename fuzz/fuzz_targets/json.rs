@@ -7,13 +7,9 @@ mod cli;
 mod json;
 #[path = "../bodies/memory.rs"]
 mod memory;
-#[path = "../../compiler/src/samples.rs"]
-mod samples;
 #[path = "../../runtime/tests/support/mod.rs"]
 mod support;
 #[path = "../bodies/tensors.rs"]
 mod tensors;
-
-use zkiln_compiler::{Sample, error, float};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| json::run(data));

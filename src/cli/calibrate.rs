@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use zkiln_compiler::fidelity::{self, Labelled, Line, Report, Wanted};
+use zkiln_compiler::accuracy::{self, Labelled, Line, Report, Wanted};
 use zkiln_compiler::{Options, Settings};
 
 use super::args;
@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let (settings, report) = match &args.settings {
         Some(path) => {
             let settings = Settings::from_path(path)?;
-            let report = fidelity::measure(&args.model, &options, &settings, &samples, &step)?;
+            let report = accuracy::measure(&args.model, &options, &settings, &samples, &step)?;
             (settings, report)
         }
         None => {
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
                 target: args.target,
                 agreement: args.agreement,
             };
-            let found = fidelity::calibrate(&args.model, &options, &samples, wanted, &step)?;
+            let found = accuracy::calibrate(&args.model, &options, &samples, wanted, &step)?;
             (found.settings, found.report)
         }
     };

@@ -11,7 +11,7 @@ use zkiln_runtime::codegen::LETTERS;
 use zkiln_runtime::model::Model;
 use zkiln_runtime::relations::Relation;
 
-use super::layout::Layout;
+use crate::emit::layout::Layout;
 
 /// What generated code calls the parts of the model.
 pub struct Symbols {

@@ -19,13 +19,13 @@ use quote::{format_ident, quote};
 use zkiln_runtime::model::{Model, Port, Visibility};
 use zkiln_runtime::weights;
 
-use crate::compile::Compiled;
-use describe::quoted;
-use literal::Symbols;
-use names::{Scope, screaming_case};
-use ports::Side;
+use crate::driver::compile::Compiled;
+use crate::emit::describe::quoted;
+use crate::emit::literal::Symbols;
+use crate::emit::names::{Scope, screaming_case};
+use crate::emit::ports::Side;
 
-pub use names::snake_case;
+pub use crate::emit::names::snake_case;
 
 /// A generated module and the files that it includes, which must stand beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 use zkiln_runtime::model::{Model, Port, Visibility};
 
-use super::describe::quoted;
-use super::names::{Scope, screaming_case, snake_case};
 use crate::PortInfo;
+use crate::emit::describe::quoted;
+use crate::emit::names::{Scope, screaming_case, snake_case};
 use crate::graph::Dtype;
 
 /// Tensors of more bytes are boxed: a thread's stack holds only a few of them.

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 
-use super::layout::Layout;
+use crate::emit::layout::Layout;
 
 /// Formats items; the same bytes for the same tokens.
 pub fn format(items: TokenStream) -> String {

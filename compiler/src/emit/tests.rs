@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use zkiln_runtime::codegen::*;
 
-use super::{Generated, emit, located};
-use crate::compile::{Compiled, commit};
+use crate::driver::compile::{Compiled, commit};
+use crate::emit::{Generated, emit, located};
 use crate::graph::Dtype;
 use crate::{Lowered, NodeReport, PortInfo};
 

@@ -6,10 +6,10 @@ use zkiln_runtime::model::{
 };
 use zkiln_runtime::relations::{Limbs, Relation};
 
-use super::Lowering;
-use super::columns::ColumnPlan;
-use super::quantise::Quantised;
 use crate::graph::{Dtype, Op};
+use crate::lower::Lowering;
+use crate::lower::columns::ColumnPlan;
+use crate::lower::quantize::Quantised;
 use crate::{Lowered, NodeReport, PortInfo};
 
 /// log2 of a row's length from which on its answer is folded.

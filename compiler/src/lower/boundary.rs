@@ -3,11 +3,11 @@
 use zkiln_runtime::model::{ColumnId, TableId, cube_log2};
 use zkiln_runtime::relations::{Exact, Limbs, Map, Relation, Requant};
 
-use super::columns::{Columns, Keys, Tables};
-use super::intervals::{ACCUMULATOR_BITS, certain_range, nonnegative};
-use super::quantise::{Goal, Quantised, accumulate, ceil_log2, too_wide};
-use super::value::{Axis, Term, Value, View};
-use super::{Lowering, Refusal};
+use crate::lower::columns::{Columns, Keys, Tables};
+use crate::lower::intervals::{ACCUMULATOR_BITS, certain_range, nonnegative};
+use crate::lower::quantize::{Goal, Quantised, accumulate, ceil_log2, too_wide};
+use crate::lower::value::{Axis, Term, Value, View};
+use crate::lower::{Lowering, Refusal};
 
 /// Integers of up to this many bits more than asked for are kept as they are rather than rounded.
 pub const EXACT_EXTRA_BITS: u8 = 4;
@@ -183,7 +183,7 @@ impl Lowering<'_> {
         value: &Value,
         axes: &[Axis],
     ) -> Result<Option<Quantised>, Refusal> {
-        if !super::quantise::is_exact(value, self.settings.weight_bits) {
+        if !crate::lower::quantize::is_exact(value, self.settings.weight_bits) {
             return Ok(None);
         }
         let mut quantised = self.accumulate(value, axes, Goal::Exact)?;

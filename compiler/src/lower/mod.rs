@@ -1,15 +1,16 @@
 //! Lowering: from the float graph to the integer [`Model`](zkiln_runtime::model::Model).
 //!
-//! The walk gives every node's value a symbolic expression ([`value`]); operators ([`crate::ops`]) rewrite expressions and ask for a
-//! [`boundary`] where something non-linear happens or an expression would become too costly to prove. [`quantise`] turns
+//! The walk gives every node's value a symbolic expression ([`value`]); operators ([`crate::lower::ops`]) rewrite expressions and ask for a
+//! [`boundary`] where something non-linear happens or an expression would become too costly to prove. [`quantize`] turns
 //! expressions into integer accumulators, [`intervals`] proves that these cannot overflow, `assemble` makes the model.
 
 mod assemble;
 pub(crate) mod boundary;
 pub(crate) mod columns;
 pub(crate) mod intervals;
+pub(crate) mod ops;
 pub(crate) mod product;
-pub(crate) mod quantise;
+pub(crate) mod quantize;
 pub(crate) mod regroup;
 mod saturate;
 mod sign;
@@ -26,13 +27,13 @@ use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port, Visib
 use zkiln_runtime::relations::{Exact, Relation};
 
 use crate::graph::{Graph, Node, NodeId, Op};
-use crate::import::load;
+use crate::lower::columns::{Columns, Keys, Tables};
+use crate::lower::quantize::{Goal, Quantised};
+use crate::lower::value::{Fresh, Term, Value};
+use crate::lower::weight::Weight;
+use crate::onnx::load;
 use crate::settings::NodeSettings;
-use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side, ops};
-use columns::{Columns, Keys, Tables};
-use quantise::{Goal, Quantised};
-use value::{Fresh, Term, Value};
-use weight::Weight;
+use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side};
 
 /// Bits of activations unless the options say otherwise.
 const ACTIVATION_BITS: u8 = 12;

@@ -1,9 +1,9 @@
 //! Products and contractions of values, and when an operand has to be committed first.
 
-use super::boundary::EXACT_EXTRA_BITS;
-use super::columns::Keys;
-use super::value::{Axis, Fresh, Term, Value};
-use super::{Lowering, Refusal};
+use crate::lower::boundary::EXACT_EXTRA_BITS;
+use crate::lower::columns::Keys;
+use crate::lower::value::{Axis, Fresh, Term, Value};
+use crate::lower::{Lowering, Refusal};
 
 /// Most columns in a product.
 const MAX_DEGREE: usize = 3;

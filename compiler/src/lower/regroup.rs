@@ -1,8 +1,8 @@
 //! Factorisations of dimensions: making those of two values agree, merging axes, reinterpreting shapes.
 
-use super::value::{Axis, Term, Value, common_refinement};
-use super::weight::Weight;
-use super::{Lowering, Refusal, refuse};
+use crate::lower::value::{Axis, Term, Value, common_refinement};
+use crate::lower::weight::Weight;
+use crate::lower::{Lowering, Refusal, refuse};
 
 /// Largest selection tensor, in elements.
 const MAX_SELECTION: usize = 1 << 22;

@@ -10,10 +10,10 @@
 use zkiln_runtime::model::{Accumulator, ColumnId, Term, View};
 use zkiln_runtime::relations::{Exact, Relation, Requant};
 
-use super::boundary::limbs;
-use super::columns::Keys;
-use super::quantise::Quantised;
-use super::{Lowering, Refusal};
+use crate::lower::boundary::limbs;
+use crate::lower::columns::Keys;
+use crate::lower::quantize::Quantised;
+use crate::lower::{Lowering, Refusal};
 
 /// How many bits further than its own range a boundary is clamped.
 const EXTRA_BITS: u8 = 3;

@@ -5,12 +5,12 @@
 use zkiln_runtime::model::Term as ModelTerm;
 use zkiln_runtime::relations::{Relation, Requant};
 
-use super::boundary::{column_value, limbs};
-use super::columns::Keys;
-use super::quantise::{Quantised, too_wide};
-use super::value::{Term, Value, View};
-use super::weight::Weight;
-use super::{Lowering, Refusal};
+use crate::lower::boundary::{column_value, limbs};
+use crate::lower::columns::Keys;
+use crate::lower::quantize::{Quantised, too_wide};
+use crate::lower::value::{Term, Value, View};
+use crate::lower::weight::Weight;
+use crate::lower::{Lowering, Refusal};
 
 /// Bits to which a value that is no exact integer is rounded before it is compared.
 const COMPARED_BITS: u8 = 14;

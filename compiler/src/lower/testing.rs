@@ -2,9 +2,10 @@
 
 use zkiln_runtime::trace::{self, Constants};
 
-use super::lower;
+use crate::graph::interpret;
 use crate::graph::{Dtype, Graph, Node, NodeId, Op, Tensor, range_of};
-use crate::{CompileError, Lowered, Options, interpret};
+use crate::lower::lower;
+use crate::{CompileError, Lowered, Options};
 
 /// How many random samples calibrate a graph; the last one is run.
 const SAMPLES: usize = 4;
@@ -66,7 +67,7 @@ impl Net {
     pub fn push(&mut self, op: Op, inputs: &[NodeId], shape: &[usize]) -> NodeId {
         let name = format!(
             "{}{}",
-            crate::ops::name(&op).to_lowercase(),
+            crate::lower::ops::name(&op).to_lowercase(),
             self.graph.nodes.len()
         );
         let node = Node {

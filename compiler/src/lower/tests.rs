@@ -1,5 +1,5 @@
-use super::testing::Net;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn, Window};
+use crate::lower::testing::Net;
 
 fn relu(net: &mut Net, x: NodeId, shape: &[usize]) -> NodeId {
     net.push(Op::Pointwise(Pointwise::of(UnaryFn::Relu)), &[x], shape)

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::value::Axis;
+use crate::lower::value::Axis;
 
 /// A dense row-major tensor labelled with axes. No axis occurs twice and none has length 1.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Algebra of a value's terms: substitution of axes, products, canonical order.
 
-use super::*;
+use crate::lower::value::*;
 
 impl Term {
     /// A constant term.

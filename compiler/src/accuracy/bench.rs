@@ -1,0 +1,465 @@
+//! What settings are tried on: samples, the float model's outputs, exact integer inference, and the figures that come of it.
+//!
+//! Ranges come from one half of the samples, errors from the other one, which is held out.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use zkiln_runtime::model::{ColumnKind, cube_log2};
+use zkiln_runtime::trace::{self, Constants};
+
+use crate::accuracy::distance::{Distance, Figures, argmax};
+use crate::calibrate::ranges;
+use crate::calibrate::ranges::synthetic_inputs;
+use crate::graph::{NodeId, Tensor};
+use crate::lower::lower_probed;
+use crate::onnx::translate::walk;
+use crate::onnx::translate::walk::Imported;
+use crate::settings::Correction;
+use crate::{CompileError, Lowered, Options, PortInfo, Sample, Settings, lower};
+
+/// Samples that the search and the comparison of nodes look at.
+pub const SEARCHED: usize = 32;
+/// Samples that mean errors are taken from.
+const FITTED: usize = 64;
+/// Synthetic samples, where none are given.
+const SYNTHETIC: usize = 32;
+/// What a committed value costs, in lookup leaves.
+const COMMIT_COST: f64 = 0.8;
+/// By how much accuracy may fall below that of floats, where samples have labels.
+const ACCURACY_LOSS: f64 = 0.002;
+
+/// A sample, with the right answer if it is known.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    /// One tensor an input.
+    pub inputs: Vec<Sample>,
+    /// For each row of the first output, the index that should be greatest.
+    pub label: Option<Vec<usize>>,
+}
+
+/// What is asked of a calibration.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Wanted {
+    /// Least cosine similarity with floats, averaged over samples, of every output.
+    pub target: f64,
+    /// Least share of rows whose greatest element is that of floats, of every output that has rows; 0 for any.
+    pub agreement: f64,
+}
+
+/// Figures on the samples that were held out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Whether all that was asked for is met.
+    pub met: bool,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub wanted: Wanted,
+    /// Least cosine similarity of an output, averaged over samples.
+    pub reached: f64,
+    /// Samples that gave the ranges.
+    pub calibrated: usize,
+    /// Samples that the figures are of.
+    pub held_out: usize,
+    /// Held-out samples that the program refuses, since a value leaves its range.
+    pub refused: usize,
+    /// Share of right answers, where there are labels.
+    pub accuracy: Option<Accuracy>,
+    /// Predicted cost in lookup leaves.
+    pub cost: f64,
+    /// The same bits for all nodes, cheapest first: as far as was tried.
+    pub uniform: Vec<Uniform>,
+    /// Every output.
+    pub outputs: Vec<Line>,
+    /// Every node that is compared.
+    pub nodes: Vec<Line>,
+}
+
+/// The same bits for all nodes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Uniform {
+    /// Bits of activations.
+    pub activation_bits: u8,
+    /// Bits of weights.
+    pub weight_bits: u8,
+    /// Predicted cost in lookup leaves.
+    pub cost: f64,
+    /// Least cosine similarity of an output, averaged over the samples of the search.
+    pub reached: f64,
+    /// Samples that the program refuses.
+    pub refused: usize,
+    /// Whether all that was asked for is met.
+    pub met: bool,
+}
+
+/// Share of right answers.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Accuracy {
+    /// Of the float model.
+    pub float: f64,
+    /// Of the integer program.
+    pub integer: f64,
+    /// Answers.
+    pub answers: u64,
+}
+
+/// One tensor.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// Name.
+    pub name: String,
+    /// Bits of activations with which it is computed.
+    pub activation_bits: u8,
+    /// Its error.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// One held-out sample and what the float model makes of it.
+pub struct Case {
+    pub inputs: Vec<Tensor>,
+    pub expected: Vec<Tensor>,
+    pub label: Option<Vec<usize>>,
+}
+
+impl Case {
+    pub fn new(imported: &Imported, sample: &Labelled) -> Result<Self, CompileError> {
+        let inputs = tensors(&sample.inputs);
+        Ok(Self {
+            expected: imported.float.run(&inputs)?,
+            inputs,
+            label: sample.label.clone(),
+        })
+    }
+}
+
+/// The model and the samples to try settings on.
+pub struct Bench {
+    pub imported: Imported,
+    pub options: Options,
+    pub calibrated: usize,
+    pub cases: Vec<Case>,
+    /// Some of the samples that gave the ranges.
+    pub fitted: Vec<Case>,
+}
+
+/// What some samples gave.
+#[derive(Clone, Debug, Default)]
+pub struct Trial {
+    pub outputs: Vec<Distance>,
+    pub refused: usize,
+    right: (u64, u64),
+    answers: u64,
+}
+
+impl Trial {
+    fn and(mut self, other: Self) -> Self {
+        self.refused += other.refused;
+        self.right = (self.right.0 + other.right.0, self.right.1 + other.right.1);
+        self.answers += other.answers;
+        if self.outputs.is_empty() {
+            self.outputs = other.outputs;
+        } else {
+            for (mine, other) in self.outputs.iter_mut().zip(other.outputs) {
+                *mine = mine.and(other);
+            }
+        }
+        self
+    }
+
+    /// Least cosine similarity of an output.
+    pub fn reached(&self) -> f64 {
+        let cosines = self.outputs.iter().map(|output| output.figures().cosine);
+        match self.outputs.is_empty() {
+            true => 0.0,
+            false => cosines.fold(1.0, f64::min),
+        }
+    }
+
+    pub fn accuracy(&self) -> Option<Accuracy> {
+        let share = |right: u64| right as f64 / self.answers as f64;
+        (self.answers > 0).then(|| Accuracy {
+            float: share(self.right.0),
+            integer: share(self.right.1),
+            answers: self.answers,
+        })
+    }
+
+    /// How far it is from all that is wanted: zero where that is met.
+    pub fn shortfall(&self, wanted: Wanted) -> f64 {
+        let missing = |wanted: f64, got: f64| (wanted - got).max(0.0) / (1.0 - wanted).max(1e-12);
+        let agreement = |output: &Distance| output.figures().argmax_agreement;
+        let agreement = self.outputs.iter().filter_map(agreement);
+        let loss = self.accuracy().map_or(0.0, |accuracy| {
+            accuracy.float - ACCURACY_LOSS - accuracy.integer
+        });
+        self.refused as f64
+            + missing(wanted.target, self.reached())
+            + missing(wanted.agreement, agreement.fold(1.0, f64::min))
+            + loss.max(0.0) / ACCURACY_LOSS
+    }
+
+    pub fn meets(&self, wanted: Wanted) -> bool {
+        self.shortfall(wanted) == 0.0
+    }
+}
+
+fn tensors(sample: &[Sample]) -> Vec<Tensor> {
+    let tensor = |t: &Sample| Tensor::new(t.shape.clone(), t.data.clone());
+    sample.iter().map(tensor).collect()
+}
+
+fn sample(tensors: &[Tensor]) -> Vec<Sample> {
+    let sample = |t: &Tensor| Sample {
+        shape: t.shape.clone(),
+        data: t.data.clone(),
+    };
+    tensors.iter().map(sample).collect()
+}
+
+/// How many lookup leaves a proof costs: lookups, rows of tables, committed values.
+pub fn predicted_cost(lowered: &Lowered) -> f64 {
+    let lookups: u64 = lowered.report.iter().map(|line| line.lookups).sum();
+    let tables = lowered.model.tables.iter();
+    let rows: f64 = tables.map(|table| f64::from(table.len_log2).exp2()).sum();
+    let columns = lowered.model.columns.iter();
+    let witness = columns.filter(|column| column.kind == ColumnKind::Witness);
+    let values: f64 = witness
+        .map(|column| f64::from(cube_log2(&column.shape)).exp2())
+        .sum();
+    lookups as f64 + rows + COMMIT_COST * values
+}
+
+impl Bench {
+    pub fn new(path: &Path, options: &Options, samples: &[Labelled]) -> Result<Self, CompileError> {
+        let mut samples = samples.to_vec();
+        if samples.is_empty() {
+            let imported = walk::import_path(path, options)?;
+            let synthetic = synthetic_inputs(&imported.graph, SYNTHETIC);
+            samples.extend(synthetic.iter().map(|inputs| Labelled {
+                inputs: sample(inputs),
+                label: None,
+            }));
+        }
+        // By pairs, since synthetic samples are of two kinds by turns.
+        let is_held_out = |number: usize| samples.len() == 1 || number % 4 >= 2;
+        let is_calibrating = |number: usize| samples.len() == 1 || number % 4 < 2;
+        let numbered = || samples.iter().enumerate();
+        let mut options = Options {
+            samples: numbered()
+                .filter(|(number, _)| is_calibrating(*number) || samples.len() < 3)
+                .map(|(_, sample)| sample.inputs.clone())
+                .collect(),
+            settings: None,
+            ..options.clone()
+        };
+        let imported = walk::import_path(path, &options)?;
+        let cases = numbered()
+            .filter(|(number, _)| is_held_out(*number) || samples.len() < 3)
+            .map(|(_, sample)| Case::new(&imported, sample))
+            .collect::<Result<Vec<_>, CompileError>>()?;
+        let fitted = samples
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| is_calibrating(*number))
+            .take(FITTED)
+            .map(|(_, sample)| Case::new(&imported, sample))
+            .collect::<Result<_, _>>()?;
+        let calibrated = std::mem::take(&mut options.samples).len();
+        Ok(Self {
+            fitted,
+            imported,
+            options,
+            calibrated,
+            cases,
+        })
+    }
+
+    /// All figures of settings that gave `trial`.
+    pub fn report(
+        &mut self,
+        settings: &Settings,
+        trial: &Trial,
+        uniform: Vec<Uniform>,
+        progress: &dyn Fn(&str),
+    ) -> Result<Report, CompileError> {
+        progress("comparing nodes");
+        let nodes = self.nodes(settings)?;
+        let cost = self.cost(settings)?;
+        let graph = &self.imported.graph;
+        let outputs = (trial.outputs.iter().zip(&graph.outputs))
+            .map(|(distance, (name, id))| Line {
+                name: name.clone(),
+                activation_bits: settings.bits_of(&graph.nodes[*id].name),
+                figures: distance.figures(),
+            })
+            .collect();
+        let wanted = Wanted {
+            target: settings.target,
+            agreement: settings.agreement,
+        };
+        Ok(Report {
+            met: trial.meets(wanted),
+            wanted,
+            reached: trial.reached(),
+            calibrated: self.calibrated,
+            held_out: self.cases.len(),
+            refused: trial.refused,
+            accuracy: trial.accuracy(),
+            cost,
+            uniform,
+            outputs,
+            nodes,
+        })
+    }
+
+    pub fn lower(&mut self, settings: &Settings) -> Result<Lowered, CompileError> {
+        settings.apply(&mut self.imported.graph)?;
+        self.options.settings = Some(settings.clone());
+        lower(&self.imported.graph, &self.options, "calibrated")
+    }
+
+    pub fn cost(&mut self, settings: &Settings) -> Result<f64, CompileError> {
+        Ok(predicted_cost(&self.lower(settings)?))
+    }
+
+    /// How the program does on the first `most` samples.
+    pub fn run(&self, lowered: &Lowered, most: usize) -> Result<Trial, CompileError> {
+        let plan = |error: zkiln_runtime::error::ProveError| CompileError::Plan(error.to_string());
+        let constants = Constants::new(&lowered.model, lowered.constants.clone()).map_err(plan)?;
+        let cases = &self.cases[..most.min(self.cases.len())];
+        let trials = cases.par_iter().map(|case| {
+            let got = outputs(lowered, &constants, &case.inputs);
+            got.map_or_else(
+                || Trial {
+                    refused: 1,
+                    ..Trial::default()
+                },
+                |got| case.judge(&got),
+            )
+        });
+        Ok(trials.reduce(Trial::default, Trial::and))
+    }
+
+    /// Minus every output's mean error along its last axis, on samples that gave the ranges.
+    pub fn corrections(&mut self, settings: &Settings) -> Result<Vec<Correction>, CompileError> {
+        let lowered = self.lower(settings)?;
+        let plan = |error: zkiln_runtime::error::ProveError| CompileError::Plan(error.to_string());
+        let constants = Constants::new(&lowered.model, lowered.constants.clone()).map_err(plan)?;
+        let graph = &self.imported.graph;
+        let mut sums: Vec<(Vec<f64>, usize)> = (graph.outputs.iter())
+            .map(|(_, id)| graph.nodes[*id].shape.last().copied().unwrap_or(1))
+            .map(|len| (vec![0.0; len], 0))
+            .collect();
+        for case in &self.fitted {
+            let got = outputs(&lowered, &constants, &case.inputs).unwrap_or_default();
+            for ((got, expected), (sum, rows)) in got.iter().zip(&case.expected).zip(&mut sums) {
+                let len = sum.len().max(1);
+                let expected = expected.data.chunks_exact(len);
+                for (got, expected) in got.chunks_exact(len).zip(expected) {
+                    *rows += 1;
+                    for ((sum, got), expected) in sum.iter_mut().zip(got).zip(expected) {
+                        *sum += expected - got;
+                    }
+                }
+            }
+        }
+        let correction = |((name, _), (sum, rows)): (&(String, NodeId), (Vec<f64>, usize))| {
+            let mean = |sum: &f64| (sum / rows.max(1) as f64) as f32;
+            Correction {
+                output: name.clone(),
+                values: sum.iter().map(mean).collect(),
+            }
+        };
+        Ok(graph.outputs.iter().zip(sums).map(correction).collect())
+    }
+
+    /// Every node's error, on at most [`SEARCHED`] samples.
+    fn nodes(&mut self, settings: &Settings) -> Result<Vec<Line>, CompileError> {
+        settings.apply(&mut self.imported.graph)?;
+        self.options.settings = Some(settings.clone());
+        let graph = &self.imported.graph;
+        let (lowered, probed) = lower_probed(graph, &self.options, "calibrated")?;
+        let plan = |error: zkiln_runtime::error::ProveError| CompileError::Plan(error.to_string());
+        let constants = Constants::new(&lowered.model, lowered.constants.clone()).map_err(plan)?;
+        let skipped = lowered.outputs.len() - probed.len();
+        let measure = |case: &Case| -> Result<Vec<Distance>, CompileError> {
+            let Some(got) = outputs(&lowered, &constants, &case.inputs) else {
+                return Ok(Vec::new());
+            };
+            let expected = ranges::values(&self.imported, &case.inputs)?;
+            let pairs = got[skipped..].iter().zip(&probed);
+            Ok(pairs
+                .map(|(got, &id)| {
+                    let row = graph.nodes[id].shape.last().copied().unwrap_or(1);
+                    expected[id]
+                        .as_ref()
+                        .map_or_else(Distance::default, |e| Distance::of(got, &e.data, row))
+                })
+                .collect())
+        };
+        let cases = &self.cases[..SEARCHED.min(self.cases.len())];
+        let all: Vec<Vec<Distance>> = cases.par_iter().map(measure).collect::<Result<_, _>>()?;
+        let mut sums = vec![Distance::default(); probed.len()];
+        for distances in all {
+            for (sum, distance) in sums.iter_mut().zip(distances) {
+                *sum = sum.and(distance);
+            }
+        }
+        let line = |(distance, &id): (&Distance, &NodeId)| Line {
+            name: graph.nodes[id].name.clone(),
+            activation_bits: settings.bits_of(&graph.nodes[id].name),
+            figures: distance.figures(),
+        };
+        Ok(sums.iter().zip(&probed).map(line).collect())
+    }
+}
+
+/// The program's outputs as real numbers; `None` where it refuses the inputs.
+fn outputs(lowered: &Lowered, constants: &Constants, inputs: &[Tensor]) -> Option<Vec<Vec<f64>>> {
+    let quantise = |(tensor, port): (&Tensor, &PortInfo)| -> Vec<i64> {
+        let integer = |x: &f64| (x / port.scale).round() as i64;
+        tensor.data.iter().map(integer).collect()
+    };
+    let integers: Vec<Vec<i64>> = inputs.iter().zip(&lowered.inputs).map(quantise).collect();
+    let trace = trace::run(&lowered.model, constants, &integers).ok()?;
+    let outputs = trace.outputs(&lowered.model).ok()?;
+    let real = |(integers, port): (Vec<i64>, &PortInfo)| {
+        let scaled = integers
+            .into_iter()
+            .map(|integer| integer as f64 * port.scale);
+        scaled.collect()
+    };
+    Some(
+        outputs
+            .into_iter()
+            .zip(&lowered.outputs)
+            .map(real)
+            .collect(),
+    )
+}
+
+impl Case {
+    fn judge(&self, got: &[Vec<f64>]) -> Trial {
+        let row = |tensor: &Tensor| tensor.shape.last().copied().unwrap_or(1);
+        let mut trial = Trial {
+            outputs: (got.iter().zip(&self.expected))
+                .map(|(got, expected)| Distance::of(got, &expected.data, row(expected)))
+                .collect(),
+            ..Trial::default()
+        };
+        if let (Some(label), Some(got), Some(expected)) =
+            (&self.label, got.first(), self.expected.first())
+        {
+            let row = row(expected).max(1);
+            let rows = got.chunks_exact(row).zip(expected.data.chunks_exact(row));
+            for ((got, expected), &label) in rows.zip(label) {
+                trial.right.0 += u64::from(argmax(expected) == label);
+                trial.right.1 += u64::from(argmax(got) == label);
+                trial.answers += 1;
+            }
+        }
+        trial
+    }
+}

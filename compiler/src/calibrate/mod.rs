@@ -1,0 +1,4 @@
+//! Sample inputs, and the ranges of values that they show.
+
+pub mod ranges;
+pub mod samples;

@@ -1,0 +1,413 @@
+//! Value ranges: the float model is run on samples, and every node of our graph learns what it may hold.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::f64::consts::TAU;
+
+use rayon::prelude::*;
+use tract_onnx::prelude::{OutletId, TValue};
+
+use crate::graph::interpret;
+use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Pointwise, Tensor, range_of};
+use crate::onnx::reference::FloatModel;
+use crate::onnx::tensors::{f32s, from_tract};
+use crate::onnx::translate::walk::Imported;
+use crate::{CompileError, Options, Sample};
+
+/// Longest axis that an input may pick from.
+const MOST_ROWS: usize = 1 << 24;
+
+/// Number of synthetic samples.
+const SYNTHETIC_SAMPLES: usize = 8;
+
+/// Sets the ranges and statistics of all nodes from the options' settings or samples, or from [`synthetic_inputs`]. `origins` has, for each
+/// node, the tract value with the same elements.
+///
+/// # Errors
+/// [`CompileError::Samples`] where a sample does not fit the model; [`CompileError::Settings`] where the settings do not.
+pub(crate) fn calibrate(
+    graph: &mut Graph,
+    origins: &[Option<OutletId>],
+    float: &FloatModel,
+    options: &Options,
+) -> Result<(), CompileError> {
+    if let Some(settings) = &options.settings {
+        return settings.apply(graph);
+    }
+    let tensor = |t: &Sample| Tensor {
+        shape: t.shape.clone(),
+        data: t.data.clone(),
+    };
+    let mut samples: Vec<Vec<Tensor>> = options
+        .samples
+        .iter()
+        .map(|s| s.iter().map(tensor).collect())
+        .collect();
+    if samples.is_empty() {
+        samples = synthetic_inputs(graph, SYNTHETIC_SAMPLES);
+    }
+    let limits = index_limits(graph);
+    let observe = |sample: &Vec<Tensor>| observe(graph, origins, float, &limits, sample);
+    let seen: Vec<Vec<Seen>> = samples.par_iter().map(observe).collect::<Result<_, _>>()?;
+    for (node, seen) in seen
+        .into_iter()
+        .flat_map(|sample| sample.into_iter().enumerate())
+    {
+        let node = &mut graph.nodes[node];
+        node.range = (
+            node.range.0.min(seen.range.0),
+            node.range.1.max(seen.range.1),
+        );
+        node.stats
+            .resize(seen.stats.len(), (f64::INFINITY, f64::NEG_INFINITY));
+        for (all, one) in node.stats.iter_mut().zip(seen.stats) {
+            *all = (all.0.min(one.0), all.1.max(one.1));
+        }
+    }
+    Ok(())
+}
+
+/// What every node shows in one sample.
+fn observe(
+    graph: &Graph,
+    origins: &[Option<OutletId>],
+    float: &FloatModel,
+    limits: &[Picks],
+    sample: &[Tensor],
+) -> Result<Vec<Seen>, CompileError> {
+    check_indices(graph, limits, sample)?;
+    let mut observation = Observation::new(graph, origins, float, sample)?;
+    (0..graph.nodes.len())
+        .map(|id| observation.node(id))
+        .collect()
+}
+
+/// Every node's value in floats; `None` for constants.
+pub(crate) fn values(
+    imported: &Imported,
+    sample: &[Tensor],
+) -> Result<Vec<Option<Tensor>>, CompileError> {
+    let Imported {
+        graph,
+        origins,
+        float,
+        ..
+    } = imported;
+    let mut observation = Observation::new(graph, origins, float, sample)?;
+    let value = |id: NodeId| {
+        observation.node(id)?;
+        let constant = graph.nodes[id].constant().is_some();
+        let value = || Ok(observation.value(id)?.into_owned());
+        (!constant).then(value).transpose()
+    };
+    (0..graph.nodes.len()).map(value).collect()
+}
+
+/// One node's range and statistics in one sample.
+struct Seen {
+    range: (f64, f64),
+    stats: Vec<(f64, f64)>,
+}
+
+/// What one sample shows.
+struct Observation<'a> {
+    graph: &'a Graph,
+    origins: &'a [Option<OutletId>],
+    observed: HashMap<OutletId, TValue>,
+    computed: HashMap<NodeId, Tensor>,
+}
+
+impl<'a> Observation<'a> {
+    fn new(
+        graph: &'a Graph,
+        origins: &'a [Option<OutletId>],
+        float: &FloatModel,
+        sample: &[Tensor],
+    ) -> Result<Self, CompileError> {
+        let wanted: HashSet<OutletId> = origins.iter().flatten().copied().collect();
+        let mut observed = HashMap::new();
+        float.run_observed(sample, |node, values| {
+            let outlets = values
+                .iter()
+                .enumerate()
+                .map(|(slot, v)| (OutletId::new(node.id, slot), v.clone()));
+            observed.extend(outlets.filter(|(outlet, _)| wanted.contains(outlet)));
+        })?;
+        let inputs = graph.inputs.iter().copied();
+        Ok(Self {
+            graph,
+            origins,
+            observed,
+            computed: inputs.zip(sample.iter().cloned()).collect(),
+        })
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<Seen, CompileError> {
+        let node = &self.graph.nodes[id];
+        if self.observed(id).is_none()
+            && !self.computed.contains_key(&id)
+            && node.constant().is_none()
+        {
+            let operands = node
+                .inputs
+                .iter()
+                .map(|i| self.value(*i))
+                .collect::<Result<Vec<_>, _>>()?;
+            let value =
+                interpret::evaluate_node(node, &operands.iter().map(|o| &**o).collect::<Vec<_>>());
+            self.computed.insert(id, value);
+        }
+        let range = match self.observed(id).and_then(f32s) {
+            Some(elements) => range_of(elements.iter().map(|v| *v as f64)),
+            None => self.value(id)?.range(),
+        };
+        let stats = match &node.op {
+            Op::Softmax { .. } | Op::RmsNorm { .. } | Op::Binary(BinaryFn::Div) => {
+                let operands = node.inputs.iter().map(|i| self.value(*i));
+                let operands = operands.collect::<Result<Vec<_>, _>>()?;
+                let operands: Vec<&Tensor> = operands.iter().map(|o| &**o).collect();
+                let values = interpret::intermediate_values(&node.op, &operands);
+                values.iter().map(|v| bounds(v)).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Seen { range, stats })
+    }
+
+    /// What tract has for a node.
+    fn observed(&self, id: NodeId) -> Option<&TValue> {
+        self.observed.get(&self.origins[id]?)
+    }
+
+    /// A node's value: a constant, or from tract, or computed before.
+    fn value(&self, id: NodeId) -> Result<Cow<'_, Tensor>, CompileError> {
+        let node = &self.graph.nodes[id];
+        if let Some(tensor) = node.constant() {
+            return Ok(Cow::Borrowed(tensor));
+        }
+        if let Some(value) = self.observed(id) {
+            let mut tensor = from_tract(value)
+                .map_err(|e| CompileError::Samples(format!("`{}`: {e}", node.name)))?;
+            tensor.shape = node.shape.clone();
+            return Ok(Cow::Owned(tensor));
+        }
+        Ok(Cow::Borrowed(&self.computed[&id]))
+    }
+}
+
+fn bounds(values: &[f64]) -> (f64, f64) {
+    values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, g), x| {
+            (x.min(l), x.max(g))
+        })
+}
+
+/// How a model input picks rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Picks {
+    /// The number up to which what it picks is there, if it picks.
+    limit: Option<usize>,
+    /// Functions of its elements that are indices, and of how many rows.
+    indices: Vec<(Pointwise, usize)>,
+}
+
+impl Picks {
+    /// Whether everything that the number picks is there.
+    fn has(&self, v: f64) -> bool {
+        let inside =
+            |(index, length): &(Pointwise, usize)| (0.0..*length as f64).contains(&index.eval(v));
+        self.indices.iter().all(inside)
+    }
+}
+
+/// For each model input, how it picks rows.
+fn index_limits(graph: &Graph) -> Vec<Picks> {
+    let mut limits = vec![Picks::default(); graph.inputs.len()];
+    for node in &graph.nodes {
+        let Op::Gather { axis } = node.op else {
+            continue;
+        };
+        let length = graph.nodes[node.inputs[0]].shape[axis];
+        let mut stack = vec![(node.inputs[1], Pointwise::Variable)];
+        while let Some((id, index)) = stack.pop() {
+            let source = &graph.nodes[id];
+            let operands = || {
+                source
+                    .inputs
+                    .iter()
+                    .filter(|i| graph.uniform(**i).is_none())
+                    .copied()
+            };
+            match &source.op {
+                Op::Input(_) => {
+                    let valid = |v: &usize| (0.0..length as f64).contains(&index.eval(*v as f64));
+                    let limit = (0..MOST_ROWS).take_while(valid).count();
+                    if let Some(i) = graph
+                        .inputs
+                        .iter()
+                        .position(|input| *input == id)
+                        .filter(|_| limit > 0)
+                    {
+                        let least = limits[i].limit.map_or(limit, |other| other.min(limit));
+                        limits[i].limit = Some(least);
+                        limits[i].indices.push((index, length));
+                    }
+                }
+                Op::Reshape
+                | Op::Transpose { .. }
+                | Op::Slice { .. }
+                | Op::Concat { .. }
+                | Op::Broadcast => {
+                    stack.extend(operands().map(|o| (o, index.clone())));
+                }
+                Op::Gather { .. } => stack.push((source.inputs[0], index)),
+                Op::Pointwise(e) => stack.push((source.inputs[0], index.compose(e))),
+                Op::Binary(f) => {
+                    let operand = |i: &NodeId| {
+                        graph
+                            .uniform(*i)
+                            .map_or(Pointwise::Variable, Pointwise::Constant)
+                    };
+                    let e = Pointwise::binary(
+                        *f,
+                        operand(&source.inputs[0]),
+                        operand(&source.inputs[1]),
+                    );
+                    if operands().count() == 1 {
+                        stack.extend(operands().map(|o| (o, index.compose(&e))));
+                    }
+                }
+                _ => (),
+            }
+        }
+    }
+    limits
+}
+
+fn check_indices(graph: &Graph, limits: &[Picks], sample: &[Tensor]) -> Result<(), CompileError> {
+    for ((id, picks), tensor) in graph.inputs.iter().zip(limits).zip(sample) {
+        let Some(limit) = picks.limit else { continue };
+        if let Some(v) = tensor.data.iter().find(|v| !picks.has(**v)) {
+            let name = &graph.nodes[*id].name;
+            return Err(CompileError::Samples(format!(
+                "input `{name}` picks row {v} of {limit}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Reproducible samples: floats standard normal and uniform in `[0, 1)` by turns; integers that pick, uniform over what they
+/// pick from; other integers and booleans 0 or 1, and all 1 in every other sample.
+pub fn synthetic_inputs(graph: &Graph, count: usize) -> Vec<Vec<Tensor>> {
+    let mut random = Random(0x5eed);
+    let limits = index_limits(graph);
+    (0..count)
+        .map(|number| {
+            let draw =
+                |random: &mut Random, dtype: Dtype, limit: Option<usize>| match (dtype, limit) {
+                    (_, Some(limit)) => (random.uniform() * limit as f64).floor(),
+                    (Dtype::Float32, None) if number % 2 == 0 => random.normal(),
+                    (Dtype::Float32, None) => random.uniform(),
+                    (_, None) if number % 2 == 0 => 1.0,
+                    (_, None) => (random.uniform() * 2.0).floor(),
+                };
+            let tensor = |(id, picks): (&NodeId, &Picks)| {
+                let node = &graph.nodes[*id];
+                let Op::Input(dtype) = node.op else {
+                    unreachable!("graph inputs are inputs")
+                };
+                let data = (0..node.volume())
+                    .map(|_| draw(&mut random, dtype, picks.limit))
+                    .collect();
+                Tensor::new(node.shape.clone(), data)
+            };
+            graph.inputs.iter().zip(&limits).map(tensor).collect()
+        })
+        .collect()
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// In `[0, 1)`.
+    fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Standard normal (Box, Muller 1958), rounded to `f32`.
+    fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * libm::log(1.0 - self.uniform())).sqrt();
+        (radius * libm::cos(TAU * self.uniform())) as f32 as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::calibrate::ranges::*;
+    use crate::testing::Onnx;
+    use tract_onnx::pb::tensor_proto::DataType;
+
+    fn picks_two_rows_further() -> Graph {
+        let model = Onnx::new()
+            .typed_input("i", DataType::Int64, "50")
+            .weight("table", &[7, 4])
+            .ints("two", &[], &[2]);
+        model
+            .node("Add", "i,two", "j", &[])
+            .node("Gather", "table,j", "y", &[])
+            .output("y")
+            .agrees()
+    }
+
+    #[test]
+    fn an_index_is_followed_through_arithmetic() {
+        let graph = picks_two_rows_further();
+        assert_eq!(index_limits(&graph)[0].limit, Some(5));
+        assert_eq!(graph.nodes[graph.inputs[0]].range, (0.0, 4.0));
+    }
+
+    #[test]
+    fn synthetic_inputs_are_reproducible() {
+        let graph = picks_two_rows_further();
+        assert_eq!(synthetic_inputs(&graph, 3), synthetic_inputs(&graph, 3));
+        assert_eq!(synthetic_inputs(&graph, 1)[0].len(), 1);
+    }
+
+    #[test]
+    fn floats_are_normal_and_uniform_by_turns() {
+        let graph = Onnx::new()
+            .input("x", "4000")
+            .node("Tanh", "x", "y", &[])
+            .output("y")
+            .agrees();
+        let samples = synthetic_inputs(&graph, 2);
+        let moments = |t: &Tensor| {
+            let mean = t.data.iter().sum::<f64>() / 4000.0;
+            (
+                mean,
+                t.data.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / 4000.0,
+            )
+        };
+        let (mean, variance) = moments(&samples[0][0]);
+        assert!(
+            mean.abs() < 0.06 && (variance - 1.0).abs() < 0.1,
+            "{mean} {variance}"
+        );
+        let (mean, variance) = moments(&samples[1][0]);
+        assert!(
+            (mean - 0.5).abs() < 0.03 && (variance - 1.0 / 12.0).abs() < 0.01,
+            "{mean} {variance}"
+        );
+    }
+}

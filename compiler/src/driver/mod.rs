@@ -1,0 +1,7 @@
+//! From an ONNX file to a committed model, for the macro, for build scripts and for the command line.
+
+pub mod build;
+mod cache;
+pub mod compile;
+pub(crate) mod diagnose;
+pub mod salt;

@@ -1,0 +1,256 @@
+//! Pointwise fusion: elementwise operators on one value become one function of it.
+//!
+//! Walking forward, every node has a *form*: a function of some earlier *root* of the same shape. Elementwise operators whose
+//! operands are constant or share a root compose; any other node is its own root. Walking backward from what is needed, a
+//! node with a nonlinear form becomes [`Op::Pointwise`] on its root, and what lies between dies if nobody else needs it.
+//! Affine forms stay as they are: lowering folds them into the next weights.
+
+use crate::graph::{BinaryFn, Graph, NodeId, Op, Pointwise, Tensor, UnaryFn};
+
+/// Size up to which functions grow: a chain of `x * x + x` doubles with each link.
+const LARGEST: usize = 200;
+
+/// A node as a function of another.
+#[derive(Clone)]
+struct Form {
+    root: NodeId,
+    function: Pointwise,
+}
+
+/// Fuses in place. Nodes that are no longer needed stay until [`Graph::prune`].
+pub fn fuse(graph: &mut Graph) {
+    let forms = forms(graph);
+    let users = graph.users();
+    let mut needed = vec![false; graph.nodes.len()];
+    graph.outputs.iter().for_each(|(_, id)| needed[*id] = true);
+    for id in (0..graph.nodes.len()).rev() {
+        if !needed[id] {
+            continue;
+        }
+        if let Some(form) = forms[id].as_ref().filter(|f| f.root != id) {
+            let shared = |m: NodeId| users[m].len() > 1 || graph.outputs.iter().any(|o| o.1 == m);
+            if form.function.is_affine().is_none() && !ends_linear(graph, &forms, id, shared) {
+                graph.nodes[id].op = Op::Pointwise(form.function.clone());
+                graph.nodes[id].inputs = vec![form.root];
+            }
+        }
+        graph.nodes[id]
+            .inputs
+            .iter()
+            .for_each(|i| needed[*i] = true);
+    }
+    for (id, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
+        write_affine_as_binary(graph, id);
+    }
+    cut_after(graph);
+}
+
+/// What is cut at zero before it becomes integers is cut after: at the integer of zero.
+fn cut_after(graph: &mut Graph) {
+    let relu = Op::Pointwise(Pointwise::of(UnaryFn::Relu));
+    for id in 0..graph.nodes.len() {
+        let [x, factor, offset] = graph.nodes[id].inputs[..] else {
+            continue;
+        };
+        let source = &graph.nodes[x];
+        let positive = |factor: &Tensor| factor.data.iter().all(|f| *f > 0.0);
+        let increases = graph.nodes[factor].constant().is_some_and(positive);
+        let (true, true, Some(zero)) = (source.op == relu, increases, graph.uniform(offset)) else {
+            continue;
+        };
+        let operand = source.inputs[0];
+        if let Op::Rescale { least, .. } = &mut graph.nodes[id].op {
+            *least = least.max(zero);
+            graph.nodes[id].inputs[0] = operand;
+        }
+    }
+}
+
+/// The form of each node; `None` for constants that are no single number.
+fn forms(graph: &Graph) -> Vec<Option<Form>> {
+    let mut forms: Vec<Option<Form>> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let own = Form {
+            root: id,
+            function: Pointwise::Variable,
+        };
+        let form = match &node.op {
+            Op::Constant(_) => None,
+            Op::Pointwise(e) => compose(graph, &forms, id, |a| e.compose(&a[0])),
+            Op::Binary(f) => compose(graph, &forms, id, |a| {
+                Pointwise::binary(*f, a[0].clone(), a[1].clone())
+            }),
+            Op::Select => compose(graph, &forms, id, |a| {
+                Pointwise::select(a[0].clone(), a[1].clone(), a[2].clone())
+            }),
+            _ => Some(own.clone()),
+        };
+        let constant = matches!(node.op, Op::Constant(_));
+        forms.push(if constant {
+            None
+        } else {
+            Some(form.unwrap_or(own))
+        });
+    }
+    forms
+}
+
+/// The form of an elementwise node whose operands have one common root of its shape.
+fn compose(
+    graph: &Graph,
+    forms: &[Option<Form>],
+    id: NodeId,
+    build: impl Fn(&[Pointwise]) -> Pointwise,
+) -> Option<Form> {
+    let node = &graph.nodes[id];
+    let mut root = None;
+    let mut functions = Vec::new();
+    for &input in &node.inputs {
+        if let Some(value) = graph.uniform(input) {
+            functions.push(Pointwise::Constant(value));
+            continue;
+        }
+        let form = forms[input].as_ref()?;
+        if *root.get_or_insert(form.root) != form.root {
+            return None;
+        }
+        functions.push(form.function.clone());
+    }
+    let root = root.filter(|r| graph.nodes[*r].shape == node.shape)?;
+    if functions.iter().map(Pointwise::size).sum::<usize>() > LARGEST {
+        return None;
+    }
+    Some(Form {
+        root,
+        function: build(&functions).simplify(),
+    })
+}
+
+/// Whether the node is an affine function of a nonlinear one that is computed anyway.
+fn ends_linear(
+    graph: &Graph,
+    forms: &[Option<Form>],
+    id: NodeId,
+    shared: impl Fn(NodeId) -> bool,
+) -> bool {
+    let mut at = id;
+    while let Some(before) = affine_operand(graph, at) {
+        let nonlinear = forms[before]
+            .as_ref()
+            .is_some_and(|f| f.function.is_affine().is_none());
+        if nonlinear && shared(before) {
+            return true;
+        }
+        at = before;
+    }
+    false
+}
+
+/// The one operand that is not constant, of an operator that is affine in it.
+fn affine_operand(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let node = &graph.nodes[id];
+    let Op::Binary(f) = node.op else { return None };
+    let [a, b] = node.inputs[..] else { return None };
+    let (varying, constant) = match (graph.uniform(a), graph.uniform(b)) {
+        (None, Some(_)) => (a, 1),
+        (Some(_), None) => (b, 0),
+        _ => return None,
+    };
+    let affine = match f {
+        BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul => true,
+        BinaryFn::Div => constant == 1,
+        _ => false,
+    };
+    affine.then_some(varying)
+}
+
+/// `Pointwise(a x + b)` as products and sums with constants.
+fn write_affine_as_binary(graph: &mut Graph, id: NodeId) {
+    let Op::Pointwise(e) = &graph.nodes[id].op else {
+        return;
+    };
+    let Some((slope, offset)) = e.is_affine() else {
+        return;
+    };
+    let mut constant = |value: f64| {
+        let mut node = graph.nodes[id].clone();
+        node.shape = vec![1; node.shape.len()];
+        node.op = Op::Constant(Tensor::filled(node.shape.clone(), value));
+        node.inputs = Vec::new();
+        graph.nodes.push(node);
+        graph.nodes.len() - 1
+    };
+    let (slope, offset) = (constant(slope), constant(offset));
+    let mut product = graph.nodes[id].clone();
+    product.op = Op::Binary(BinaryFn::Mul);
+    product.inputs.push(slope);
+    graph.nodes.push(product);
+    graph.nodes[id].op = Op::Binary(BinaryFn::Add);
+    graph.nodes[id].inputs = vec![graph.nodes.len() - 1, offset];
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::interpret;
+    use crate::graph::passes::fuse::*;
+    use crate::graph::{Dtype, Node};
+
+    fn node(op: Op, inputs: Vec<NodeId>) -> Node {
+        Node {
+            name: format!("{op:?}"),
+            op,
+            inputs,
+            shape: vec![3],
+            range: (-1.0, 2.0),
+            stats: Vec::new(),
+        }
+    }
+
+    /// `-(2 x)` as two pointwise nodes, and its `tanh`.
+    fn graph() -> Graph {
+        let double =
+            Pointwise::binary(BinaryFn::Mul, Pointwise::Constant(2.0), Pointwise::Variable);
+        Graph {
+            nodes: vec![
+                node(Op::Input(Dtype::Float32), vec![]),
+                node(Op::Pointwise(double), vec![0]),
+                node(Op::Pointwise(Pointwise::of(UnaryFn::Neg)), vec![1]),
+                node(Op::Pointwise(Pointwise::of(UnaryFn::Tanh)), vec![2]),
+            ],
+            inputs: vec![0],
+            outputs: vec![("linear".into(), 2), ("tanh".into(), 3)],
+        }
+    }
+
+    #[test]
+    fn affine_functions_become_arithmetic_and_ranges_stay() {
+        let before = graph();
+        let mut after = before.clone();
+        fuse(&mut after);
+        after.prune();
+        let x = [Tensor::new(vec![3], vec![-1.0, 0.0, 0.3])];
+        assert_eq!(interpret::run(&after, &x), interpret::run(&before, &x));
+        let pointwise: Vec<&Node> = after
+            .nodes
+            .iter()
+            .filter(|n| matches!(n.op, Op::Pointwise(_)))
+            .collect();
+        assert_eq!(pointwise.len(), 1);
+        assert_eq!(pointwise[0].inputs, [0]);
+        assert_eq!(pointwise[0].range, (-1.0, 2.0));
+        for (id, node) in after.nodes.iter().enumerate() {
+            assert!(node.inputs.iter().all(|i| *i < id), "operands come first");
+        }
+    }
+
+    #[test]
+    fn fusing_twice_changes_nothing() {
+        let mut once = graph();
+        fuse(&mut once);
+        once.prune();
+        let mut twice = once.clone();
+        fuse(&mut twice);
+        twice.prune();
+        assert_eq!(format!("{once:?}"), format!("{twice:?}"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Elementwise arithmetic on two operands, which repeat along axes of length 1.
+//!
+//! Sums and products of expressions are expressions. A quotient is a product with a table of reciprocals.
+
+use crate::graph::{BinaryFn, Node};
+use crate::lower::ops::{extremum, function};
+use crate::lower::value::Value;
+use crate::lower::{Lowering, Refusal, refuse};
+
+/// Sums of more columns than this are committed before more is added.
+const MAX_SUMMANDS: usize = 16;
+/// Widest integers that are committed as they are.
+const MOST_INTEGER_BITS: u8 = 32;
+/// Constants this much below the other operand's range mask it: they are for a softmax to drop.
+const MASK_FACTOR: f64 = 4.0;
+
+pub(super) fn lower(cx: &mut Lowering, node: &Node, function: BinaryFn) -> Result<Value, Refusal> {
+    let (mut a, mut b) = (cx.read(node, 0)?, cx.read(node, 1)?);
+    if a.is_constant() && b.is_constant() {
+        cx.align(&mut a, &mut b)?;
+        return Ok(constants(&a, &b, function));
+    }
+    match function {
+        BinaryFn::Add => add(cx, a, b),
+        BinaryFn::Sub => add(cx, a, b.scaled(-1.0)),
+        BinaryFn::Mul => multiply(cx, node, a, b),
+        BinaryFn::Div => {
+            let inverse = reciprocal(cx, node, &b)?;
+            multiply(cx, node, a, inverse)
+        }
+        BinaryFn::Max => extremum::maximum(cx, a, b),
+        BinaryFn::Min => Ok(extremum::maximum(cx, a.scaled(-1.0), b.scaled(-1.0))?.scaled(-1.0)),
+        BinaryFn::Pow => power(cx, node, a, &b),
+    }
+}
+
+fn constants(a: &Value, b: &Value, function: BinaryFn) -> Value {
+    let dims: Vec<_> = a
+        .dims
+        .iter()
+        .zip(&b.dims)
+        .map(|(a, b)| if a.is_empty() { b.clone() } else { a.clone() })
+        .collect();
+    let axes = dims.concat();
+    let (left, right) = (a.constant_part().over(&axes), b.constant_part().over(&axes));
+    let data = left
+        .data
+        .iter()
+        .zip(right.data.iter())
+        .map(|(&a, &b)| function.eval(a, b))
+        .collect();
+    Value::new(
+        dims,
+        vec![crate::lower::value::Term::constant(
+            crate::lower::weight::Weight::new(axes, data),
+        )],
+    )
+}
+
+/// `a + b`.
+pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value, Refusal> {
+    a = prepare(cx, a, &b)?;
+    b = prepare(cx, b, &a)?;
+    cx.align(&mut a, &mut b)?;
+    Ok(a.plus(b))
+}
+
+/// Commits a summand that would get lost in a mask, or is too long a sum already.
+fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Refusal> {
+    let masked = other.masked || other.is_constant() && masks(other, &value);
+    if masked && !value.is_simple() {
+        return cx.small(&value, cx.settings.activation_bits);
+    }
+    if value.terms.len() > MAX_SUMMANDS {
+        // Integers stay what they are.
+        let integers = cx.exact_integers(&value, &value.mentioned())?;
+        if integers.is_some_and(|integers| integers.unit == 1.0)
+            && let Some(exact) = cx.exact(&value, MOST_INTEGER_BITS)?
+        {
+            return Ok(exact);
+        }
+        cx.small(&value, cx.settings.residual_bits())
+    } else {
+        Ok(value)
+    }
+}
+
+/// Whether a constant is so far below the value that it can only be a mask.
+fn masks(constant: &Value, value: &Value) -> bool {
+    let least = constant
+        .constant_part()
+        .data
+        .iter()
+        .fold(0.0, |least: f64, &x| least.min(x));
+    let span = value.range.1 - value.range.0;
+    least < -MASK_FACTOR * span && least < -10.0
+}
+
+fn multiply(cx: &mut Lowering, node: &Node, mut a: Value, mut b: Value) -> Result<Value, Refusal> {
+    cx.align(&mut a, &mut b)?;
+    let square = node.inputs[0] == node.inputs[1];
+    let product = cx.multiply(a, b)?;
+    Ok(Value {
+        proven: square.then_some((0.0, f64::INFINITY)),
+        ..product
+    })
+}
+
+/// Divisors may be smaller than the least that calibration saw by this factor.
+const UNDERCUT: f64 = 4.0;
+
+/// `1 / value`, the divisor of `node`.
+fn reciprocal(cx: &mut Lowering, node: &Node, value: &Value) -> Result<Value, Refusal> {
+    if value.is_constant() {
+        return Ok(function::map_constant(value, f64::recip));
+    }
+    // Divisors within 1/64 of the calibrated range of zero give quotients that no fixed scale holds.
+    let most = value.range.0.abs().max(value.range.1.abs());
+    let widest = 64.0 / most.max(f64::MIN_POSITIVE);
+    let seen = node.stats.first().map_or(0.0, |(least, _)| *least);
+    let greatest = match seen > 0.0 {
+        true => widest.min(UNDERCUT / seen),
+        false => widest,
+    };
+    cx.through_table(
+        value,
+        "recip",
+        cx.settings.activation_bits,
+        greatest,
+        &f64::recip,
+    )
+}
+
+fn power(cx: &mut Lowering, node: &Node, base: Value, exponent: &Value) -> Result<Value, Refusal> {
+    let uniform = exponent
+        .is_constant()
+        .then(|| exponent.constant_part().uniform())
+        .flatten();
+    let Some(exponent) = uniform else {
+        return computed_power(cx, node, base, exponent.clone());
+    };
+    let greatest = node.range.0.abs().max(node.range.1.abs());
+    let value = cx.through_table(
+        &base,
+        &format!("pow {exponent}"),
+        cx.settings.activation_bits,
+        greatest,
+        &|x| libm::pow(x, exponent),
+    )?;
+    Ok(value)
+}
+
+/// `exp(exponent * ln(base))`, for bases that are not negative.
+fn computed_power(
+    cx: &mut Lowering,
+    node: &Node,
+    base: Value,
+    exponent: Value,
+) -> Result<Value, Refusal> {
+    if base.range.0 < 0.0 {
+        return Err(refuse(
+            "its base may be negative, and its exponent is computed",
+            "use one constant exponent, or make the base positive",
+        ));
+    }
+    let bits = cx.settings.residual_bits();
+    let greatest = libm::log(base.range.1.max(1.0)).max(bits.into());
+    let ln = |x: f64| libm::log(x).max(-greatest);
+    let mut logarithm = match base.is_constant() {
+        true => function::map_constant(&base, ln),
+        false => cx.through_table(&base, "ln", bits, greatest, &ln)?,
+    };
+    let mut exponent = exponent;
+    cx.align(&mut logarithm, &mut exponent)?;
+    let mut product = cx.multiply(logarithm, exponent)?;
+    let most = libm::log(node.range.1.max(f64::MIN_POSITIVE));
+    product.range = (most.min(-greatest), most.max(0.0));
+    product.name = cx.here().into();
+    cx.through_table(&product, "exp", bits, node.range.1, &libm::exp)
+}

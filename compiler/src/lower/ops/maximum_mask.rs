@@ -1,0 +1,90 @@
+//! 1 where an element is the greatest of its axis, else 0: the hits of a row maximum.
+
+use zkiln_runtime::relations::{Relation, RowMax};
+
+use crate::graph::Node;
+use crate::lower::columns::Keys;
+use crate::lower::quantize::{Goal, margin};
+use crate::lower::value::{Axis, Term, Value, View};
+use crate::lower::weight::Weight;
+use crate::lower::{Lowering, Refusal, refuse};
+
+/// Bits to which scores are rounded that are no small integers.
+const SCORE_BITS: u8 = 14;
+/// Widest table of distances from the maximum.
+const MAX_KEY_BITS: u8 = 18;
+
+pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Refusal> {
+    let value = cx.read(node, 0)?;
+    let value = cx.single_axis(value, dim)?;
+    let &[axis] = value.dims[dim].as_slice() else {
+        let one = Term::constant(Weight::new(vec![], vec![1.0]));
+        return Ok(Value::new(value.dims, vec![one]));
+    };
+    let value = match cx.exact_bits(&value)? {
+        Some(bits) if bits < MAX_KEY_BITS => value,
+        _ => cx.small(&value, SCORE_BITS)?,
+    };
+    let rows: Vec<Axis> = value
+        .mentioned()
+        .into_iter()
+        .filter(|a| *a != axis)
+        .collect();
+    let axes = [rows.as_slice(), &[axis]].concat();
+    let scores = cx.accumulate(&value, &axes, Goal::Exact)?;
+    let (lo, hi) = cx.certain_range(&value)?;
+    let seen = (value.range.1 - value.range.0) * margin(value.shape().iter().product());
+    let most = |span: f64| Keys::covering(0, (span / scores.unit).ceil() as i128);
+    let keys = match most(hi - lo) {
+        keys if keys.bits <= MAX_KEY_BITS => keys,
+        _ => most(seen),
+    };
+    if keys.bits > MAX_KEY_BITS {
+        return Err(refuse(
+            "its scores have too many steps to be told apart",
+            "use fewer activation bits",
+        ));
+    }
+    let name = cx.here();
+    let hits: Vec<i32> = keys.iter().map(|key| i32::from(key == 0)).collect();
+    let table = cx
+        .tables
+        .table(&mut cx.columns, "hit", keys, &[hits.clone(), hits]);
+    let ends = (
+        (lo / scores.unit).floor() as i128,
+        (hi / scores.unit).ceil() as i128,
+    );
+    let max_keys = Keys::covering(ends.0.min(-1), ends.1);
+    let max_range = cx.tables.range_covering(&mut cx.columns, max_keys);
+    let count_keys = Keys::covering(0, axis.len as i128 - 1);
+    let count_range = cx.tables.range_covering(&mut cx.columns, count_keys);
+    let shape = scores.accumulator.shape.to_vec();
+    let row_shape = shape[..rows.len()].to_vec();
+    let witness = |cx: &mut Lowering, label: &str, shape: Vec<u32>, bounds| {
+        cx.columns
+            .witness(&format!("{name}/{label}"), shape, bounds)
+    };
+    let max = witness(cx, "max", row_shape, max_keys.bounds());
+    let same = witness(cx, "same", shape.clone(), (0, 1));
+    let hit = witness(cx, "hit", shape, (0, 1));
+    let relation = RowMax {
+        scores: scores.accumulator.clone(),
+        max,
+        max_range,
+        table,
+        exp: same,
+        hit,
+        count_range,
+    };
+    let bits = u32::from(keys.bits);
+    cx.emit(
+        &format!("{name}/hit"),
+        &scores,
+        bits,
+        Relation::RowMax(relation),
+    );
+    Ok(Value {
+        proven: Some((0.0, 1.0)),
+        ..Value::new(value.dims, vec![Term::view(View::whole(hit, &axes), 1.0)])
+    })
+}

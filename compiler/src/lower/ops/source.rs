@@ -1,0 +1,347 @@
+//! Model inputs: columns. Floats are scaled by a power of two to cover the calibrated range; token ids stay as they are. The verifier sees the
+//! range of what is public; what is hidden is looked up in a range, unless its one-hot rows bound it already.
+
+use zkiln_runtime::model::{Accumulator, Port, Term as ModelTerm, Visibility};
+use zkiln_runtime::relations::{Map, Relation, Requant};
+
+use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
+use crate::lower::boundary::limbs;
+use crate::lower::columns::Keys;
+use crate::lower::quantize::{Quantised, ceil_log2, margin};
+use crate::lower::value::{Term, Value, View};
+use crate::lower::{Lowering, Refusal, refuse};
+use crate::{PortInfo, Side};
+
+/// Widest range that is looked up in one table.
+const MAX_RANGE_BITS: u8 = 17;
+/// Bits of a column.
+const MOST_INTEGER_BITS: u8 = 32;
+/// Bits of a float input that is compared with constants and nothing else: all that single precision has, for features of which some are
+/// 100 times smaller than others.
+const COMPARED_BITS: u8 = 30;
+/// Bits of a table of features that are scaled one by one, since they may be of very different magnitudes, and of what becomes integers in
+/// the model, since rounding twice makes others.
+const SCALED_BITS: u8 = 26;
+
+pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Refusal> {
+    let greatest = node.range.0.abs().max(node.range.1.abs());
+    let beyond = margin(node.shape.iter().product());
+    let mut clamped = None;
+    let usage = match dtype {
+        Dtype::Float32 => usage(cx, cx.current()),
+        _ => Usage::Other,
+    };
+    let (scale, range) = match dtype {
+        Dtype::Bool => (1.0, (0, 1)),
+        Dtype::Int64 => (1.0, integer_range(cx, node.range, beyond)?),
+        Dtype::Float32 => {
+            let keys = Keys {
+                bits: match usage {
+                    Usage::Compared => COMPARED_BITS,
+                    Usage::Scaled => SCALED_BITS,
+                    Usage::Other => cx.settings.input_bits(),
+                },
+                signed: true,
+            };
+            let magnitude = if greatest > 0.0 {
+                greatest * beyond
+            } else {
+                1.0
+            };
+            clamped = Some(keys).filter(|_| cx.saturates());
+            (
+                f64::from(ceil_log2(magnitude) - i32::from(keys.bits) + 1).exp2(),
+                clamped.map_or(keys.bounds(), Lowering::input_range),
+            )
+        }
+    };
+    let dims = cx.fresh.dims(&node.shape);
+    let axes = dims.concat();
+    let shape: Vec<u32> = axes.iter().map(|axis| axis.len as u32).collect();
+    let column = cx.columns.witness(&node.name, shape.clone(), range);
+    let value = Accumulator {
+        shape: shape.into(),
+        columns: vec![(1, column)].into(),
+        terms: vec![].into(),
+    };
+    let info = PortInfo {
+        name: node.name.clone(),
+        dtype,
+        shape: node.shape.clone(),
+        scale,
+    };
+    let visibility = cx.options.port_visibility(Side::Input, &node.name);
+    cx.add_input(
+        Port {
+            name: node.name.clone().into(),
+            value: value.clone(),
+            range,
+            visibility,
+        },
+        info,
+    );
+    let read = match clamped {
+        Some(keys) => cx.clamped_input(&node.name, column, keys, scale)?,
+        None => column,
+    };
+    if usage == Usage::Compared {
+        cx.compared.push(read);
+    }
+    if clamped.is_none() && visibility != Visibility::Public && !is_gathered_with(cx, cx.current())
+    {
+        bound(cx, node, value, range, scale);
+    }
+    Ok(Value::new(
+        dims,
+        vec![Term::view(View::whole(read, &axes), scale)],
+    ))
+}
+
+/// What a float input is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Usage {
+    /// Comparisons with constants.
+    Compared,
+    /// Features that have an offset or a factor each; or integers.
+    Scaled,
+    Other,
+}
+
+/// What a value is for, seen through data movement: the most demanding of its readers decides.
+fn usage(cx: &Lowering, id: NodeId) -> Usage {
+    let is_output = cx.graph.outputs.iter().any(|(_, output)| *output == id);
+    let readers = cx
+        .readers(id)
+        .iter()
+        .map(|reader| usage_by(cx, id, *reader));
+    match is_output || cx.readers(id).is_empty() {
+        true => Usage::Other,
+        false => readers.max().unwrap_or(Usage::Other),
+    }
+}
+
+fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
+    let node = &cx.graph.nodes[reader];
+    let others = node.inputs.iter().filter(|input| **input != id);
+    let mut constants = others.map(|input| cx.graph.nodes[*input].constant());
+    let moves = |tensor: &Tensor| tensor.data.iter().all(|x| [-1.0, 0.0, 1.0].contains(x));
+    let onwards = match &node.op {
+        Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Broadcast => true,
+        Op::Gather { .. } => node.inputs[0] == id && constants.all(|c| c.is_some()),
+        Op::Einsum { .. } => constants.all(|c| c.is_some_and(moves)),
+        Op::Binary(BinaryFn::Add | BinaryFn::Sub) => constants.all(|c| c.is_some()),
+        Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,
+        Op::Rescale { .. } => return Usage::Scaled,
+        _ => false,
+    };
+    if onwards && usage(cx, reader) == Usage::Compared {
+        return Usage::Compared;
+    }
+    let each = |tensor: &Tensor| tensor.shape.len() <= 2 && tensor.uniform().is_none();
+    let scales = |function| matches!(function, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul);
+    match &node.op {
+        Op::Binary(function) if scales(*function) && node.inputs.len() == 2 => {
+            let [a, b] = [node.inputs[0], node.inputs[1]].map(|id| cx.graph.nodes[id].constant());
+            match a.or(b).is_some_and(each) {
+                true => Usage::Scaled,
+                false => Usage::Other,
+            }
+        }
+        _ => Usage::Other,
+    }
+}
+
+/// Whether every reader gathers with the input as it is, which bounds it by one-hot rows.
+fn is_gathered_with(cx: &Lowering, id: NodeId) -> bool {
+    let readers = cx.readers(id);
+    let gathers = |&reader: &NodeId| {
+        let Node { op, inputs, .. } = &cx.graph.nodes[reader];
+        let long = |data: NodeId, axis: usize| cx.graph.nodes[data].shape[axis] > 1;
+        matches!(op, Op::Gather { axis } if inputs[1] == id && inputs[0] != id && long(inputs[0], *axis))
+    };
+    let is_output = cx.graph.outputs.iter().any(|(_, output)| *output == id);
+    !readers.is_empty() && !is_output && readers.iter().all(gathers)
+}
+
+/// Looks the input up in its range.
+fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), scale: f64) {
+    let keys = Keys::covering(range.0.into(), range.1.into());
+    let shape = value.shape.to_vec();
+    let bits = u32::from(keys.bits);
+    let quantised = Quantised {
+        accumulator: value.clone(),
+        unit: scale,
+        step_log2: 0,
+        bounds: (range.0.into(), range.1.into()),
+        magnitude: i128::from(range.0.unsigned_abs().max(range.1.unsigned_abs())),
+        cost: 0,
+    };
+    let name = format!("{}/range", node.name);
+    let relation = if keys.bits <= MAX_RANGE_BITS {
+        let table = cx.tables.range(&mut cx.columns, keys);
+        let within = |accumulator| {
+            Relation::Map(Map {
+                accumulator,
+                table,
+                mapped: vec![].into(),
+            })
+        };
+        if range.1 < keys.bounds().1 {
+            // Not all keys are allowed: `greatest - value` is none that is negative.
+            let greatest = ModelTerm {
+                coefficient: range.1,
+                summed: vec![].into(),
+                operands: vec![].into(),
+            };
+            let below = Accumulator {
+                shape: value.shape.clone(),
+                columns: value.columns.iter().map(|(c, id)| (-c, *id)).collect(),
+                terms: vec![greatest].into(),
+            };
+            cx.emit(&format!("{name}/high"), &quantised, bits, within(below));
+        }
+        within(value)
+    } else {
+        // Cut into upper bits and a remainder in limbs: the two bound it together, to the range of its keys and no further.
+        let lower = keys.bits - MAX_RANGE_BITS;
+        let upper = Keys {
+            bits: MAX_RANGE_BITS,
+            ..keys
+        };
+        let (shift, remainder) = limbs(
+            &mut cx.columns,
+            &mut cx.tables,
+            &name,
+            &shape,
+            lower.into(),
+            0,
+        );
+        // Half a step down, since rounding adds it.
+        let half = ModelTerm {
+            coefficient: -(1 << (shift - 1)),
+            summed: vec![].into(),
+            operands: vec![].into(),
+        };
+        Relation::Requant(Requant {
+            accumulator: Accumulator {
+                terms: vec![half].into(),
+                ..value
+            },
+            shift: shift as u8,
+            remainder,
+            output: cx.columns.witness(&name, shape, upper.bounds()),
+            table: cx.tables.range(&mut cx.columns, upper),
+            mapped: vec![].into(),
+        })
+    };
+    cx.emit(&name, &quantised, bits, relation);
+}
+
+/// What an integer input may be: an index if something gathers with it, else a power of two beyond what calibration saw.
+fn integer_range(
+    cx: &Lowering,
+    (least, most): (f64, f64),
+    beyond: f64,
+) -> Result<(i64, i64), Refusal> {
+    if let Some(len) = gathered_len(cx, cx.current()) {
+        return Ok((0, len as i64 - 1));
+    }
+    let signed = |bits: u8| Keys { bits, signed: true }.bounds();
+    let (low, high) = signed(MOST_INTEGER_BITS);
+    if least < low as f64 || most > high as f64 {
+        return Err(refuse(
+            format!("its integers reach from {least} to {most}"),
+            format!("use integers of {MOST_INTEGER_BITS} bits with a sign"),
+        ));
+    }
+    let greatest = most.max(-least) * beyond;
+    let bits = ceil_log2(greatest + 1.0) as u8 + 1;
+    Ok(signed(bits.clamp(2, MOST_INTEGER_BITS)))
+}
+
+/// Length of the axis that the value indexes, directly or after moving.
+fn gathered_len(cx: &Lowering, id: NodeId) -> Option<usize> {
+    let readers = cx
+        .readers(id)
+        .iter()
+        .map(|&reader| (reader, &cx.graph.nodes[reader]));
+    let lens = readers.filter_map(|(reader, node)| match &node.op {
+        Op::Gather { axis } if node.inputs[1] == id => {
+            Some(cx.graph.nodes[node.inputs[0]].shape[*axis])
+        }
+        Op::Reshape
+        | Op::Transpose { .. }
+        | Op::Slice { .. }
+        | Op::Broadcast
+        | Op::Concat { .. } => gathered_len(cx, reader),
+        _ => None,
+    });
+    lens.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use zkiln_runtime::error::ProveError;
+    use zkiln_runtime::trace::{self, Constants};
+
+    use crate::graph::Graph;
+    use crate::lower::ops::source::*;
+    use crate::{Options, lower};
+
+    /// An input of three elements that is an output as well, and an index if something is gathered.
+    fn graph(dtype: Dtype, greatest: f64, gathered: Option<usize>) -> Graph {
+        let node = |op, inputs: &[NodeId], shape: &[usize], range| Node {
+            name: format!("n{}", shape.len()),
+            op,
+            inputs: inputs.to_vec(),
+            shape: shape.to_vec(),
+            range,
+            stats: vec![],
+        };
+        let mut nodes = vec![node(Op::Input(dtype), &[], &[3], (-greatest, greatest))];
+        let mut outputs = vec![("same".to_string(), 0)];
+        if let Some(len) = gathered {
+            let rows = Tensor::new(vec![len, 1], (0..len).map(|x| x as f64).collect());
+            let last = len as f64;
+            nodes.push(node(Op::Constant(rows), &[], &[len, 1], (0.0, last)));
+            nodes.push(node(Op::Gather { axis: 0 }, &[1, 0], &[3, 1], (0.0, last)));
+            outputs.push(("rows".to_string(), 2));
+        }
+        Graph {
+            nodes,
+            inputs: vec![0],
+            outputs,
+        }
+    }
+
+    #[test]
+    fn hidden_inputs_are_bounded_by_their_ranges_and_no_further() {
+        for (dtype, greatest, gathered) in [
+            (Dtype::Bool, 1.0, None),
+            (Dtype::Float32, 3.0, None),
+            (Dtype::Int64, 2.0, None),
+            (Dtype::Int64, 4.0, Some(5)),
+            (Dtype::Int64, 1000.0, None),
+            (Dtype::Int64, 1e5, None),
+            (Dtype::Int64, 1e6, None),
+            (Dtype::Int64, 4e8, None),
+        ] {
+            let graph = graph(dtype, greatest, gathered);
+            let lowered = lower(&graph, &Options::default(), "bounded").expect("lowers");
+            let (mut model, constants) = (lowered.model, lowered.constants);
+            assert_eq!(model.validate(), Ok(()), "{dtype:?} {greatest}");
+            let constants = Constants::new(&model, constants).expect("fit");
+            // Only the nodes are left to refuse.
+            let (low, high) = model.inputs[0].range;
+            model.inputs.to_mut()[0].range = (i32::MIN.into(), i32::MAX.into());
+            let run = |value: i64| trace::run(&model, &constants, &[vec![0, value, 0]]);
+            for inside in [low, high] {
+                assert!(run(inside).is_ok(), "{dtype:?} {greatest}: {inside}");
+            }
+            for outside in [low - 1, high + 1] {
+                let refused = matches!(run(outside), Err(ProveError::OutOfRange { .. }));
+                assert!(refused, "{dtype:?} {greatest}: {outside}");
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Ensembles of decision trees as attributes give them: nodes with tests, and leaves with weights.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::onnx::decompose::ml::linear_models;
+use crate::onnx::decompose::scope::Scope;
+use crate::onnx::limits::MOST_STEPS;
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// Most entries of all matrices of leaves by comparisons.
+pub(crate) const MOST_ENTRIES: usize = 1 << 26;
+
+/// What is compared: feature, sign and bits of the threshold.
+pub(crate) type Comparison = (usize, i8, u64);
+
+/// A sum of comparisons and a constant that is 1 where a test holds, else 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Test {
+    pub constant: f64,
+    pub bits: Vec<(Comparison, f64)>,
+}
+
+impl Test {
+    /// `sign * (x - threshold) > 0`.
+    fn beyond(feature: usize, sign: i8, threshold: f64) -> Test {
+        // In single precision, as inputs are. Zero has one sign, so that equal comparisons are one.
+        let threshold = f64::from(threshold as f32) + 0.0;
+        Test {
+            constant: 0.0,
+            bits: vec![((feature, sign, threshold.to_bits()), 1.0)],
+        }
+    }
+
+    fn equal(feature: usize, value: f64) -> Test {
+        let more = Test::beyond(feature, 1, value);
+        more.plus(Test::beyond(feature, -1, value)).negated()
+    }
+
+    fn negated(mut self) -> Test {
+        self.constant = 1.0 - self.constant;
+        self.bits
+            .iter_mut()
+            .for_each(|(_, weight)| *weight = -*weight);
+        self
+    }
+
+    fn plus(mut self, other: Test) -> Test {
+        self.constant += other.constant;
+        self.bits.extend(other.bits);
+        self
+    }
+
+    fn of(mode: &str, feature: usize, value: f64) -> Option<Test> {
+        Some(match mode {
+            "BRANCH_LEQ" => Test::beyond(feature, 1, value).negated(),
+            "BRANCH_LT" => Test::beyond(feature, -1, value),
+            "BRANCH_GTE" => Test::beyond(feature, -1, value).negated(),
+            "BRANCH_GT" => Test::beyond(feature, 1, value),
+            "BRANCH_EQ" => Test::equal(feature, value),
+            "BRANCH_NEQ" => Test::equal(feature, value).negated(),
+            _ => return None,
+        })
+    }
+}
+
+/// A node that is no leaf: its test and where to go.
+pub(crate) struct Branch {
+    test: Test,
+    yes: Next,
+    no: Next,
+}
+
+/// Positions among a forest's branches and leaves.
+#[derive(Clone, Copy)]
+pub(crate) enum Next {
+    Branch(usize),
+    Leaf(usize),
+}
+
+/// Weight of a leaf for a target.
+pub(crate) type Weights = Vec<(usize, f64)>;
+
+/// An ensemble as the attributes give it.
+pub(crate) struct Forest {
+    pub branches: Vec<Branch>,
+    pub leaves: Vec<Weights>,
+    pub roots: Vec<Next>,
+    pub targets: usize,
+}
+
+/// A leaf that a tree has: the tests that lead to it.
+pub(crate) struct Path {
+    pub weights: Weights,
+    pub tests: Vec<Test>,
+}
+
+pub(crate) fn malformed(reason: &str) -> Refusal {
+    refusal(
+        format!("its trees are malformed: {reason}"),
+        "correct the model",
+    )
+}
+
+pub(crate) fn too_large() -> Refusal {
+    refusal(
+        "its trees are too large",
+        "use fewer or shallower trees (a maximal depth of 8, say)",
+    )
+}
+
+impl Forest {
+    /// The leaves of each tree and what leads to them.
+    pub fn paths(&self) -> Result<Vec<Vec<Path>>, Refusal> {
+        let mut total = 0;
+        let walk = |root: &Next| {
+            let mut paths = Vec::new();
+            let mut stack = vec![(*root, Vec::<Test>::new())];
+            while let Some((at, tests)) = stack.pop() {
+                total += tests.len() + 1;
+                if tests.len() > self.branches.len() {
+                    return Err(malformed("a node leads to itself"));
+                }
+                if total > MOST_ENTRIES {
+                    return Err(too_large());
+                }
+                match at {
+                    Next::Leaf(leaf) => paths.push(Path {
+                        weights: self.leaves[leaf].clone(),
+                        tests,
+                    }),
+                    Next::Branch(branch) => {
+                        let Branch { test, yes, no } = &self.branches[branch];
+                        let with = |test: Test| [tests.clone(), vec![test]].concat();
+                        stack.push((*no, with(test.clone().negated())));
+                        stack.push((*yes, with(test.clone())));
+                    }
+                }
+            }
+            Ok(paths)
+        };
+        self.roots.iter().map(walk).collect()
+    }
+}
+
+/// A list of numbers that is an attribute of floats, or of a tensor of doubles.
+pub(crate) fn numbers(scope: &Scope, name: &str) -> Vec<f64> {
+    if let Some((tensor, _)) = scope.typed_tensor(&format!("{name}_as_tensor")) {
+        return tensor.data;
+    }
+    linear_models::numbers(scope, name)
+}
+
+/// The ensemble of `TreeEnsembleClassifier` and `TreeEnsembleRegressor`, whose leaf weights' attributes begin with `prefix`.
+pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Forest, Refusal> {
+    let list = |name: &str| scope.ints(name).unwrap_or_default();
+    let (tree_ids, node_ids) = (list("nodes_treeids"), list("nodes_nodeids"));
+    let (yes, no) = (list("nodes_truenodeids"), list("nodes_falsenodeids"));
+    let features = list("nodes_featureids");
+    let modes = scope.texts("nodes_modes").unwrap_or_default();
+    let values = numbers(scope, "nodes_values");
+    let count = node_ids.len();
+    let lens = [
+        tree_ids.len(),
+        yes.len(),
+        no.len(),
+        features.len(),
+        modes.len(),
+        values.len(),
+    ];
+    if lens != [count; 6] {
+        return Err(malformed("its lists of nodes differ in length"));
+    }
+    let (mut branches, mut leaves, mut places) = (Vec::new(), Vec::new(), HashMap::new());
+    for node in 0..count {
+        let next = if modes[node] == "LEAF" {
+            leaves.push(Vec::new());
+            Next::Leaf(leaves.len() - 1)
+        } else {
+            branches.push(node);
+            Next::Branch(branches.len() - 1)
+        };
+        if places
+            .insert((tree_ids[node], node_ids[node]), next)
+            .is_some()
+        {
+            return Err(malformed("a node is listed twice"));
+        }
+    }
+    let find = |tree: i64, node: i64| {
+        let place = places.get(&(tree, node)).copied();
+        place.ok_or_else(|| malformed(&format!("tree {tree} has no node {node}")))
+    };
+    let (trees, nodes, ids) = (
+        list(&format!("{prefix}_treeids")),
+        list(&format!("{prefix}_nodeids")),
+        list(&format!("{prefix}_ids")),
+    );
+    let weights = numbers(scope, &format!("{prefix}_weights"));
+    if [trees.len(), nodes.len(), ids.len()] != [weights.len(); 3] {
+        return Err(malformed("its lists of weights differ in length"));
+    }
+    for (i, weight) in weights.iter().enumerate() {
+        let Next::Leaf(leaf) = find(trees[i], nodes[i])? else {
+            return Err(malformed("a node that is no leaf has a weight"));
+        };
+        let target = usize::try_from(ids[i])
+            .ok()
+            .filter(|target| *target < targets);
+        let target = target.ok_or_else(|| malformed(&format!("there is no target {}", ids[i])))?;
+        leaves[leaf].push((target, *weight));
+    }
+    // The root of a tree is its first node.
+    let mut seen = HashSet::new();
+    let firsts = (0..count).filter(|node| seen.insert(tree_ids[*node]));
+    let roots: Result<Vec<Next>, Refusal> = firsts
+        .map(|node| find(tree_ids[node], node_ids[node]))
+        .collect();
+    let roots = roots?;
+    let branch = |node: &usize| {
+        let feature =
+            usize::try_from(features[*node]).map_err(|_| malformed("a feature is negative"))?;
+        let test = Test::of(&modes[*node], feature, values[*node]);
+        Ok(Branch {
+            test: test.ok_or_else(|| malformed(&format!("there is no mode `{}`", modes[*node])))?,
+            yes: find(tree_ids[*node], yes[*node])?,
+            no: find(tree_ids[*node], no[*node])?,
+        })
+    };
+    Ok(Forest {
+        branches: branches
+            .iter()
+            .map(branch)
+            .collect::<Result<_, Refusal>>()?,
+        leaves,
+        roots,
+        targets,
+    })
+}
+
+/// The ensemble of `TreeEnsemble`.
+pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Refusal> {
+    const MODES: [&str; 6] = [
+        "BRANCH_LEQ",
+        "BRANCH_LT",
+        "BRANCH_GTE",
+        "BRANCH_GT",
+        "BRANCH_EQ",
+        "BRANCH_NEQ",
+    ];
+    let list = |name: &str| scope.ints(name).unwrap_or_default();
+    let tensor = |name: &str| {
+        scope
+            .typed_tensor(name)
+            .map(|(t, _)| t.data)
+            .unwrap_or_default()
+    };
+    let (features, modes, splits) = (
+        list("nodes_featureids"),
+        tensor("nodes_modes"),
+        tensor("nodes_splits"),
+    );
+    let (yes, no) = (list("nodes_truenodeids"), list("nodes_falsenodeids"));
+    let (yes_leaf, no_leaf) = (list("nodes_trueleafs"), list("nodes_falseleafs"));
+    let (ids, weights) = (list("leaf_targetids"), tensor("leaf_weights"));
+    let count = features.len();
+    let lens = [
+        modes.len(),
+        splits.len(),
+        yes.len(),
+        no.len(),
+        yes_leaf.len(),
+        no_leaf.len(),
+    ];
+    if lens != [count; 6] || ids.len() != weights.len() {
+        return Err(malformed("its lists differ in length"));
+    }
+    let members = tensor("membership_values");
+    let mut sets = members.split(|value| value.is_nan());
+    let next = |at: i64, leaf: i64| {
+        let at = usize::try_from(at).map_err(|_| malformed("a position is negative"))?;
+        match leaf != 0 {
+            true if at < ids.len() => Ok(Next::Leaf(at)),
+            false if at < count => Ok(Next::Branch(at)),
+            _ => Err(malformed("a node leads nowhere")),
+        }
+    };
+    let mut branches = Vec::new();
+    for node in 0..count {
+        let feature =
+            usize::try_from(features[node]).map_err(|_| malformed("a feature is negative"))?;
+        let test = match modes[node] as usize {
+            6 => {
+                let set = sets
+                    .next()
+                    .ok_or_else(|| malformed("a set of members is missing"))?;
+                let mut set = set.to_vec();
+                set.sort_by(f64::total_cmp);
+                set.dedup();
+                let none = Test {
+                    constant: 0.0,
+                    bits: Vec::new(),
+                };
+                set.iter()
+                    .fold(none, |sum, value| sum.plus(Test::equal(feature, *value)))
+            }
+            mode => {
+                let mode = MODES
+                    .get(mode)
+                    .ok_or_else(|| malformed(&format!("there is no mode {mode}")))?;
+                Test::of(mode, feature, splits[node])
+                    .ok_or_else(|| malformed("a mode is unknown"))?
+            }
+        };
+        branches.push(Branch {
+            test,
+            yes: next(yes[node], yes_leaf[node])?,
+            no: next(no[node], no_leaf[node])?,
+        });
+    }
+    let leaf = |(id, weight): (&i64, &f64)| {
+        let target = usize::try_from(*id).ok().filter(|target| *target < targets);
+        let target = target.ok_or_else(|| malformed(&format!("there is no target {id}")))?;
+        Ok(vec![(target, *weight)])
+    };
+    // A root is a branch; one whose ways lead to the same leaf is a leaf.
+    Ok(Forest {
+        branches,
+        leaves: ids
+            .iter()
+            .zip(&weights)
+            .map(leaf)
+            .collect::<Result<_, Refusal>>()?,
+        roots: list("tree_roots")
+            .iter()
+            .map(|root| next(*root, 0))
+            .collect::<Result<_, _>>()?,
+        targets,
+    })
+}
+
+pub(crate) fn checked(forest: Forest) -> Result<Forest, Refusal> {
+    if forest.roots.is_empty() {
+        return Err(malformed("there are none"));
+    }
+    if forest.roots.len() > MOST_STEPS {
+        return Err(too_large());
+    }
+    let weights = forest.leaves.iter().flatten().map(|(_, weight)| *weight);
+    let tests = forest.branches.iter().flat_map(|branch| &branch.test.bits);
+    let thresholds = tests.map(|((.., threshold), _)| f64::from_bits(*threshold));
+    if !weights.chain(thresholds).all(f64::is_finite) {
+        return Err(refusal(
+            "a threshold or a weight of its trees is no finite number",
+            "correct the model",
+        ));
+    }
+    Ok(forest)
+}

@@ -1,0 +1,210 @@
+//! Support vector machines: a function of each support vector's product or distance with the features, and a constant matrix.
+
+use tract_onnx::prelude::DatumType;
+
+use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor, UnaryFn};
+use crate::onnx::decompose::ml::linear_models::{affine, features, numbers};
+use crate::onnx::decompose::ml::scores;
+use crate::onnx::decompose::ml::scores::{Labels, above};
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// Probabilities keep this distance from 0 and 1.
+const LEAST_PROBABILITY: f64 = 1e-7;
+
+fn malformed(reason: &str) -> Refusal {
+    refusal(reason, "correct the model")
+}
+
+/// The kernel of the features with each row of `vectors`: `[n, rows]`.
+fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Refusal> {
+    let wide = scope.build.shape(x)[1];
+    if vectors.is_empty() || wide == 0 || !vectors.len().is_multiple_of(wide) {
+        return Err(malformed(
+            "its support vectors do not have as many elements as there are features",
+        ));
+    }
+    let count = vectors.len() / wide;
+    let parameters = numbers(scope, "kernel_params");
+    let parameter = |index: usize| parameters.get(index).copied().unwrap_or(0.0);
+    let (gamma, offset, degree) = (parameter(0), parameter(1), parameter(2));
+    let kind = scope.text("kernel_type").unwrap_or("LINEAR").to_string();
+    let build = &mut scope.build;
+    if kind == "RBF" {
+        // |x - v|^2 = |x|^2 - 2 x v + |v|^2
+        let squares: Vec<f64> = vectors
+            .chunks(wide)
+            .map(|row| row.iter().map(|v| v * v).sum())
+            .collect();
+        let rows: Vec<f64> = vectors.iter().map(|v| -2.0 * v).collect();
+        let partial = affine(build, x, &rows, &squares)?;
+        let own = build.reduce(Reducer::SumSquare, &[1], x);
+        let distance = build.binary(BinaryFn::Add, partial, own);
+        let scaled = Pointwise::binary(
+            BinaryFn::Mul,
+            Pointwise::Constant(-gamma),
+            Pointwise::Variable,
+        );
+        return Ok(build.pointwise(Pointwise::unary(UnaryFn::Exp, scaled), distance));
+    }
+    let product = affine(build, x, vectors, &vec![0.0; count])?;
+    let scaled = build.scale(product, gamma);
+    let shifted = build.shift(scaled, offset);
+    Ok(match &*kind {
+        "LINEAR" => product,
+        "POLY" => {
+            let power = Pointwise::binary(
+                BinaryFn::Pow,
+                Pointwise::Variable,
+                Pointwise::Constant(degree),
+            );
+            build.pointwise(power, shifted)
+        }
+        "SIGMOID" => build.pointwise(Pointwise::of(UnaryFn::Tanh), shifted),
+        other => return Err(malformed(&format!("there is no kernel `{other}`"))),
+    })
+}
+
+/// `SVMRegressor`.
+pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = features(scope)?;
+    let how = scores::transform(scope)?;
+    let coefficients = numbers(scope, "coefficients");
+    let rho = numbers(scope, "rho");
+    let offset = rho.first().copied().unwrap_or(0.0);
+    let vectors = numbers(scope, "support_vectors");
+    let used = match scope.int("n_supports").unwrap_or(0) {
+        0 => x,
+        _ => kernels(scope, x, &vectors)?,
+    };
+    if scope.int("n_supports").unwrap_or(0) == 0
+        && scope
+            .text("kernel_type")
+            .is_some_and(|kind| kind != "LINEAR")
+    {
+        return Err(malformed("it has a kernel and no support vectors"));
+    }
+    let build = &mut scope.build;
+    let sum = affine(build, used, &coefficients, &[offset])?;
+    let made = match scope.int("one_class").unwrap_or(0) {
+        0 => scores::of_targets(&mut scope.build, sum, how)?,
+        _ => {
+            let inside = above(&mut scope.build, sum, 0.0);
+            let doubled = scope.build.scale(inside, 2.0);
+            scope.build.shift(doubled, -1.0)
+        }
+    };
+    Ok(vec![(made, DatumType::F32)])
+}
+
+/// One against one: for each pair of classes, the coefficients of all support vectors.
+fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<(usize, usize, Vec<f64>)> {
+    let total: usize = sizes.iter().sum();
+    let start = |class: usize| sizes[..class].iter().sum::<usize>();
+    let mut pairs = Vec::new();
+    for first in 0..sizes.len() {
+        for second in first + 1..sizes.len() {
+            let mut row = vec![0.0; total];
+            for (of, against) in [(first, second - 1), (second, first)] {
+                for vector in start(of)..start(of) + sizes[of] {
+                    row[vector] = coefficients[against * total + vector];
+                }
+            }
+            pairs.push((first, second, row));
+        }
+    }
+    pairs
+}
+
+/// `SVMClassifier`.
+pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let labels = Labels::of(scope, "classlabels_ints", "classlabels_strings");
+    let labels = labels.ok_or_else(|| malformed("it has no class labels"))?;
+    let x = features(scope)?;
+    let how = scores::transform(scope)?;
+    let (coefficients, rho) = (numbers(scope, "coefficients"), numbers(scope, "rho"));
+    let classes = labels.len();
+    let sizes: Vec<usize> = scope
+        .ints("vectors_per_class")
+        .unwrap_or_default()
+        .iter()
+        .map(|n| (*n).max(0) as usize)
+        .collect();
+    let total: usize = sizes.iter().sum();
+    if classes < 2 || rho.is_empty() {
+        return Err(malformed("it has no two classes, or no rho"));
+    }
+    if total == 0 {
+        if classes == 2 {
+            return Err(refusal(
+                "runtimes disagree about linear support vector machines of two classes",
+                "use LinearClassifier, or Gemm",
+            ));
+        }
+        let build = &mut scope.build;
+        let scores = affine(build, x, &coefficients, &vec![rho[0]; classes])?;
+        let label = labels.of_greatest(build, scores);
+        let made = scores::transformed(build, scores, how);
+        return Ok(vec![label, (made, DatumType::F32)]);
+    }
+    if sizes.len() != classes || coefficients.len() != (classes - 1) * total {
+        return Err(malformed("its coefficients do not fit its support vectors"));
+    }
+    let vectors = numbers(scope, "support_vectors");
+    if vectors.len() != total * scope.build.shape(x)[1] {
+        return Err(malformed("its support vectors do not fit the features"));
+    }
+    let pairs = pairs(&coefficients, &sizes);
+    if rho.len() != pairs.len() {
+        return Err(malformed(
+            "it does not have one rho for each pair of classes",
+        ));
+    }
+    let (prob_a, prob_b) = (numbers(scope, "prob_a"), numbers(scope, "prob_b"));
+    let kernels = kernels(scope, x, &vectors)?;
+    let rows: Vec<f64> = pairs.iter().flat_map(|(.., row)| row.clone()).collect();
+    let build = &mut scope.build;
+    let scores = affine(build, kernels, &rows, &rho)?;
+    let first_wins = above(build, scores, 0.0);
+    let label = if classes == 2 {
+        let negated = build.scale(first_wins, -1.0);
+        let second = build.shift(negated, 1.0);
+        labels.binary(build, second)
+    } else {
+        let mut matrix = Tensor::filled(vec![classes, pairs.len()], 0.0);
+        let mut votes = Tensor::filled(vec![1, classes], 0.0);
+        for (p, (first, second, _)) in pairs.iter().enumerate() {
+            matrix.data[first * pairs.len() + p] = 1.0;
+            matrix.data[second * pairs.len() + p] = -1.0;
+            votes.data[*second] += 1.0;
+        }
+        let won = build.matrix(first_wins, 1, matrix);
+        let votes = build.constant(votes);
+        let votes = build.binary(BinaryFn::Add, won, votes);
+        labels.of_greatest(build, votes)
+    };
+    let made = match (classes, &prob_a[..], &prob_b[..]) {
+        (2, [], _) => scores::of_two(build, scores, how, how != scores::Transform::None)?,
+        (_, [], _) => scores::transformed(build, scores, how),
+        (2, [a], [b]) => {
+            let scaled = build.scale(scores, -a);
+            let line = build.shift(scaled, -b);
+            let limit = |f, bound, e| Pointwise::binary(f, Pointwise::Constant(bound), e);
+            let first = Pointwise::of(UnaryFn::Sigmoid);
+            let first = limit(BinaryFn::Max, LEAST_PROBABILITY, first);
+            let first = limit(BinaryFn::Min, 1.0 - LEAST_PROBABILITY, first);
+            let first = build.pointwise(first, line);
+            let negated = build.scale(first, -1.0);
+            let second = build.shift(negated, 1.0);
+            let both = build.concat(vec![first, second], 1);
+            scores::transformed(build, both, how)
+        }
+        _ => {
+            return Err(refusal(
+                "probabilities of more than two classes are found by iteration",
+                "export the model without probabilities (probability=False)",
+            ));
+        }
+    };
+    Ok(vec![label, (made, DatumType::F32)])
+}

@@ -1,0 +1,46 @@
+//! Functions of each element.
+
+use crate::graph::{BinaryFn, Pointwise, UnaryFn};
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// `max(0, x) + min(0, alpha (exp(x / alpha) - 1))`.
+pub(crate) fn celu(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    let alpha = scope.float("alpha").unwrap_or(1.0);
+    let number = Pointwise::Constant;
+    let scaled = Pointwise::binary(BinaryFn::Div, Pointwise::Variable, number(alpha));
+    let exponential = Pointwise::unary(UnaryFn::Exp, scaled);
+    let below = Pointwise::binary(BinaryFn::Sub, exponential, number(1.0));
+    let below = Pointwise::binary(BinaryFn::Mul, number(alpha), below);
+    let negative = Pointwise::binary(BinaryFn::Min, below, number(0.0));
+    let e = Pointwise::binary(BinaryFn::Add, Pointwise::of(UnaryFn::Relu), negative);
+    Ok(vec![(scope.build.pointwise(e, x), scope.dtype(0))])
+}
+
+/// `SwiGLU`: `a sigmoid(alpha a) b`.
+pub(crate) fn swiglu(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (gate, x) = (scope.operand(0)?, scope.operand(1)?);
+    if scope.build.shape(gate) != scope.build.shape(x) {
+        return Err(refusal(
+            "its operands have different shapes",
+            "correct the model",
+        ));
+    }
+    let function = gated(scope);
+    let opened = scope.build.pointwise(function, gate);
+    Ok(vec![(scope.build.multiply(opened, x), scope.dtype(0))])
+}
+
+/// `Swish`: `x sigmoid(alpha x)`.
+pub(crate) fn swish(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (x, function) = (scope.operand(0)?, gated(scope));
+    Ok(vec![(scope.build.pointwise(function, x), scope.dtype(0))])
+}
+
+fn gated(scope: &Scope) -> Pointwise {
+    let alpha = Pointwise::Constant(scope.float("alpha").unwrap_or(1.0));
+    let inner = Pointwise::binary(BinaryFn::Mul, alpha, Pointwise::Variable);
+    let gate = Pointwise::unary(UnaryFn::Sigmoid, inner);
+    Pointwise::binary(BinaryFn::Mul, Pointwise::Variable, gate).simplify()
+}

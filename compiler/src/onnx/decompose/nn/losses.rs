@@ -1,0 +1,105 @@
+//! Losses of classes: the score of each target's class, picked by one-hot rows, weighted and averaged.
+
+use crate::graph::builder::Builder;
+use crate::graph::{NodeId, Tensor};
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// `NegativeLogLikelihoodLoss`: `x [n, classes, ...]`, `target [n, ...]`, weights of the classes.
+pub fn likelihood(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    Ok(vec![(loss(scope, x)?, scope.dtype(0))])
+}
+
+/// `SoftmaxCrossEntropyLoss`: the same of a logarithm of a softmax, which is the second result.
+pub fn cross_entropy(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    if scope.build.rank(x) < 2 {
+        return Err(refusal("its scores have no classes", "correct the model"));
+    }
+    let x = scope.build.log_softmax(x, &[1]);
+    let dtype = scope.dtype(0);
+    Ok(vec![(loss(scope, x)?, dtype), (x, dtype)])
+}
+
+fn loss(scope: &mut Scope, x: NodeId) -> Result<NodeId, Refusal> {
+    let target = scope.operand(1)?;
+    let shape = scope.build.shape(x);
+    let rank = shape.len();
+    let mut single = shape.clone();
+    if !(2..=20).contains(&rank) {
+        return Err(refusal("its scores have no classes", "correct the model"));
+    }
+    let classes = std::mem::replace(&mut single[1], 1);
+    if single.iter().product::<usize>() != scope.build.shape(target).iter().product::<usize>() {
+        return Err(refusal(
+            "its targets do not fit its scores",
+            "correct the model",
+        ));
+    }
+    let target = scope.build.reshape(target, &single);
+    let names = scope.build.iota(classes, 1, rank);
+    let distance = scope.build.subtract(target, names);
+    let mut hot = scope.build.within(distance, Some(0.0), Some(0.0));
+    let weights = weights(scope, classes, rank)?;
+    if let Some(weights) = weights {
+        hot = scope.build.multiply(hot, weights);
+    }
+    let letters: String = ('a'..).take(rank).collect();
+    let kept = letters.replace('b', "");
+    let reduction = scope.text("reduction").unwrap_or("mean").to_string();
+    let build = &mut scope.build;
+    let chosen = |output: &str| format!("{letters},{letters}->{output}");
+    let total = |build: &mut Builder| {
+        let sum = build.einsum(&chosen(""), &[hot, x]);
+        build.scale(sum, -1.0)
+    };
+    match reduction.as_str() {
+        "none" => {
+            let made = build.einsum(&chosen(&kept), &[hot, x]);
+            Ok(build.scale(made, -1.0))
+        }
+        "sum" => Ok(total(build)),
+        "mean" => {
+            let sum = total(build);
+            if weights.is_none() {
+                let count = single.iter().product::<usize>() as f64;
+                return Ok(build.scale(sum, count.recip()));
+            }
+            let all = build.einsum(&format!("{letters}->"), &[hot]);
+            Ok(build.divide(sum, all))
+        }
+        other => Err(refusal(
+            format!("its reduction `{other}` is not known"),
+            "use `none`, `sum` or `mean`",
+        )),
+    }
+}
+
+/// Weights of the classes, 0 for the one that is ignored; `None` if all are 1.
+fn weights(scope: &mut Scope, classes: usize, rank: usize) -> Result<Option<NodeId>, Refusal> {
+    let mut shape = vec![1; rank];
+    shape[1] = classes;
+    let given = match scope.optional(2) {
+        Some(weights) if scope.build.shape(weights) == [classes] => {
+            Some(scope.build.reshape(weights, &shape))
+        }
+        Some(_) => {
+            return Err(refusal(
+                "it has not one weight a class",
+                "correct the model",
+            ));
+        }
+        None => None,
+    };
+    let Some(ignored) = scope.int("ignore_index") else {
+        return Ok(given);
+    };
+    let counts = (0..classes).map(|class| f64::from(class as i64 != ignored));
+    let counts = Tensor::new(shape, counts.collect());
+    let counts = scope.build.constant(counts);
+    Ok(Some(match given {
+        Some(given) => scope.build.multiply(given, counts),
+        None => counts,
+    }))
+}

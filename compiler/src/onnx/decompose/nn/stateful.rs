@@ -1,0 +1,315 @@
+//! Layers that carry a state from position to position: linear attention, causal convolution, cumulative products.
+
+use crate::graph::builder::Builder;
+use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn, Window};
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::limits::{MOST_STEPS, too_many_steps};
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// `LinearAttention`: the state `S [batch, heads, keys, values]` is updated with the outer product of key and value.
+pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let [query, key, value] = [scope.operand(0)?, scope.operand(1)?, scope.operand(2)?];
+    let rule = scope
+        .text("update_rule")
+        .unwrap_or("gated_delta")
+        .to_string();
+    let (gated, delta) = match rule.as_str() {
+        "linear" => (false, false),
+        "gated" => (true, false),
+        "delta" => (false, true),
+        "gated_delta" => (true, true),
+        _ => {
+            return Err(refusal(
+                format!("its update rule `{rule}` is not known"),
+                "use `linear`, `gated`, `delta` or `gated_delta`",
+            ));
+        }
+    };
+    let count = |name: &str| usize::try_from(scope.int(name).unwrap_or(0)).unwrap_or(0);
+    let (queries, heads) = (count("q_num_heads"), count("kv_num_heads"));
+    let shape = scope.build.shape(query);
+    if shape.len() != 3 || heads == 0 || queries == 0 || queries % heads != 0 {
+        return Err(refusal(
+            "its heads do not fit its query",
+            "correct the model",
+        ));
+    }
+    let (batch, steps) = (shape[0], shape[1]);
+    if steps > MOST_STEPS {
+        return Err(too_many_steps());
+    }
+    let query = apart(scope, query, heads)?;
+    let keys = scope.build.shape(query)[3] / (queries / heads);
+    let query = scope
+        .build
+        .reshape(query, &[batch, steps, heads, queries / heads, keys]);
+    let (key, value) = (apart(scope, key, heads)?, apart(scope, value, heads)?);
+    let values = scope.build.shape(value)[3];
+    if scope.build.shape(key) != [batch, steps, heads, keys]
+        || scope.build.shape(value)[..2] != [batch, steps]
+    {
+        return Err(refusal(
+            "its keys and values do not fit its query",
+            "correct the model",
+        ));
+    }
+    let decay = match gated {
+        true => {
+            let decay = scope.operand(4)?;
+            let decay = scope.build.unary(UnaryFn::Exp, decay);
+            Some(apart(scope, decay, heads)?)
+        }
+        false => None,
+    };
+    let rate = match delta {
+        true => {
+            let rate = scope.operand(5)?;
+            let width = scope.build.shape(rate).last().copied().unwrap_or(1);
+            Some(apart(scope, rate, width)?)
+        }
+        false => None,
+    };
+    let whole = [batch, heads, keys, values];
+    let mut state = match scope.optional(3) {
+        Some(state) if scope.build.shape(state) == whole => state,
+        Some(_) => {
+            return Err(refusal(
+                "its state does not fit its heads",
+                "correct the model",
+            ));
+        }
+        None => scope.build.constant(Tensor::filled(whole.to_vec(), 0.0)),
+    };
+    let scale = scope.float("scale").filter(|scale| *scale != 0.0);
+    let scale = scale.unwrap_or_else(|| (keys as f64).sqrt().recip());
+    let build = &mut scope.build;
+    let mut outputs = Vec::new();
+    for step in 0..steps {
+        let [q, k] = [query, key].map(|x| build.at(x, 1, step));
+        let mut v = build.at(value, 1, step);
+        if let Some(decay) = decay {
+            let decay = build.at(decay, 1, step);
+            let width = build.shape(decay)[2];
+            let decay = build.reshape(decay, &[batch, heads, width, 1]);
+            state = build.multiply(state, decay);
+        }
+        if let Some(rate) = rate {
+            let known = build.einsum("bhdm,bhd->bhm", &[state, k]);
+            let news = build.subtract(v, known);
+            let rate = build.at(rate, 1, step);
+            v = build.multiply(rate, news);
+        }
+        let added = build.einsum("bhd,bhm->bhdm", &[k, v]);
+        state = build.add(state, added);
+        let read = build.einsum("bhgd,bhdm->bhgm", &[q, state]);
+        let read = build.scale(read, scale);
+        outputs.push(build.reshape(read, &[batch, queries * values]));
+    }
+    if outputs.is_empty() {
+        return Err(refusal("it has no positions", "correct the model"));
+    }
+    let output = build.stack(outputs, 1);
+    let kept = if scope.optional(3).is_some() {
+        scope.dtype(3)
+    } else {
+        scope.dtype(0)
+    };
+    Ok(vec![(output, scope.dtype(0)), (state, kept)])
+}
+
+/// `[batch, steps, heads * size]` as `[batch, steps, heads, size]`.
+fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Refusal> {
+    match scope.build.shape(x)[..] {
+        [batch, steps, hidden] if heads > 0 && hidden % heads == 0 => Ok(scope
+            .build
+            .reshape(x, &[batch, steps, heads, hidden / heads])),
+        ref shape => Err(refusal(
+            format!("an operand of shape {shape:?} has no {heads} heads"),
+            "correct the model",
+        )),
+    }
+}
+
+/// `CausalConvWithState`: each channel of `[batch, channels, positions]` with its own kernel `[channels, 1, k]`, on what came before.
+pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (x, weight) = (scope.operand(0)?, scope.operand(1)?);
+    let (bias, past) = (scope.optional(2), scope.optional(3));
+    let (shape, kernel) = (scope.build.shape(x), scope.build.shape(weight));
+    let (&[batch, channels, length], &[filters, 1, taps]) = (&shape[..], &kernel[..]) else {
+        return Err(refusal(
+            "its input or its kernel has not three axes",
+            "correct the model",
+        ));
+    };
+    let fits = |past: NodeId| scope.build.shape(past) == [batch, channels, taps - 1];
+    if filters != channels || taps == 0 || !past.is_none_or(fits) {
+        return Err(refusal(
+            "its kernel or its state does not fit its input",
+            "correct the model",
+        ));
+    }
+    let build = &mut scope.build;
+    let mut padded = x;
+    if taps > 1 {
+        let before = [batch, channels, taps - 1].to_vec();
+        let past = past.unwrap_or_else(|| build.constant(Tensor::filled(before, 0.0)));
+        padded = build.concat(vec![past, x], 2);
+    }
+    let bias = bias.unwrap_or_else(|| build.constant(Tensor::filled(vec![channels], 0.0)));
+    let mut made = if build.tensor(weight).is_some() && build.tensor(bias).is_some() {
+        let window = Window {
+            kernel: vec![taps],
+            stride: vec![1],
+            dilation: vec![1],
+            pad_before: vec![0],
+        };
+        let groups = channels;
+        build.push(
+            Op::Convolution { window, groups },
+            vec![padded, weight, bias],
+            shape.clone(),
+        )
+    } else {
+        let windows = (0..taps).map(|tap| build.slice(padded, 2, tap, length, 1));
+        let windows = windows.collect();
+        let windows = build.stack(windows, 3);
+        let weight = build.reshape(weight, &[channels, taps]);
+        let sums = build.einsum("bclk,ck->bcl", &[windows, weight]);
+        let bias = build.reshape(bias, &[channels, 1]);
+        build.add(sums, bias)
+    };
+    let activation = scope.text("activation").unwrap_or("none").to_string();
+    match activation.as_str() {
+        "none" => {}
+        "silu" | "swish" => made = scope.build.unary(UnaryFn::Silu, made),
+        other => {
+            return Err(refusal(
+                format!("its activation `{other}` is not known"),
+                "use `silu` or `none`",
+            ));
+        }
+    }
+    let dtype = scope.dtype(0);
+    if taps == 1 {
+        return match scope.wants(1) {
+            true => Err(refusal("its state is empty", "leave the second result out")),
+            false => Ok(vec![(made, dtype)]),
+        };
+    }
+    let state = scope.build.slice(padded, 2, length, taps - 1, 1);
+    Ok(vec![(made, dtype), (state, dtype)])
+}
+
+/// `CumProd`: each element with all before it, in as many rounds as the length has bits.
+pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    let axis = scope
+        .constant_ints(1)?
+        .and_then(|axis| axis.first().copied());
+    let rank = scope.build.rank(x);
+    let axis = Scope::position(axis.unwrap_or(0), rank)?;
+    let flag = |name: &str| scope.int(name).unwrap_or(0) != 0;
+    let (reverse, exclusive) = (flag("reverse"), flag("exclusive"));
+    let build = &mut scope.build;
+    let shape = build.shape(x);
+    let Some(&length) = shape.get(axis) else {
+        return Err(refusal("its operand has no axis", "correct the model"));
+    };
+    let turn = |build: &mut Builder, x| match reverse {
+        true => build.slice(x, axis, length - 1, length, -1),
+        false => x,
+    };
+    let mut products = turn(build, x);
+    let mut span = 1;
+    while span < length {
+        let head = build.slice(products, axis, 0, span, 1);
+        let tail = build.slice(products, axis, span, length - span, 1);
+        let before = build.slice(products, axis, 0, length - span, 1);
+        let tail = build.multiply(tail, before);
+        products = build.concat(vec![head, tail], axis);
+        span *= 2;
+    }
+    if exclusive {
+        let mut one = shape.clone();
+        one[axis] = 1;
+        let one = build.constant(Tensor::filled(one, 1.0));
+        products = match length {
+            1 => one,
+            _ => {
+                let before = build.slice(products, axis, 0, length - 1, 1);
+                build.concat(vec![one, before], axis)
+            }
+        };
+    }
+    Ok(vec![(turn(build, products), scope.dtype(0))])
+}
+
+/// `TensorScatter`: rows of an update in the place of rows of a cache, from an index on.
+pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (cache, update) = (scope.operand(0)?, scope.operand(1)?);
+    let axis = scope.axis("axis", -2, cache)?;
+    let circular = match scope.text("mode").unwrap_or("linear") {
+        "linear" => false,
+        "circular" => true,
+        other => {
+            let reason = format!("its mode `{other}` is not known");
+            return Err(refusal(reason, "use `linear` or `circular`"));
+        }
+    };
+    let starts = scope.optional(2);
+    let build = &mut scope.build;
+    let (shape, news) = (build.shape(cache), build.shape(update));
+    let agree = |at: usize| at == axis || shape[at] == news[at];
+    if axis == 0 || shape.len() != news.len() || !(0..shape.len()).all(agree) {
+        return Err(refusal(
+            "its update does not fit its cache",
+            "correct the model",
+        ));
+    }
+    let (batch, length, added) = (shape[0], shape[axis], news[axis]);
+    let starts = starts.unwrap_or_else(|| build.constant(Tensor::filled(vec![batch], 0.0)));
+    let starts = build.reshape(starts, &[batch, 1, 1]);
+    let (from, to) = (build.iota(added, 1, 3), build.iota(length, 2, 3));
+    let position = build.add(starts, from);
+    let distance = build.subtract(position, to);
+    let distance = match circular {
+        true => modulo(build, distance, length),
+        false => distance,
+    };
+    let hot = build.within(distance, Some(0.0), Some(0.0));
+    let order: Vec<usize> = [0, axis]
+        .into_iter()
+        .chain((1..shape.len()).filter(|a| *a != axis))
+        .collect();
+    let rows = |build: &mut Builder, x, length| {
+        let moved = build.transpose(x, &order);
+        let rest = shape.iter().product::<usize>() / (shape[0] * shape[axis]).max(1);
+        build.reshape(moved, &[batch, length, rest])
+    };
+    let (old, new) = (rows(build, cache, length), rows(build, update, added));
+    let covered = build.einsum("bls->bs", &[hot]);
+    let kept = build.scale(covered, -1.0);
+    let kept = build.shift(kept, 1.0);
+    let kept = build.reshape(kept, &[batch, length, 1]);
+    let old = build.multiply(old, kept);
+    let new = build.einsum("bls,blr->bsr", &[hot, new]);
+    let both = build.add(old, new);
+    let moved: Vec<usize> = order.iter().map(|axis| shape[*axis]).collect();
+    let both = build.reshape(both, &moved);
+    let mut back = vec![0; order.len()];
+    order
+        .iter()
+        .enumerate()
+        .for_each(|(to, from)| back[*from] = to);
+    Ok(vec![(build.transpose(both, &back), scope.dtype(0))])
+}
+
+/// The remainder of an integer, between 0 and `length`.
+fn modulo(build: &mut Builder, x: NodeId, length: usize) -> NodeId {
+    let length = || Pointwise::Constant(length as f64);
+    let quotient = Pointwise::binary(BinaryFn::Div, Pointwise::Variable, length());
+    let whole = Pointwise::unary(UnaryFn::Floor, quotient);
+    let product = Pointwise::binary(BinaryFn::Mul, length(), whole);
+    let rest = Pointwise::binary(BinaryFn::Sub, Pointwise::Variable, product);
+    build.pointwise(rest, x)
+}

@@ -1,0 +1,296 @@
+//! What training adds to inference: steps of optimisers, batch statistics, dropout.
+
+use tract_onnx::prelude::*;
+
+use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor as Constant, UnaryFn};
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// Learning rate and step number, as scalars, and the tensors of each parameter that is optimised.
+struct Step {
+    rate: NodeId,
+    number: NodeId,
+    parameters: Vec<Vec<(NodeId, DatumType)>>,
+}
+
+/// Operands `rate, number`, then `kinds` lists of equally many tensors.
+fn step(scope: &mut Scope, kinds: usize) -> Result<Step, Refusal> {
+    let (rate, number) = (scope.operand(0)?, scope.operand(1)?);
+    let single = |id: NodeId| scope.build.graph.nodes[id].volume() == 1;
+    let tensors = scope.count() - 2;
+    if !single(rate) || !single(number) || tensors == 0 || !tensors.is_multiple_of(kinds) {
+        return Err(refusal(
+            "its operands do not fit together",
+            "correct the model",
+        ));
+    }
+    let count = tensors / kinds;
+    let mut parameters = Vec::new();
+    for parameter in 0..count {
+        let mut all = Vec::new();
+        for kind in 0..kinds {
+            let index = 2 + kind * count + parameter;
+            all.push((scope.operand(index)?, scope.dtype(index)));
+        }
+        parameters.push(all);
+    }
+    Ok(Step {
+        rate: scope.build.reshape(rate, &[]),
+        number: scope.build.reshape(number, &[]),
+        parameters,
+    })
+}
+
+/// Results of each kind for all parameters, kind by kind.
+fn by_kind(results: Vec<Vec<Made>>) -> Vec<Made> {
+    let kinds = results.first().map_or(0, Vec::len);
+    let kind = |kind: usize| results.iter().map(move |all| all[kind]);
+    (0..kinds).flat_map(kind).collect()
+}
+
+/// `gradient + coefficient * x`.
+fn regularised(scope: &mut Scope, x: NodeId, gradient: NodeId) -> NodeId {
+    match scope.float("norm_coefficient").unwrap_or(0.0) {
+        0.0 => gradient,
+        coefficient => {
+            let pull = scope.build.scale(x, coefficient);
+            scope.build.add(pull, gradient)
+        }
+    }
+}
+
+/// `first` at step 0, `later` after it, times `x`.
+fn from_first(scope: &mut Scope, number: NodeId, first: f64, later: f64) -> NodeId {
+    let after = Pointwise::positive(Pointwise::Variable);
+    let factor = Pointwise::select(
+        after,
+        Pointwise::Constant(later),
+        Pointwise::Constant(first),
+    );
+    scope.build.pointwise(factor, number)
+}
+
+/// `Momentum`: `v' = alpha v + beta g`, `x' = x - rate v'` or, after Nesterov, `x - rate (g + alpha v')`.
+pub fn momentum(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (alpha, beta) = (
+        scope.float("alpha").unwrap_or(0.0),
+        scope.float("beta").unwrap_or(0.0),
+    );
+    let nesterov = match scope.text("mode").unwrap_or("standard") {
+        "standard" => false,
+        "nesterov" => true,
+        other => {
+            let reason = format!("its mode `{other}` is not known");
+            return Err(refusal(reason, "use `standard` or `nesterov`"));
+        }
+    };
+    let step = step(scope, 3)?;
+    let weight = from_first(scope, step.number, 1.0, beta);
+    let mut results = Vec::new();
+    for all in step.parameters {
+        let [(x, dtype), (gradient, _), (velocity, kept)] = all[..] else {
+            continue;
+        };
+        let gradient = regularised(scope, x, gradient);
+        let build = &mut scope.build;
+        let (old, new) = (
+            build.scale(velocity, alpha),
+            build.multiply(weight, gradient),
+        );
+        let velocity = build.add(old, new);
+        let direction = match nesterov {
+            true => {
+                let ahead = build.scale(velocity, alpha);
+                build.add(gradient, ahead)
+            }
+            false => velocity,
+        };
+        let change = build.multiply(step.rate, direction);
+        results.push(vec![(build.subtract(x, change), dtype), (velocity, kept)]);
+    }
+    Ok(by_kind(results))
+}
+
+/// `1 / (sqrt(x) + epsilon)`.
+fn damped(epsilon: f64) -> Pointwise {
+    let root = Pointwise::of(UnaryFn::Sqrt);
+    let sum = Pointwise::binary(BinaryFn::Add, root, Pointwise::Constant(epsilon));
+    Pointwise::unary(UnaryFn::Recip, sum)
+}
+
+/// `Adagrad`: `h' = h + g g`, `x' = x - rate / (1 + number decay) g / (sqrt(h') + epsilon)`.
+pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let decay = scope.float("decay_factor").unwrap_or(0.0);
+    let epsilon = scope.float("epsilon").unwrap_or(0.0);
+    let step = step(scope, 3)?;
+    let c = Pointwise::Constant;
+    let growth = Pointwise::binary(BinaryFn::Mul, c(decay), Pointwise::Variable);
+    let slower = Pointwise::unary(
+        UnaryFn::Recip,
+        Pointwise::binary(BinaryFn::Add, c(1.0), growth),
+    );
+    let slower = scope.build.pointwise(slower, step.number);
+    let rate = scope.build.multiply(step.rate, slower);
+    let mut results = Vec::new();
+    for all in step.parameters {
+        let [(x, dtype), (gradient, _), (squares, kept)] = all[..] else {
+            continue;
+        };
+        let gradient = regularised(scope, x, gradient);
+        let build = &mut scope.build;
+        let square = build.multiply(gradient, gradient);
+        let squares = build.add(squares, square);
+        let inverse = build.pointwise(damped(epsilon), squares);
+        let direction = build.multiply(gradient, inverse);
+        let change = build.multiply(rate, direction);
+        results.push(vec![(build.subtract(x, change), dtype), (squares, kept)]);
+    }
+    Ok(by_kind(results))
+}
+
+/// `Adam`: moving averages of gradients and of their squares.
+pub fn adam(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let number = |name: &str, default: f64| scope.float(name).unwrap_or(default);
+    let (alpha, beta) = (number("alpha", 0.9), number("beta", 0.999));
+    let (epsilon, post) = (number("epsilon", 0.0), number("norm_coefficient_post", 0.0));
+    let step = step(scope, 4)?;
+    let rate = scope.build.pointwise(unbiased(alpha, beta), step.number);
+    let rate = scope.build.multiply(step.rate, rate);
+    let mut results = Vec::new();
+    for all in step.parameters {
+        let [(x, dtype), (gradient, _), (mean, of), (squares, kept)] = all[..] else {
+            continue;
+        };
+        let gradient = regularised(scope, x, gradient);
+        let build = &mut scope.build;
+        let square = build.multiply(gradient, gradient);
+        let mut average = |old: NodeId, new: NodeId, weight: f64| {
+            let (old, new) = (build.scale(old, weight), build.scale(new, 1.0 - weight));
+            build.add(old, new)
+        };
+        let (mean, squares) = (
+            average(mean, gradient, alpha),
+            average(squares, square, beta),
+        );
+        let inverse = build.pointwise(damped(epsilon), squares);
+        let direction = build.multiply(mean, inverse);
+        let change = build.multiply(rate, direction);
+        let moved = build.subtract(x, change);
+        let moved = build.scale(moved, 1.0 - post);
+        results.push(vec![(moved, dtype), (mean, of), (squares, kept)]);
+    }
+    Ok(by_kind(results))
+}
+
+/// `sqrt(1 - beta^t) / (1 - alpha^t)` where `t > 0`, else 1.
+fn unbiased(alpha: f64, beta: f64) -> Pointwise {
+    let rest = |base: f64| {
+        let power = Pointwise::binary(
+            BinaryFn::Pow,
+            Pointwise::Constant(base),
+            Pointwise::Variable,
+        );
+        Pointwise::binary(BinaryFn::Sub, Pointwise::Constant(1.0), power)
+    };
+    let root = Pointwise::unary(UnaryFn::Sqrt, rest(beta));
+    let ratio = Pointwise::binary(BinaryFn::Div, root, rest(alpha));
+    let later = Pointwise::positive(Pointwise::Variable);
+    Pointwise::select(later, ratio, Pointwise::Constant(1.0))
+}
+
+/// `BatchNormalization`: `scale (x - mean) / sqrt(variance + epsilon) + bias` for each channel; in training, of the batch itself.
+pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    let shape = scope.build.shape(x);
+    let rank = shape.len();
+    if scope.int("spatial") == Some(0) {
+        return Err(refusal(
+            "it normalises each position by itself",
+            "use `spatial = 1`",
+        ));
+    }
+    let training = scope.opset >= 14 && scope.int("training_mode").unwrap_or(0) != 0;
+    if !training && (1..scope.results()).any(|index| scope.wants(index)) {
+        return Err(refusal(
+            "it gives statistics without training",
+            "leave them out",
+        ));
+    }
+    let mut channel = vec![1; rank];
+    if rank < 2 {
+        return Err(refusal("its operand has no channels", "correct the model"));
+    }
+    channel[1] = shape[1];
+    let mut parameters = Vec::new();
+    for index in 1..5 {
+        let parameter = scope.operand(index)?;
+        if scope.build.shape(parameter) != [shape[1]] {
+            return Err(refusal(
+                "it has not one parameter a channel",
+                "correct the model",
+            ));
+        }
+        parameters.push(scope.build.reshape(parameter, &channel));
+    }
+    let epsilon = scope.float("epsilon").unwrap_or(1e-5);
+    let momentum = scope.float("momentum").unwrap_or(0.9);
+    let build = &mut scope.build;
+    let [scale, bias, mut mean, mut variance] = parameters[..] else {
+        return Err(refusal("it lacks parameters", "correct the model"));
+    };
+    let (old_mean, old_variance) = (mean, variance);
+    let mut centred = None;
+    if training {
+        let axes: Vec<usize> = (0..rank).filter(|axis| *axis != 1).collect();
+        mean = build.reduce(Reducer::Mean, &axes, x);
+        let difference = build.subtract(x, mean);
+        let count = shape.iter().product::<usize>() / shape[1].max(1);
+        let squares = build.reduce(Reducer::SumSquare, &axes, difference);
+        variance = build.scale(squares, (count as f64).recip());
+        centred = Some(difference);
+    }
+    let root = build.shift(variance, epsilon);
+    let inverse = build.unary(UnaryFn::Rsqrt, root);
+    let slope = build.multiply(scale, inverse);
+    let y = match centred {
+        Some(centred) => {
+            let scaled = build.multiply(centred, slope);
+            build.add(scaled, bias)
+        }
+        None => {
+            let scaled = build.multiply(x, slope);
+            let moved = build.multiply(mean, slope);
+            let offset = build.subtract(bias, moved);
+            build.add(scaled, offset)
+        }
+    };
+    let mut running = |old: NodeId, new: NodeId| {
+        let (old, new) = (build.scale(old, momentum), build.scale(new, 1.0 - momentum));
+        let mixed = build.add(old, new);
+        build.reshape(mixed, &shape[1..2])
+    };
+    let (mean, variance) = (running(old_mean, mean), running(old_variance, variance));
+    Ok(vec![
+        (y, scope.dtype(0)),
+        (mean, scope.dtype(3)),
+        (variance, scope.dtype(4)),
+    ])
+}
+
+/// `Dropout` that drops nothing, and its mask.
+pub fn dropout(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    if scope.opset >= 12 {
+        let training = scope.constant(2)?.is_some_and(|t| t.uniform() != Some(0.0));
+        let ratio = |scope: &Scope| Ok(scope.constant(1)?.map_or(Some(0.5), |r| r.uniform()));
+        if training && ratio(scope)? != Some(0.0) {
+            return Err(refusal(
+                "its output is random",
+                "export the model for inference",
+            ));
+        }
+    }
+    let shape = scope.build.shape(x);
+    let mask = scope.build.constant(Constant::filled(shape, 1.0));
+    Ok(vec![(x, scope.dtype(0)), (mask, bool::datum_type())])
+}

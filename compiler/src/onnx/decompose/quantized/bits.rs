@@ -1,0 +1,327 @@
+//! Operators on the bits of integers: two's complement of the element type's width.
+//!
+//! An integer is cut by divisions by two that round down; a negative one keeps its sign to the end. Of two integers' bits, *and* is a
+//! product, and the others are sums with it.
+
+use tract_onnx::prelude::DatumType;
+
+use crate::graph::builder::Builder;
+use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding, Tensor, UnaryFn};
+use crate::onnx::decompose::nn::ranking::is_zero;
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// Bits of an integer that is divided by two in one table.
+const TABLE_BITS: u32 = 16;
+/// Widest integers.
+const MOST_BITS: u32 = 32;
+
+/// Width of an integer type, and whether it has a sign.
+#[derive(Clone, Copy)]
+struct Kind {
+    bits: u32,
+    signed: bool,
+}
+
+fn power(bits: u32) -> f64 {
+    f64::from(bits).exp2()
+}
+
+impl Kind {
+    fn of(dtype: DatumType) -> Result<Kind, Refusal> {
+        let bits = 8 * dtype.size_of() as u32;
+        if !dtype.is_integer() || bits > MOST_BITS {
+            return Err(refusal(
+                format!("it works on the bits of {dtype:?}"),
+                "use integers of up to 32 bits",
+            ));
+        }
+        Ok(Kind {
+            bits,
+            signed: dtype.is_signed(),
+        })
+    }
+
+    /// The integer of this type with the lowest bits of `x`.
+    fn wrapped(self, build: &mut Builder, x: NodeId) -> NodeId {
+        let half = if self.signed {
+            power(self.bits - 1)
+        } else {
+            0.0
+        };
+        let shifted = build.shift(x, half);
+        let overflow = quotient(build, shifted, self.bits);
+        let overflow = build.scale(overflow, power(self.bits));
+        build.binary(BinaryFn::Sub, x, overflow)
+    }
+}
+
+/// `floor(x / 2^bits)`.
+fn quotient(build: &mut Builder, x: NodeId, bits: u32) -> NodeId {
+    if bits == 0 {
+        return x;
+    }
+    let rank = build.rank(x);
+    let constants = [power(bits).recip(), 0.0].map(|value| build.scalar(value, rank));
+    let all = (f64::NEG_INFINITY, f64::INFINITY);
+    build.rescale(x, constants, Rounding::Down, all)
+}
+
+/// `floor(x / 2^bits)` of integers of `kind`: wide ones are cut in two first.
+fn shifted(build: &mut Builder, x: NodeId, bits: u32, kind: Kind) -> NodeId {
+    if kind.bits <= TABLE_BITS || bits >= TABLE_BITS {
+        return quotient(build, x, bits);
+    }
+    let upper = quotient(build, x, TABLE_BITS);
+    let whole = build.scale(upper, power(TABLE_BITS));
+    let lower = build.binary(BinaryFn::Sub, x, whole);
+    let lower = quotient(build, lower, bits);
+    let upper = build.scale(upper, power(TABLE_BITS - bits));
+    build.binary(BinaryFn::Add, upper, lower)
+}
+
+/// The bits of `x`, lowest first; the last of a signed integer weighs `-2^(n-1)`.
+fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
+    let mut parts = vec![(x, kind.bits, kind.signed)];
+    if kind.bits > TABLE_BITS {
+        let upper = quotient(build, x, TABLE_BITS);
+        let whole = build.scale(upper, power(TABLE_BITS));
+        let lower = build.binary(BinaryFn::Sub, x, whole);
+        parts = vec![
+            (lower, TABLE_BITS, false),
+            (upper, kind.bits - TABLE_BITS, kind.signed),
+        ];
+    }
+    let mut bits = Vec::new();
+    for (mut rest, count, signed) in parts {
+        for _ in 1..count {
+            bits.push(build.pointwise(odd(), rest));
+            rest = quotient(build, rest, 1);
+        }
+        let last = build.scale(rest, if signed { -1.0 } else { 1.0 });
+        bits.push(build.pointwise(Pointwise::positive(Pointwise::Variable), last));
+    }
+    bits
+}
+
+/// Refuses integers whose bits make sums that are too wide to be kept exactly.
+fn narrow(kind: Kind, reason: &str) -> Result<(), Refusal> {
+    match kind.bits <= TABLE_BITS {
+        true => Ok(()),
+        false => Err(refusal(reason, "use integers of up to 16 bits")),
+    }
+}
+
+/// 1 where the variable is odd, else 0.
+fn odd() -> Pointwise {
+    let half = Pointwise::binary(BinaryFn::Mul, Pointwise::Constant(0.5), Pointwise::Variable);
+    let even = Pointwise::binary(
+        BinaryFn::Mul,
+        Pointwise::Constant(2.0),
+        Pointwise::unary(UnaryFn::Floor, half),
+    );
+    Pointwise::binary(BinaryFn::Sub, Pointwise::Variable, even)
+}
+
+/// Two operands with equal rank.
+fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Refusal> {
+    let (a, b) = (scope.operand(0)?, scope.operand(1)?);
+    let build = &mut scope.build;
+    let rank = build.rank(a).max(build.rank(b));
+    Ok([a, b].map(|x| {
+        let own = build.shape(x);
+        build.reshape(x, &[vec![1; rank - own.len()], own].concat())
+    }))
+}
+
+/// `BitwiseAnd`, `BitwiseOr` and `BitwiseXor`.
+pub(crate) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let dtype = scope.dtype(0);
+    let kind = Kind::of(dtype)?;
+    narrow(kind, "its operands are integers of 32 bits")?;
+    let [a, b] = pair(scope)?;
+    let operator = scope.operator().to_string();
+    let build = &mut scope.build;
+    let (left, right) = (bits(build, a, kind), bits(build, b, kind));
+    let mut both: Option<NodeId> = None;
+    for (byte, (a, b)) in left.chunks(8).zip(right.chunks(8)).enumerate() {
+        let last = kind.signed && 8 * (byte as u32 + 1) == kind.bits;
+        let common = common_bits(build, a, b, last);
+        let part = build.scale(common, power(8 * byte as u32));
+        both = Some(match both {
+            None => part,
+            Some(sum) => build.binary(BinaryFn::Add, sum, part),
+        });
+    }
+    let both = both.ok_or_else(|| refusal("its integers have no bits", "correct the model"))?;
+    let made = match &*operator {
+        "BitwiseAnd" => both,
+        operator => {
+            let sum = build.binary(BinaryFn::Add, a, b);
+            let times = if operator == "BitwiseXor" { 2.0 } else { 1.0 };
+            let both = build.scale(both, times);
+            build.binary(BinaryFn::Sub, sum, both)
+        }
+    };
+    Ok(vec![(made, dtype)])
+}
+
+/// The byte of the bits that two bytes have in common; the last bit counts negatively if it is a `sign`.
+fn common_bits(build: &mut Builder, a: &[NodeId], b: &[NodeId], sign: bool) -> NodeId {
+    let rank = build.rank(a[0]);
+    let mut side = |bits: &[NodeId]| {
+        let spread: Vec<NodeId> = (bits.iter())
+            .map(|bit| {
+                let mut shape = build.shape(*bit);
+                shape.push(1);
+                build.reshape(*bit, &shape)
+            })
+            .collect();
+        build.concat(spread, rank)
+    };
+    let (a, b) = (side(a), side(b));
+    let both = build.binary(BinaryFn::Mul, a, b);
+    let count = build.shape(both)[rank] as u32;
+    let mut weights: Vec<f64> = (0..count).map(power).collect();
+    if let Some(last) = weights.last_mut().filter(|_| sign) {
+        *last = -*last;
+    }
+    let sum = build.matrix(both, rank, Tensor::new(vec![1, count as usize], weights));
+    let shape = build.shape(sum);
+    build.reshape(sum, &shape[..rank])
+}
+
+/// `BitwiseNot`.
+pub(crate) fn not(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let dtype = scope.dtype(0);
+    let x = scope.operand(0)?;
+    let all = match dtype.is_signed() {
+        true => -1.0,
+        false => power(Kind::of(dtype)?.bits) - 1.0,
+    };
+    let negated = scope.build.scale(x, -1.0);
+    Ok(vec![(scope.build.shift(negated, all), dtype)])
+}
+
+/// `BitShift` by constant or computed numbers of bits.
+pub(crate) fn shift(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let dtype = scope.dtype(0);
+    let kind = Kind::of(dtype)?;
+    let left = scope.text("direction") == Some("LEFT");
+    let [x, by] = pair(scope)?;
+    let build = &mut scope.build;
+    let known: Option<Vec<f64>> = build.tensor(by).map(|t| t.data.clone());
+    if known.is_none() {
+        narrow(kind, "integers of 32 bits are shifted by computed numbers")?;
+    }
+    let mut sum: Option<NodeId> = None;
+    let mut add = |build: &mut Builder, part: NodeId| {
+        sum = Some(match sum {
+            None => part,
+            Some(sum) => build.binary(BinaryFn::Add, sum, part),
+        });
+    };
+    for bits in 0..kind.bits {
+        if known
+            .as_ref()
+            .is_some_and(|by| !by.contains(&f64::from(bits)))
+        {
+            continue;
+        }
+        let moved = match left {
+            false => shifted(build, x, bits, kind),
+            true => {
+                let kept = Kind {
+                    bits: kind.bits - bits,
+                    ..kind
+                };
+                let rest = match bits {
+                    0 => x,
+                    _ => wrapped_of(build, x, kept, kind),
+                };
+                build.scale(rest, power(bits))
+            }
+        };
+        let distance = build.shift(by, -f64::from(bits));
+        let taken = build.pointwise(is_zero(), distance);
+        let part = build.binary(BinaryFn::Mul, moved, taken);
+        add(build, part);
+    }
+    if !left && kind.signed {
+        // Shifted by all its bits, or by less than none, a negative number is -1.
+        let negative = build.scale(x, -1.0);
+        let negative = build.pointwise(Pointwise::positive(Pointwise::Variable), negative);
+        let opposite = build.scale(by, -1.0);
+        let below = build.pointwise(Pointwise::positive(Pointwise::Variable), opposite);
+        let beyond = build.shift(by, 1.0 - f64::from(kind.bits));
+        let beyond = build.pointwise(Pointwise::positive(Pointwise::Variable), beyond);
+        let outside = build.binary(BinaryFn::Add, below, beyond);
+        let filled = build.binary(BinaryFn::Mul, negative, outside);
+        let filled = build.scale(filled, -1.0);
+        add(build, filled);
+    }
+    let made = match sum {
+        Some(sum) => sum,
+        None => {
+            let none = build.scale(x, 0.0);
+            let by = build.scale(by, 0.0);
+            build.binary(BinaryFn::Add, none, by)
+        }
+    };
+    Ok(vec![(made, dtype)])
+}
+
+/// The lowest bits of `x` as an integer of `kept`, cut from one of `kind`.
+fn wrapped_of(build: &mut Builder, x: NodeId, kept: Kind, kind: Kind) -> NodeId {
+    let half = if kept.signed {
+        power(kept.bits - 1)
+    } else {
+        0.0
+    };
+    let raised = build.shift(x, half);
+    let overflow = shifted(build, raised, kept.bits, kind);
+    let overflow = build.scale(overflow, power(kept.bits));
+    build.binary(BinaryFn::Sub, x, overflow)
+}
+
+/// Number of an element type in ONNX.
+fn numbered(dtype: i64) -> Option<DatumType> {
+    Some(match dtype {
+        2 => DatumType::U8,
+        3 => DatumType::I8,
+        4 => DatumType::U16,
+        5 => DatumType::I16,
+        6 => DatumType::I32,
+        7 => DatumType::I64,
+        9 => DatumType::Bool,
+        12 => DatumType::U32,
+        13 => DatumType::U64,
+        _ => return None,
+    })
+}
+
+/// `BitCast` between integers.
+pub(crate) fn cast(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    let from = scope.dtype(0);
+    let to = scope.int("to").unwrap_or(0);
+    let to = numbered(to).filter(|to| !from.is_float() && from.size_of() == to.size_of());
+    let to = to.ok_or_else(|| {
+        refusal(
+            "it reads the bits of a float",
+            "cast between integers of the same width",
+        )
+    })?;
+    let integer = |dtype: DatumType| dtype != DatumType::Bool;
+    if integer(from) != integer(to) && to == DatumType::Bool {
+        return Err(refusal(
+            "it reads integers as booleans",
+            "compare them with zero",
+        ));
+    }
+    let made = match integer(to) && from.is_integer() && from.is_signed() != to.is_signed() {
+        false => x,
+        true => Kind::of(to)?.wrapped(&mut scope.build, x),
+    };
+    Ok(vec![(made, to)])
+}

@@ -1,0 +1,550 @@
+//! Quantised numbers: integers that stand for `scale * (integer - zero point)`.
+//!
+//! Integers are multiplied and summed exactly, and rounded once: to the nearest, halves to even, with a factor that is the single-precision
+//! quotient of the scales. That is what ONNX defines, and what runtimes compute but for the last bit of a product in single precision.
+
+use tract_onnx::prelude::DatumType;
+
+use crate::graph::builder::Builder;
+use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Rounding, Tensor, UnaryFn, Window};
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// Least and greatest integer of an element type.
+pub(crate) fn limits(dtype: DatumType) -> Result<(f64, f64), Refusal> {
+    Ok(match dtype {
+        DatumType::U8 => (0.0, 255.0),
+        DatumType::I8 => (-128.0, 127.0),
+        DatumType::U16 => (0.0, 65535.0),
+        DatumType::I16 => (-32768.0, 32767.0),
+        DatumType::I32 => (-2147483648.0, 2147483647.0),
+        DatumType::U32 => (0.0, 4294967295.0),
+        other => {
+            return Err(refusal(
+                format!("its integers are of type {other:?}"),
+                "use integers of 8, 16 or 32 bits",
+            ));
+        }
+    })
+}
+
+/// A scale or a zero point that may be one for each index of `axis`, or for each block of it: with the rank of `shape`, to broadcast.
+fn spread(
+    scope: &mut Scope,
+    given: NodeId,
+    shape: &[usize],
+    axis: usize,
+    block: usize,
+) -> Result<NodeId, Refusal> {
+    let build = &mut scope.build;
+    let own = build.shape(given);
+    let count: usize = own.iter().product();
+    let mut wide = vec![1; shape.len()];
+    if count == 1 {
+        return Ok(build.reshape(given, &wide));
+    }
+    let fits = |axis: &usize| shape.get(*axis) == Some(&count);
+    if own.len() == 1 && fits(&axis) {
+        wide[axis] = count;
+        return Ok(build.reshape(given, &wide));
+    }
+    if own.len() == shape.len() && block > 0 && own[axis] == shape[axis].div_ceil(block) {
+        let positions = (0..shape[axis]).map(|i| (i / block) as f64).collect();
+        let positions = build.constant(Tensor::new(vec![shape[axis]], positions));
+        let mut full = own.clone();
+        full[axis] = shape[axis];
+        return Ok(build.push(Op::Gather { axis }, vec![given, positions], full));
+    }
+    Err(refusal(
+        format!("its scale of shape {own:?} does not fit data of shape {shape:?}"),
+        "correct the model",
+    ))
+}
+
+/// An operand that may be left out: zero.
+fn zero_point(scope: &mut Scope, index: usize) -> NodeId {
+    match scope.optional(index) {
+        Some(id) => id,
+        None => scope.build.scalar(0.0, 0),
+    }
+}
+
+fn must_be_constant(scope: &Scope, index: usize) -> Result<Tensor, Refusal> {
+    let tensor = scope.constant(index)?.cloned();
+    tensor.ok_or_else(|| refusal(format!("operand {index} is missing"), "correct the model"))
+}
+
+fn positive(scale: &Tensor) -> Result<(), Refusal> {
+    match scale.data.iter().all(|s| s.is_finite() && *s != 0.0) {
+        true => Ok(()),
+        false => Err(refusal("a scale is zero or no number", "correct the model")),
+    }
+}
+
+/// Number of an element type in ONNX.
+fn numbered(dtype: i64) -> Option<DatumType> {
+    Some(match dtype {
+        2 => DatumType::U8,
+        3 => DatumType::I8,
+        4 => DatumType::U16,
+        5 => DatumType::I16,
+        _ => return None,
+    })
+}
+
+/// `QuantizeLinear`.
+pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    let scale = must_be_constant(scope, 1)?;
+    positive(&scale)?;
+    let dtype = match (scope.optional(2), scope.int("output_dtype").unwrap_or(0)) {
+        (Some(_), _) => scope.dtype(2),
+        (None, 0) => DatumType::U8,
+        (None, number) => numbered(number).ok_or_else(|| {
+            refusal(
+                format!("its output has the ONNX element type {number}"),
+                "quantise to integers of 8 or 16 bits",
+            )
+        })?,
+    };
+    let range = limits(dtype)?;
+    must_be_quantised(scope, 2)?;
+    let shape = scope.build.shape(x);
+    let axis = match shape.len() {
+        0 => 0,
+        rank => Scope::position(scope.int("axis").unwrap_or(1).min(rank as i64 - 1), rank)?,
+    };
+    let block = scope.int("block_size").unwrap_or(0).max(0) as usize;
+    let inverse = Tensor::new(scale.shape, scale.data.iter().map(|s| s.recip()).collect());
+    let inverse = scope.build.constant(inverse);
+    let zero = zero_point(scope, 2);
+    let factor = spread(scope, inverse, &shape, axis, block)?;
+    let zero = spread(scope, zero, &shape, axis, block)?;
+    let made = scope
+        .build
+        .rescale(x, [factor, zero], Rounding::Even, range);
+    Ok(vec![(made, dtype)])
+}
+
+/// Refuses a zero point that is computed.
+fn must_be_quantised(scope: &Scope, index: usize) -> Result<(), Refusal> {
+    scope.constant(index).map(|_| ())
+}
+
+/// `DequantizeLinear`.
+pub(crate) fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (x, scale) = (scope.operand(0)?, scope.operand(1)?);
+    let shape = scope.build.shape(x);
+    let axis = match shape.len() {
+        0 => 0,
+        rank => Scope::position(scope.int("axis").unwrap_or(1).min(rank as i64 - 1), rank)?,
+    };
+    let block = scope.int("block_size").unwrap_or(0).max(0) as usize;
+    let dtype = scope.dtype(1);
+    let zero = zero_point(scope, 2);
+    let zero = spread(scope, zero, &shape, axis, block)?;
+    let scale = spread(scope, scale, &shape, axis, block)?;
+    let centred = scope.build.binary(BinaryFn::Sub, x, zero);
+    Ok(vec![(
+        scope.build.binary(BinaryFn::Mul, centred, scale),
+        dtype,
+    )])
+}
+
+/// `DynamicQuantizeLinear`: integers from 0 to 255, with the scale and the zero point that reach from least to greatest.
+pub(crate) fn dynamic(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    let build = &mut scope.build;
+    let rank = build.rank(x);
+    let axes: Vec<usize> = (0..rank).collect();
+    let limit = |f| Pointwise::binary(f, Pointwise::Variable, Pointwise::Constant(0.0));
+    let least = build.reduce(Reducer::Min, &axes, x);
+    let least = build.pointwise(limit(BinaryFn::Min), least);
+    let greatest = build.reduce(Reducer::Max, &axes, x);
+    let greatest = build.pointwise(limit(BinaryFn::Max), greatest);
+    let span = build.binary(BinaryFn::Sub, greatest, least);
+    let scale = build.scale(span, 1.0 / 255.0);
+    let floor = Pointwise::binary(
+        BinaryFn::Max,
+        Pointwise::Variable,
+        Pointwise::Constant(1e-30),
+    );
+    let inverse = Pointwise::binary(BinaryFn::Div, Pointwise::Constant(255.0), floor);
+    let inverse = build.pointwise(inverse, span);
+    let below = build.binary(BinaryFn::Mul, least, inverse);
+    let below = build.scale(below, -1.0);
+    let [one, none] = [1.0, 0.0].map(|value| build.scalar(value, rank));
+    let zero = build.rescale(below, [one, none], Rounding::Even, (0.0, 255.0));
+    let steps = build.binary(BinaryFn::Mul, x, inverse);
+    let [one, none] = [1.0, 0.0].map(|value| build.scalar(value, rank));
+    let steps = build.rescale(steps, [one, none], Rounding::Even, (-255.0, 255.0));
+    let sum = build.binary(BinaryFn::Add, steps, zero);
+    let made = build.pointwise(clamp(0.0, 255.0), sum);
+    let (scale, zero) = (build.reshape(scale, &[]), build.reshape(zero, &[]));
+    Ok(vec![
+        (made, DatumType::U8),
+        (scale, DatumType::F32),
+        (zero, DatumType::U8),
+    ])
+}
+
+/// The variable, kept in a range.
+pub(crate) fn clamp(least: f64, greatest: f64) -> Pointwise {
+    let above = Pointwise::binary(
+        BinaryFn::Max,
+        Pointwise::Variable,
+        Pointwise::Constant(least),
+    );
+    Pointwise::binary(BinaryFn::Min, above, Pointwise::Constant(greatest))
+}
+
+/// `x - zero point`, with one zero point or one for each index of `axis`.
+fn centred(scope: &mut Scope, x: usize, zero: usize, axis: usize) -> Result<NodeId, Refusal> {
+    let x = scope.operand(x)?;
+    let shape = scope.build.shape(x);
+    let zero = zero_point(scope, zero);
+    let same = scope.build.rank(zero) == shape.len();
+    let zero = match same && !shape.is_empty() {
+        true => zero,
+        false => spread(scope, zero, &shape, axis, 0)?,
+    };
+    Ok(scope.build.binary(BinaryFn::Sub, x, zero))
+}
+
+/// The matrix product of ONNX's `MatMul`.
+fn matrix_product(build: &mut Builder, a: NodeId, b: NodeId) -> Result<NodeId, Refusal> {
+    let (mut left, mut right) = (build.shape(a), build.shape(b));
+    let (row, column) = (left.len() == 1, right.len() == 1);
+    if row {
+        left.insert(0, 1);
+    }
+    if column {
+        right.push(1);
+    }
+    let rank = left.len().max(right.len());
+    if left.is_empty() || right.is_empty() || rank > 100 {
+        return Err(refusal("an operand is a scalar", "correct the model"));
+    }
+    let padded = |shape: &[usize]| [vec![1; rank - shape.len()], shape.to_vec()].concat();
+    let (left, right) = (padded(&left), padded(&right));
+    if left[rank - 1] != right[rank - 2] {
+        return Err(refusal(
+            format!("it multiplies matrices of shapes {left:?} and {right:?}"),
+            "correct the model",
+        ));
+    }
+    let longer = |axis: usize| left[axis].max(right[axis]);
+    let batch: Vec<usize> = (0..rank - 2).map(longer).collect();
+    let wide = |own: &[usize]| [&batch[..], &own[rank - 2..]].concat();
+    let (a, b) = (build.reshape(a, &left), build.reshape(b, &right));
+    let (a, b) = (
+        build.broadcast(a, &wide(&left)),
+        build.broadcast(b, &wide(&right)),
+    );
+    let labels: Vec<u8> = (0..rank as u8 - 2).collect();
+    let [m, k, n] = [rank as u8, rank as u8 + 1, rank as u8 + 2];
+    let product = Op::Einsum {
+        inputs: vec![
+            [&labels[..], &[m, k]].concat(),
+            [&labels[..], &[k, n]].concat(),
+        ],
+        output: [&labels[..], &[m, n]].concat(),
+    };
+    let shape = [&batch[..], &[left[rank - 2], right[rank - 1]]].concat();
+    let made = build.push(product, vec![a, b], shape.clone());
+    let mut kept = batch;
+    if !row {
+        kept.push(left[rank - 2]);
+    }
+    if !column {
+        kept.push(right[rank - 1]);
+    }
+    Ok(build.reshape(made, &kept))
+}
+
+/// `MatMulInteger`.
+pub(crate) fn matmul_integer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let rows = scope.build.rank(scope.operand(0)?).saturating_sub(2);
+    let columns = scope.build.rank(scope.operand(1)?).saturating_sub(1);
+    let a = centred(scope, 0, 2, rows)?;
+    let b = centred(scope, 1, 3, columns)?;
+    let made = matrix_product(&mut scope.build, a, b)?;
+    Ok(vec![(made, DatumType::I32)])
+}
+
+/// The single-precision factor `a * b / y` for each of several scales `b`.
+fn factors(scope: &Scope, a: usize, b: usize, y: usize) -> Result<Vec<f64>, Refusal> {
+    let (a, b, y) = (
+        must_be_constant(scope, a)?,
+        must_be_constant(scope, b)?,
+        must_be_constant(scope, y)?,
+    );
+    positive(&y)?;
+    let ([a], [y]) = (&a.data[..], &y.data[..]) else {
+        return Err(refusal(
+            "it has one scale for each row",
+            "quantise its first operand and its result with one scale each",
+        ));
+    };
+    let factor = |b: &f64| f64::from(*a as f32 * *b as f32 / *y as f32);
+    Ok(b.data.iter().map(factor).collect())
+}
+
+/// Rounds sums to the integers of the result: factors one for all, or one for each index of `axis`.
+fn finish(
+    scope: &mut Scope,
+    sums: NodeId,
+    factors: Vec<f64>,
+    axis: usize,
+    zero: usize,
+) -> Result<Vec<Made>, Refusal> {
+    let dtype = scope.dtype(zero);
+    let range = limits(dtype)?;
+    must_be_quantised(scope, zero)?;
+    let shape = scope.build.shape(sums);
+    let factors = scope
+        .build
+        .constant(Tensor::new(vec![factors.len()], factors));
+    let factor = spread(scope, factors, &shape, axis, 0)?;
+    let zero = zero_point(scope, zero);
+    let zero = spread(scope, zero, &shape, axis, 0)?;
+    let made = scope
+        .build
+        .rescale(sums, [factor, zero], Rounding::Even, range);
+    Ok(vec![(made, dtype)])
+}
+
+/// `QLinearMatMul`.
+pub(crate) fn qlinear_matmul(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let rows = scope.build.rank(scope.operand(0)?).saturating_sub(2);
+    let columns = scope.build.rank(scope.operand(3)?).saturating_sub(1);
+    let a = centred(scope, 0, 2, rows)?;
+    let b = centred(scope, 3, 5, columns)?;
+    let sums = matrix_product(&mut scope.build, a, b)?;
+    let factors = factors(scope, 1, 4, 6)?;
+    let axis = scope.build.rank(sums).saturating_sub(1);
+    finish(scope, sums, factors, axis, 7)
+}
+
+/// The window of a convolution over data `[n, c, spatial...]`, and its output's lengths.
+fn window(
+    scope: &Scope,
+    spatial: &[usize],
+    kernel: &[usize],
+) -> Result<(Window, Vec<usize>), Refusal> {
+    let count = spatial.len();
+    let list = |name: &str, default: i64, len: usize| -> Result<Vec<i64>, Refusal> {
+        let list = scope
+            .ints(name)
+            .map_or_else(|| vec![default; len], <[i64]>::to_vec);
+        match list.len() == len && list.iter().all(|v| *v >= default.min(1)) {
+            true => Ok(list),
+            false => Err(refusal(
+                format!("its `{name}` are malformed"),
+                "correct the model",
+            )),
+        }
+    };
+    let stride = list("strides", 1, count)?;
+    let dilation = list("dilations", 1, count)?;
+    let mut pads = list("pads", 0, 2 * count)?;
+    let reach = |i: usize| (kernel[i] as i64 - 1) * dilation[i] + 1;
+    match scope.text("auto_pad").unwrap_or("NOTSET") {
+        "NOTSET" | "" => (),
+        "VALID" => pads = vec![0; 2 * count],
+        same => {
+            for i in 0..count {
+                let made = (spatial[i] as i64 + stride[i] - 1) / stride[i];
+                let total = ((made - 1) * stride[i] + reach(i) - spatial[i] as i64).max(0);
+                let less = total / 2;
+                let before = if same == "SAME_LOWER" {
+                    total - less
+                } else {
+                    less
+                };
+                (pads[i], pads[count + i]) = (before, total - before);
+            }
+        }
+    }
+    let mut lens = Vec::new();
+    for i in 0..count {
+        let room = spatial[i] as i64 + pads[i] + pads[count + i] - reach(i);
+        if room < 0 || stride[i] < 1 || dilation[i] < 1 {
+            return Err(refusal(
+                "its window is larger than its data",
+                "correct the model",
+            ));
+        }
+        lens.push((room / stride[i] + 1) as usize);
+    }
+    let unsigned = |list: &[i64]| list.iter().map(|v| *v as usize).collect();
+    let window = Window {
+        kernel: kernel.to_vec(),
+        stride: unsigned(&stride),
+        dilation: unsigned(&dilation),
+        pad_before: unsigned(&pads[..count]),
+    };
+    Ok((window, lens))
+}
+
+/// Exact sums of a convolution of integers; `bias` has one for each output channel.
+fn convolution(
+    scope: &mut Scope,
+    x: NodeId,
+    kernel: NodeId,
+    bias: Option<NodeId>,
+) -> Result<NodeId, Refusal> {
+    let (data, weights) = (scope.build.shape(x), scope.build.shape(kernel));
+    if data.len() < 3 || weights.len() != data.len() {
+        return Err(refusal(
+            "its operands have too few axes",
+            "correct the model",
+        ));
+    }
+    if scope.build.tensor(kernel).is_none() {
+        return Err(refusal(
+            "its kernel is computed",
+            "make the kernel an initializer of the model",
+        ));
+    }
+    let groups = scope.int("group").unwrap_or(1).max(1) as usize;
+    let (window, lens) = window(scope, &data[2..], &weights[2..])?;
+    let bias = match bias {
+        Some(bias) => bias,
+        None => scope.build.constant(Tensor::filled(vec![weights[0]], 0.0)),
+    };
+    let shape = [&[data[0], weights[0]], &lens[..]].concat();
+    let op = Op::Convolution { window, groups };
+    Ok(scope.build.push(op, vec![x, kernel, bias], shape))
+}
+
+/// `ConvInteger`.
+pub(crate) fn conv_integer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = centred(scope, 0, 2, 1)?;
+    let kernel = centred(scope, 1, 3, 0)?;
+    let made = convolution(scope, x, kernel, None)?;
+    Ok(vec![(made, DatumType::I32)])
+}
+
+/// `QLinearConv`.
+pub(crate) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = centred(scope, 0, 2, 1)?;
+    let kernel = centred(scope, 3, 5, 0)?;
+    let bias = scope.optional(8);
+    let sums = convolution(scope, x, kernel, bias)?;
+    let factors = factors(scope, 1, 4, 6)?;
+    finish(scope, sums, factors, 1, 7)
+}
+
+/// `QGemm` of `com.microsoft`: integers if the result has a scale, else floats.
+pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let mut a = centred(scope, 0, 2, 1)?;
+    let columns = 1 - usize::from(scope.int("transB").unwrap_or(0) != 0);
+    let mut b = centred(scope, 3, 5, columns)?;
+    if scope.build.rank(a) != 2 || scope.build.rank(b) != 2 {
+        return Err(refusal("an operand is no matrix", "correct the model"));
+    }
+    for (name, x) in [("transA", &mut a), ("transB", &mut b)] {
+        if scope.int(name).unwrap_or(0) != 0 {
+            *x = scope.build.transpose(*x, &[1, 0]);
+        }
+    }
+    let mut sums = matrix_product(&mut scope.build, a, b)?;
+    if scope.float("alpha").unwrap_or(1.0) != 1.0 {
+        return Err(refusal("it has an alpha", "use alpha = 1"));
+    }
+    if let Some(bias) = scope.optional(6) {
+        let columns: usize = scope.build.shape(bias).iter().product();
+        let bias = scope.build.reshape(bias, &[1, columns]);
+        sums = scope.build.binary(BinaryFn::Add, sums, bias);
+    }
+    if scope.optional(7).is_some() {
+        let factors = factors(scope, 1, 4, 7)?;
+        return finish(scope, sums, factors, 1, 8);
+    }
+    let (a, b) = (must_be_constant(scope, 1)?, must_be_constant(scope, 4)?);
+    let scales: Vec<f64> = b.data.iter().map(|b| b * a.data[0]).collect();
+    let scales = scope
+        .build
+        .constant(Tensor::new(vec![1, scales.len()], scales));
+    Ok(vec![(
+        scope.build.binary(BinaryFn::Mul, sums, scales),
+        DatumType::F32,
+    )])
+}
+
+/// `QLinearAdd` and `QLinearMul` of `com.microsoft`.
+pub(crate) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let part = |scope: &mut Scope, at: usize| -> Result<NodeId, Refusal> {
+        let x = centred(scope, at, at + 2, 0)?;
+        let scale = must_be_constant(scope, at + 1)?;
+        let [scale] = scale.data[..] else {
+            return Err(refusal("it has several scales", "use one for each operand"));
+        };
+        Ok(scope.build.scale(x, scale))
+    };
+    let (a, b) = (part(scope, 0)?, part(scope, 3)?);
+    let function = match scope.operator() {
+        "QLinearMul" => BinaryFn::Mul,
+        _ => BinaryFn::Add,
+    };
+    let build = &mut scope.build;
+    let rank = build.rank(a).max(build.rank(b));
+    let [a, b] = [a, b].map(|x| {
+        let own = build.shape(x);
+        build.reshape(x, &[vec![1; rank - own.len()], own].concat())
+    });
+    let sum = build.binary(function, a, b);
+    let scale = must_be_constant(scope, 6)?;
+    positive(&scale)?;
+    let factors = scale.data.iter().map(|s| s.recip()).collect();
+    finish(scope, sum, factors, 0, 7)
+}
+
+/// `QLinearGlobalAveragePool` of `com.microsoft`.
+pub(crate) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    if scope.int("channels_last").unwrap_or(0) != 0 {
+        return Err(refusal(
+            "its channels are last",
+            "use [n, channels, spatial...]",
+        ));
+    }
+    let x = centred(scope, 0, 2, 0)?;
+    let (from, to) = (must_be_constant(scope, 1)?, must_be_constant(scope, 3)?);
+    positive(&to)?;
+    let axes: Vec<usize> = (2..scope.build.rank(x)).collect();
+    let shape = scope.build.shape(x);
+    let count: usize = shape[2.min(shape.len())..].iter().product();
+    let sum = scope.build.reduce(Reducer::Sum, &axes, x);
+    let factor = from.data[0] as f32 / (to.data[0] as f32 * count as f32);
+    finish(scope, sum, vec![f64::from(factor)], 0, 4)
+}
+
+/// `QLinearSigmoid` and `QLinearLeakyRelu` of `com.microsoft`: a table of integers.
+pub(crate) fn qlinear_function(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = centred(scope, 0, 2, 0)?;
+    let (from, to) = (must_be_constant(scope, 1)?, must_be_constant(scope, 3)?);
+    positive(&to)?;
+    let x = scope.build.scale(x, from.data[0]);
+    let function = match scope.operator() {
+        "QLinearSigmoid" => Pointwise::of(UnaryFn::Sigmoid),
+        _ => {
+            let alpha = scope.float("alpha").unwrap_or(0.01);
+            let limit = |f| Pointwise::binary(f, Pointwise::Variable, Pointwise::Constant(0.0));
+            let below = Pointwise::binary(
+                BinaryFn::Mul,
+                Pointwise::Constant(alpha),
+                limit(BinaryFn::Min),
+            );
+            Pointwise::binary(BinaryFn::Add, limit(BinaryFn::Max), below)
+        }
+    };
+    let scaled = Pointwise::binary(BinaryFn::Div, function, Pointwise::Constant(to.data[0]));
+    let rounded = Pointwise::unary(UnaryFn::Round, scaled);
+    let dtype = scope.dtype(0);
+    let (least, greatest) = limits(dtype)?;
+    let zero = scope.constant(4)?.map_or(0.0, |t| t.data[0]);
+    let sum = Pointwise::binary(BinaryFn::Add, rounded, Pointwise::Constant(zero));
+    let kept = clamp(least, greatest).compose(&sum);
+    Ok(vec![(scope.build.pointwise(kept, x), dtype)])
+}

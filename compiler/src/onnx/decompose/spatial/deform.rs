@@ -1,0 +1,96 @@
+//! `DeformConv`: a convolution whose taps are read at computed places.
+
+use crate::graph::{BinaryFn, Tensor};
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::spatial::sampling::Weights;
+use crate::onnx::limits::check_matrix;
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// Letters of axes in space.
+const SPACE: &str = "stuvwxyz";
+
+pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let (x, kernel, offset) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
+    let (bias, mask) = (scope.optional(3), scope.optional(4));
+    let dtype = scope.dtype(0);
+    let shape = scope.build.shape(x);
+    let kernel_shape = scope.build.shape(kernel);
+    let offset_shape = scope.build.shape(offset);
+    let axes = shape.len().saturating_sub(2);
+    let wrong = || refusal("its operands do not fit", "correct the model");
+    if !(1..=SPACE.len()).contains(&axes)
+        || kernel_shape.len() != shape.len()
+        || offset_shape.len() != shape.len()
+    {
+        return Err(wrong());
+    }
+    let count = |name| usize::try_from(scope.int(name).unwrap_or(1)).unwrap_or(0);
+    let (groups, parts) = (count("group"), count("offset_group"));
+    let strides = scope.lengths("strides", axes, 1)?;
+    let dilations = scope.lengths("dilations", axes, 1)?;
+    let pads = scope.lengths("pads", 2 * axes, 0)?;
+    let (batch, channels, outputs) = (shape[0], shape[1], kernel_shape[0]);
+    let (window, made) = (&kernel_shape[2..], &offset_shape[2..]);
+    let (taps, points): (usize, usize) = (window.iter().product(), made.iter().product());
+    let reaches = |axis: usize| {
+        let extent = (window[axis] - 1) * dilations[axis] + 1;
+        let padded = shape[2 + axis] + pads[axis] + pads[axes + axis];
+        padded >= extent && made[axis] == (padded - extent) / strides[axis] + 1
+    };
+    let fits = groups > 0
+        && parts > 0
+        && channels.is_multiple_of(groups)
+        && channels.is_multiple_of(parts)
+        && outputs.is_multiple_of(groups)
+        && kernel_shape[1] == channels / groups
+        && offset_shape[..2] == [batch, parts * taps * axes]
+        && (0..axes).all(reaches);
+    if !fits {
+        return Err(wrong());
+    }
+    check_matrix(batch * parts * taps, points)?;
+    let build = &mut scope.build;
+    let apart = build.reshape(offset, &[batch, parts, taps, axes, points]);
+    let data = [&[batch, parts, channels / parts], &shape[2..]].concat();
+    let mut operands = vec![build.reshape(x, &data)];
+    let mut labels = vec![format!("ngc{}", &SPACE[..axes])];
+    for axis in 0..axes {
+        let places = (0..taps * points).map(|i| {
+            let along = |flat: usize, shape: &[usize]| {
+                flat / shape[axis + 1..].iter().product::<usize>() % shape[axis]
+            };
+            let tap = along(i / points, window) * dilations[axis];
+            let point = along(i % points, made) * strides[axis];
+            (tap + point) as f64 - pads[axis] as f64
+        });
+        let places = Tensor::new(vec![1, 1, taps, points, 1], places.collect());
+        let places = build.constant(places);
+        let moves = build.slice(apart, 3, axis, 1, 1);
+        let moves = build.reshape(moves, &[batch, parts, taps, points, 1]);
+        let places = build.binary(BinaryFn::Add, moves, places);
+        operands.push(Weights::linear().at(build, places, shape[2 + axis])?);
+        labels.push(format!("ngkp{}", &SPACE[axis..=axis]));
+    }
+    let equation = format!("{}->ngckp", labels.join(","));
+    let mut read = build.einsum(&equation, &operands);
+    if let Some(mask) = mask {
+        if build.shape(mask) != [&[batch, parts * taps], made].concat() {
+            return Err(wrong());
+        }
+        let mask = build.reshape(mask, &[batch, parts, 1, taps, points]);
+        read = build.binary(BinaryFn::Mul, read, mask);
+    }
+    let read = build.reshape(read, &[batch, groups, channels / groups, taps, points]);
+    let kernel = build.reshape(kernel, &[groups, outputs / groups, channels / groups, taps]);
+    let sum = build.einsum("ngckp,gock->ngop", &[read, kernel]);
+    let result = [&[batch, outputs], made].concat();
+    let mut sum = build.reshape(sum, &result);
+    if let Some(bias) = bias {
+        if build.shape(bias) != [outputs] {
+            return Err(wrong());
+        }
+        let bias = build.reshape(bias, &[&[1, outputs], &vec![1; axes][..]].concat());
+        sum = build.binary(BinaryFn::Add, sum, bias);
+    }
+    Ok(vec![(sum, dtype)])
+}

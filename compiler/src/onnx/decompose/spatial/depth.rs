@@ -1,0 +1,42 @@
+//! `SpaceToDepth`: blocks of space become channels, in either order.
+
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+pub(crate) fn from_space(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+    let x = scope.operand(0)?;
+    let dtype = scope.dtype(0);
+    let shape = scope.build.shape(x);
+    let block = scope
+        .int("blocksize")
+        .and_then(|block| usize::try_from(block).ok());
+    let (Some(block @ 1..), &[batch, channels, height, width]) = (block, shape.as_slice()) else {
+        return Err(refusal(
+            "its block is not positive, or its operand has not four axes",
+            "correct the model",
+        ));
+    };
+    if height % block != 0 || width % block != 0 {
+        return Err(refusal(
+            "its blocks do not divide the space",
+            "pad the operand",
+        ));
+    }
+    // Axes: batch, channel, row of blocks, row, column of blocks, column.
+    let order = match scope.text("mode").unwrap_or("DCR") {
+        "DCR" => [0, 3, 5, 1, 2, 4],
+        "CRD" => [0, 1, 3, 5, 2, 4],
+        mode => {
+            return Err(refusal(
+                format!("its mode is `{mode}`"),
+                "use `DCR` or `CRD`",
+            ));
+        }
+    };
+    let (rows, columns) = (height / block, width / block);
+    let build = &mut scope.build;
+    let apart = build.reshape(x, &[batch, channels, rows, block, columns, block]);
+    let moved = build.transpose(apart, &order);
+    let made = build.reshape(moved, &[batch, channels * block * block, rows, columns]);
+    Ok(vec![(made, dtype)])
+}

@@ -1,0 +1,81 @@
+//! What no model needs: found before tract, or the importer, computes with it.
+
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
+use tract_onnx::pb::{GraphProto, ValueInfoProto, type_proto};
+use tract_onnx::prelude::*;
+
+use crate::onnx::translate::walk::{Refusal, refusal};
+
+/// Most elements of one tensor.
+pub const MOST_ELEMENTS: u64 = 1 << 30;
+/// Most steps of a loop that is unrolled.
+pub const MOST_STEPS: usize = 1 << 14;
+/// Most bytes of a dimension's expression.
+const MOST_TEXT: usize = 256;
+/// Most parentheses in it: tract's parser has a call for each.
+const MOST_PARENTHESES: usize = 16;
+
+/// Refuses a model with a tensor that is too large to compute with.
+pub fn check_tensors(model: &TypedModel) -> TractResult<()> {
+    for node in &model.nodes {
+        for output in &node.outputs {
+            let shape = output.fact.shape.as_concrete().unwrap_or_default();
+            if volume(shape.iter().map(|len| *len as u64)) > MOST_ELEMENTS {
+                let name = &node.name;
+                return Err(TractError::msg(format!("`{name}` is too large: {shape:?}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Product of lengths, or the greatest number if that is less.
+pub fn volume(lens: impl Iterator<Item = u64>) -> u64 {
+    lens.fold(1, u64::saturating_mul)
+}
+
+/// What is said of a loop that would be unrolled for too long.
+pub fn too_many_steps() -> Refusal {
+    refusal(
+        "it has too many steps",
+        "cut the sequence into shorter ones",
+    )
+}
+
+/// Refuses an operator whose matrix of these lengths would be too large.
+pub fn check_matrix(rows: usize, columns: usize) -> Result<(), Refusal> {
+    if volume([rows as u64, columns as u64].into_iter()) > MOST_ELEMENTS {
+        return Err(refusal(
+            format!("its matrix of {rows} by {columns} is too large"),
+            "use shorter axes",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a graph, or one inside it, with a dimension's expression that is too long to be parsed.
+pub fn check_expressions(graph: &GraphProto) -> Result<(), String> {
+    for value in graph.input.iter().chain(&graph.output) {
+        for text in expressions(value) {
+            let parentheses = text.matches('(').count();
+            if text.len() > MOST_TEXT || parentheses > MOST_PARENTHESES {
+                return Err(format!("a dimension of `{}` is too long", value.name));
+            }
+        }
+    }
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let mut inside = attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
+    inside.try_for_each(check_expressions)
+}
+
+fn expressions(value: &ValueInfoProto) -> impl Iterator<Item = &str> {
+    let tensor = match value.r#type.as_ref().and_then(|of| of.value.as_ref()) {
+        Some(type_proto::Value::TensorType(tensor)) => tensor.shape.as_ref(),
+        _ => None,
+    };
+    let dims = tensor.into_iter().flat_map(|shape| &shape.dim);
+    dims.filter_map(|dim| match &dim.value {
+        Some(Dimension::DimParam(text)) => Some(text.as_str()),
+        _ => None,
+    })
+}

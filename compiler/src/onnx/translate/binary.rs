@@ -1,0 +1,176 @@
+//! Functions of two tensors.
+
+use tract_onnx::prelude::DatumType;
+use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
+use tract_onnx::tract_core::ops::{logic, math};
+
+use crate::graph::{BinaryFn, NodeId, Pointwise, UnaryFn};
+use crate::onnx::translate::{Call, Importer, Refusal, Translated, refusal};
+
+/// Arithmetic as it is, logic as arithmetic of 0 and 1, comparisons by the sign of a difference.
+pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translated {
+    let mini = &op.0;
+    let (a, b) = (call.inputs[0], call.inputs[1]);
+    let integer = call.dtypes[0].is_integer();
+    let made = if mini.is::<math::Add>() {
+        importer.build.binary(BinaryFn::Add, a, b)
+    } else if mini.is::<math::Sub>() {
+        importer.build.binary(BinaryFn::Sub, a, b)
+    } else if mini.is::<math::SubF>() {
+        importer.build.binary(BinaryFn::Sub, b, a)
+    } else if mini.is::<math::Mul>()
+        || mini.is::<logic::And>()
+        || is_boolean::<logic::BitAnd>(call, op)
+    {
+        importer.build.binary(BinaryFn::Mul, a, b)
+    } else if mini.is::<math::Max>()
+        || mini.is::<logic::Or>()
+        || is_boolean::<logic::BitOr>(call, op)
+    {
+        importer.build.binary(BinaryFn::Max, a, b)
+    } else if mini.is::<math::Min>() {
+        importer.build.binary(BinaryFn::Min, a, b)
+    } else if mini.is::<logic::Xor>() || is_boolean::<logic::BitXor>(call, op) {
+        let difference = importer.build.binary(BinaryFn::Sub, a, b);
+        importer
+            .build
+            .pointwise(Pointwise::of(UnaryFn::Square), difference)
+    } else if mini.is::<math::Pow>() {
+        importer.build.binary(BinaryFn::Pow, a, b)
+    } else if mini.is::<math::Div>() {
+        match integer {
+            true => whole_quotient(importer, call, a, b)?,
+            false => importer.build.binary(BinaryFn::Div, a, b),
+        }
+    } else if mini.is::<math::Rem>() {
+        remainder(importer, call, a, b)?
+    } else if mini.is::<math::ShiftLeft>() || mini.is::<math::ShiftRight>() {
+        let two = importer.build.scalar(2.0, call.shapes[0].len());
+        let power = importer.build.binary(BinaryFn::Pow, two, b);
+        if mini.is::<math::ShiftLeft>() {
+            importer.build.binary(BinaryFn::Mul, a, power)
+        } else {
+            let quotient = importer.build.binary(BinaryFn::Div, a, power);
+            importer
+                .build
+                .pointwise(Pointwise::of(UnaryFn::Floor), quotient)
+        }
+    } else {
+        return comparison(importer, call, op);
+    };
+    Ok(vec![made])
+}
+
+fn is_boolean<T: BinMiniOp>(call: &Call, op: &TypedBinOp) -> bool {
+    call.dtypes[0] == DatumType::Bool && op.0.is::<T>()
+}
+
+fn truncate(importer: &mut Importer, x: NodeId) -> NodeId {
+    importer
+        .build
+        .pointwise(Pointwise::truncate(Pointwise::Variable), x)
+}
+
+/// `truncate(a / b)` of integers. Where the divisor is computed, a quotient of magnitudes that is nearly right is corrected by what is
+/// left: bytes are small enough for that.
+fn whole_quotient(
+    importer: &mut Importer,
+    call: &Call,
+    a: NodeId,
+    b: NodeId,
+) -> Result<NodeId, Refusal> {
+    if importer.build.tensor(b).is_some() {
+        let quotient = importer.build.binary(BinaryFn::Div, a, b);
+        return Ok(truncate(importer, quotient));
+    }
+    if call.dtypes[0].size_of() > 1 {
+        return Err(refusal(
+            format!(
+                "integers of type {:?} are divided by computed ones",
+                call.dtypes[0]
+            ),
+            "divide by constants, or integers of 8 bits, or floats",
+        ));
+    }
+    let build = &mut importer.build;
+    let [(left, above), (right, below)] = [a, b].map(|x| {
+        let sign = build.pointwise(Pointwise::of(UnaryFn::Sign), x);
+        (sign, build.binary(BinaryFn::Mul, x, sign))
+    });
+    let near = build.binary(BinaryFn::Div, above, below);
+    let near = build.pointwise(Pointwise::truncate(Pointwise::Variable), near);
+    let multiple = build.binary(BinaryFn::Mul, near, below);
+    let rest = build.binary(BinaryFn::Sub, above, multiple);
+    let opposite = build.scale(rest, -1.0);
+    let over = build.pointwise(Pointwise::positive(Pointwise::Variable), opposite);
+    let missing = build.binary(BinaryFn::Sub, rest, below);
+    let missing = build.shift(missing, 1.0);
+    let under = build.pointwise(Pointwise::positive(Pointwise::Variable), missing);
+    let corrected = build.binary(BinaryFn::Add, near, under);
+    let corrected = build.binary(BinaryFn::Sub, corrected, over);
+    let sign = build.binary(BinaryFn::Mul, left, right);
+    Ok(build.binary(BinaryFn::Mul, corrected, sign))
+}
+
+/// `a - b * truncate(a / b)`: the sign is the dividend's.
+fn remainder(
+    importer: &mut Importer,
+    call: &Call,
+    a: NodeId,
+    b: NodeId,
+) -> Result<NodeId, Refusal> {
+    let whole = match call.dtypes[0].is_integer() {
+        true => whole_quotient(importer, call, a, b)?,
+        false => {
+            let quotient = importer.build.binary(BinaryFn::Div, a, b);
+            truncate(importer, quotient)
+        }
+    };
+    let multiple = importer.build.binary(BinaryFn::Mul, whole, b);
+    Ok(importer.build.binary(BinaryFn::Sub, a, multiple))
+}
+
+/// Which sign of `a - b` makes a comparison true, and whether to negate.
+enum Test {
+    Positive { negated: bool },
+    Negative { negated: bool },
+    Zero { negated: bool },
+}
+
+fn comparison(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translated {
+    let mini = &op.0;
+    let test = if mini.is::<logic::CompGT>() {
+        Test::Positive { negated: false }
+    } else if mini.is::<logic::CompLTE>() {
+        Test::Positive { negated: true }
+    } else if mini.is::<logic::CompLT>() {
+        Test::Negative { negated: false }
+    } else if mini.is::<logic::CompGTE>() {
+        Test::Negative { negated: true }
+    } else if mini.is::<logic::CompNE>() {
+        Test::Zero { negated: true }
+    } else if mini.is::<logic::CompEq>() {
+        Test::Zero { negated: false }
+    } else {
+        return Err(refusal(
+            "this operator is not compiled",
+            "express it with arithmetic",
+        ));
+    };
+    let (a, b) = (call.inputs[0], call.inputs[1]);
+    let difference = importer.build.binary(BinaryFn::Sub, a, b);
+    let (e, negated) = match test {
+        Test::Positive { negated } => (Pointwise::positive(Pointwise::Variable), negated),
+        Test::Negative { negated } => (Pointwise::positive(Pointwise::of(UnaryFn::Neg)), negated),
+        Test::Zero { negated } => (
+            Pointwise::unary(UnaryFn::Square, Pointwise::of(UnaryFn::Sign)),
+            !negated,
+        ),
+    };
+    let e = if negated {
+        Pointwise::binary(BinaryFn::Sub, Pointwise::Constant(1.0), e)
+    } else {
+        e
+    };
+    Ok(vec![importer.build.pointwise(e, difference)])
+}

@@ -1,0 +1,76 @@
+//! What tract's operators mean in ours: one file a family, one line an operator.
+
+pub mod walk;
+
+mod axes;
+mod binary;
+mod cast;
+mod concat;
+mod conv;
+mod cumulative;
+mod einsum;
+mod elementwise;
+mod gather;
+mod indices;
+mod norm;
+mod pool;
+mod reduce;
+mod repeat;
+mod scatter;
+mod select;
+mod slice;
+mod softmax;
+
+use tract_onnx::tract_core::ops as core;
+use tract_onnx::tract_core::ops::change_axes::AxisOp;
+
+use crate::graph::NodeId;
+use crate::onnx::decompose;
+use crate::onnx::decompose::subgraph::Subgraph;
+use crate::onnx::translate::walk::{Call, Importer, Refusal, refusal};
+
+/// Our nodes for a tract node's results.
+pub(crate) type Translated = Result<Vec<NodeId>, Refusal>;
+
+/// Looks the operator up and translates it.
+pub(crate) fn translate(importer: &mut Importer, call: &Call) -> Translated {
+    macro_rules! table {
+        ($($operator:ty => $translate:path,)*) => {$(
+            if let Some(operator) = call.node.op_as::<$operator>() {
+                return $translate(importer, call, operator);
+            }
+        )*};
+    }
+    table! {
+        AxisOp => axes::translate,
+        Subgraph => decompose::subgraph::splice,
+        core::array::CumSum => cumulative::cumulative_sum,
+        core::array::Gather => gather::gather,
+        core::array::GatherElements => gather::elements,
+        core::array::GatherNd => gather::tuples,
+        core::array::MultiBroadcastTo => repeat::broadcast,
+        core::array::ScatterElements => scatter::elements,
+        core::array::ScatterNd => scatter::tuples,
+        core::array::Slice => slice::slice,
+        core::array::Tile => repeat::tile,
+        core::array::Trilu => select::triangle,
+        core::array::TypedConcat => concat::translate,
+        core::binary::TypedBinOp => binary::translate,
+        core::cast::Cast => cast::translate,
+        core::cnn::Conv => conv::translate,
+        core::cnn::SumPool => pool::sum,
+        core::Downsample => slice::downsample,
+        core::einsum::EinSum => einsum::translate,
+        core::element_wise::ElementWiseOp => elementwise::translate,
+        core::identity::Identity => axes::identity,
+        core::logic::Iff => select::iff,
+        core::nn::Reduce => reduce::translate,
+        core::nn::RmsNorm => norm::rms,
+        core::quant::DequantizeLinearF32 => elementwise::dequantise,
+        core::nn::Softmax => softmax::translate,
+    }
+    Err(refusal(
+        "this operator is not compiled",
+        "express it with other operators",
+    ))
+}

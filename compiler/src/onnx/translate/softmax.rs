@@ -1,0 +1,45 @@
+//! Softmax and its logarithm.
+
+use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
+
+use crate::graph::Op;
+use crate::onnx::translate::{Call, Importer, Translated, refusal};
+
+/// Over several axes: over one that they are merged into.
+pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translated {
+    if op.quant_output_dt.is_some() {
+        return Err(refusal(
+            "it computes in quantised integers",
+            "export the float model; quantisation is done here",
+        ));
+    }
+    let x = call.inputs[0];
+    if op.kind == SoftmaxKind::LogSoftmax {
+        return Ok(vec![importer.build.log_softmax(x, &op.axes)]);
+    }
+    if let [axis] = op.axes[..] {
+        return Ok(vec![importer.build.push(
+            Op::Softmax { axis },
+            vec![x],
+            call.shapes[0].clone(),
+        )]);
+    }
+    let shape = importer.build.shape(x);
+    let kept: Vec<usize> = (0..shape.len()).filter(|a| !op.axes.contains(a)).collect();
+    let permutation: Vec<usize> = kept.iter().chain(op.axes.iter()).copied().collect();
+    let moved = importer.build.transpose(x, &permutation);
+    let moved_shape = importer.build.shape(moved);
+    let mut merged: Vec<usize> = moved_shape[..kept.len()].to_vec();
+    merged.push(moved_shape[kept.len()..].iter().product());
+    let flat = importer.build.reshape(moved, &merged);
+    let made = importer
+        .build
+        .push(Op::Softmax { axis: kept.len() }, vec![flat], merged);
+    let apart = importer.build.reshape(made, &moved_shape);
+    let mut back = vec![0; permutation.len()];
+    permutation
+        .iter()
+        .enumerate()
+        .for_each(|(to, from)| back[*from] = to);
+    Ok(vec![importer.build.transpose(apart, &back)])
+}

@@ -1,0 +1,3 @@
+//! Tests of the way from an ONNX file to a calibrated graph.
+
+mod tests;

@@ -1,0 +1,189 @@
+//! Models that cannot be compiled, and what is said about them.
+
+use tract_onnx::pb::tensor_proto::DataType;
+
+use crate::graph::Tensor;
+use crate::onnx::translate::walk;
+use crate::prepare::tests::{Int, Onnx, one};
+use crate::{CompileError, Options, Sample};
+
+#[test]
+fn an_operator_that_tract_does_not_know() {
+    assert_eq!(
+        one("3", "Frobnicate", "x", &[]).complaint(),
+        "1 node(s) cannot be compiled:\n  \
+         node `y` (Frobnicate): this operator is not known; express it with standard operators"
+    );
+}
+
+#[test]
+fn all_unknown_and_refused_operators_at_once() {
+    let model = Onnx::new()
+        .input("x", "3")
+        .node("Frobnicate", "x", "a", &[])
+        .node("Tanh", "a", "b", &[]);
+    let model = model
+        .node("RandomNormalLike", "b", "c", &[])
+        .node("Twiddle", "c", "y", &[])
+        .output("y");
+    let message = model.complaint();
+    assert!(message.starts_with("3 node(s)"), "{message}");
+    for part in [
+        "`a` (Frobnicate)",
+        "`c` (RandomNormalLike): its output is random",
+        "`y` (Twiddle)",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn all_refused_nodes_of_an_analysable_model() {
+    let model =
+        Onnx::new()
+            .input("x", "2,3")
+            .input("z", "2,3")
+            .typed_input("i", DataType::Int64, "2,3");
+    let model = model
+        .node("RandomNormalLike", "x", "a", &[])
+        .node("TopK", "x,k", "b,j", &[("axis", Int(1))])
+        .node("GatherElements", "x,i", "c", &[("axis", Int(1))])
+        .node("IsNaN", "c", "d", &[]);
+    let model = model.typed_input("k", DataType::Int64, "1");
+    let model = model.output("a").output("b").output("j").output("d");
+    let message = model.complaint();
+    assert!(message.starts_with("3 node(s)"), "{message}");
+    for part in [
+        "`a` (RandomNormalLike): its output is random",
+        "`b` (TopK): its operand `k` must be known when the model is compiled",
+        "`d` (IsNaN): this function is not compiled",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn what_lowering_says_comes_with_what_is_refused() {
+    let model = Onnx::new()
+        .input("x", "2,3")
+        .typed_input("b", DataType::Int64, "2,3");
+    let model = model
+        .node("RandomNormalLike", "x", "a", &[])
+        .node("Cast", "b", "f", &[("to", Int(1))])
+        .node("Sub", "x,f", "d", &[])
+        .node("Pow", "d,x", "p", &[]);
+    let message = model.output("a").output("p").complaint();
+    assert!(message.starts_with("2 node(s)"), "{message}");
+    assert!(
+        message.contains("`p` (Binary): its base may be negative"),
+        "{message}"
+    );
+}
+
+#[test]
+fn quantised_models() {
+    let model = Onnx::new()
+        .typed_input("x", DataType::Uint8, "1,2,5,5")
+        .typed_input("z", DataType::Uint8, "3,2,3,3");
+    let message = model
+        .node("ConvInteger", "x,z", "y", &[])
+        .output("y")
+        .complaint();
+    assert!(
+        message.contains("(ConvInteger): its kernel is computed"),
+        "{message}"
+    );
+}
+
+#[test]
+fn bytes_that_are_no_model() {
+    let error =
+        walk::import(b"not a model", "bad.onnx", &Options::default()).expect_err("no model");
+    assert!(matches!(error, CompileError::Load { .. }), "{error}");
+    let error = walk::import(&[], "empty.onnx", &Options::default()).expect_err("no model");
+    assert_eq!(
+        error.to_string(),
+        "cannot load `empty.onnx`: it has no graph"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let error = walk::import_path("/nowhere/model.onnx".as_ref(), &Options::default())
+        .expect_err("no file");
+    assert!(matches!(error, CompileError::Read { .. }), "{error}");
+}
+
+#[test]
+fn a_value_that_nothing_computes() {
+    let message = one("3", "Add", "x,ghost", &[]).complaint();
+    assert_eq!(message, "cannot load `test.onnx`: nothing computes `ghost`");
+}
+
+#[test]
+fn shapes_that_do_not_fit() {
+    let message = one("2,3", "MatMul", "x,w", &[])
+        .weight("w", &[4, 5])
+        .complaint();
+    assert!(
+        message.starts_with("cannot load `test.onnx`: "),
+        "{message}"
+    );
+}
+
+fn with_sample(samples: Vec<Sample>) -> String {
+    let options = Options {
+        samples: vec![samples],
+        ..Options::default()
+    };
+    one("2,3", "Tanh", "x", &[])
+        .import_with(&options)
+        .expect_err("a bad sample")
+        .to_string()
+}
+
+#[test]
+fn samples_that_do_not_fit() {
+    let sample = |shape: &[usize], length: usize| Sample {
+        shape: shape.to_vec(),
+        data: vec![0.0; length],
+    };
+    assert!(with_sample(vec![]).contains("the model has 1 input(s), the sample 0"));
+    assert!(
+        with_sample(vec![sample(&[3, 2], 6)])
+            .contains("input `x` has shape [2, 3], the sample [3, 2]")
+    );
+    assert!(with_sample(vec![sample(&[2, 3], 5)]).contains("with 5 elements"));
+}
+
+#[test]
+fn a_sample_that_picks_what_is_not_there() {
+    let model = Onnx::new()
+        .typed_input("i", DataType::Int64, "2")
+        .weight("table", &[7, 4]);
+    let model = model.node("Gather", "table,i", "y", &[]).output("y");
+    let samples = vec![vec![Sample {
+        shape: vec![2],
+        data: vec![6.0, 7.0],
+    }]];
+    let error = model
+        .clone()
+        .import_with(&Options {
+            samples,
+            ..Options::default()
+        })
+        .expect_err("out of range");
+    assert!(
+        error.to_string().contains("input `i` picks row 7 of 7"),
+        "{error}"
+    );
+    let imported = model.import_with(&Options::default()).expect("imports");
+    let error = imported
+        .float
+        .run(&[Tensor::new(vec![2], vec![0.5, 1.0])])
+        .expect_err("no integer");
+    assert!(
+        error.to_string().contains("0.5 is not an integer"),
+        "{error}"
+    );
+}
