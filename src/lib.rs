@@ -49,7 +49,7 @@ mod support;
 pub use support::tensor::{Tensor, from_flat, to_flat};
 pub use zkiln_compiler::Visibility;
 pub use zkiln_compiler::build;
-pub use zkiln_compiler::{CompileError, Complaint};
+pub use zkiln_compiler::{CompileError, Diagnostic};
 pub use zkiln_macros::include_model;
 pub use zkiln_runtime::error::{ProveError, VerifyError};
 pub use zkiln_runtime::protocol::{Blinding, Commitment, Opening, Proof};

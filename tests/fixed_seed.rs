@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use zkiln_compiler::compile::{Compiled, Request};
+use zkiln_compiler::Compiled;
+use zkiln_compiler::compile::Request;
 use zkiln_compiler::{PortInfo, Visibility};
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::protocol::{Blinding, Prover};

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use zkiln::{Blinding, Proof, Tensor, VerifyError, to_flat};
-use zkiln_compiler::compile::{Compiled, Request};
+use zkiln_compiler::Compiled;
+use zkiln_compiler::compile::Request;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::protocol;
 

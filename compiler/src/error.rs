@@ -2,19 +2,7 @@
 
 use thiserror::Error;
 
-/// One complaint about one node.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("node `{node}` ({op}): {reason}; {help}")]
-pub struct Complaint {
-    /// ONNX node name.
-    pub node: String,
-    /// Operator.
-    pub op: String,
-    /// Why it cannot be compiled.
-    pub reason: String,
-    /// What to do about it.
-    pub help: String,
-}
+use crate::diagnostic::Diagnostic;
 
 /// Why a model was not compiled.
 #[derive(Debug, Error)]
@@ -94,7 +82,7 @@ pub enum CompileError {
     },
     /// Nodes that cannot be compiled, all of them.
     #[error("{} node(s) cannot be compiled:\n{}", .0.len(), .0.iter().map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n"))]
-    Nodes(Vec<Complaint>),
+    Nodes(Vec<Diagnostic>),
     /// The integers stray too far from the float model on the samples.
     #[error(
         "on the samples an output strays from the float model by {:.1} % of its range, more than {:.0} %, whatever the bits: a value's range is too wide for one scale, or two values are too close to be told apart; see which node with `zkiln calibrate`, or choose the bits to compile it all the same",

@@ -1,140 +1,33 @@
-//! ONNX to a quantised integer program, a proving plan, and Rust source.
+//! ONNX to a quantized integer program, a proving plan, and Rust source.
+//!
+//! The tree is the pipeline: `onnx` reads a file into the float `graph`; `calibrate` gives its values ranges; `prepare` is the way so far;
+//! `lower` makes integers of it, with as many bits as `accuracy` finds that they need; `emit` prints the result; `driver` is all of it, for the
+//! macro, for build scripts and for the command line. `onnx` and `lower` never see each other.
 
 pub mod accuracy;
 pub mod calibrate;
+mod diagnostic;
 mod driver;
 pub mod emit;
 pub mod error;
-mod external;
+
 pub mod graph;
-pub mod lower;
+mod lower;
 pub mod onnx;
-#[cfg(test)]
-mod prepare;
+mod options;
+mod ports;
+pub mod prepare;
+mod program;
 pub mod settings;
 #[cfg(test)]
 mod testing;
 
-use crate::graph::Dtype;
-use zkiln_runtime::model::Model;
-
-pub use crate::driver::{build, compile, salt};
-pub use crate::error::{CompileError, Complaint};
-pub use crate::lower::lower;
-pub use crate::settings::Settings;
+pub use diagnostic::Diagnostic;
+pub use driver::{build, compile, salt};
+pub use error::CompileError;
+pub use lower::lower;
+pub use options::{Options, Sample};
+pub use ports::Port;
+pub use program::{Compiled, Lowered, NodeReport, PortInfo};
+pub use settings::Settings;
 pub use zkiln_runtime::model::Visibility;
-
-/// What the user may choose about a compilation.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub struct Options {
-    /// Module and model name; default: the file's stem in snake case.
-    pub name: Option<String>,
-    /// Values of symbolic dimensions; default 1.
-    pub dimensions: Vec<(String, usize)>,
-    /// Sample inputs for calibration, one entry a sample: one tensor an input. Empty: seeded synthetic ones.
-    pub samples: Vec<Vec<Sample>>,
-    /// Bits of activations, 6 to 16. Unless these or `weight_bits` are given, the least bits that keep the samples' error below 0.5 % are chosen.
-    pub activation_bits: Option<u8>,
-    /// Bits of weights, 4 to 16 (default 12 if `activation_bits` is given).
-    pub weight_bits: Option<u8>,
-    /// What calibration chose for this model: all bits and ranges, so that neither bits nor samples are given beside it.
-    pub settings: Option<Settings>,
-    /// Whether values beyond their range are clamped, which is proved, rather than refused: float inputs up to 4096 times their range,
-    /// boundaries up to 8 times. Also so if the settings say it.
-    pub saturate: bool,
-    /// Who sees what: `inputs`, `outputs`, `weights`, or a port by its ONNX name, which comes before the general ones; the last entry of a name
-    /// counts. Default: inputs private, outputs public, weights private.
-    pub visibility: Vec<(String, Visibility)>,
-}
-
-/// Which way a port goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Input,
-    Output,
-}
-
-impl Options {
-    fn named(&self, name: &str) -> Option<Visibility> {
-        let entries = self.visibility.iter().rev();
-        entries
-            .filter(|(entry, _)| entry == name)
-            .map(|(_, visibility)| *visibility)
-            .next()
-    }
-
-    pub(crate) fn port_visibility(&self, side: Side, name: &str) -> Visibility {
-        let (all, default) = match side {
-            Side::Input => ("inputs", Visibility::Private),
-            Side::Output => ("outputs", Visibility::Public),
-        };
-        self.named(name)
-            .or_else(|| self.named(all))
-            .unwrap_or(default)
-    }
-
-    /// Who sees the weights.
-    pub fn weight_visibility(&self) -> Visibility {
-        self.named("weights").unwrap_or_default()
-    }
-}
-
-/// A sample tensor: row-major.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Sample {
-    /// Lengths of the axes.
-    pub shape: Vec<usize>,
-    /// Elements.
-    pub data: Vec<f64>,
-}
-
-/// How integers of a port relate to reals: `real = integer * scale`.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct PortInfo {
-    /// ONNX name.
-    pub name: String,
-    /// ONNX element type.
-    pub dtype: Dtype,
-    /// ONNX shape.
-    pub shape: Vec<usize>,
-    /// Real value of one unit; 1 for integer ports.
-    pub scale: f64,
-}
-
-/// One line of the table of nodes: for `inspect` and for the generated module's documentation.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct NodeReport {
-    /// Name.
-    pub node: String,
-    /// Relation.
-    pub relation: String,
-    /// Shapes, as `[64,64]x[64,256]`.
-    pub shape: String,
-    /// log2 of the accumulator's scale.
-    pub scale_log2: f64,
-    /// Bits of the output.
-    pub bits: u32,
-    /// Lookup leaves.
-    pub lookups: u64,
-    /// Multiply-adds of the reference.
-    pub cost: u64,
-}
-
-/// What lowering makes: a model and its constants, not yet committed.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Lowered {
-    /// The statement.
-    pub model: Model,
-    /// Data of every constant column in the order of `model.columns` (true shape, row-major, not padded).
-    pub constants: Vec<Vec<i32>>,
-    /// Inputs.
-    pub inputs: Vec<PortInfo>,
-    /// Outputs.
-    pub outputs: Vec<PortInfo>,
-    /// One line a node.
-    pub report: Vec<NodeReport>,
-    /// Number of float parameters of the ONNX model.
-    pub parameters: u64,
-    /// Number of ONNX nodes.
-    pub onnx_nodes: u64,
-}

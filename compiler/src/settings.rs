@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 use zkiln_runtime::weights::digest;
 
 use crate::error::CompileError;
-use crate::external;
 use crate::graph::Graph;
+use crate::onnx::external;
 
 /// The only version there is.
 const VERSION: u32 = 1;

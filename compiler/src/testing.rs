@@ -9,11 +9,12 @@ use tract_onnx::pb::{
 };
 
 use crate::calibrate::ranges;
+use crate::error::CompileError;
 use crate::graph::interpret;
 use crate::graph::{Graph, Tensor};
 use crate::onnx::load;
-use crate::onnx::translate::walk::{Imported, complete};
-use crate::{CompileError, Options};
+use crate::options::Options;
+use crate::prepare::{Prepared, prepare};
 
 /// A model under construction.
 #[derive(Clone, Default)]
@@ -224,9 +225,9 @@ impl Onnx {
     }
 
     /// Imports the model.
-    pub fn import_with(self, options: &Options) -> Result<Imported, CompileError> {
+    pub fn import_with(self, options: &Options) -> Result<Prepared, CompileError> {
         let loaded = load::from_proto(self.proto(), None, "test.onnx", options)?;
-        complete(loaded, "test.onnx", options)
+        prepare(loaded, "test.onnx", options)
     }
 
     /// Imports the model, and checks that the graph computes what tract does.
@@ -270,7 +271,7 @@ impl Onnx {
     }
 
     /// Imports a model that cannot be compiled; the message.
-    pub fn complaint(self) -> String {
+    pub fn refusal(self) -> String {
         match self.import_with(&Options::default()) {
             Ok(imported) => panic!("imported: {:?}", imported.graph),
             Err(e) => e.to_string(),

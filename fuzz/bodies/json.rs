@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use zkiln_compiler::Port;
 use zkiln_compiler::PortInfo;
 use zkiln_compiler::calibrate::samples;
 use zkiln_compiler::graph::Dtype;
-use zkiln_compiler::onnx::reference::Port;
 use zkiln_runtime::model::Model;
 use zkiln_runtime::protocol::Statement;
 

@@ -14,8 +14,7 @@ pub fn run(bytes: &[u8]) {
         weight_bits: Some(8),
         ..Options::default()
     };
-    let imported = match zkiln_compiler::onnx::translate::walk::import(bytes, "fuzz.onnx", &options)
-    {
+    let imported = match zkiln_compiler::prepare::from_bytes(bytes, "fuzz.onnx", &options) {
         Ok(imported) => imported,
         Err(error) => return drop(error.to_string()),
     };

@@ -47,15 +47,15 @@ fn expand(arguments: TokenStream) -> Result<TokenStream, Error> {
     build::module(&request).map_err(|error| at(&path, error))
 }
 
-/// All complaints about the model, where its path is written.
+/// All diagnostics about the model, where its path is written.
 fn at(path: &LitStr, error: CompileError) -> Error {
-    let complaints = match error {
-        CompileError::Nodes(complaints) => complaints.iter().map(ToString::to_string).collect(),
+    let diagnostics = match error {
+        CompileError::Nodes(diagnostics) => diagnostics.iter().map(ToString::to_string).collect(),
         error => vec![error.to_string()],
     };
-    let errors = complaints
+    let errors = diagnostics
         .into_iter()
-        .map(|complaint| Error::new(path.span(), complaint));
+        .map(|diagnostic| Error::new(path.span(), diagnostic));
     let combine = |mut all: Error, error| {
         all.combine(error);
         all
@@ -68,17 +68,17 @@ fn at(path: &LitStr, error: CompileError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zkiln_compiler::Complaint;
+    use zkiln_compiler::Diagnostic;
 
     #[test]
-    fn every_complaint_is_an_error_of_its_own() {
-        let complaint = |node: &str| Complaint {
+    fn every_diagnostic_is_an_error_of_its_own() {
+        let diagnostic = |node: &str| Diagnostic {
             node: node.into(),
             op: "Loop".into(),
             reason: "cannot be proved".into(),
             help: "unroll it".into(),
         };
-        let error = CompileError::Nodes(vec![complaint("a"), complaint("b")]);
+        let error = CompileError::Nodes(vec![diagnostic("a"), diagnostic("b")]);
         let path = LitStr::new("m.onnx", proc_macro2::Span::call_site());
         let texts: Vec<String> = at(&path, error)
             .into_iter()

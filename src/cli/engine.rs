@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use zkiln_compiler::graph::Tensor;
-use zkiln_compiler::onnx::reference::{FloatModel, Port};
 use zkiln_compiler::salt::Salt;
 use zkiln_compiler::{Lowered, NodeReport, Options, PortInfo};
+use zkiln_compiler::{Port, onnx::reference::FloatModel};
 use zkiln_runtime::error::ProveError;
 use zkiln_runtime::model::ColumnKind;
 
@@ -73,7 +73,7 @@ impl FloatNetwork {
 
 /// Inputs that the ONNX file takes, always the same: the first of those that it is calibrated on without samples.
 pub fn synthetic_input(path: &Path, options: &Options) -> Result<Vec<Vec<f64>>, CliError> {
-    let imported = zkiln_compiler::onnx::translate::walk::import_path(path, options)?;
+    let imported = zkiln_compiler::prepare::from_path(path, options)?;
     let mut samples = zkiln_compiler::calibrate::ranges::synthetic_inputs(&imported.graph, 1);
     let first = samples.pop().unwrap_or_default();
     Ok(first.into_iter().map(|tensor| tensor.data).collect())
@@ -82,7 +82,7 @@ pub fn synthetic_input(path: &Path, options: &Options) -> Result<Vec<Vec<f64>>, 
 /// Types of the nodes of an ONNX file; none where it is no such file.
 pub fn operators(path: &Path) -> Vec<String> {
     let bytes = std::fs::read(path).unwrap_or_default();
-    zkiln_compiler::onnx::translate::walk::operators(&bytes)
+    zkiln_compiler::onnx::operators(&bytes)
 }
 
 /// Figures of a compiled model.

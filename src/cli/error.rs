@@ -87,14 +87,14 @@ impl CliError {
         }
     }
 
-    /// For `--json`: the message, and every complaint about a node by itself.
+    /// For `--json`: the message, and every diagnostic about a node by itself.
     pub fn json(&self) -> serde_json::Value {
         let mut object = serde_json::json!({
             "error": self.to_string(),
             "exit_code": self.exit_code(),
         });
-        if let Self::Compile(CompileError::Nodes(complaints)) = self {
-            let list = complaints.iter().map(|c| {
+        if let Self::Compile(CompileError::Nodes(diagnostics)) = self {
+            let list = diagnostics.iter().map(|c| {
                 serde_json::json!({"node": c.node, "op": c.op, "reason": c.reason, "help": c.help})
             });
             object["nodes"] = list.collect();
@@ -106,7 +106,7 @@ impl CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zkiln_compiler::Complaint;
+    use zkiln_compiler::Diagnostic;
 
     #[test]
     fn answers_and_refusals_have_their_codes() {
@@ -130,13 +130,13 @@ mod tests {
 
     #[test]
     fn json_lists_nodes() {
-        let complaint = Complaint {
+        let diagnostic = Diagnostic {
             node: "n".into(),
             op: "Loop".into(),
             reason: "no".into(),
             help: "unroll".into(),
         };
-        let json = CliError::from(CompileError::Nodes(vec![complaint])).json();
+        let json = CliError::from(CompileError::Nodes(vec![diagnostic])).json();
         assert_eq!(json["nodes"][0]["op"], "Loop");
         assert_eq!(json["exit_code"], 2);
     }

@@ -12,12 +12,16 @@ use zkiln_runtime::trace::{self, Constants};
 use crate::accuracy::distance::{Distance, Figures, argmax};
 use crate::calibrate::ranges;
 use crate::calibrate::ranges::synthetic_inputs;
+use crate::error::CompileError;
 use crate::graph::{NodeId, Tensor};
+use crate::lower;
 use crate::lower::lower_probed;
-use crate::onnx::translate::walk;
-use crate::onnx::translate::walk::Imported;
+use crate::options::{Options, Sample};
+use crate::prepare;
+use crate::prepare::Prepared;
+use crate::program::{Lowered, PortInfo};
 use crate::settings::Correction;
-use crate::{CompileError, Lowered, Options, PortInfo, Sample, Settings, lower};
+use crate::settings::Settings;
 
 /// Samples that the search and the comparison of nodes look at.
 pub const SEARCHED: usize = 32;
@@ -124,7 +128,7 @@ pub struct Case {
 }
 
 impl Case {
-    pub fn new(imported: &Imported, sample: &Labelled) -> Result<Self, CompileError> {
+    pub fn new(imported: &Prepared, sample: &Labelled) -> Result<Self, CompileError> {
         let inputs = tensors(&sample.inputs);
         Ok(Self {
             expected: imported.float.run(&inputs)?,
@@ -136,7 +140,7 @@ impl Case {
 
 /// The model and the samples to try settings on.
 pub struct Bench {
-    pub imported: Imported,
+    pub imported: Prepared,
     pub options: Options,
     pub calibrated: usize,
     pub cases: Vec<Case>,
@@ -235,7 +239,7 @@ impl Bench {
     pub fn new(path: &Path, options: &Options, samples: &[Labelled]) -> Result<Self, CompileError> {
         let mut samples = samples.to_vec();
         if samples.is_empty() {
-            let imported = walk::import_path(path, options)?;
+            let imported = prepare::from_path(path, options)?;
             let synthetic = synthetic_inputs(&imported.graph, SYNTHETIC);
             samples.extend(synthetic.iter().map(|inputs| Labelled {
                 inputs: sample(inputs),
@@ -254,7 +258,7 @@ impl Bench {
             settings: None,
             ..options.clone()
         };
-        let imported = walk::import_path(path, &options)?;
+        let imported = prepare::from_path(path, &options)?;
         let cases = numbered()
             .filter(|(number, _)| is_held_out(*number) || samples.len() < 3)
             .map(|(_, sample)| Case::new(&imported, sample))
@@ -388,7 +392,15 @@ impl Bench {
             let Some(got) = outputs(&lowered, &constants, &case.inputs) else {
                 return Ok(Vec::new());
             };
-            let expected = ranges::values(&self.imported, &case.inputs)?;
+            let expected = {
+                let Prepared {
+                    graph,
+                    origins,
+                    float,
+                    ..
+                } = &self.imported;
+                ranges::values(graph, origins, float, &case.inputs)?
+            };
             let pairs = got[skipped..].iter().zip(&probed);
             Ok(pairs
                 .map(|(got, &id)| {

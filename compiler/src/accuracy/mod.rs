@@ -13,10 +13,12 @@ pub use crate::accuracy::search::{Calibration, calibrate, measure};
 use zkiln_runtime::trace::{self, Constants};
 
 use crate::calibrate::ranges::synthetic_inputs;
+use crate::error::CompileError;
 use crate::graph::Tensor;
 use crate::lower::lower;
-use crate::onnx::translate::walk::Imported;
-use crate::{CompileError, Lowered, Options};
+use crate::options::Options;
+use crate::prepare::Prepared;
+use crate::program::Lowered;
 
 /// Bits of activations and of weights, cheapest first.
 const LADDER: [(u8, u8); 4] = [(12, 12), (12, 16), (14, 16), (16, 16)];
@@ -32,7 +34,7 @@ const SAMPLES: usize = 4;
 /// # Errors
 /// As [`lower`]; [`CompileError::Unfaithful`] where even those stray far from the float model on the user's samples.
 pub(crate) fn lower_faithfully(
-    imported: &Imported,
+    imported: &Prepared,
     options: &Options,
     name: &str,
 ) -> Result<Lowered, CompileError> {
@@ -76,11 +78,11 @@ pub(crate) fn lower_faithfully(
     }
 }
 
-fn samples(imported: &Imported, options: &Options) -> Vec<Vec<Tensor>> {
+fn samples(imported: &Prepared, options: &Options) -> Vec<Vec<Tensor>> {
     if options.samples.is_empty() {
         return synthetic_inputs(&imported.graph, SAMPLES);
     }
-    let tensor = |sample: &crate::Sample| Tensor {
+    let tensor = |sample: &crate::options::Sample| Tensor {
         shape: sample.shape.clone(),
         data: sample.data.clone(),
     };
@@ -101,7 +103,7 @@ struct Greatest {
     joint: f64,
 }
 
-fn greatest_error(lowered: &Lowered, imported: &Imported, samples: &[Vec<Tensor>]) -> Greatest {
+fn greatest_error(lowered: &Lowered, imported: &Prepared, samples: &[Vec<Tensor>]) -> Greatest {
     let unknown = Greatest {
         single: f64::INFINITY,
         joint: f64::INFINITY,

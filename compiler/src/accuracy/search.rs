@@ -10,9 +10,11 @@ use std::path::Path;
 use crate::accuracy::bench::{
     Bench, Case, Labelled, Report, SEARCHED, Trial, Uniform, Wanted, predicted_cost,
 };
-use crate::onnx::translate::walk;
+use crate::error::CompileError;
+use crate::options::Options;
+use crate::prepare;
+use crate::settings::Settings;
 use crate::settings::{Change, Correction, model_digest};
-use crate::{CompileError, Options, Settings};
 
 /// Widths of activations and of weights that are tried for all nodes.
 const ACTIVATION_BITS: std::ops::RangeInclusive<u8> = 6..=16;
@@ -85,7 +87,7 @@ pub fn measure(
         settings: Some(settings.clone()),
         ..options.clone()
     };
-    let imported = walk::import_path(path, &options)?;
+    let imported = prepare::from_path(path, &options)?;
     let cases = samples.iter().map(|sample| Case::new(&imported, sample));
     let mut bench = Bench {
         cases: cases.collect::<Result<_, _>>()?,

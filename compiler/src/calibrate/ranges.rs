@@ -5,14 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::f64::consts::TAU;
 
 use rayon::prelude::*;
-use tract_onnx::prelude::{OutletId, TValue};
 
+use crate::error::CompileError;
 use crate::graph::interpret;
-use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Pointwise, Tensor, range_of};
-use crate::onnx::reference::FloatModel;
-use crate::onnx::tensors::{f32s, from_tract};
-use crate::onnx::translate::walk::Imported;
-use crate::{CompileError, Options, Sample};
+use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Origin, Pointwise, Tensor};
+use crate::onnx::reference::{FloatModel, Observed};
+use crate::options::{Options, Sample};
 
 /// Longest axis that an input may pick from.
 const MOST_ROWS: usize = 1 << 24;
@@ -21,13 +19,13 @@ const MOST_ROWS: usize = 1 << 24;
 const SYNTHETIC_SAMPLES: usize = 8;
 
 /// Sets the ranges and statistics of all nodes from the options' settings or samples, or from [`synthetic_inputs`]. `origins` has, for each
-/// node, the tract value with the same elements.
+/// node, the value of the float model with the same elements.
 ///
 /// # Errors
 /// [`CompileError::Samples`] where a sample does not fit the model; [`CompileError::Settings`] where the settings do not.
 pub(crate) fn calibrate(
     graph: &mut Graph,
-    origins: &[Option<OutletId>],
+    origins: &[Option<Origin>],
     float: &FloatModel,
     options: &Options,
 ) -> Result<(), CompileError> {
@@ -70,7 +68,7 @@ pub(crate) fn calibrate(
 /// What every node shows in one sample.
 fn observe(
     graph: &Graph,
-    origins: &[Option<OutletId>],
+    origins: &[Option<Origin>],
     float: &FloatModel,
     limits: &[Picks],
     sample: &[Tensor],
@@ -84,15 +82,11 @@ fn observe(
 
 /// Every node's value in floats; `None` for constants.
 pub(crate) fn values(
-    imported: &Imported,
+    graph: &Graph,
+    origins: &[Option<Origin>],
+    float: &FloatModel,
     sample: &[Tensor],
 ) -> Result<Vec<Option<Tensor>>, CompileError> {
-    let Imported {
-        graph,
-        origins,
-        float,
-        ..
-    } = imported;
     let mut observation = Observation::new(graph, origins, float, sample)?;
     let value = |id: NodeId| {
         observation.node(id)?;
@@ -112,27 +106,20 @@ struct Seen {
 /// What one sample shows.
 struct Observation<'a> {
     graph: &'a Graph,
-    origins: &'a [Option<OutletId>],
-    observed: HashMap<OutletId, TValue>,
+    origins: &'a [Option<Origin>],
+    observed: HashMap<Origin, Observed>,
     computed: HashMap<NodeId, Tensor>,
 }
 
 impl<'a> Observation<'a> {
     fn new(
         graph: &'a Graph,
-        origins: &'a [Option<OutletId>],
+        origins: &'a [Option<Origin>],
         float: &FloatModel,
         sample: &[Tensor],
     ) -> Result<Self, CompileError> {
-        let wanted: HashSet<OutletId> = origins.iter().flatten().copied().collect();
-        let mut observed = HashMap::new();
-        float.run_observed(sample, |node, values| {
-            let outlets = values
-                .iter()
-                .enumerate()
-                .map(|(slot, v)| (OutletId::new(node.id, slot), v.clone()));
-            observed.extend(outlets.filter(|(outlet, _)| wanted.contains(outlet)));
-        })?;
+        let wanted: HashSet<Origin> = origins.iter().flatten().copied().collect();
+        let observed = float.observe(sample, &wanted)?;
         let inputs = graph.inputs.iter().copied();
         Ok(Self {
             graph,
@@ -157,8 +144,8 @@ impl<'a> Observation<'a> {
                 interpret::evaluate_node(node, &operands.iter().map(|o| &**o).collect::<Vec<_>>());
             self.computed.insert(id, value);
         }
-        let range = match self.observed(id).and_then(f32s) {
-            Some(elements) => range_of(elements.iter().map(|v| *v as f64)),
+        let range = match self.observed(id).and_then(Observed::range) {
+            Some(range) => range,
             None => self.value(id)?.range(),
         };
         let stats = match &node.op {
@@ -174,19 +161,20 @@ impl<'a> Observation<'a> {
         Ok(Seen { range, stats })
     }
 
-    /// What tract has for a node.
-    fn observed(&self, id: NodeId) -> Option<&TValue> {
+    /// What the float model has for a node.
+    fn observed(&self, id: NodeId) -> Option<&Observed> {
         self.observed.get(&self.origins[id]?)
     }
 
-    /// A node's value: a constant, or from tract, or computed before.
+    /// A node's value: a constant, or from the float model, or computed before.
     fn value(&self, id: NodeId) -> Result<Cow<'_, Tensor>, CompileError> {
         let node = &self.graph.nodes[id];
         if let Some(tensor) = node.constant() {
             return Ok(Cow::Borrowed(tensor));
         }
         if let Some(value) = self.observed(id) {
-            let mut tensor = from_tract(value)
+            let mut tensor = value
+                .tensor()
                 .map_err(|e| CompileError::Samples(format!("`{}`: {e}", node.name)))?;
             tensor.shape = node.shape.clone();
             return Ok(Cow::Owned(tensor));

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::Sample;
 use crate::error::CompileError;
-use crate::onnx::reference::Port;
+use crate::options::Sample;
+use crate::ports::Port;
 
 /// One line.
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use zkiln_runtime::error::ProveError;
-use zkiln_runtime::key::{VerifierKey, WeightBlinding};
+use zkiln_runtime::key::VerifierKey;
 use zkiln_runtime::model::Visibility;
 
 use crate::accuracy::lower_faithfully;
@@ -13,31 +13,15 @@ use crate::driver::salt::Salt;
 use crate::emit::snake_case;
 use crate::error::CompileError;
 use crate::onnx::load;
-use crate::onnx::translate::walk;
-use crate::onnx::translate::walk::Imported;
-use crate::{Lowered, Options, Settings};
+use crate::options::Options;
+use crate::prepare;
+use crate::prepare::Prepared;
+use crate::program::Compiled;
+use crate::program::Lowered;
+use crate::settings::Settings;
 
 /// Security level below which nothing is compiled.
 const SECURITY_BITS: u32 = 100;
-
-/// A model whose constants are committed: all that both sides need.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    /// The statement, the constants and what they mean.
-    pub lowered: Lowered,
-    /// What hides the constants' commitments.
-    pub blinding: WeightBlinding,
-    /// The verifier key.
-    pub key: Vec<u8>,
-    /// The constants' row commitments: the verifier key without the model.
-    pub commitments: Vec<u8>,
-    /// Digest of the verifier key.
-    pub digest: [u8; 32],
-    /// Length of every proof.
-    pub proof_bytes: usize,
-    /// Security level.
-    pub security_bits: u32,
-}
 
 /// A model to be compiled: its file, the options, and files of sample inputs.
 #[derive(Clone, Debug)]
@@ -113,7 +97,7 @@ impl Request {
         for file in &self.samples {
             options.samples.extend(samples::read(file, &loaded.inputs)?);
         }
-        let imported = walk::complete(loaded, &self.path.display().to_string(), &options)?;
+        let imported = prepare::prepare(loaded, &self.path.display().to_string(), &options)?;
         let lowered = lowered(imported, &options, &self.module_name())?;
         commit(lowered, &self.salt()?)
     }
@@ -124,7 +108,7 @@ impl Request {
 /// # Errors
 /// As [`Request::compile`].
 pub fn compile(path: &Path, options: &Options, salt: &Salt) -> Result<Compiled, CompileError> {
-    let imported = walk::import_path(path, options)?;
+    let imported = prepare::from_path(path, options)?;
     let request = Request {
         options: options.clone(),
         ..Request::new(path)
@@ -132,7 +116,7 @@ pub fn compile(path: &Path, options: &Options, salt: &Salt) -> Result<Compiled, 
     commit(lowered(imported, options, &request.module_name())?, salt)
 }
 
-fn lowered(imported: Imported, options: &Options, name: &str) -> Result<Lowered, CompileError> {
+fn lowered(imported: Prepared, options: &Options, name: &str) -> Result<Lowered, CompileError> {
     Ok(Lowered {
         parameters: imported.parameters,
         onnx_nodes: imported.onnx_nodes,
@@ -190,7 +174,7 @@ mod tests {
             ..Options::default()
         };
         let loaded = load::from_proto(model.proto(), None, "test.onnx", &options).expect("loads");
-        let imported = walk::complete(loaded, "test.onnx", &options).expect("imports");
+        let imported = prepare::prepare(loaded, "test.onnx", &options).expect("imports");
         let lowered = lowered(imported, &options, "perceptron").expect("lowers");
         commit(lowered, &Salt::default()).expect("commits")
     }

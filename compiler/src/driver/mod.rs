@@ -3,5 +3,4 @@
 pub mod build;
 mod cache;
 pub mod compile;
-pub(crate) mod diagnose;
 pub mod salt;

@@ -19,11 +19,11 @@ use quote::{format_ident, quote};
 use zkiln_runtime::model::{Model, Port, Visibility};
 use zkiln_runtime::weights;
 
-use crate::driver::compile::Compiled;
 use crate::emit::describe::quoted;
 use crate::emit::literal::Symbols;
 use crate::emit::names::{Scope, screaming_case};
 use crate::emit::ports::Side;
+use crate::program::Compiled;
 
 pub use crate::emit::names::snake_case;
 

@@ -4,10 +4,10 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 use zkiln_runtime::model::{Model, Port, Visibility};
 
-use crate::PortInfo;
 use crate::emit::describe::quoted;
 use crate::emit::names::{Scope, screaming_case, snake_case};
 use crate::graph::Dtype;
+use crate::program::PortInfo;
 
 /// Tensors of more bytes are boxed: a thread's stack holds only a few of them.
 const BOXED_BYTES: usize = 256 << 10;

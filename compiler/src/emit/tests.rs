@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use zkiln_runtime::codegen::*;
 
-use crate::driver::compile::{Compiled, commit};
+use crate::driver::compile::commit;
 use crate::emit::{Generated, emit, located};
 use crate::graph::Dtype;
-use crate::{Lowered, NodeReport, PortInfo};
+use crate::program::Compiled;
+use crate::program::{Lowered, NodeReport, PortInfo};
 
 const X: ColumnId = ColumnId(0);
 const WEIGHT: ColumnId = ColumnId(1);

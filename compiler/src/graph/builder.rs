@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use tract_onnx::prelude::OutletId;
-
 use crate::graph::interpret;
-use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Rounding, Tensor};
+use crate::graph::{
+    BinaryFn, Graph, Node, NodeId, Op, Origin, Pointwise, Reducer, Rounding, Tensor,
+};
 
 /// A graph under construction.
 pub struct Builder {
     /// What was built so far.
     pub graph: Graph,
-    /// For each node, the tract value that has the same elements in the same order.
-    pub origins: Vec<Option<OutletId>>,
+    /// For each node, the value of the file's own evaluation that has the same elements in the same order.
+    pub origins: Vec<Option<Origin>>,
     /// ONNX name that new nodes get.
     pub name: String,
     /// Constants by a hash of their shape and elements.
@@ -84,10 +84,10 @@ impl Builder {
         self.graph.nodes.len() - 1
     }
 
-    /// Notes that a node, and what it merely reshapes, has the elements of a tract value.
-    pub fn stem_from(&mut self, mut id: NodeId, outlet: OutletId) {
+    /// Notes that a node, and what it merely reshapes, has the elements of a value of the file's own evaluation.
+    pub fn stem_from(&mut self, mut id: NodeId, origin: Origin) {
         while self.origins[id].is_none() {
-            self.origins[id] = Some(outlet);
+            self.origins[id] = Some(origin);
             match &self.graph.nodes[id] {
                 Node {
                     op: Op::Reshape,

@@ -2,31 +2,32 @@
 
 use std::collections::HashMap;
 
+use crate::diagnostic::Diagnostic;
+use crate::error::CompileError;
+use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{Graph, Node, Op, Window};
-use crate::onnx::limits::{MOST_ELEMENTS, volume};
-use crate::{CompileError, Complaint};
 
 /// Refuses a graph with nodes whose operands, attributes and shapes do not fit together.
 ///
 /// # Errors
 /// [`CompileError::Nodes`] with all of them.
 pub fn check(graph: &Graph) -> Result<(), CompileError> {
-    let complaint = |node: &Node| {
+    let diagnostic = |node: &Node| {
         let operands = node.inputs.iter().map(|id| &*graph.nodes[*id].shape);
         let reason = fault(&node.op, &operands.collect::<Vec<_>>(), &node.shape)?;
         let op = format!("{:?}", node.op);
-        Some(Complaint {
+        Some(Diagnostic {
             node: node.name.clone(),
             op: op.split(|c: char| !c.is_alphanumeric()).take(1).collect(),
             reason: reason.into(),
             help: "correct the model".into(),
         })
     };
-    let complaints: Vec<Complaint> = graph.nodes.iter().filter_map(complaint).collect();
-    if complaints.is_empty() {
+    let diagnostics: Vec<Diagnostic> = graph.nodes.iter().filter_map(diagnostic).collect();
+    if diagnostics.is_empty() {
         Ok(())
     } else {
-        Err(CompileError::Nodes(complaints))
+        Err(CompileError::Nodes(diagnostics))
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod builder;
 pub(crate) mod check;
 mod erf;
 pub mod interpret;
+pub(crate) mod limits;
 pub(crate) mod names;
 pub mod passes;
 mod pointwise;
@@ -13,6 +14,15 @@ mod shorthands;
 
 /// A node's index in [`Graph::nodes`].
 pub type NodeId = usize;
+
+/// A value of another evaluation of the model, with the same elements as one of our nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The node there.
+    pub node: usize,
+    /// Which of its results.
+    pub slot: usize,
+}
 
 /// Dense row-major constant. Integers and booleans are carried as `f64`.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use crate::graph::{Dtype, Op};
 use crate::lower::Lowering;
 use crate::lower::columns::ColumnPlan;
 use crate::lower::quantize::Quantised;
-use crate::{Lowered, NodeReport, PortInfo};
+use crate::program::{Lowered, NodeReport, PortInfo};
 
 /// log2 of a row's length from which on its answer is folded.
 const FOLDED_ROW_LOG2: u8 = 12;

@@ -3,11 +3,12 @@
 use zkiln_runtime::model::{ColumnId, TableId, cube_log2};
 use zkiln_runtime::relations::{Exact, Limbs, Map, Relation, Requant};
 
+use crate::diagnostic::Diagnostic;
+use crate::lower::Lowering;
 use crate::lower::columns::{Columns, Keys, Tables};
 use crate::lower::intervals::{ACCUMULATOR_BITS, certain_range, nonnegative};
 use crate::lower::quantize::{Goal, Quantised, accumulate, ceil_log2, too_wide};
 use crate::lower::value::{Axis, Term, Value, View};
-use crate::lower::{Lowering, Refusal};
 
 /// Integers of up to this many bits more than asked for are kept as they are rather than rounded.
 pub const EXACT_EXTRA_BITS: u8 = 4;
@@ -106,7 +107,7 @@ struct FunctionTable {
 
 impl Lowering<'_> {
     /// The value as one committed column of about `bits` bits; itself if it is one already.
-    pub fn small(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+    pub fn small(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
         if value.is_constant() || self.is_column(value, bits + EXACT_EXTRA_BITS) {
             return Ok(value.clone());
         }
@@ -151,7 +152,7 @@ impl Lowering<'_> {
     }
 
     /// The value as a column of exactly its integers, if they are certain to fit `bits` bits.
-    pub fn exact(&mut self, value: &Value, bits: u8) -> Result<Option<Value>, Refusal> {
+    pub fn exact(&mut self, value: &Value, bits: u8) -> Result<Option<Value>, Diagnostic> {
         let axes = value.mentioned();
         let Some(quantised) = self.exact_integers(value, &axes)? else {
             return Ok(None);
@@ -182,7 +183,7 @@ impl Lowering<'_> {
         &mut self,
         value: &Value,
         axes: &[Axis],
-    ) -> Result<Option<Quantised>, Refusal> {
+    ) -> Result<Option<Quantised>, Diagnostic> {
         if !crate::lower::quantize::is_exact(value, self.settings.weight_bits) {
             return Ok(None);
         }
@@ -198,13 +199,13 @@ impl Lowering<'_> {
     }
 
     /// Width of the value's exact integers, unless a weight tensor would have to be rounded.
-    pub fn exact_bits(&mut self, value: &Value) -> Result<Option<u8>, Refusal> {
+    pub fn exact_bits(&mut self, value: &Value) -> Result<Option<u8>, Diagnostic> {
         let integers = self.exact_integers(value, &value.mentioned())?;
         Ok(integers.map(|q| Keys::covering(q.bounds.0, q.bounds.1).bits))
     }
 
     /// Real range for certain.
-    pub fn certain_range(&mut self, value: &Value) -> Result<(f64, f64), Refusal> {
+    pub fn certain_range(&mut self, value: &Value) -> Result<(f64, f64), Diagnostic> {
         if let Some(range) = certain_range(value, &self.columns) {
             return Ok(range);
         }
@@ -221,7 +222,7 @@ impl Lowering<'_> {
         value: &Value,
         axes: &[Axis],
         goal: Goal,
-    ) -> Result<Quantised, Refusal> {
+    ) -> Result<Quantised, Diagnostic> {
         accumulate(
             &mut self.columns,
             &value.name,
@@ -241,7 +242,7 @@ impl Lowering<'_> {
         exact_bits: u8,
         greatest: f64,
         function: &dyn Fn(f64) -> f64,
-    ) -> Result<Option<Value>, Refusal> {
+    ) -> Result<Option<Value>, Diagnostic> {
         let axes = value.mentioned();
         let Some(quantised) = self.exact_integers(value, &axes)? else {
             return Ok(None);
@@ -282,7 +283,7 @@ impl Lowering<'_> {
         bits: u8,
         greatest: f64,
         function: &dyn Fn(f64) -> f64,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, Diagnostic> {
         if let Some(exact) =
             self.through_exact_table(value, label, bits, bits + 1, greatest, function)?
         {
@@ -315,7 +316,7 @@ impl Lowering<'_> {
     }
 
     /// The value rounded to multiples of `step`; it is known to fit `keys` of them.
-    pub fn in_steps(&mut self, value: &Value, step: f64, keys: Keys) -> Result<Value, Refusal> {
+    pub fn in_steps(&mut self, value: &Value, step: f64, keys: Keys) -> Result<Value, Diagnostic> {
         let axes = value.mentioned();
         let quantised = self.accumulate(value, &axes, Goal::Step(step))?;
         let table = self.tables.range(&mut self.columns, keys);
@@ -331,7 +332,7 @@ impl Lowering<'_> {
         keys: Keys,
         table: TableId,
         mapped: &[ColumnId],
-    ) -> Result<(ColumnId, f64), Refusal> {
+    ) -> Result<(ColumnId, f64), Diagnostic> {
         let step = quantised.unit * f64::from(quantised.step_log2).exp2();
         if quantised.step_log2 > MAX_STEP_LOG2 {
             return Err(too_wide(1 << quantised.step_log2.min(120)));

@@ -26,14 +26,16 @@ use std::collections::HashMap;
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port, Visibility};
 use zkiln_runtime::relations::{Exact, Relation};
 
+use crate::diagnostic::{Diagnostic, caught, refuse};
+use crate::error::CompileError;
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::lower::columns::{Columns, Keys, Tables};
 use crate::lower::quantize::{Goal, Quantised};
 use crate::lower::value::{Fresh, Term, Value};
 use crate::lower::weight::Weight;
-use crate::onnx::load;
+use crate::options::{Options, Side};
+use crate::program::{Lowered, NodeReport, PortInfo};
 use crate::settings::NodeSettings;
-use crate::{CompileError, Complaint, Lowered, NodeReport, Options, PortInfo, Side};
 
 /// Bits of activations unless the options say otherwise.
 const ACTIVATION_BITS: u8 = 12;
@@ -84,20 +86,6 @@ impl Settings {
     }
 }
 
-/// Why a node cannot be lowered.
-#[derive(Clone, Debug)]
-pub(crate) enum Refusal {
-    /// It is the node's own fault: reason and help.
-    Complaint(String, String),
-    /// An operand could not be lowered; that complaint is enough.
-    Operand,
-}
-
-/// A refusal with its reason and what to do about it.
-pub(crate) fn refuse(reason: impl Into<String>, help: impl Into<String>) -> Refusal {
-    Refusal::Complaint(reason.into(), help.into())
-}
-
 /// The program under construction.
 pub(crate) struct Lowering<'a> {
     pub graph: &'a Graph,
@@ -121,9 +109,9 @@ pub(crate) struct Lowering<'a> {
 /// Lowers a fused and calibrated graph to an integer program.
 ///
 /// # Errors
-/// [`CompileError::Nodes`] with a complaint for every node that cannot be lowered; [`CompileError::Plan`] where a fault of ours panics.
+/// [`CompileError::Nodes`] with a diagnostic for every node that cannot be lowered; [`CompileError::Plan`] where a fault of ours panics.
 pub fn lower(graph: &Graph, options: &Options, name: &str) -> Result<Lowered, CompileError> {
-    let lowered = load::caught(|| lower_checked(graph, options, name, false));
+    let lowered = caught(|| lower_checked(graph, options, name, false));
     let lowered = lowered.unwrap_or_else(|panic| Err(CompileError::Plan(panic)));
     lowered.map(|(lowered, _)| lowered)
 }
@@ -134,7 +122,7 @@ pub(crate) fn lower_probed(
     options: &Options,
     name: &str,
 ) -> Result<(Lowered, Vec<NodeId>), CompileError> {
-    let lowered = load::caught(|| lower_checked(graph, options, name, true));
+    let lowered = caught(|| lower_checked(graph, options, name, true));
     lowered.unwrap_or_else(|panic| Err(CompileError::Plan(panic)))
 }
 
@@ -146,12 +134,20 @@ fn lower_checked(
 ) -> Result<(Lowered, Vec<NodeId>), CompileError> {
     check_visibility(graph, options)?;
     let mut lowering = Lowering::new(graph, options);
-    let mut complaints = vec![];
+    let mut diagnostics = vec![];
     for (id, node) in graph.nodes.iter().enumerate() {
+        // What follows from a refused node is not examined.
+        if node
+            .inputs
+            .iter()
+            .any(|input| lowering.values[*input].is_none())
+        {
+            continue;
+        }
         lowering.begin(id);
         match lowering.node(node) {
             Ok(value) => lowering.values[id] = Some(value),
-            Err(refusal) => complaints.extend(complaint(node, refusal)),
+            Err(diagnostic) => diagnostics.push(diagnostic.at(&node.name, ops::name(&node.op))),
         }
         if !probing {
             lowering.forget(node);
@@ -159,14 +155,20 @@ fn lower_checked(
     }
     let mut outputs = vec![];
     for (name, id) in &graph.outputs {
+        let Some(value) = lowering.values[*id].clone() else {
+            continue;
+        };
         lowering.begin(*id);
-        match lowering.output(name, *id) {
+        match lowering.output(name, *id, value) {
             Ok(port) => outputs.push(port),
-            Err(refusal) => complaints.extend(complaint(&graph.nodes[*id], refusal)),
+            Err(diagnostic) => {
+                let node = &graph.nodes[*id];
+                diagnostics.push(diagnostic.at(&node.name, ops::name(&node.op)));
+            }
         }
     }
-    if !complaints.is_empty() {
-        return Err(CompileError::Nodes(complaints));
+    if !diagnostics.is_empty() {
+        return Err(CompileError::Nodes(diagnostics));
     }
     let mut probed = vec![];
     for id in (0..graph.nodes.len()).filter(|_| probing) {
@@ -198,18 +200,6 @@ fn check_visibility(graph: &Graph, options: &Options) -> Result<(), CompileError
                 .map(|port| format!("`{port}`"))
                 .collect::<Vec<_>>()
                 .join(", "),
-        }),
-    }
-}
-
-fn complaint(node: &Node, refusal: Refusal) -> Option<Complaint> {
-    match refusal {
-        Refusal::Operand => None,
-        Refusal::Complaint(reason, help) => Some(Complaint {
-            node: node.name.clone(),
-            op: ops::name(&node.op).to_string(),
-            reason,
-            help,
         }),
     }
 }
@@ -258,7 +248,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn node(&mut self, node: &Node) -> Result<Value, Refusal> {
+    fn node(&mut self, node: &Node) -> Result<Value, Diagnostic> {
         let mut value = ops::lower(self, node)?.normalise();
         debug_assert_eq!(value.shape(), node.shape, "{}", node.name);
         value.range = node.range;
@@ -319,10 +309,10 @@ impl<'a> Lowering<'a> {
     }
 
     /// The `index`-th operand of `node`, over axes of its own.
-    pub fn read(&mut self, node: &Node, index: usize) -> Result<Value, Refusal> {
-        let mut value = self.values[node.inputs[index]]
-            .clone()
-            .ok_or(Refusal::Operand)?;
+    pub fn read(&mut self, node: &Node, index: usize) -> Result<Value, Diagnostic> {
+        let value = self.values[node.inputs[index]].clone();
+        let mut value =
+            value.ok_or_else(|| refuse("an operand has no value", "report the model"))?;
         value.freshen(&self.fresh);
         Ok(value)
     }
@@ -416,9 +406,13 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn output(&mut self, name: &str, id: NodeId) -> Result<(Port, PortInfo), Refusal> {
+    fn output(
+        &mut self,
+        name: &str,
+        id: NodeId,
+        mut value: Value,
+    ) -> Result<(Port, PortInfo), Diagnostic> {
         let visibility = self.options.port_visibility(Side::Output, name);
-        let mut value = self.values[id].clone().ok_or(Refusal::Operand)?;
         self.correct(name, &mut value);
         let axes = value.axes();
         let limit = match visibility {

@@ -1,9 +1,10 @@
 //! Products and contractions of values, and when an operand has to be committed first.
 
+use crate::diagnostic::Diagnostic;
+use crate::lower::Lowering;
 use crate::lower::boundary::EXACT_EXTRA_BITS;
 use crate::lower::columns::Keys;
 use crate::lower::value::{Axis, Fresh, Term, Value};
-use crate::lower::{Lowering, Refusal};
 
 /// Most columns in a product.
 const MAX_DEGREE: usize = 3;
@@ -201,7 +202,7 @@ impl Lowering<'_> {
         mut b: Value,
         summed: &[Axis],
         dims: Vec<Vec<Axis>>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, Diagnostic> {
         let bits = self.settings.activation_bits;
         while too_complex(&a, &b, summed) {
             let (left, right) = (a.complexity(), b.complexity());
@@ -221,7 +222,7 @@ impl Lowering<'_> {
 
     /// The value as a simple expression: its one column term committed exactly without its weights if it is a small sum, else the
     /// whole value.
-    pub fn compact(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+    pub fn compact(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
         let at = value.terms.iter().position(|term| !term.is_constant());
         if let (1, Some(at), false) = (value.column_terms(), at, value.is_simple()) {
             let mut bare = Value {
@@ -255,7 +256,7 @@ impl Lowering<'_> {
     }
 
     /// Elementwise product over the same axes; where one value has no axis in a dimension, it is repeated.
-    pub fn multiply(&mut self, a: Value, b: Value) -> Result<Value, Refusal> {
+    pub fn multiply(&mut self, a: Value, b: Value) -> Result<Value, Diagnostic> {
         let dims = a
             .dims
             .iter()
@@ -271,7 +272,7 @@ impl Lowering<'_> {
         value: &Value,
         summed: &[Axis],
         dims: Vec<Vec<Axis>>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, Diagnostic> {
         let squares = self.contract(value.clone(), value.clone(), summed, dims)?;
         Ok(Value {
             proven: Some((0.0, f64::INFINITY)),
@@ -280,7 +281,7 @@ impl Lowering<'_> {
     }
 
     /// The value as a sum of few plain columns ([`Value::is_short_sum`]), of `bits` bits if it has to be committed.
-    pub fn short_sum(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+    pub fn short_sum(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
         let value = self.hoist_sums(value, bits)?;
         if value.is_short_sum() {
             Ok(value)
@@ -290,7 +291,7 @@ impl Lowering<'_> {
     }
 
     /// Commits every sum of the value on its own, so that products of it stay cheap: a mean is one column entry a row.
-    fn hoist_sums(&mut self, value: &Value, bits: u8) -> Result<Value, Refusal> {
+    fn hoist_sums(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
         let plain =
             |term: &&Term| !term.is_constant() && term.summed.is_empty() && term.weight.is_none();
         let step = value
@@ -322,7 +323,7 @@ impl Lowering<'_> {
     }
 
     /// Commits a sum that is to be added to multiples of `step`: in such multiples, if it is certain to be small.
-    fn commit_sum(&mut self, sum: &Value, step: f64, bits: u8) -> Result<Value, Refusal> {
+    fn commit_sum(&mut self, sum: &Value, step: f64, bits: u8) -> Result<Value, Diagnostic> {
         let (lo, hi) = self.certain_range(sum)?;
         let keys = Keys::covering((lo / step).floor() as i128, (hi / step).ceil() as i128);
         if step.is_finite() && keys.bits <= bits {

@@ -1,8 +1,9 @@
 //! Factorisations of dimensions: making those of two values agree, merging axes, reinterpreting shapes.
 
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::lower::Lowering;
 use crate::lower::value::{Axis, Term, Value, common_refinement};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal, refuse};
 
 /// Largest selection tensor, in elements.
 const MAX_SELECTION: usize = 1 << 22;
@@ -19,7 +20,7 @@ impl Lowering<'_> {
         da: usize,
         b: &mut Value,
         db: usize,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Diagnostic> {
         if common_refinement(&lens(&a.dims[da]), &lens(&b.dims[db])).is_none() {
             *a = self.single_axis(a.clone(), da)?;
             *b = self.single_axis(b.clone(), db)?;
@@ -35,7 +36,7 @@ impl Lowering<'_> {
     }
 
     /// Unifies all dimensions; where one value has length 1, it is repeated.
-    pub fn align(&mut self, a: &mut Value, b: &mut Value) -> Result<(), Refusal> {
+    pub fn align(&mut self, a: &mut Value, b: &mut Value) -> Result<(), Diagnostic> {
         for dim in 0..a.dims.len() {
             if a.len(dim) != 1 && b.len(dim) != 1 {
                 self.unify(a, dim, b, dim)?;
@@ -45,7 +46,7 @@ impl Lowering<'_> {
     }
 
     /// The value with dimension `dim` as at most one axis: merged, or else selected with a 0/1 tensor.
-    pub fn single_axis(&mut self, mut value: Value, dim: usize) -> Result<Value, Refusal> {
+    pub fn single_axis(&mut self, mut value: Value, dim: usize) -> Result<Value, Diagnostic> {
         if value.merge(dim, &self.fresh) {
             return Ok(value);
         }
@@ -77,7 +78,7 @@ impl Lowering<'_> {
     }
 
     /// Row-major reinterpretation to `shape`.
-    pub fn regroup(&mut self, mut value: Value, shape: &[usize]) -> Result<Value, Refusal> {
+    pub fn regroup(&mut self, mut value: Value, shape: &[usize]) -> Result<Value, Diagnostic> {
         let mut axes = value.axes().into_iter();
         let mut groups: Vec<(Vec<Axis>, Vec<usize>)> = vec![];
         let (mut have, mut want) = (1, 1);

@@ -10,10 +10,11 @@
 use zkiln_runtime::model::{Accumulator, ColumnId, Term, View};
 use zkiln_runtime::relations::{Exact, Relation, Requant};
 
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::lower::Lowering;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
 use crate::lower::quantize::Quantised;
-use crate::lower::{Lowering, Refusal};
 
 /// How many bits further than its own range a boundary is clamped.
 const EXTRA_BITS: u8 = 3;
@@ -62,7 +63,7 @@ impl Lowering<'_> {
         column: ColumnId,
         keys: Keys,
         scale: f64,
-    ) -> Result<ColumnId, Refusal> {
+    ) -> Result<ColumnId, Diagnostic> {
         let shape = self.columns.get(column).shape.clone();
         let ends = keys.bounds();
         let range = Self::input_range(keys);
@@ -127,7 +128,10 @@ impl Lowering<'_> {
             u32::from(upper.bits),
             relation,
         );
-        let whole = |column| View::identity(column, shape.len()).map_err(|_| Refusal::Operand);
+        let whole = |column| {
+            View::identity(column, shape.len())
+                .map_err(|_| refuse("its value has too many axes", "reshape it before"))
+        };
         let accumulator = Accumulator {
             shape: shape.clone().into(),
             columns: vec![].into(),
@@ -167,7 +171,9 @@ mod tests {
     use zkiln_runtime::trace::{self, Constants};
 
     use crate::graph::{Dtype, Graph, Node, NodeId, Op, Pointwise, Tensor, UnaryFn};
-    use crate::{Lowered, Options, Visibility, lower};
+    use crate::options::Options;
+    use crate::program::Lowered;
+    use crate::{Visibility, lower};
 
     /// `softmax(relu(x w))` and `x w` of three elements, with ranges as if `x` stayed within 1.
     fn graph() -> Graph {

@@ -5,12 +5,13 @@
 use zkiln_runtime::model::Term as ModelTerm;
 use zkiln_runtime::relations::{Relation, Requant};
 
+use crate::diagnostic::Diagnostic;
+use crate::lower::Lowering;
 use crate::lower::boundary::{column_value, limbs};
 use crate::lower::columns::Keys;
 use crate::lower::quantize::{Quantised, too_wide};
 use crate::lower::value::{Term, Value, View};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal};
 
 /// Bits to which a value that is no exact integer is rounded before it is compared.
 const COMPARED_BITS: u8 = 14;
@@ -21,7 +22,7 @@ const MOST_BITS: u32 = 56;
 
 impl Lowering<'_> {
     /// 1 where the value is positive, else 0.
-    pub fn positive(&mut self, value: &Value) -> Result<Value, Refusal> {
+    pub fn positive(&mut self, value: &Value) -> Result<Value, Diagnostic> {
         if value.is_constant() {
             let sign = value.constant_part().map(|x| f64::from(x > 0.0));
             return Ok(indicator(value, vec![Term::constant(sign)]));
@@ -99,7 +100,7 @@ impl Lowering<'_> {
     }
 
     /// Whether the value's constants are integers in the units of its columns.
-    pub fn is_on_grid(&mut self, value: &Value) -> Result<bool, Refusal> {
+    pub fn is_on_grid(&mut self, value: &Value) -> Result<bool, Diagnostic> {
         let mut computed = value.clone();
         computed.terms.retain(|term| !term.is_constant());
         let axes = computed.mentioned();
@@ -114,7 +115,7 @@ impl Lowering<'_> {
     }
 
     /// The value as exact integers, with constants moved to where comparisons with zero stay the same: `k + c > 0` is `k + ceil(c) > 0`.
-    fn comparable(&mut self, value: &Value) -> Result<Value, Refusal> {
+    fn comparable(&mut self, value: &Value) -> Result<Value, Diagnostic> {
         let (constants, varying): (Vec<Term>, Vec<Term>) =
             value.terms.iter().cloned().partition(Term::is_constant);
         let mut computed = Value {

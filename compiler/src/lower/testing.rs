@@ -2,10 +2,12 @@
 
 use zkiln_runtime::trace::{self, Constants};
 
+use crate::error::CompileError;
 use crate::graph::interpret;
 use crate::graph::{Dtype, Graph, Node, NodeId, Op, Tensor, range_of};
 use crate::lower::lower;
-use crate::{CompileError, Lowered, Options};
+use crate::options::Options;
+use crate::program::Lowered;
 
 /// How many random samples calibrate a graph; the last one is run.
 const SAMPLES: usize = 4;
@@ -200,7 +202,7 @@ impl Net {
 fn error(lowered: &Lowered, sample: &[Tensor], expected: &[Tensor]) -> f64 {
     lowered.model.validate().expect("a valid model");
     let constants = Constants::new(&lowered.model, lowered.constants.clone()).expect("constants");
-    let quantise = |(tensor, info): (&Tensor, &crate::PortInfo)| {
+    let quantise = |(tensor, info): (&Tensor, &crate::program::PortInfo)| {
         tensor
             .data
             .iter()

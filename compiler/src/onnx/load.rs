@@ -1,7 +1,6 @@
 //! ONNX bytes to tract's decluttered graph with concrete shapes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,13 +12,17 @@ use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::SymbolScope;
 
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::caught;
+use crate::error::CompileError;
+use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::onnx::decompose;
-use crate::onnx::limits;
-use crate::onnx::limits::{MOST_ELEMENTS, volume};
-use crate::onnx::reference::Port;
+use crate::onnx::decompose::Diagnostics;
+use crate::onnx::sizes;
 use crate::onnx::tensors::port_dtype;
 use crate::onnx::unsupported;
-use crate::{CompileError, Complaint, Options};
+use crate::options::Options;
+use crate::ports::Port;
 
 /// A model that tract has analysed.
 pub struct Loaded {
@@ -34,7 +37,7 @@ pub struct Loaded {
     /// All names of the ONNX graph.
     pub names: HashSet<String>,
     /// What is refused already, with stand-ins in the model.
-    pub refusals: Vec<Complaint>,
+    pub diagnostics: Vec<Diagnostic>,
     /// Number of nodes.
     pub onnx_nodes: u64,
     /// Number of float parameters.
@@ -67,7 +70,8 @@ pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Loaded,
 
 /// Decodes the bytes of a file.
 pub fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
-    quietly(|| tract_onnx::onnx().proto_model_for_read(&mut bytes)).map_err(|e| refuse(path, &e))
+    quietly(|| tract_onnx::onnx().proto_model_for_read(&mut bytes))
+        .map_err(|e| load_error(path, &e))
 }
 
 /// Loads a decoded model; `folder` holds its external data.
@@ -86,13 +90,13 @@ pub fn from_proto(
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let onnx_nodes = graph.node.len() as u64;
     compute_outputs(graph);
-    let bound = limits::check_expressions(graph)
+    let bound = sizes::check_expressions(graph)
         .and_then(|()| caught(|| bind_dimensions(graph, options)).flatten());
     bound.map_err(|reason| CompileError::Load {
         path: path.into(),
         reason,
     })?;
-    decompose::refusals();
+    let diagnostics = Diagnostics::default();
     let onnx = decompose::front_end(graph);
     let parsed = quietly(|| onnx.parse(&proto, folder));
     // tract has its own copy now.
@@ -101,21 +105,22 @@ pub fn from_proto(
         tensor.float_data = Vec::new();
     }
     let analysed = quietly(|| {
-        let parsed = parsed?;
+        let mut parsed = parsed?;
+        decompose::report_to(&mut parsed.model, &diagnostics);
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }
         let model = parsed.model.into_typed()?;
-        limits::check_tensors(&model)?;
+        sizes::check_tensors(&model)?;
         let model = model.into_decluttered()?;
-        limits::check_tensors(&model)?;
+        sizes::check_tensors(&model)?;
         Ok(model)
     });
-    let refusals = decompose::refusals();
+    let diagnostics = diagnostics.take();
     let model = match analysed {
         Ok(model) => model,
-        Err(_) if !refusals.is_empty() => return Err(CompileError::Nodes(refusals)),
-        Err(e) => return Err(refuse(path, &e)),
+        Err(_) if !diagnostics.is_empty() => return Err(CompileError::Nodes(diagnostics)),
+        Err(e) => return Err(load_error(path, &e)),
     };
     let graph = proto.graph.as_ref().expect("checked above");
     let initialised: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
@@ -124,9 +129,9 @@ pub fn from_proto(
         .iter()
         .map(|i| i.name.clone())
         .filter(|n| !initialised.contains(n.as_str()));
-    let inputs = ports(&model, &model.inputs, input_names).map_err(|e| refuse(path, &e))?;
-    let outputs =
-        ports(&model, &model.outputs, output_names.into_iter()).map_err(|e| refuse(path, &e))?;
+    let inputs = ports(&model, &model.inputs, input_names).map_err(|e| load_error(path, &e))?;
+    let outputs = ports(&model, &model.outputs, output_names.into_iter())
+        .map_err(|e| load_error(path, &e))?;
     Ok(Loaded {
         inputs,
         outputs,
@@ -134,13 +139,13 @@ pub fn from_proto(
         names: names(graph),
         onnx_nodes,
         parameters: parameters(graph),
-        refusals,
+        diagnostics,
         model: Arc::new(model),
     })
 }
 
 /// [`CompileError::Load`] with tract's chain of reasons.
-pub fn refuse(path: &str, error: &TractError) -> CompileError {
+pub fn load_error(path: &str, error: &TractError) -> CompileError {
     CompileError::Load {
         path: path.into(),
         reason: format!("{error:#}"),
@@ -151,15 +156,6 @@ pub fn refuse(path: &str, error: &TractError) -> CompileError {
 fn quietly<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
     let panicked = |panic| TractError::msg(format!("tract panicked: {panic}"));
     caught(work).unwrap_or_else(|panic| Err(panicked(panic)))
-}
-
-/// What `work` gives; or that it panicked, and with which words.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        text.unwrap_or_default()
-    })
 }
 
 fn ports(

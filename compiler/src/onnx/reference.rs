@@ -6,23 +6,16 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::{self, SimplePlan};
 
-use crate::graph::{Dtype, Tensor};
+use crate::error::CompileError;
+use crate::graph::Tensor;
+use crate::graph::{Origin, range_of};
 use crate::onnx::load;
 use crate::onnx::load::Loaded;
+use crate::onnx::tensors::f32s;
 use crate::onnx::tensors::{from_tract, to_tract};
-use crate::onnx::translate::walk::translate;
-use crate::{CompileError, Options};
-
-/// One input or output of the ONNX model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// ONNX name.
-    pub name: String,
-    /// ONNX element type.
-    pub dtype: Dtype,
-    /// ONNX shape, symbolic dimensions bound.
-    pub shape: Vec<usize>,
-}
+use crate::options::Options;
+use crate::ports::Port;
+use std::collections::{HashMap, HashSet};
 
 /// An ONNX model that tract can run.
 #[derive(Clone, Debug)]
@@ -35,37 +28,22 @@ pub struct FloatModel {
 }
 
 impl FloatModel {
-    /// From the bytes of an ONNX file; `path` is for messages.
-    ///
-    /// # Errors
-    /// [`CompileError::Load`], and [`CompileError::Nodes`] for operators that nothing evaluates.
-    pub fn load(bytes: &[u8], path: &str, options: &Options) -> Result<FloatModel, CompileError> {
-        FloatModel::whole(load::from_bytes(bytes, path, options)?, path)
-    }
-
     /// From an ONNX file, with its external data beside it.
     ///
     /// # Errors
-    /// [`CompileError::Read`], else as [`FloatModel::load`].
+    /// [`CompileError::Read`], [`CompileError::Load`]; [`CompileError::Nodes`] for operators that nothing evaluates.
     pub fn load_path(path: &Path, options: &Options) -> Result<FloatModel, CompileError> {
-        FloatModel::whole(load::from_path(path, options)?, &path.display().to_string())
-    }
-
-    /// Of a model without stand-ins for what was refused.
-    fn whole(loaded: Loaded, path: &str) -> Result<FloatModel, CompileError> {
-        if loaded.refusals.is_empty() {
-            FloatModel::new(&loaded, path)
+        let loaded = load::from_path(path, options)?;
+        if loaded.diagnostics.is_empty() {
+            FloatModel::new(&loaded, &path.display().to_string())
         } else {
-            Err(CompileError::Nodes(loaded.refusals))
+            Err(CompileError::Nodes(loaded.diagnostics))
         }
     }
 
+    /// Of a model without stand-ins for what was refused; `path` is for messages.
     pub(crate) fn new(loaded: &Loaded, path: &str) -> Result<FloatModel, CompileError> {
-        if !loaded.refusals.is_empty() {
-            // What else cannot be compiled is said with it.
-            translate(loaded)?;
-        }
-        let plan = SimplePlan::new(loaded.model.clone()).map_err(|e| load::refuse(path, &e))?;
+        let plan = SimplePlan::new(loaded.model.clone()).map_err(|e| load::load_error(path, &e))?;
         Ok(FloatModel {
             plan,
             inputs: loaded.inputs.clone(),
@@ -85,8 +63,27 @@ impl FloatModel {
             .collect()
     }
 
-    /// As [`FloatModel::run`]; shows every node's outputs.
-    pub(crate) fn run_observed(
+    /// The values of these origins for the given inputs.
+    pub(crate) fn observe(
+        &self,
+        inputs: &[Tensor],
+        wanted: &HashSet<Origin>,
+    ) -> Result<HashMap<Origin, Observed>, CompileError> {
+        let mut observed = HashMap::new();
+        self.run_observed(inputs, |node, values| {
+            let origins = (0..).map(|slot| Origin {
+                node: node.id,
+                slot,
+            });
+            let values = origins
+                .zip(values)
+                .filter(|(origin, _)| wanted.contains(origin));
+            observed.extend(values.map(|(origin, value)| (origin, Observed(value.clone()))));
+        })?;
+        Ok(observed)
+    }
+
+    fn run_observed(
         &self,
         inputs: &[Tensor],
         mut observe: impl FnMut(&TypedNode, &[TValue]),
@@ -131,5 +128,21 @@ impl FloatModel {
             values.push(value.into_tvalue());
         }
         Ok(values)
+    }
+}
+
+/// A value that the float model computed.
+pub(crate) struct Observed(TValue);
+
+impl Observed {
+    /// The least and the greatest element.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        let elements = f32s(&self.0)?;
+        Some(range_of(elements.iter().map(|v| f64::from(*v))))
+    }
+
+    /// As a tensor of ours.
+    pub fn tensor(&self) -> Result<Tensor, String> {
+        from_tract(&self.0).map_err(|e| e.to_string())
     }
 }

@@ -1,3 +1,112 @@
-//! Tests of the way from an ONNX file to a calibrated graph.
+//! From an analysed ONNX file to a graph that can be lowered: translate, rewrite, calibrate.
 
+mod diagnose;
+#[cfg(test)]
 mod tests;
+
+use std::path::Path;
+
+use crate::calibrate::ranges;
+use crate::diagnostic::caught;
+use crate::error::CompileError;
+use crate::graph::builder::Builder;
+use crate::graph::passes::{fuse, masks, negative_indices};
+use crate::graph::{Graph, Origin, check, names};
+use crate::onnx::load;
+use crate::onnx::load::Loaded;
+use crate::onnx::reference::FloatModel;
+use crate::onnx::translate::walk::{Refused, translate};
+use crate::options::Options;
+
+/// An ONNX model as we compile it, and as tract runs it.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Fused, with value ranges.
+    pub graph: Graph,
+    /// For each node of the graph, the value of the float reference with the same elements, if there is one.
+    pub(crate) origins: Vec<Option<Origin>>,
+    /// The float reference.
+    pub float: FloatModel,
+    /// Number of float parameters of the ONNX model.
+    pub parameters: u64,
+    /// Number of ONNX nodes.
+    pub onnx_nodes: u64,
+}
+
+/// Prepares the bytes of an ONNX file without external data; `path` is for messages.
+///
+/// # Errors
+/// [`CompileError::Load`], else as [`prepare`].
+pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Prepared, CompileError> {
+    prepare(load::from_bytes(bytes, path, options)?, path, options)
+}
+
+/// Prepares an ONNX file, with its external data beside it.
+///
+/// # Errors
+/// [`CompileError::Read`], [`CompileError::Load`], else as [`prepare`].
+pub fn from_path(path: &Path, options: &Options) -> Result<Prepared, CompileError> {
+    let loaded = load::from_path(path, options)?;
+    prepare(loaded, &path.display().to_string(), options)
+}
+
+/// Prepares an analysed model; `path` is for messages.
+///
+/// # Errors
+/// [`CompileError::Nodes`] with everything that cannot be compiled; [`CompileError::Samples`] and [`CompileError::Settings`] where these do not
+/// fit; [`CompileError::Load`] where a model that is malformed makes tract panic.
+pub fn prepare(loaded: Loaded, path: &str, options: &Options) -> Result<Prepared, CompileError> {
+    // tract computes constants and samples, and may panic at either; so may we, before the graph is checked.
+    let prepared = caught(|| prepared(loaded, path, options));
+    prepared.unwrap_or_else(|panic| {
+        Err(CompileError::Load {
+            path: path.into(),
+            reason: format!("its import panicked: {panic}"),
+        })
+    })
+}
+
+fn prepared(loaded: Loaded, path: &str, options: &Options) -> Result<Prepared, CompileError> {
+    let (mut graph, mut origins) = translate(&loaded).map_err(refused)?;
+    prune(&mut graph, &mut origins);
+    check::check(&graph)?;
+    mask(&mut graph, &mut origins);
+    fuse::fuse(&mut graph);
+    negative_indices::wrap_negative(&mut graph, &options.samples);
+    prune(&mut graph, &mut origins);
+    names::distinguish(&mut graph);
+    let float = FloatModel::new(&loaded, path)?;
+    ranges::calibrate(&mut graph, &origins, &float, options)?;
+    Ok(Prepared {
+        graph,
+        origins,
+        float,
+        parameters: loaded.parameters,
+        onnx_nodes: loaded.onnx_nodes,
+    })
+}
+
+/// What translation refused, and what else is wrong with the model.
+fn refused(refused: Refused) -> CompileError {
+    let mut diagnostics = refused.diagnostics;
+    diagnostics.extend(diagnose::of_lowering(refused.graph));
+    CompileError::Nodes(diagnostics)
+}
+
+/// Finds masks, and brings the graph in order again.
+fn mask(graph: &mut Graph, origins: &mut Vec<Option<Origin>>) {
+    let mut build = Builder::new();
+    std::mem::swap(&mut build.graph, graph);
+    std::mem::swap(&mut build.origins, origins);
+    masks::find(&mut build);
+    (*graph, *origins) = (build.graph, build.origins);
+    prune(graph, origins);
+}
+
+/// Leaves out what no output needs.
+fn prune(graph: &mut Graph, origins: &mut Vec<Option<Origin>>) {
+    let kept = graph.prune().into_iter();
+    *origins = kept
+        .map(|old| origins.get(old).copied().flatten())
+        .collect();
+}

@@ -24,7 +24,7 @@ use zkiln_runtime::weights::digest;
 use crate::driver::compile::Request;
 use crate::emit::{Generated, file_names, hex};
 use crate::error::CompileError;
-use crate::external;
+use crate::onnx::external;
 
 /// Which compiler made an entry: its version and its sources.
 const COMPILER: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("ZKILN_SOURCES"));

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::Options;
 use crate::driver::cache::*;
+use crate::options::Options;
 
 /// A folder with a model, and a cache in it.
 struct Bench {

@@ -1,7 +1,7 @@
 //! Indices that count from the end: where a sample has some, all that pick are counted from the start first.
 
-use crate::Sample;
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Tensor, UnaryFn};
+use crate::options::Sample;
 
 /// Rewrites the gathers whose indices come from an integer input of which a sample has negative elements: `i` becomes `i + length [i < 0]`.
 pub fn wrap_negative(graph: &mut Graph, samples: &[Vec<Sample>]) {
@@ -80,8 +80,8 @@ mod tests {
 
     use crate::graph::Tensor;
     use crate::graph::interpret;
+    use crate::options::{Options, Sample};
     use crate::testing::Onnx;
-    use crate::{Options, Sample};
 
     #[test]
     fn indices_may_count_from_the_end() {

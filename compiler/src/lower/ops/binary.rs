@@ -2,10 +2,11 @@
 //!
 //! Sums and products of expressions are expressions. A quotient is a product with a table of reciprocals.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Node};
+use crate::lower::Lowering;
 use crate::lower::ops::{extremum, function};
 use crate::lower::value::Value;
-use crate::lower::{Lowering, Refusal, refuse};
 
 /// Sums of more columns than this are committed before more is added.
 const MAX_SUMMANDS: usize = 16;
@@ -14,7 +15,11 @@ const MOST_INTEGER_BITS: u8 = 32;
 /// Constants this much below the other operand's range mask it: they are for a softmax to drop.
 const MASK_FACTOR: f64 = 4.0;
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, function: BinaryFn) -> Result<Value, Refusal> {
+pub(super) fn lower(
+    cx: &mut Lowering,
+    node: &Node,
+    function: BinaryFn,
+) -> Result<Value, Diagnostic> {
     let (mut a, mut b) = (cx.read(node, 0)?, cx.read(node, 1)?);
     if a.is_constant() && b.is_constant() {
         cx.align(&mut a, &mut b)?;
@@ -58,7 +63,7 @@ fn constants(a: &Value, b: &Value, function: BinaryFn) -> Value {
 }
 
 /// `a + b`.
-pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value, Refusal> {
+pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value, Diagnostic> {
     a = prepare(cx, a, &b)?;
     b = prepare(cx, b, &a)?;
     cx.align(&mut a, &mut b)?;
@@ -66,7 +71,7 @@ pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value
 }
 
 /// Commits a summand that would get lost in a mask, or is too long a sum already.
-fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Refusal> {
+fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Diagnostic> {
     let masked = other.masked || other.is_constant() && masks(other, &value);
     if masked && !value.is_simple() {
         return cx.small(&value, cx.settings.activation_bits);
@@ -96,7 +101,12 @@ fn masks(constant: &Value, value: &Value) -> bool {
     least < -MASK_FACTOR * span && least < -10.0
 }
 
-fn multiply(cx: &mut Lowering, node: &Node, mut a: Value, mut b: Value) -> Result<Value, Refusal> {
+fn multiply(
+    cx: &mut Lowering,
+    node: &Node,
+    mut a: Value,
+    mut b: Value,
+) -> Result<Value, Diagnostic> {
     cx.align(&mut a, &mut b)?;
     let square = node.inputs[0] == node.inputs[1];
     let product = cx.multiply(a, b)?;
@@ -110,7 +120,7 @@ fn multiply(cx: &mut Lowering, node: &Node, mut a: Value, mut b: Value) -> Resul
 const UNDERCUT: f64 = 4.0;
 
 /// `1 / value`, the divisor of `node`.
-fn reciprocal(cx: &mut Lowering, node: &Node, value: &Value) -> Result<Value, Refusal> {
+fn reciprocal(cx: &mut Lowering, node: &Node, value: &Value) -> Result<Value, Diagnostic> {
     if value.is_constant() {
         return Ok(function::map_constant(value, f64::recip));
     }
@@ -131,7 +141,12 @@ fn reciprocal(cx: &mut Lowering, node: &Node, value: &Value) -> Result<Value, Re
     )
 }
 
-fn power(cx: &mut Lowering, node: &Node, base: Value, exponent: &Value) -> Result<Value, Refusal> {
+fn power(
+    cx: &mut Lowering,
+    node: &Node,
+    base: Value,
+    exponent: &Value,
+) -> Result<Value, Diagnostic> {
     let uniform = exponent
         .is_constant()
         .then(|| exponent.constant_part().uniform())
@@ -156,7 +171,7 @@ fn computed_power(
     node: &Node,
     base: Value,
     exponent: Value,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     if base.range.0 < 0.0 {
         return Err(refuse(
             "its base may be negative, and its exponent is computed",

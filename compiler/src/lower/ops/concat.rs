@@ -1,15 +1,16 @@
 //! Concatenation and padding: operands are read out of range, where they are zero, and added.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
+use crate::lower::Lowering;
 use crate::lower::ops::convolution::read_along;
 use crate::lower::ops::{binary, function};
 use crate::lower::value::{Axis, Term, Value};
-use crate::lower::{Lowering, Refusal};
 
 /// Longest weight tensor that may be padded rather than its product committed first.
 const MAX_PADDED_WEIGHT: usize = 4096;
 
-pub(super) fn concat(cx: &mut Lowering, node: &Node, axis: usize) -> Result<Value, Refusal> {
+pub(super) fn concat(cx: &mut Lowering, node: &Node, axis: usize) -> Result<Value, Diagnostic> {
     let mut start = 0;
     let mut sum: Option<Value> = None;
     for index in 0..node.inputs.len() {
@@ -22,7 +23,7 @@ pub(super) fn concat(cx: &mut Lowering, node: &Node, axis: usize) -> Result<Valu
         });
         start += len;
     }
-    sum.ok_or(Refusal::Operand)
+    sum.ok_or_else(|| refuse("it has no operands", "correct the model"))
 }
 
 pub(super) fn pad(
@@ -30,7 +31,7 @@ pub(super) fn pad(
     node: &Node,
     before: &[usize],
     fill: f64,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let mut value = cx.read(node, 0)?;
     let inside: Vec<(usize, usize)> = before.iter().copied().zip(value.shape()).collect();
     if fill != 0.0 {
@@ -55,7 +56,7 @@ fn place(
     dim: usize,
     start: usize,
     len: usize,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let heavy = |term: &Term| {
         !term.is_constant()
             && term

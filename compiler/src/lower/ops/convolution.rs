@@ -1,15 +1,16 @@
 //! Convolution: a contraction of the kernel with the data read at `stride * y + dilation * k - pad`, zero outside.
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::{Node, Window};
+use crate::lower::Lowering;
 use crate::lower::value::{Axis, Value};
-use crate::lower::{Lowering, Refusal};
 
 pub(super) fn lower(
     cx: &mut Lowering,
     node: &Node,
     window: &Window,
     groups: usize,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let (mut data, mut kernel) = (cx.read(node, 0)?, cx.read(node, 1)?);
     if !kernel.is_constant() && !kernel.is_simple() {
         kernel = cx.compact(&kernel, cx.settings.activation_bits)?;
@@ -51,7 +52,7 @@ pub(super) fn lower(
 
 /// The value with one axis for each dimension in space. Later it would be too late: what is read through a window has axes that are
 /// no dimension's, and nothing may be committed.
-pub(super) fn spread(cx: &mut Lowering, data: Value, spatial: usize) -> Result<Value, Refusal> {
+pub(super) fn spread(cx: &mut Lowering, data: Value, spatial: usize) -> Result<Value, Diagnostic> {
     (2..2 + spatial).try_fold(data, |data, dim| cx.single_axis(data, dim))
 }
 
@@ -62,7 +63,7 @@ pub(super) fn slide(
     window: &Window,
     i: usize,
     out_len: usize,
-) -> Result<(Value, Vec<Axis>, Vec<Axis>), Refusal> {
+) -> Result<(Value, Vec<Axis>, Vec<Axis>), Diagnostic> {
     let data = cx.single_axis(data, 2 + i)?;
     let axis_of = |len: usize| {
         if len == 1 {
@@ -111,7 +112,7 @@ fn split_groups(
     data: &mut Value,
     kernel: &mut Value,
     groups: usize,
-) -> Result<Vec<Axis>, Refusal> {
+) -> Result<Vec<Axis>, Diagnostic> {
     let (inputs, outputs) = (data.len(1), kernel.len(0));
     let unsplit = [
         std::mem::replace(data, Value::new(vec![], vec![])),

@@ -1,9 +1,10 @@
 //! Sums of products over labelled axes: matrix products, dot products, transposes, diagonals, outer products.
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
+use crate::lower::Lowering;
 use crate::lower::value::{Axis, Term, Value};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal};
 
 /// A value whose dimensions have labels.
 struct Labelled {
@@ -16,7 +17,7 @@ pub(super) fn lower(
     node: &Node,
     inputs: &[Vec<u8>],
     output: &[u8],
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let mut product: Option<Labelled> = None;
     for (index, labels) in inputs.iter().enumerate() {
         let operand = Labelled {
@@ -74,7 +75,7 @@ fn contract(
     mut a: Labelled,
     mut b: Labelled,
     wanted: impl Fn(&u8) -> bool,
-) -> Result<Labelled, Refusal> {
+) -> Result<Labelled, Diagnostic> {
     for (da, label) in a.labels.iter().enumerate() {
         if let Some(db) = b.labels.iter().position(|l| l == label) {
             cx.unify(&mut a.value, da, &mut b.value, db)?;
@@ -102,7 +103,7 @@ fn contract(
 }
 
 /// Makes the labels of one operand distinct: `x_ii` is `sum_j x_ij [i = j]`.
-fn diagonal(cx: &mut Lowering, mut operand: Labelled) -> Result<Labelled, Refusal> {
+fn diagonal(cx: &mut Lowering, mut operand: Labelled) -> Result<Labelled, Diagnostic> {
     while let Some((first, second)) = repeated(&operand.labels) {
         let value = cx.single_axis(operand.value, first)?;
         let mut value = cx.single_axis(value, second)?;

@@ -1,7 +1,8 @@
 //! Maximum by tournament: `max(a, b) = a + relu(b - a)`, exact when both are integers of one scale.
 
+use crate::diagnostic::Diagnostic;
+use crate::lower::Lowering;
 use crate::lower::value::Value;
-use crate::lower::{Lowering, Refusal};
 
 use crate::lower::ops::slice::slice;
 
@@ -11,7 +12,7 @@ const EXACT_BITS: u8 = 16;
 const MAX_TERMS: usize = 8;
 
 /// Elementwise maximum; axes of length 1 repeat.
-pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Refusal> {
+pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Diagnostic> {
     let (mut a, mut b) = (settle(cx, a)?, settle(cx, b)?);
     cx.align(&mut a, &mut b)?;
     let (sure_a, sure_b) = (cx.certain_range(&a)?, cx.certain_range(&b)?);
@@ -41,7 +42,7 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Re
 }
 
 /// The value as an expression of few exact integers.
-pub(super) fn settle(cx: &mut Lowering, value: Value) -> Result<Value, Refusal> {
+pub(super) fn settle(cx: &mut Lowering, value: Value) -> Result<Value, Diagnostic> {
     if value.is_constant()
         || (value.terms.len() <= MAX_TERMS
             && cx
@@ -54,7 +55,11 @@ pub(super) fn settle(cx: &mut Lowering, value: Value) -> Result<Value, Refusal> 
 }
 
 /// Maximum over dimension `dim`, which is kept with length 1: halves meet until one is left.
-pub(super) fn maximum_over(cx: &mut Lowering, value: Value, dim: usize) -> Result<Value, Refusal> {
+pub(super) fn maximum_over(
+    cx: &mut Lowering,
+    value: Value,
+    dim: usize,
+) -> Result<Value, Diagnostic> {
     let mut value = settle(cx, value)?;
     while value.len(dim) > 1 {
         let len = value.len(dim);

@@ -1,9 +1,10 @@
 //! Elementwise functions of one variable: a lookup table on the operand. Affine ones fold into the expression.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{MASKED, Node, Pointwise, UnaryFn};
+use crate::lower::Lowering;
 use crate::lower::value::{Term, Value};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal, refuse};
 
 /// Widest integers that a table with jumps is exact on: rounding them first would move the jumps.
 const MOST_EXACT_BITS: u8 = 16;
@@ -14,7 +15,7 @@ pub(super) fn lower(
     cx: &mut Lowering,
     node: &Node,
     function: &Pointwise,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     if value.is_constant() {
         return Ok(map_constant(&value, |x| function.eval(x)));
@@ -46,7 +47,7 @@ fn by_sign(
     value: Value,
     [slope, offset]: [f64; 2],
     [negative, zero, positive]: [f64; 3],
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     if ![negative, zero, positive].iter().all(|y| y.abs() < MASKED) {
         return Err(refuse(
             "it makes infinities",

@@ -3,17 +3,18 @@
 use zkiln_runtime::model::ColumnId;
 use zkiln_runtime::relations::{OneHot, Relation};
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
+use crate::lower::Lowering;
 use crate::lower::ops::slice::slice;
 use crate::lower::quantize::Quantised;
 use crate::lower::value::{Term, Value, View};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal, refuse};
 
 /// Most entries of a 0/1 matrix that picks rows.
 const MOST_ENTRIES: usize = 1 << 30;
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Refusal> {
+pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Diagnostic> {
     let (data, index) = (cx.read(node, 0)?, cx.read(node, 1)?);
     let data = cx.single_axis(data, dim)?;
     match index.is_constant() {
@@ -27,7 +28,7 @@ fn constant_indices(
     data: Value,
     index: &Value,
     dim: usize,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let len = data.len(dim) as i64;
     let wrap = |x: &f64| if *x < 0.0 { *x as i64 + len } else { *x as i64 };
     let indices: Vec<i64> = index
@@ -64,7 +65,7 @@ fn select(
     mut data: Value,
     indices: &[i64],
     dim: usize,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let &[from] = data.dims[dim].as_slice() else {
         crate::lower::ops::shape::repeat(cx, &mut data, dim, indices.len());
         return Ok(data);
@@ -91,7 +92,7 @@ fn select(
     cx.contract(data, selection, &[from], dims)
 }
 
-fn one_hot(cx: &mut Lowering, data: Value, index: &Value, dim: usize) -> Result<Value, Refusal> {
+fn one_hot(cx: &mut Lowering, data: Value, index: &Value, dim: usize) -> Result<Value, Diagnostic> {
     let &[row] = data.dims[dim].as_slice() else {
         let dims = [&data.dims[..dim], &index.dims, &data.dims[dim + 1..]].concat();
         return Ok(Value { dims, ..data });

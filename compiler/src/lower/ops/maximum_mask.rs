@@ -2,19 +2,20 @@
 
 use zkiln_runtime::relations::{Relation, RowMax};
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
+use crate::lower::Lowering;
 use crate::lower::columns::Keys;
 use crate::lower::quantize::{Goal, margin};
 use crate::lower::value::{Axis, Term, Value, View};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal, refuse};
 
 /// Bits to which scores are rounded that are no small integers.
 const SCORE_BITS: u8 = 14;
 /// Widest table of distances from the maximum.
 const MAX_KEY_BITS: u8 = 18;
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Refusal> {
+pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     let value = cx.single_axis(value, dim)?;
     let &[axis] = value.dims[dim].as_slice() else {

@@ -20,12 +20,13 @@ mod slice;
 mod softmax;
 mod source;
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::{Node, Op};
+use crate::lower::Lowering;
 use crate::lower::value::Value;
-use crate::lower::{Lowering, Refusal};
 
 /// The expression for the node's value.
-pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
+pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic> {
     match &node.op {
         Op::Input(dtype) => source::input(cx, node, *dtype),
         Op::Constant(tensor) => Ok(Value::constant(tensor, &cx.fresh)),
@@ -58,7 +59,7 @@ pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
     }
 }
 
-/// The operator's name, for complaints.
+/// The operator's name, for diagnostics.
 pub(crate) fn name(op: &Op) -> &'static str {
     match op {
         Op::Input(_) => "Input",

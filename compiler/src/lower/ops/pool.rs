@@ -1,11 +1,12 @@
 //! Pooling: averages are sums over the window, maxima tournaments along one axis after the other.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Node, Window};
+use crate::lower::Lowering;
 use crate::lower::ops::convolution::{read_along, slide, spread};
 use crate::lower::ops::extremum::{maximum, settle};
 use crate::lower::value::{Axis, Term, Value};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal};
 
 /// Most positions over which products of columns are summed as they are.
 const MOST_TAPS: usize = 64;
@@ -15,7 +16,7 @@ pub(super) fn average(
     node: &Node,
     window: &Window,
     count_padding: bool,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let data = cx.read(node, 0)?;
     let mut data = spread(cx, data, window.kernel.len())?;
     let taps: usize = window.kernel.iter().product();
@@ -57,7 +58,7 @@ fn taps_inside(window: &Window, i: usize, len: usize, out: usize) -> impl Iterat
         .filter(move |tap| (0..len as i64).contains(&(origin + (tap * dilation) as i64)))
 }
 
-pub(super) fn max(cx: &mut Lowering, node: &Node, window: &Window) -> Result<Value, Refusal> {
+pub(super) fn max(cx: &mut Lowering, node: &Node, window: &Window) -> Result<Value, Diagnostic> {
     let mut data = cx.read(node, 0)?;
     for i in 0..window.kernel.len() {
         data = max_along(cx, data, window, i, node.shape[2 + i])?;
@@ -71,7 +72,7 @@ fn max_along(
     window: &Window,
     i: usize,
     out_len: usize,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let data = settle(cx, data)?;
     let sure = cx.certain_range(&data)?;
     let len = data.len(2 + i);
@@ -113,7 +114,7 @@ fn max_along(
             Some(best) => maximum(cx, best, value)?,
         });
     }
-    best.ok_or(Refusal::Operand)
+    best.ok_or_else(|| refuse("its window is empty", "correct the model"))
 }
 
 /// Padding must never win: where the window leaves the data, which reads zero, the least possible value is added.

@@ -1,16 +1,17 @@
 //! Reductions over axes, which are kept with length 1.
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::{Node, Reducer};
+use crate::lower::Lowering;
 use crate::lower::ops::extremum;
 use crate::lower::value::{Axis, Value};
-use crate::lower::{Lowering, Refusal};
 
 pub(super) fn lower(
     cx: &mut Lowering,
     node: &Node,
     reducer: Reducer,
     axes: &[usize],
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     let summed: Vec<Axis> = axes
         .iter()
@@ -49,7 +50,7 @@ pub(super) fn lower(
     }
 }
 
-fn over_all(cx: &mut Lowering, value: Value, axes: &[usize]) -> Result<Value, Refusal> {
+fn over_all(cx: &mut Lowering, value: Value, axes: &[usize]) -> Result<Value, Diagnostic> {
     axes.iter()
         .try_fold(value, |value, &dim| extremum::maximum_over(cx, value, dim))
 }

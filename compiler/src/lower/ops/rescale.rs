@@ -6,7 +6,9 @@
 
 use zkiln_runtime::model::Term as ModelTerm;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Node, Rounding};
+use crate::lower::Lowering;
 use crate::lower::boundary::{column_value, mapped_value};
 use crate::lower::columns::Keys;
 use crate::lower::intervals::ACCUMULATOR_BITS;
@@ -14,7 +16,6 @@ use crate::lower::ops::binary::add;
 use crate::lower::ops::function::map_constant;
 use crate::lower::quantize::{Goal, Quantised, accumulate, ceil_log2, margin, too_wide};
 use crate::lower::value::Value;
-use crate::lower::{Lowering, Refusal, refuse};
 
 /// Widest integers whose function is looked up without rounding first.
 const TABLE_BITS: u8 = 16;
@@ -37,7 +38,7 @@ pub(super) fn lower(
     node: &Node,
     rounding: Rounding,
     (least, greatest): (f64, f64),
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let target = Target {
         rounding,
         least,
@@ -86,7 +87,7 @@ impl Target {
     }
 
     /// `x + offset`, through a table if it is to be kept in a range.
-    fn offset(&self, cx: &mut Lowering, x: Value, offset: Value) -> Result<Value, Refusal> {
+    fn offset(&self, cx: &mut Lowering, x: Value, offset: Value) -> Result<Value, Diagnostic> {
         let sum = add(cx, x, offset)?;
         let (low, high) = cx.certain_range(&sum)?;
         if low >= self.least && high <= self.greatest {
@@ -172,7 +173,7 @@ impl Scaled {
         value: &Value,
         integers: &Quantised,
         factor: Value,
-    ) -> Result<Scaled, Refusal> {
+    ) -> Result<Scaled, Diagnostic> {
         let greatest = factor.constant_part().max_abs() * integers.unit;
         let k = (FACTOR_BITS as i32 - 1 - ceil_log2(greatest)).min(MOST_DROPPED);
         let parts = map_constant(&factor, |f| {
@@ -229,7 +230,7 @@ fn keys_of(
     value: &Value,
     quantised: &Quantised,
     factor: f64,
-) -> Result<Keys, Refusal> {
+) -> Result<Keys, Diagnostic> {
     let certain = keys(quantised.bounds, quantised.step_log2.max(0));
     if certain.bits <= MOST_BITS {
         return Ok(certain);
@@ -256,7 +257,7 @@ fn rounded(
     mut scaled: Scaled,
     offset: Value,
     target: &Target,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let axes = value.mentioned();
     let keys = keys_of(cx, value, &scaled.quantised, scaled.greatest)?;
     let name = cx.here();
@@ -301,7 +302,7 @@ fn mapped(
     keys: Keys,
     offset: Value,
     target: &Target,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let (axes, name) = (value.mentioned(), cx.here());
     let shape = quantised.accumulator.shape.to_vec();
     let Some(z) = offset.constant_part().uniform() else {
@@ -337,7 +338,7 @@ fn inexact(
     mut factor: Value,
     offset: Value,
     target: &Target,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let most = factor.constant_part().max_abs();
     let name = value.name.clone();
     let range = (value.range.0 * most, value.range.1 * most);

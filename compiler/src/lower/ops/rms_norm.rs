@@ -1,8 +1,9 @@
 //! Root-mean-square normalisation `x / sqrt(mean(x^2) + epsilon)`: an exact sum of squares, a table of inverse roots, a product.
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
+use crate::lower::Lowering;
 use crate::lower::value::Value;
-use crate::lower::{Lowering, Refusal};
 
 /// The least mean square that calibration saw may be undercut by this factor.
 const UNDERCUT: f64 = 0.5;
@@ -12,7 +13,7 @@ pub(super) fn lower(
     node: &Node,
     dim: usize,
     epsilon: f64,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     let value = cx.short_sum(&value, cx.settings.residual_bits())?;
     let summed = value.dims[dim].clone();

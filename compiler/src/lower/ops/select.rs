@@ -1,14 +1,15 @@
 //! Select: with a constant condition, a 0/1 weight on either branch; otherwise `no + condition * (yes - no)`. What masks scores for a
 //! softmax is made finite.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{MASKED, Node};
+use crate::lower::Lowering;
 use crate::lower::ops::binary;
 use crate::lower::quantize::ceil_log2;
 use crate::lower::value::{Term, Value};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal, refuse};
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
+pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic> {
     let (condition, yes, no) = (cx.read(node, 0)?, cx.read(node, 1)?, cx.read(node, 2)?);
     if condition.is_constant() {
         let yes = branch(cx, &condition, yes, |x| x != 0.0)?;
@@ -40,7 +41,11 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
 
 /// Raises a constant branch that stands for minus infinity to where it loses against the other all the same; the other is committed
 /// first, so that the mask is an integer in its units.
-fn finite_masks(cx: &mut Lowering, yes: Value, no: Value) -> Result<(Value, Value, bool), Refusal> {
+fn finite_masks(
+    cx: &mut Lowering,
+    yes: Value,
+    no: Value,
+) -> Result<(Value, Value, bool), Diagnostic> {
     let bits = cx.settings.activation_bits;
     let floor = |other: &Value| {
         -f64::from(ceil_log2(other.range.1 - other.range.0 + f64::from(bits))).exp2()
@@ -81,7 +86,7 @@ fn branch(
     condition: &Value,
     value: Value,
     taken: impl Fn(f64) -> bool,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let mut condition = condition.clone();
     condition.freshen(&cx.fresh);
     let mask = condition.constant_part().map(|x| f64::from(taken(x)));

@@ -1,10 +1,11 @@
 //! Data movement that only renames: reshape, transpose, broadcast. Nothing is committed.
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
+use crate::lower::Lowering;
 use crate::lower::value::Value;
-use crate::lower::{Lowering, Refusal};
 
-pub(super) fn reshape(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
+pub(super) fn reshape(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     cx.regroup(value, &node.shape)
 }
@@ -13,7 +14,7 @@ pub(super) fn transpose(
     cx: &mut Lowering,
     node: &Node,
     permutation: &[usize],
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     Ok(Value {
         dims: permutation
@@ -25,7 +26,7 @@ pub(super) fn transpose(
 }
 
 /// Axes of length 1 become axes that no term mentions.
-pub(super) fn broadcast(cx: &mut Lowering, node: &Node) -> Result<Value, Refusal> {
+pub(super) fn broadcast(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic> {
     let mut value = cx.read(node, 0)?;
     for (dim, &len) in node.shape.iter().enumerate() {
         repeat(cx, &mut value, dim, len);

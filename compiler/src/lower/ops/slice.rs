@@ -1,8 +1,9 @@
 //! Slices: an axis is read at `start + step * index`.
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
+use crate::lower::Lowering;
 use crate::lower::value::{Axis, Value};
-use crate::lower::{Lowering, Refusal};
 
 pub(super) fn lower(
     cx: &mut Lowering,
@@ -10,7 +11,7 @@ pub(super) fn lower(
     axis: usize,
     start: usize,
     step: isize,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     slice(cx, value, axis, start as i64, step as i64, node.shape[axis])
 }
@@ -23,7 +24,7 @@ pub(super) fn slice(
     start: i64,
     step: i64,
     len: usize,
-) -> Result<Value, Refusal> {
+) -> Result<Value, Diagnostic> {
     if len == value.len(dim) && step == 1 {
         return Ok(value);
     }

@@ -7,7 +7,9 @@ use std::f64::consts::LN_2;
 use zkiln_runtime::model::ColumnId;
 use zkiln_runtime::relations::{Quotient, Relation, RowMax};
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
+use crate::lower::Lowering;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
 use crate::lower::intervals::elementwise;
@@ -15,14 +17,13 @@ use crate::lower::ops::extremum::settle;
 use crate::lower::quantize::{Goal, Quantised, ceil_log2, margin};
 use crate::lower::value::{Axis, Term, Value, View};
 use crate::lower::weight::Weight;
-use crate::lower::{Lowering, Refusal, refuse};
 
 /// Bits of the reciprocal of the greatest sum.
 const RECIPROCAL_BITS: i32 = 12;
 /// Widest table of exponentials.
 const MAX_KEY_BITS: u8 = 18;
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Refusal> {
+pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Diagnostic> {
     let mut value = cx.read(node, 0)?;
     if node.inputs.len() == 2 {
         value = masked(cx, node, value)?;
@@ -61,7 +62,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
 }
 
 /// `low + mask (x - low)`, where exponentials of `low` are zero beside any that is not masked.
-fn masked(cx: &mut Lowering, node: &Node, mut value: Value) -> Result<Value, Refusal> {
+fn masked(cx: &mut Lowering, node: &Node, mut value: Value) -> Result<Value, Diagnostic> {
     let mut mask = cx.read(node, 1)?;
     let (lo, hi) = value.range;
     let low = lo - vanishes(cx);
@@ -108,7 +109,7 @@ fn exponentials(
     value: &Value,
     rows: &[Axis],
     axis: Axis,
-) -> Result<Term, Refusal> {
+) -> Result<Term, Diagnostic> {
     let axes = [rows, &[axis]].concat();
     let scores = cx.accumulate(value, &axes, Goal::Exact)?;
     let (lo, hi) = cx.certain_range(value)?;
@@ -189,7 +190,7 @@ fn reciprocal(
     rows: &[Axis],
     len: usize,
     greatest: f64,
-) -> Result<(ColumnId, i32), Refusal> {
+) -> Result<(ColumnId, i32), Diagnostic> {
     let exp_bits = i32::from(cx.settings.activation_bits);
     let sum: Quantised = cx.accumulate(total, rows, Goal::Exact)?;
     let numerator_log2 = exp_bits + ceil_log2(greatest) + RECIPROCAL_BITS;

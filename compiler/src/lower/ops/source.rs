@@ -4,13 +4,15 @@
 use zkiln_runtime::model::{Accumulator, Port, Term as ModelTerm, Visibility};
 use zkiln_runtime::relations::{Map, Relation, Requant};
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
+use crate::lower::Lowering;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
 use crate::lower::quantize::{Quantised, ceil_log2, margin};
 use crate::lower::value::{Term, Value, View};
-use crate::lower::{Lowering, Refusal, refuse};
-use crate::{PortInfo, Side};
+use crate::options::Side;
+use crate::program::PortInfo;
 
 /// Widest range that is looked up in one table.
 const MAX_RANGE_BITS: u8 = 17;
@@ -23,7 +25,7 @@ const COMPARED_BITS: u8 = 30;
 /// the model, since rounding twice makes others.
 const SCALED_BITS: u8 = 26;
 
-pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Refusal> {
+pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Diagnostic> {
     let greatest = node.range.0.abs().max(node.range.1.abs());
     let beyond = margin(node.shape.iter().product());
     let mut clamped = None;
@@ -242,7 +244,7 @@ fn integer_range(
     cx: &Lowering,
     (least, most): (f64, f64),
     beyond: f64,
-) -> Result<(i64, i64), Refusal> {
+) -> Result<(i64, i64), Diagnostic> {
     if let Some(len) = gathered_len(cx, cx.current()) {
         return Ok((0, len as i64 - 1));
     }
@@ -285,8 +287,9 @@ mod tests {
     use zkiln_runtime::trace::{self, Constants};
 
     use crate::graph::Graph;
+    use crate::lower;
     use crate::lower::ops::source::*;
-    use crate::{Options, lower};
+    use crate::options::Options;
 
     /// An input of three elements that is an output as well, and an index if something is gathered.
     fn graph(dtype: Dtype, greatest: f64, gathered: Option<usize>) -> Graph {

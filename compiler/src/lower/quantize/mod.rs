@@ -6,12 +6,12 @@
 
 use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::columns::{Columns, Keys};
 use crate::lower::intervals;
 use crate::lower::intervals::{ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
 use crate::lower::value::{Axis, Term, Value, View};
 use crate::lower::weight::Weight;
-use crate::lower::{Refusal, refuse};
 
 /// Bits of a coefficient that can only approximate its real number.
 const COEFFICIENT_BITS: i32 = 16;
@@ -152,7 +152,7 @@ pub fn accumulate(
     axes: &[Axis],
     goal: Goal,
     weight_bits: u8,
-) -> Result<Quantised, Refusal> {
+) -> Result<Quantised, Diagnostic> {
     let limit = power(i32::from(weight_bits) - 1);
     let terms: Vec<&Term> = value
         .terms
@@ -342,7 +342,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     /// A term whose weight tensor is in units of `real`.
-    fn push(&mut self, term: &Term, coefficient: i128, real: f64) -> Result<(), Refusal> {
+    fn push(&mut self, term: &Term, coefficient: i128, real: f64) -> Result<(), Diagnostic> {
         let sign = if term.scalar < 0.0 { -1 } else { 1 };
         let mut operands: Vec<IntegerView> = term
             .factors
@@ -371,7 +371,7 @@ impl Builder<'_> {
         self.add(signed, bounds, &term.summed, operands)
     }
 
-    fn push_constant(&mut self, term: &Term) -> Result<(), Refusal> {
+    fn push_constant(&mut self, term: &Term) -> Result<(), Diagnostic> {
         let Some(weight) = &term.weight else {
             let value = (term.scalar / self.unit).round() as i128;
             return self.add(value, (1, 1), &[], vec![]);
@@ -407,7 +407,7 @@ impl Builder<'_> {
         weight: &Weight,
         integers: &[f64],
         coefficient: i128,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Diagnostic> {
         let data: Vec<i32> = integers.iter().map(|x| *x as i32).collect();
         let bounds = data.iter().fold((0, 0), |(lo, hi): Bounds, &x| {
             (lo.min(x.into()), hi.max(x.into()))
@@ -426,7 +426,7 @@ impl Builder<'_> {
         bounds: Bounds,
         summed: &[Axis],
         operands: Vec<IntegerView>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Diagnostic> {
         let scaled = intervals::scaled(bounds, coefficient);
         self.bounds = (
             self.bounds.0.saturating_add(scaled.0),
@@ -472,7 +472,7 @@ impl Builder<'_> {
         }
     }
 
-    fn finish(self, step_log2: i32) -> Result<Quantised, Refusal> {
+    fn finish(self, step_log2: i32) -> Result<Quantised, Diagnostic> {
         if self.magnitude >= 1 << ACCUMULATOR_BITS {
             return Err(too_wide(self.magnitude));
         }
@@ -501,8 +501,8 @@ fn cube(term: &Term, axes: &[Axis]) -> u64 {
         .product()
 }
 
-/// The complaint about an accumulator that 64-bit integers cannot hold.
-pub fn too_wide(magnitude: i128) -> Refusal {
+/// Refuses an accumulator that 64-bit integers cannot hold.
+pub fn too_wide(magnitude: i128) -> Diagnostic {
     refuse(
         format!(
             "its exact sums need {} bits and only {ACCUMULATOR_BITS} are safe",

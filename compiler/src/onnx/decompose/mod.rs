@@ -12,34 +12,32 @@ pub(crate) mod scope;
 mod spatial;
 pub(crate) mod subgraph;
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_hir::infer::*;
 use tract_onnx::pb::{GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-use crate::Complaint;
-use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::decompose::subgraph::Subgraph;
-use crate::onnx::translate::walk::{Refusal, refusal};
-use crate::onnx::{tensors, unsupported};
-use control::{body, constants, flow, optional};
-use ml::{features, linear_models, ngrams, svm, trees};
-use nn::{
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::onnx::decompose::control::{body, constants, flow, optional};
+use crate::onnx::decompose::ml::{features, linear_models, ngrams, svm, trees};
+use crate::onnx::decompose::nn::{
     activations, attention, losses, one_hot, pooling, ranking, recurrent, reductions, stateful,
     training,
 };
-use quantized::{bits, qlinear};
-use spatial::{
+use crate::onnx::decompose::quantized::{bits, qlinear};
+use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::spatial::{
     conv_transpose, deform, depth, determinant, grid_sample, movement, regions, resize, spectra,
 };
+use crate::onnx::decompose::subgraph::Subgraph;
+use crate::onnx::{tensors, unsupported};
 use tract_onnx::model::{Onnx, ParsingContext};
 
 /// Builds an operator from its operands: its results and their element types.
-pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Refusal>;
+pub(crate) type Build = fn(&mut Scope) -> Result<Vec<Made>, Diagnostic>;
 
 /// ONNX operator types and what builds them.
 const OPERATORS: &[(&str, Build)] = &[
@@ -142,11 +140,6 @@ const OPERATORS: &[(&str, Build)] = &[
     ("ZipMap", features::zip_map),
 ];
 
-thread_local! {
-    /// Refusals since the last call of [`refusals`]: tract can only say that an analysis failed.
-    static REFUSALS: RefCell<Vec<Complaint>> = const { RefCell::new(Vec::new()) };
-}
-
 /// tract's front end, with the operators of this module, and with those of the graph that are refused, so that its analysis goes on
 /// after them.
 pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
@@ -164,15 +157,15 @@ pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
 }
 
 /// Why an operator is refused that no other function builds.
-fn refuse(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+fn unknown(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     Err(
         match (unsupported::reason(scope.operator()), scope.domain()) {
-            (Some((reason, help)), _) => refusal(reason, help),
-            (None, "" | "ai.onnx") => refusal(
+            (Some((reason, help)), _) => refuse(reason, help),
+            (None, "" | "ai.onnx") => refuse(
                 "this operator is not known",
                 "express it with standard operators",
             ),
-            (None, domain) => refusal(
+            (None, domain) => refuse(
                 format!("this operator of domain `{domain}` is not known"),
                 "express it with standard operators",
             ),
@@ -180,9 +173,31 @@ fn refuse(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     )
 }
 
-/// Complaints about operators of this module on this thread since the last call.
-pub(crate) fn refusals() -> Vec<Complaint> {
-    REFUSALS.take()
+/// What is refused while tract analyses a model: tract itself can only say that an analysis failed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Diagnostics(Arc<Mutex<Vec<Diagnostic>>>);
+
+impl Diagnostics {
+    fn push(&self, diagnostic: Diagnostic) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(diagnostic);
+    }
+
+    /// All of them, in the order of the nodes.
+    pub fn take(&self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Has the operators of this module in a parsed model say there why they are refused.
+pub(crate) fn report_to(model: &mut InferenceModel, diagnostics: &Diagnostics) {
+    for node in &mut model.nodes {
+        if let Some(composite) = node.op_as_mut::<Composite>() {
+            composite.diagnostics = diagnostics.clone();
+        }
+    }
 }
 
 fn parse(
@@ -194,6 +209,7 @@ fn parse(
         node: Arc::new(node.clone()),
         opset: context.onnx_operator_set_version,
         build: found.map(|(_, build)| *build),
+        diagnostics: Diagnostics::default(),
     };
     Ok((Box::new(composite), body::captures(node)))
 }
@@ -205,6 +221,7 @@ struct Composite {
     opset: i64,
     /// None for what is refused by its type alone.
     build: Option<Build>,
+    diagnostics: Diagnostics,
 }
 
 impl PartialEq for Composite {
@@ -217,9 +234,9 @@ impl Eq for Composite {}
 
 impl Composite {
     /// Builds the operator for these operands.
-    fn expand(&self, operands: &[&TypedFact]) -> Result<Subgraph, Refusal> {
+    fn expand(&self, operands: &[&TypedFact]) -> Result<Subgraph, Diagnostic> {
         let mut scope = Scope::new(&self.node, self.opset, operands)?;
-        let results = self.build.unwrap_or(refuse)(&mut scope)?;
+        let results = self.build.unwrap_or(unknown)(&mut scope)?;
         Ok(scope.finish(results))
     }
 
@@ -227,15 +244,6 @@ impl Composite {
     fn results(&self) -> usize {
         let named = |name: &&String| !name.is_empty();
         self.node.output.iter().filter(named).count()
-    }
-
-    fn complaint(&self, refusal: Refusal) -> Complaint {
-        Complaint {
-            node: unsupported::name(0, &self.node),
-            op: self.node.op_type.clone(),
-            reason: refusal.reason,
-            help: refusal.help,
-        }
     }
 }
 
@@ -299,11 +307,13 @@ impl InferenceOp for Composite {
         let facts: Vec<TypedFact> = facts.collect::<TractResult<_>>()?;
         let made = match self.expand(&facts.iter().collect::<Vec<_>>()) {
             Ok(made) => made,
-            Err(refusal) => {
-                let said = refusal.reason.clone();
+            Err(diagnostic) => {
+                let said = diagnostic.reason.clone();
                 // What follows a stand-in may be refused for the stand-in's sake.
                 if self.build.is_none() || !follows_stand_in(target, &inputs) {
-                    REFUSALS.with_borrow_mut(|all| all.push(self.complaint(refusal)));
+                    let node = unsupported::name(0, &self.node);
+                    self.diagnostics
+                        .push(diagnostic.at(node, &self.node.op_type));
                 }
                 // The analysis goes on as if the result had the first operand's shape, to find what else is wrong.
                 let Some(first) = facts.first() else {

@@ -6,12 +6,12 @@ use tract_onnx::data_resolver::MmapDataResolver;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Op, Tensor};
 use crate::onnx::decompose::control::body;
 use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::decompose::tensors;
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most that a length in an attribute is.
 const MOST_LENGTH: i64 = 1 << 30;
@@ -41,7 +41,7 @@ struct Operand {
 
 impl<'n> Scope<'n> {
     /// The operands' facts are those of the names that are not empty, in order, and then of what is captured.
-    pub fn new(node: &'n NodeProto, opset: i64, facts: &[&TypedFact]) -> Result<Self, Refusal> {
+    pub fn new(node: &'n NodeProto, opset: i64, facts: &[&TypedFact]) -> Result<Self, Diagnostic> {
         let mut scope = Scope {
             build: Builder::new(),
             opset,
@@ -66,7 +66,7 @@ impl<'n> Scope<'n> {
         Ok(scope)
     }
 
-    fn declare(&mut self, index: usize, fact: &TypedFact) -> Result<Operand, Refusal> {
+    fn declare(&mut self, index: usize, fact: &TypedFact) -> Result<Operand, Diagnostic> {
         // tract computes shapes in a type of its own.
         let dtype = match fact.datum_type {
             DatumType::TDim => DatumType::I64,
@@ -74,13 +74,13 @@ impl<'n> Scope<'n> {
         };
         if let Some(value) = &fact.konst {
             let tensor = tensors::from_tract(value)
-                .map_err(|e| refusal(e.to_string(), "only tensors of numbers can be compiled"))?;
+                .map_err(|e| refuse(e.to_string(), "only tensors of numbers can be compiled"))?;
             let id = self.build.constant(tensor);
             return Ok(Operand { id, dtype });
         }
         let (Some(shape), Some(port)) = (fact.shape.as_concrete(), tensors::port_dtype(dtype))
         else {
-            return Err(refusal(
+            return Err(refuse(
                 format!("an operand has the shape {:?} of {dtype:?}", fact.shape),
                 "export the model with fixed shapes and numbers",
             ));
@@ -135,9 +135,9 @@ impl<'n> Scope<'n> {
     }
 
     /// The operand at a position.
-    pub fn operand(&self, index: usize) -> Result<NodeId, Refusal> {
+    pub fn operand(&self, index: usize) -> Result<NodeId, Diagnostic> {
         self.optional(index)
-            .ok_or_else(|| refusal(format!("operand {index} is missing"), "correct the model"))
+            .ok_or_else(|| refuse(format!("operand {index} is missing"), "correct the model"))
     }
 
     /// Element type of the operand at a position; `f32` where it is left out.
@@ -147,14 +147,14 @@ impl<'n> Scope<'n> {
     }
 
     /// The value of an operand that must be constant; `None` if it is left out.
-    pub fn constant(&self, index: usize) -> Result<Option<&Tensor>, Refusal> {
+    pub fn constant(&self, index: usize) -> Result<Option<&Tensor>, Diagnostic> {
         let Some(id) = self.optional(index) else {
             return Ok(None);
         };
         let value = self.build.tensor(id);
         value.map(Some).ok_or_else(|| {
             let name = self.node.input.get(index).map_or("", String::as_str);
-            refusal(
+            refuse(
                 format!("its operand `{name}` must be known when the model is compiled"),
                 "make it a constant (an initializer) of the model",
             )
@@ -162,7 +162,7 @@ impl<'n> Scope<'n> {
     }
 
     /// The integers of an operand that must be constant.
-    pub fn constant_ints(&self, index: usize) -> Result<Option<Vec<i64>>, Refusal> {
+    pub fn constant_ints(&self, index: usize) -> Result<Option<Vec<i64>>, Diagnostic> {
         let ints = |tensor: &Tensor| tensor.data.iter().map(|v| *v as i64).collect();
         Ok(self.constant(index)?.map(ints))
     }
@@ -223,29 +223,34 @@ impl<'n> Scope<'n> {
     }
 
     /// A position among `rank` axes; negative ones count from the end.
-    pub fn position(axis: i64, rank: usize) -> Result<usize, Refusal> {
+    pub fn position(axis: i64, rank: usize) -> Result<usize, Diagnostic> {
         let from_start = if axis < 0 { axis + rank as i64 } else { axis };
         usize::try_from(from_start)
             .ok()
             .filter(|axis| *axis < rank.max(1))
-            .ok_or_else(|| refusal(format!("there is no axis {axis}"), "correct the model"))
+            .ok_or_else(|| refuse(format!("there is no axis {axis}"), "correct the model"))
     }
 
     /// The axes that an attribute lists, all of them if it is left out.
-    pub fn axes(&self, name: &str, rank: usize) -> Result<Vec<usize>, Refusal> {
+    pub fn axes(&self, name: &str, rank: usize) -> Result<Vec<usize>, Diagnostic> {
         let Some(listed) = self.ints(name) else {
             return Ok((0..rank).collect());
         };
         let axes = listed.iter().map(|axis| Self::position(*axis, rank));
         let axes: Vec<usize> = axes.collect::<Result<_, _>>()?;
         match (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
-            true => Err(refusal("it names an axis twice", "correct the model")),
+            true => Err(refuse("it names an axis twice", "correct the model")),
             false => Ok(axes),
         }
     }
 
     /// A list of lengths: one for each of `count` axes, or `default` for all.
-    pub fn lengths(&self, name: &str, count: usize, default: usize) -> Result<Vec<usize>, Refusal> {
+    pub fn lengths(
+        &self,
+        name: &str,
+        count: usize,
+        default: usize,
+    ) -> Result<Vec<usize>, Diagnostic> {
         let Some(listed) = self.ints(name).filter(|listed| !listed.is_empty()) else {
             return Ok(vec![default; count]);
         };
@@ -256,11 +261,11 @@ impl<'n> Scope<'n> {
         };
         let lengths: Option<Vec<usize>> = listed.iter().map(length).collect();
         let lengths = lengths.filter(|lengths| lengths.len() == count);
-        lengths.ok_or_else(|| refusal(format!("its `{name}` do not fit"), "correct the model"))
+        lengths.ok_or_else(|| refuse(format!("its `{name}` do not fit"), "correct the model"))
     }
 
     /// The axis that an attribute names.
-    pub fn axis(&self, name: &str, default: i64, x: NodeId) -> Result<usize, Refusal> {
+    pub fn axis(&self, name: &str, default: i64, x: NodeId) -> Result<usize, Diagnostic> {
         Self::position(self.int(name).unwrap_or(default), self.build.rank(x))
     }
 }

@@ -5,7 +5,7 @@ use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::{logic, math};
 
 use crate::graph::{BinaryFn, NodeId, Pointwise, UnaryFn};
-use crate::onnx::translate::{Call, Importer, Refusal, Translated, refusal};
+use crate::onnx::translate::{Call, Diagnostic, Importer, Translated, refuse};
 
 /// Arithmetic as it is, logic as arithmetic of 0 and 1, comparisons by the sign of a difference.
 pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translated {
@@ -78,13 +78,13 @@ fn whole_quotient(
     call: &Call,
     a: NodeId,
     b: NodeId,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     if importer.build.tensor(b).is_some() {
         let quotient = importer.build.binary(BinaryFn::Div, a, b);
         return Ok(truncate(importer, quotient));
     }
     if call.dtypes[0].size_of() > 1 {
-        return Err(refusal(
+        return Err(refuse(
             format!(
                 "integers of type {:?} are divided by computed ones",
                 call.dtypes[0]
@@ -118,7 +118,7 @@ fn remainder(
     call: &Call,
     a: NodeId,
     b: NodeId,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let whole = match call.dtypes[0].is_integer() {
         true => whole_quotient(importer, call, a, b)?,
         false => {
@@ -152,7 +152,7 @@ fn comparison(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translat
     } else if mini.is::<logic::CompEq>() {
         Test::Zero { negated: false }
     } else {
-        return Err(refusal(
+        return Err(refuse(
             "this operator is not compiled",
             "express it with arithmetic",
         ));

@@ -4,7 +4,7 @@ use tract_onnx::prelude::DatumType;
 use tract_onnx::tract_core::ops::cast::Cast;
 
 use crate::graph::{Pointwise, UnaryFn};
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Floats to integers truncate; anything to booleans tests for zero; the rest keeps values. Integer types do not wrap here:
 /// that a value fits is up to the model.
@@ -15,7 +15,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Cast) -> Translated 
         t.is_number() && !t.is_quantized() || t == DatumType::Bool || t == DatumType::TDim
     };
     if !is_number(from) || !is_number(to) {
-        return Err(refusal(
+        return Err(refuse(
             format!("{from:?} is cast to {to:?}"),
             "export the model in floats",
         ));

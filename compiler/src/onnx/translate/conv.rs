@@ -5,12 +5,12 @@ use tract_onnx::tract_core::ops::cnn::{Conv, PoolSpec};
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use crate::graph::{BinaryFn, NodeId, Op, Tensor, Window};
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Data is brought to `[n, c, spatial...]` and back, the kernel to `[o, c/groups, spatial...]`.
 pub fn translate(importer: &mut Importer, call: &Call, op: &Conv) -> Translated {
     if op.q_params.is_some() {
-        return Err(refusal(
+        return Err(refuse(
             "it computes in quantised integers",
             "export the float model; quantisation is done here",
         ));

@@ -3,7 +3,7 @@
 use tract_onnx::tract_core::ops::array::CumSum;
 
 use crate::graph::Tensor;
-use crate::onnx::limits::check_matrix;
+use crate::graph::limits::check_matrix;
 use crate::onnx::translate::{Call, Importer, Translated};
 
 /// A triangle of ones.

@@ -4,12 +4,12 @@ use tract_onnx::tract_core::internal::InOut;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
 use crate::graph::{NodeId, Op};
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Axes of length 1 that stand for longer ones are dropped; output axes that no input has are added after.
 pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translated {
     if op.q_params.is_some() || !op.operating_dt.is_float() {
-        return Err(refusal(
+        return Err(refuse(
             format!("it computes in {:?}", op.operating_dt),
             "export the float model; quantisation is done here",
         ));
@@ -42,7 +42,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translate
         let before: usize = shape.iter().product();
         let shape: Vec<usize> = kept.iter().map(|k| k.0).collect();
         if shape.iter().product::<usize>() != before {
-            return Err(refusal(
+            return Err(refuse(
                 "axes that it joins have different lengths",
                 "correct the model",
             ));

@@ -5,7 +5,7 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::{logic, math, nn, quant};
 
 use crate::graph::{BinaryFn, Pointwise, UnaryFn};
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// tract's functions without parameters that have a name among ours.
 fn named(op: &ElementWiseOp) -> Option<UnaryFn> {
@@ -56,7 +56,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &ElementWiseOp) -> Tr
         .map(Pointwise::of)
         .or_else(|| with_parameters(op, call.dtypes[0]));
     let Some(expression) = expression else {
-        return Err(refusal(
+        return Err(refuse(
             "this function is not compiled",
             "express it with other functions",
         ));

@@ -5,12 +5,12 @@ use tract_onnx::tract_core::ops::array::{Gather, GatherElements, GatherNd};
 use crate::graph::{Op, Tensor};
 use crate::onnx::translate::indices;
 use crate::onnx::translate::indices::{positive, take};
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Constant indices are made positive; others have to be.
 pub fn gather(importer: &mut Importer, call: &Call, op: &Gather) -> Translated {
     if let Some(to) = op.output_type.filter(|to| *to != call.dtypes[0]) {
-        return Err(refusal(
+        return Err(refuse(
             format!(
                 "its data is stored as {:?} and read as {to:?}",
                 call.dtypes[0]

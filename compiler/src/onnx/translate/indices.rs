@@ -1,12 +1,12 @@
 //! Indices: constant ones as offsets into row-major data, computed ones as one-hot rows.
 
 use crate::graph::builder::Builder;
+use crate::graph::limits::check_matrix;
 use crate::graph::{NodeId, Op, Tensor};
-use crate::onnx::limits::check_matrix;
-use crate::onnx::translate::{Importer, Refusal, refusal};
+use crate::onnx::translate::{Diagnostic, Importer, refuse};
 
 /// Rows of `length` with a one at the index.
-pub fn one_hot(build: &mut Builder, indices: NodeId, length: usize) -> Result<NodeId, Refusal> {
+pub fn one_hot(build: &mut Builder, indices: NodeId, length: usize) -> Result<NodeId, Diagnostic> {
     check_matrix(length, length)?;
     let mut identity = Tensor::filled(vec![length, length], 0.0);
     (0..length).for_each(|i| identity.data[i * length + i] = 1.0);
@@ -22,7 +22,7 @@ pub fn component(
     tuples: NodeId,
     k: usize,
     length: usize,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let mut shape = build.shape(tuples);
     let indices = build.slice(tuples, shape.len() - 1, k, 1, 1);
     shape.pop();
@@ -31,7 +31,7 @@ pub fn component(
 }
 
 /// An index below `length`; negative ones count from the end.
-pub fn positive(index: f64, length: usize) -> Result<usize, Refusal> {
+pub fn positive(index: f64, length: usize) -> Result<usize, Diagnostic> {
     let counted = if index < 0.0 {
         index + length as f64
     } else {
@@ -40,7 +40,7 @@ pub fn positive(index: f64, length: usize) -> Result<usize, Refusal> {
     if (0.0..length as f64).contains(&counted) {
         Ok(counted as usize)
     } else {
-        Err(refusal(
+        Err(refuse(
             format!("index {index} is outside of an axis of length {length}"),
             "correct the model",
         ))
@@ -48,8 +48,12 @@ pub fn positive(index: f64, length: usize) -> Result<usize, Refusal> {
 }
 
 /// For each element of the indices, the offset of the data's element at its own place, but along `axis` at the index.
-pub fn of_elements(indices: &Tensor, shape: &[usize], axis: usize) -> Result<Vec<usize>, Refusal> {
-    let offset = |flat: usize| -> Result<usize, Refusal> {
+pub fn of_elements(
+    indices: &Tensor,
+    shape: &[usize],
+    axis: usize,
+) -> Result<Vec<usize>, Diagnostic> {
+    let offset = |flat: usize| -> Result<usize, Diagnostic> {
         let (mut rest, mut inner, mut offset) = (flat, 1, 0);
         for a in (0..shape.len()).rev() {
             let own = rest % indices.shape[a];
@@ -69,10 +73,14 @@ pub fn of_elements(indices: &Tensor, shape: &[usize], axis: usize) -> Result<Vec
 
 /// For each tuple along the last axis of the indices, the offsets of the block of data it points at, after `batches` axes that
 /// indices and data share.
-pub fn of_tuples(indices: &Tensor, shape: &[usize], batches: usize) -> Result<Vec<usize>, Refusal> {
+pub fn of_tuples(
+    indices: &Tensor,
+    shape: &[usize],
+    batches: usize,
+) -> Result<Vec<usize>, Diagnostic> {
     let depth = indices.shape.last().copied().filter(|d| *d > 0);
     let Some(depth) = depth else {
-        return Err(refusal("its index tuples are empty", "remove the operator"));
+        return Err(refuse("its index tuples are empty", "remove the operator"));
     };
     let batch_count: usize = shape[..batches].iter().product();
     let indexed = &shape[batches..batches + depth];

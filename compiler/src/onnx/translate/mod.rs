@@ -1,6 +1,6 @@
 //! What tract's operators mean in ours: one file a family, one line an operator.
 
-pub mod walk;
+pub(crate) mod walk;
 
 mod axes;
 mod binary;
@@ -24,13 +24,14 @@ mod softmax;
 use tract_onnx::tract_core::ops as core;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::NodeId;
 use crate::onnx::decompose;
 use crate::onnx::decompose::subgraph::Subgraph;
-use crate::onnx::translate::walk::{Call, Importer, Refusal, refusal};
+use crate::onnx::translate::walk::{Call, Importer};
 
 /// Our nodes for a tract node's results.
-pub(crate) type Translated = Result<Vec<NodeId>, Refusal>;
+pub(crate) type Translated = Result<Vec<NodeId>, Diagnostic>;
 
 /// Looks the operator up and translates it.
 pub(crate) fn translate(importer: &mut Importer, call: &Call) -> Translated {
@@ -69,7 +70,7 @@ pub(crate) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::quant::DequantizeLinearF32 => elementwise::dequantise,
         core::nn::Softmax => softmax::translate,
     }
-    Err(refusal(
+    Err(refuse(
         "this operator is not compiled",
         "express it with other operators",
     ))

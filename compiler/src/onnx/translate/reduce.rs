@@ -3,7 +3,7 @@
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer as Tract};
 
 use crate::graph::{BinaryFn, NodeId, Reducer};
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Logic as maxima and minima of 0 and 1; products by halving.
 pub fn translate(importer: &mut Importer, call: &Call, op: &Reduce) -> Translated {
@@ -21,7 +21,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Reduce) -> Translate
         }
         Tract::Prod => axes.iter().fold(x, |x, axis| product(importer, x, *axis)),
         Tract::ArgMax(_) | Tract::ArgMin(_) => {
-            return Err(refusal(
+            return Err(refuse(
                 "it finds a position",
                 "return the scores and find it outside the proof",
             ));

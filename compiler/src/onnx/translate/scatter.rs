@@ -9,7 +9,7 @@ use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Tensor};
 use crate::onnx::translate::indices;
 use crate::onnx::translate::indices::take;
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Most updates of an element that combine with it one after the other.
 const MOST_UPDATES: usize = 64;
@@ -110,7 +110,7 @@ fn combine(
     };
     let count = build.shape(updates)[scattered.step];
     if count > MOST_UPDATES {
-        return Err(refusal(
+        return Err(refuse(
             format!("it combines {count} updates with what was there, one after the other"),
             "use `reduction = none` or `add`, or fewer updates",
         ));

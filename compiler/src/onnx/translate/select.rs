@@ -4,7 +4,7 @@ use tract_onnx::tract_core::ops::array::Trilu;
 use tract_onnx::tract_core::ops::logic::Iff;
 
 use crate::graph::Tensor;
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// As it is.
 pub fn iff(importer: &mut Importer, call: &Call, _: &Iff) -> Translated {
@@ -22,7 +22,7 @@ pub fn triangle(importer: &mut Importer, call: &Call, op: &Trilu) -> Translated 
         .tensor(call.inputs[1])
         .map(|t| t.data[0] as i64)
     else {
-        return Err(refusal("its diagonal is computed", "make it a constant"));
+        return Err(refuse("its diagonal is computed", "make it a constant"));
     };
     let rank = call.shapes[0].len();
     let (rows, columns) = (call.shapes[0][rank - 2], call.shapes[0][rank - 1]);

@@ -4,12 +4,12 @@ use tract_onnx::tract_core::internal::DimLike;
 use tract_onnx::tract_core::ops::Downsample;
 use tract_onnx::tract_core::ops::array::Slice;
 
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Neighbouring positions.
 pub fn slice(importer: &mut Importer, call: &Call, op: &Slice) -> Translated {
     let Ok(start) = op.start.to_usize() else {
-        return Err(refusal(
+        return Err(refuse(
             format!("its start {} depends on values", op.start),
             "make it a constant",
         ));

@@ -3,12 +3,12 @@
 use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
 
 use crate::graph::Op;
-use crate::onnx::translate::{Call, Importer, Translated, refusal};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Over several axes: over one that they are merged into.
 pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translated {
     if op.quant_output_dt.is_some() {
-        return Err(refusal(
+        return Err(refuse(
             "it computes in quantised integers",
             "export the float model; quantisation is done here",
         ));

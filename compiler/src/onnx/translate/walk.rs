@@ -1,136 +1,21 @@
-//! ONNX to our graph: tract parses, infers shapes and declutters; we translate what is left, node by node.
-//!
-//! Each family of tract operators has a file under `ops/` and a line in its table. Whatever has no line is refused by name,
-//! and all refusals of a model are returned together.
+//! tract's decluttered graph to ours, node by node. Whatever has no line in the table of operators is refused by name, and
+//! the walk goes on, so that all of a model is refused together.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::array::MultiBroadcastTo;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::source::TypedSource;
 
-use crate::calibrate::ranges;
-use crate::driver::diagnose;
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::refuse;
+use crate::graph::Origin;
 use crate::graph::builder::Builder;
-use crate::graph::passes::fuse;
-use crate::graph::passes::{masks, negative_indices};
+use crate::graph::names;
 use crate::graph::{Graph, NodeId, Op};
-use crate::graph::{check, names};
 use crate::onnx::load::Loaded;
-use crate::onnx::reference::FloatModel;
-use crate::onnx::{load, tensors, translate, unsupported};
-use crate::{CompileError, Complaint, Options};
-
-/// An ONNX model as we compile it, and as tract runs it.
-#[derive(Debug)]
-pub struct Imported {
-    /// Fused, with value ranges.
-    pub graph: Graph,
-    /// For each node of the graph, the tract value with the same elements, if there is one.
-    pub(crate) origins: Vec<Option<OutletId>>,
-    /// The float reference.
-    pub float: FloatModel,
-    /// Number of float parameters of the ONNX model.
-    pub parameters: u64,
-    /// Number of ONNX nodes.
-    pub onnx_nodes: u64,
-}
-
-/// Imports the bytes of an ONNX file; `path` is for messages.
-///
-/// # Errors
-/// [`CompileError::Load`]; [`CompileError::Nodes`] with everything that cannot be compiled; [`CompileError::Samples`].
-pub fn import(bytes: &[u8], path: &str, options: &Options) -> Result<Imported, CompileError> {
-    complete(load::from_bytes(bytes, path, options)?, path, options)
-}
-
-/// Types of the nodes of an ONNX file, those of graphs inside included; none for what is no such file.
-pub fn operators(bytes: &[u8]) -> Vec<String> {
-    let graph = load::parse(bytes, "").ok().and_then(|proto| proto.graph);
-    let types = graph.iter().flat_map(unsupported::types);
-    types.map(str::to_string).collect()
-}
-
-/// Imports an ONNX file, with its external data beside it.
-///
-/// # Errors
-/// [`CompileError::Read`], else as [`import`].
-pub fn import_path(path: &Path, options: &Options) -> Result<Imported, CompileError> {
-    complete(
-        load::from_path(path, options)?,
-        &path.display().to_string(),
-        options,
-    )
-}
-
-pub(crate) fn complete(
-    loaded: Loaded,
-    path: &str,
-    options: &Options,
-) -> Result<Imported, CompileError> {
-    // tract computes constants and samples, and may panic at either; so may we, before the graph is checked.
-    let completed = load::caught(|| translated(loaded, path, options));
-    completed.unwrap_or_else(|panic| {
-        Err(CompileError::Load {
-            path: path.into(),
-            reason: format!("its import panicked: {panic}"),
-        })
-    })
-}
-
-fn translated(loaded: Loaded, path: &str, options: &Options) -> Result<Imported, CompileError> {
-    let (mut graph, mut origins) = translate(&loaded)?;
-    prune(&mut graph, &mut origins);
-    check::check(&graph)?;
-    mask(&mut graph, &mut origins);
-    fuse::fuse(&mut graph);
-    negative_indices::wrap_negative(&mut graph, &options.samples);
-    prune(&mut graph, &mut origins);
-    names::distinguish(&mut graph);
-    let float = FloatModel::new(&loaded, path)?;
-    ranges::calibrate(&mut graph, &origins, &float, options)?;
-    Ok(Imported {
-        graph,
-        origins,
-        float,
-        parameters: loaded.parameters,
-        onnx_nodes: loaded.onnx_nodes,
-    })
-}
-
-/// Finds masks, and brings the graph in order again.
-fn mask(graph: &mut Graph, origins: &mut Vec<Option<OutletId>>) {
-    let mut build = Builder::new();
-    std::mem::swap(&mut build.graph, graph);
-    std::mem::swap(&mut build.origins, origins);
-    masks::find(&mut build);
-    (*graph, *origins) = (build.graph, build.origins);
-    prune(graph, origins);
-}
-
-/// Leaves out what no output needs.
-fn prune(graph: &mut Graph, origins: &mut Vec<Option<OutletId>>) {
-    let kept = graph.prune().into_iter();
-    *origins = kept
-        .map(|old| origins.get(old).copied().flatten())
-        .collect();
-}
-
-/// Why one node cannot be translated.
-pub(crate) struct Refusal {
-    pub reason: String,
-    pub help: String,
-}
-
-/// A [`Refusal`].
-pub(crate) fn refusal(reason: impl Into<String>, help: impl Into<String>) -> Refusal {
-    Refusal {
-        reason: reason.into(),
-        help: help.into(),
-    }
-}
+use crate::onnx::{tensors, translate, unsupported};
 
 /// One tract node to translate.
 pub(crate) struct Call<'m> {
@@ -148,26 +33,30 @@ pub(crate) struct Call<'m> {
 pub(crate) struct Importer<'m> {
     /// Where nodes go.
     pub build: Builder,
-    pub known: HashSet<&'m str>,
-    pub operators: &'m HashMap<String, String>,
-    pub complaints: Vec<Complaint>,
+    known: HashSet<&'m str>,
+    operators: &'m HashMap<String, String>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Why a model is not translated: what was, with inputs in the place of what was refused, and what is wrong.
+pub(crate) struct Refused {
+    /// Not checked, not pruned.
+    pub graph: Graph,
+    /// Not empty.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// tract's graph as ours; for each of our nodes, the tract value with the same elements, if there is one.
-pub(crate) fn translate(loaded: &Loaded) -> Result<(Graph, Vec<Option<OutletId>>), CompileError> {
-    let mut importer = Importer {
-        build: Builder::new(),
-        known: loaded.names.iter().map(String::as_str).collect(),
-        operators: &loaded.operators,
-        complaints: loaded.refusals.clone(),
-    };
+pub(crate) fn translate(loaded: &Loaded) -> Result<(Graph, Vec<Option<Origin>>), Refused> {
+    let known = loaded.names.iter().map(String::as_str).collect();
+    let mut importer = Importer::new(known, &loaded.operators, loaded.diagnostics.clone());
     let mut values = HashMap::new();
     for (outlet, port) in loaded.model.inputs.iter().zip(&loaded.inputs) {
         importer.build.name = port.name.clone();
         let id = importer
             .build
             .push(Op::Input(port.dtype), Vec::new(), port.shape.clone());
-        importer.build.origins[id] = Some(*outlet);
+        importer.build.origins[id] = Some(origin(*outlet));
         importer.build.graph.inputs.push(id);
         values.insert(*outlet, id);
     }
@@ -180,15 +69,38 @@ pub(crate) fn translate(loaded: &Loaded) -> Result<(Graph, Vec<Option<OutletId>>
         let value = values.get(outlet).map(|id| (port.name.clone(), *id));
         graph.outputs.extend(value);
     }
-    let mut complaints = importer.complaints;
-    if complaints.is_empty() {
-        return Ok((graph, origins));
+    let diagnostics = importer.diagnostics;
+    if diagnostics.is_empty() {
+        Ok((graph, origins))
+    } else {
+        Err(Refused { graph, diagnostics })
     }
-    complaints.extend(diagnose::complaints(graph));
-    Err(CompileError::Nodes(complaints))
 }
 
-impl Importer<'_> {
+impl<'m> Importer<'m> {
+    /// Nothing translated yet. `known` are the names of the ONNX graph, `operators` the types of its nodes by name, `diagnostics` what is
+    /// refused already.
+    pub fn new(
+        known: HashSet<&'m str>,
+        operators: &'m HashMap<String, String>,
+        diagnostics: Vec<Diagnostic>,
+    ) -> Self {
+        Self {
+            build: Builder::new(),
+            known,
+            operators,
+            diagnostics,
+        }
+    }
+
+    /// The first of what was refused.
+    pub fn into_first_refusal(self) -> Result<Builder, Diagnostic> {
+        match self.diagnostics.into_iter().next() {
+            Some(diagnostic) => Err(diagnostic),
+            None => Ok(self.build),
+        }
+    }
+
     /// Translates all nodes of a model whose inputs have `values` already. For a body that is unrolled, `within` is the name of
     /// its node and the step.
     pub fn walk(
@@ -200,7 +112,7 @@ impl Importer<'_> {
         let order = match model.eval_order() {
             Ok(order) => order,
             Err(e) => {
-                return self.complain("", "graph", refusal(format!("{e:#}"), "report the model"));
+                return self.refuse("", "graph", refuse(format!("{e:#}"), "report the model"));
             }
         };
         for id in order {
@@ -219,14 +131,14 @@ impl Importer<'_> {
                     for (slot, result) in results.into_iter().enumerate() {
                         let outlet = OutletId::new(id, slot);
                         if within.is_none() {
-                            self.build.stem_from(result, outlet);
+                            self.build.stem_from(result, origin(outlet));
                         }
                         values.insert(outlet, result);
                     }
                 }
                 Ok(None) => self.stand_in(node, values),
-                Err(refusal) => {
-                    self.complain(&onnx, &node.op().name(), refusal);
+                Err(diagnostic) => {
+                    self.refuse(&onnx, &node.op().name(), diagnostic);
                     self.stand_in(node, values);
                 }
             }
@@ -239,10 +151,10 @@ impl Importer<'_> {
         model: &TypedModel,
         node: &TypedNode,
         values: &HashMap<OutletId, NodeId>,
-    ) -> Result<Option<Vec<NodeId>>, Refusal> {
+    ) -> Result<Option<Vec<NodeId>>, Diagnostic> {
         if let Some(konst) = node.op_as::<Const>() {
             let tensor = tensors::from_tract(konst.val())
-                .map_err(|e| refusal(e.to_string(), "only tensors of numbers can be compiled"))?;
+                .map_err(|e| refuse(e.to_string(), "only tensors of numbers can be compiled"))?;
             return Ok(Some(vec![self.build.constant(tensor)]));
         }
         let Some(inputs) = node
@@ -307,22 +219,15 @@ impl Importer<'_> {
         )
     }
 
-    fn complain(&mut self, name: &str, tract_operator: &str, refusal: Refusal) {
+    /// Notes why a node is refused; by its ONNX type alone, if that says it all.
+    fn refuse(&mut self, name: &str, tract_operator: &str, diagnostic: Diagnostic) {
         let onnx = self.operators.get(name);
         let known = onnx.and_then(|op| unsupported::reason(op));
-        let (reason, help) = match known {
-            Some((reason, help)) => (reason.to_string(), help.to_string()),
-            None => (refusal.reason, refusal.help),
-        };
-        let op = onnx.cloned().unwrap_or_else(|| tract_operator.to_string());
-        let said = |c: &Complaint| c.node == name && c.op == op;
-        if !self.complaints.iter().any(said) {
-            self.complaints.push(Complaint {
-                node: name.to_string(),
-                op,
-                reason,
-                help,
-            });
+        let diagnostic = known.map_or(diagnostic, |(reason, help)| refuse(reason, help));
+        let op = onnx.map_or(tract_operator, String::as_str);
+        let known = |d: &Diagnostic| d.node == name && d.op == op;
+        if !self.diagnostics.iter().any(known) {
+            self.diagnostics.push(diagnostic.at(name, op));
         }
     }
 
@@ -340,10 +245,18 @@ impl Importer<'_> {
     }
 }
 
-fn concrete(fact: &TypedFact) -> Result<Vec<usize>, Refusal> {
+/// Which of tract's values.
+fn origin(outlet: OutletId) -> Origin {
+    Origin {
+        node: outlet.node,
+        slot: outlet.slot,
+    }
+}
+
+fn concrete(fact: &TypedFact) -> Result<Vec<usize>, Diagnostic> {
     match fact.shape.as_concrete() {
         Some(shape) => Ok(shape.to_vec()),
-        None => Err(refusal(
+        None => Err(refuse(
             format!("the shape {:?} of its result depends on values", fact.shape),
             "export the model with fixed shapes",
         )),

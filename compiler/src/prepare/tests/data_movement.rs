@@ -226,7 +226,7 @@ fn symbolic_dimensions_are_bound() {
         .input("x", "batch,length,4")
         .node("Tanh", "x", "y", &[])
         .output("y");
-    let options = |dimensions: &[(&str, usize)]| crate::Options {
+    let options = |dimensions: &[(&str, usize)]| crate::options::Options {
         dimensions: dimensions
             .iter()
             .map(|(n, v)| (n.to_string(), *v))
@@ -281,12 +281,12 @@ fn samples_set_ranges() {
         .node("Tanh", "x", "y", &[])
         .output("y");
     let sample = |data: [f64; 2]| {
-        vec![crate::Sample {
+        vec![crate::options::Sample {
             shape: vec![2],
             data: data.to_vec(),
         }]
     };
-    let options = crate::Options {
+    let options = crate::options::Options {
         samples: vec![sample([1.0, 2.0]), sample([0.5, -3.0])],
         ..Default::default()
     };

@@ -2,15 +2,15 @@
 
 use tract_onnx::pb::tensor_proto::DataType;
 
+use crate::error::CompileError;
 use crate::graph::Tensor;
-use crate::onnx::translate::walk;
+use crate::options::{Options, Sample};
 use crate::prepare::tests::{Int, Onnx, one};
-use crate::{CompileError, Options, Sample};
 
 #[test]
 fn an_operator_that_tract_does_not_know() {
     assert_eq!(
-        one("3", "Frobnicate", "x", &[]).complaint(),
+        one("3", "Frobnicate", "x", &[]).refusal(),
         "1 node(s) cannot be compiled:\n  \
          node `y` (Frobnicate): this operator is not known; express it with standard operators"
     );
@@ -26,7 +26,7 @@ fn all_unknown_and_refused_operators_at_once() {
         .node("RandomNormalLike", "b", "c", &[])
         .node("Twiddle", "c", "y", &[])
         .output("y");
-    let message = model.complaint();
+    let message = model.refusal();
     assert!(message.starts_with("3 node(s)"), "{message}");
     for part in [
         "`a` (Frobnicate)",
@@ -51,7 +51,7 @@ fn all_refused_nodes_of_an_analysable_model() {
         .node("IsNaN", "c", "d", &[]);
     let model = model.typed_input("k", DataType::Int64, "1");
     let model = model.output("a").output("b").output("j").output("d");
-    let message = model.complaint();
+    let message = model.refusal();
     assert!(message.starts_with("3 node(s)"), "{message}");
     for part in [
         "`a` (RandomNormalLike): its output is random",
@@ -72,7 +72,7 @@ fn what_lowering_says_comes_with_what_is_refused() {
         .node("Cast", "b", "f", &[("to", Int(1))])
         .node("Sub", "x,f", "d", &[])
         .node("Pow", "d,x", "p", &[]);
-    let message = model.output("a").output("p").complaint();
+    let message = model.output("a").output("p").refusal();
     assert!(message.starts_with("2 node(s)"), "{message}");
     assert!(
         message.contains("`p` (Binary): its base may be negative"),
@@ -88,7 +88,7 @@ fn quantised_models() {
     let message = model
         .node("ConvInteger", "x,z", "y", &[])
         .output("y")
-        .complaint();
+        .refusal();
     assert!(
         message.contains("(ConvInteger): its kernel is computed"),
         "{message}"
@@ -97,10 +97,11 @@ fn quantised_models() {
 
 #[test]
 fn bytes_that_are_no_model() {
-    let error =
-        walk::import(b"not a model", "bad.onnx", &Options::default()).expect_err("no model");
+    let error = crate::prepare::from_bytes(b"not a model", "bad.onnx", &Options::default())
+        .expect_err("no model");
     assert!(matches!(error, CompileError::Load { .. }), "{error}");
-    let error = walk::import(&[], "empty.onnx", &Options::default()).expect_err("no model");
+    let error =
+        crate::prepare::from_bytes(&[], "empty.onnx", &Options::default()).expect_err("no model");
     assert_eq!(
         error.to_string(),
         "cannot load `empty.onnx`: it has no graph"
@@ -109,14 +110,14 @@ fn bytes_that_are_no_model() {
 
 #[test]
 fn a_file_that_is_not_there() {
-    let error = walk::import_path("/nowhere/model.onnx".as_ref(), &Options::default())
+    let error = crate::prepare::from_path("/nowhere/model.onnx".as_ref(), &Options::default())
         .expect_err("no file");
     assert!(matches!(error, CompileError::Read { .. }), "{error}");
 }
 
 #[test]
 fn a_value_that_nothing_computes() {
-    let message = one("3", "Add", "x,ghost", &[]).complaint();
+    let message = one("3", "Add", "x,ghost", &[]).refusal();
     assert_eq!(message, "cannot load `test.onnx`: nothing computes `ghost`");
 }
 
@@ -124,7 +125,7 @@ fn a_value_that_nothing_computes() {
 fn shapes_that_do_not_fit() {
     let message = one("2,3", "MatMul", "x,w", &[])
         .weight("w", &[4, 5])
-        .complaint();
+        .refusal();
     assert!(
         message.starts_with("cannot load `test.onnx`: "),
         "{message}"

@@ -2,9 +2,9 @@
 
 use tract_onnx::pb::tensor_proto::DataType;
 
-use crate::Options;
 use crate::graph::Tensor;
 use crate::graph::interpret;
+use crate::options::Options;
 use crate::prepare::tests::{Floats, Int, Ints, Onnx, Text, Texts};
 
 /// The outputs of a model for one input of the given elements, which has the shape that the model says.
@@ -90,9 +90,9 @@ fn one_score_decides_between_two_classes() {
 #[test]
 fn malformed_trees_are_refused() {
     let model = stump("BRANCH_ODD", 0.0, [1.0, 2.0], "TreeEnsembleRegressor");
-    assert!(model.complaint().contains("there is no mode `BRANCH_ODD`"));
+    assert!(model.refusal().contains("there is no mode `BRANCH_ODD`"));
     let model = stump("BRANCH_LEQ", f32::NAN, [1.0, 2.0], "TreeEnsembleRegressor");
-    assert!(model.complaint().contains("no finite number"));
+    assert!(model.refusal().contains("no finite number"));
 }
 
 #[test]
@@ -176,5 +176,5 @@ fn bits_are_read_as_another_type() {
     let model = Onnx::new()
         .input("x", "3")
         .node("BitCast", "x", "y", &[("to", Int(6))]);
-    assert!(model.output("y").complaint().contains("bits of a float"));
+    assert!(model.output("y").refusal().contains("bits of a float"));
 }

@@ -2,9 +2,9 @@
 
 use tract_onnx::pb::tensor_proto::DataType;
 
-use crate::Options;
 use crate::graph::interpret;
 use crate::graph::{Graph, Op, Tensor};
+use crate::options::Options;
 use crate::prepare::tests::{Float, Int, Ints, Onnx, Text};
 use crate::testing::Attribute::{Floats, Graph as Inside, Texts};
 use crate::testing::assert_close;
@@ -68,7 +68,7 @@ fn attention_shows_no_infinities() {
         "y,k,v,s",
         &[("is_causal", Int(1)), ("qk_matmul_output_mode", Int(2))],
     );
-    let said = model.output("y").output("s").complaint();
+    let said = model.output("y").output("s").refusal();
     assert!(said.contains("infinite where it is masked"), "{said}");
 }
 
@@ -418,7 +418,7 @@ fn scans_and_loops_are_unrolled() {
     let inputs = |x: f64| [tensor(&[], &[x]), tensor(&[], &[5.0])];
     gives(model("m"), &inputs(1.5), &[tensor(&[], &[4.5])]);
     gives(model("m"), &inputs(0.5), &[tensor(&[], &[3.0])]);
-    let said = model("free").complaint();
+    let said = model("free").refusal();
     assert!(said.contains("`free` must be known"), "{said}");
 }
 
@@ -455,10 +455,7 @@ fn what_is_inside_is_refused_by_name() {
     let model = Onnx::new()
         .input("x", "2")
         .typed_input("c", DataType::Bool, "");
-    let said = model
-        .node("If", "c", "y", &branches)
-        .output("y")
-        .complaint();
+    let said = model.node("If", "c", "y", &branches).output("y").refusal();
     assert!(said.contains("`RandomNormalLike` inside it"), "{said}");
 }
 
@@ -492,10 +489,5 @@ fn dropout_that_drops_is_refused() {
         .floats("ratio", &[], vec![0.5])
         .booleans("training", &[], &[true])
         .node("Dropout", "x,ratio,training", "y", &[]);
-    assert!(
-        model
-            .output("y")
-            .complaint()
-            .contains("its output is random")
-    );
+    assert!(model.output("y").refusal().contains("its output is random"));
 }

@@ -1,9 +1,9 @@
 //! Operators together: fusion of written-out functions, recurrent cells, attention.
 
-use crate::Options;
 use crate::graph::{BinaryFn, Op, UnaryFn};
 use crate::onnx::load;
-use crate::onnx::translate::walk::complete;
+use crate::options::Options;
+use crate::prepare::prepare;
 use crate::prepare::tests::{Int, Ints, Onnx, Text, computed, named};
 
 /// `0.5 x (1 + tanh(0.79788456 (x + 0.044715 x x x)))`, in nine nodes.
@@ -216,7 +216,7 @@ fn weights_in_another_file() {
     let loaded = load::from_proto(model.proto(), folder.path().to_str(), "test.onnx", &options)
         .expect("loads");
     assert_eq!(loaded.parameters, 6);
-    let imported = complete(loaded, "test.onnx", &options).expect("imports");
+    let imported = prepare(loaded, "test.onnx", &options).expect("imports");
     let constant = imported
         .graph
         .nodes

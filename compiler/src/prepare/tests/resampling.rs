@@ -386,18 +386,18 @@ fn what_is_not_resampled() {
     let message = model
         .node("RoiAlign", "x,r,b", "y", &[])
         .output("y")
-        .complaint();
+        .refusal();
     assert!(message.contains("set `sampling_ratio`"), "{message}");
     let mode = [("mode", Text("quintic"))];
     let message =
         one("1,1,4,4", "Resize", "x,,s", &mode).floats("s", &[4], vec![1.0, 1.0, 2.0, 2.0]);
-    let message = message.complaint();
+    let message = message.refusal();
     assert!(message.contains("`quintic` is not known"), "{message}");
     let model = one("1,1,4,4", "GridSample", "x,g", &[]).input("g", "1,3,3,3");
-    let message = model.complaint();
+    let message = model.refusal();
     assert!(message.contains("does not fit its data"), "{message}");
     let corners = [("align_corners", Int(1))];
     let model = one("1,2,3", "AffineGrid", "x,s", &corners).ints("s", &[4], &[1, 1, 1, 3]);
-    let message = model.opset(20).complaint();
+    let message = model.opset(20).refusal();
     assert!(message.contains("use `align_corners = 0`"), "{message}");
 }

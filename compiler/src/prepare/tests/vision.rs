@@ -1,8 +1,9 @@
 //! Vision networks as exporters write them, small: nothing in them is refused, by the importer or by the lowering.
 
+use crate::lower;
+use crate::options::Options;
 use crate::prepare::tests::{Float, Int, Ints, Onnx, Text};
 use crate::testing::Attribute;
-use crate::{Options, lower};
 
 /// Imports and lowers.
 fn compiles(model: Onnx) {

@@ -480,19 +480,19 @@ fn determinants() {
 
 #[test]
 fn what_is_refused() {
-    let message = one("5,5", "Det", "x", &[]).complaint();
+    let message = one("5,5", "Det", "x", &[]).refusal();
     assert!(
         message.contains("its matrices have 5 rows; use at most 4"),
         "{message}"
     );
     let pads = [("mode", Text("wrap"))];
     let message = one("2,3", "Pad", "x,p", &pads).ints("p", &[4], &[-2, 0, 0, 0]);
-    let message = message.complaint();
+    let message = message.refusal();
     assert!(message.contains("it cuts off all of an axis"), "{message}");
     let attributes = [ints("kernel_shape", &[2, 2]), ints("pads", &[3, 0, 0, 0])];
     let model = one("1,1,4,4", "MaxPool", "x", &attributes);
     let model = model.node("MaxPool", "x", "z,i", &attributes).output("i");
-    let message = model.complaint();
+    let message = model.refusal();
     assert!(message.contains("nothing but padding"), "{message}");
     let model = one(
         "1,1,3,3",
@@ -500,7 +500,7 @@ fn what_is_refused() {
         "x,w",
         &[ints("output_shape", &[9, 9])],
     );
-    let message = model.weight("w", &[1, 1, 3, 3]).complaint();
+    let message = model.weight("w", &[1, 1, 3, 3]).refusal();
     assert!(message.contains("use `output_padding`"), "{message}");
     let window = Onnx::new()
         .input("x", "5")
@@ -508,6 +508,6 @@ fn what_is_refused() {
     let window = window
         .node("HannWindow", "n", "c", &[])
         .node("Add", "x,c", "y", &[]);
-    let message = window.output("y").complaint();
+    let message = window.output("y").refusal();
     assert!(message.contains("`n` must be known"), "{message}");
 }

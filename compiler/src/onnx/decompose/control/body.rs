@@ -13,13 +13,14 @@ use tract_onnx::pb::{
 };
 use tract_onnx::prelude::*;
 
-use crate::graph::builder::Builder;
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Graph, NodeId, Op};
+use crate::onnx::decompose;
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::decompose::{REFUSALS, subgraph};
-use crate::onnx::limits;
+use crate::onnx::decompose::{Diagnostics, subgraph};
+use crate::onnx::sizes;
 use crate::onnx::tensors::{port_dtype, to_tract};
-use crate::onnx::translate::walk::{Importer, Refusal, refusal};
+use crate::onnx::translate::walk::Importer;
 
 /// Names that the graphs in a node's attributes read from around them.
 pub fn captures(node: &NodeProto) -> Vec<String> {
@@ -65,7 +66,7 @@ enum Source {
 
 impl Scope<'_> {
     /// The results of the graph in an attribute, with values for its inputs.
-    pub fn call(&mut self, attribute: &str, arguments: &[Made]) -> Result<Vec<Made>, Refusal> {
+    pub fn call(&mut self, attribute: &str, arguments: &[Made]) -> Result<Vec<Made>, Diagnostic> {
         let constant = |(id, _): &Made| self.build.tensor(*id).is_some();
         let known: Vec<bool> = arguments.iter().map(constant).collect();
         let body = self.body(attribute, arguments, &known)?;
@@ -78,16 +79,16 @@ impl Scope<'_> {
         attribute: &str,
         arguments: &[Made],
         known: &[bool],
-    ) -> Result<Body, Refusal> {
+    ) -> Result<Body, Diagnostic> {
         let Some(graph) = self.graph(attribute) else {
-            return Err(refusal(
+            return Err(refuse(
                 format!("it has no `{attribute}`"),
                 "correct the model",
             ));
         };
         if graph.input.len() != arguments.len() {
             let (takes, given) = (graph.input.len(), arguments.len());
-            return Err(refusal(
+            return Err(refuse(
                 format!("its `{attribute}` takes {takes} values and is given {given}"),
                 "correct the model",
             ));
@@ -120,9 +121,9 @@ impl Scope<'_> {
         name: String,
         (id, dtype): Made,
         source: Option<Source>,
-    ) -> Result<Option<Source>, Refusal> {
+    ) -> Result<Option<Source>, Diagnostic> {
         let Some(onnx) = onnx_dtype(dtype) else {
-            return Err(refusal(
+            return Err(refuse(
                 format!("`{name}` has elements of {dtype:?}"),
                 "use floats",
             ));
@@ -131,7 +132,7 @@ impl Scope<'_> {
         match (source, self.build.tensor(id)) {
             (None, Some(tensor)) => {
                 let tensor = to_tract(tensor, dtype)
-                    .map_err(|e| refusal(format!("`{name}`: {e:#}"), "correct the model"))?;
+                    .map_err(|e| refuse(format!("`{name}`: {e:#}"), "correct the model"))?;
                 graph.initializer.push(TensorProto {
                     name,
                     dims: shape.iter().map(|len| *len as i64).collect(),
@@ -200,7 +201,7 @@ fn onnx_dtype(dtype: DatumType) -> Option<DataType> {
 }
 
 /// The graph in our operators; `sources` says what its inputs are.
-fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<Body, Refusal> {
+fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<Body, Diagnostic> {
     for (at, output) in graph.output.iter_mut().enumerate() {
         let name = format!("{}.result.{at}", output.name);
         graph.node.push(NodeProto {
@@ -213,12 +214,7 @@ fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<
     }
     let model = analysed(graph, opset)?;
     let nothing = HashMap::new();
-    let mut importer = Importer {
-        build: Builder::new(),
-        known: HashSet::new(),
-        operators: &nothing,
-        complaints: Vec::new(),
-    };
+    let mut importer = Importer::new(HashSet::new(), &nothing, Vec::new());
     let mut values = HashMap::new();
     for outlet in &model.inputs {
         let fact = model.outlet_fact(*outlet).map_err(unknown)?;
@@ -232,10 +228,8 @@ fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<
         values.insert(*outlet, id);
     }
     importer.walk(&model, &mut values, Some(("", 0)));
-    if let Some(said) = importer.complaints.into_iter().next() {
-        return Err(inside(&said.op, said.reason, said.help));
-    }
-    let mut graph = importer.build.graph;
+    let built = importer.into_first_refusal();
+    let mut graph = built.map_err(inside)?.graph;
     let mut dtypes = Vec::new();
     for outlet in &model.outputs {
         graph.outputs.push((String::new(), values[outlet]));
@@ -250,8 +244,8 @@ fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<
 }
 
 /// What tract makes of the graph as a model.
-fn analysed(graph: GraphProto, opset: i64) -> Result<TypedModel, Refusal> {
-    let onnx = crate::onnx::decompose::front_end(&graph);
+fn analysed(graph: GraphProto, opset: i64) -> Result<TypedModel, Diagnostic> {
+    let onnx = decompose::front_end(&graph);
     let proto = ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -261,27 +255,31 @@ fn analysed(graph: GraphProto, opset: i64) -> Result<TypedModel, Refusal> {
         graph: Some(graph),
         ..Default::default()
     };
-    let before = REFUSALS.take();
-    let model = onnx.parse(&proto, None).and_then(|parsed| {
+    let diagnostics = Diagnostics::default();
+    let model = onnx.parse(&proto, None).and_then(|mut parsed| {
+        decompose::report_to(&mut parsed.model, &diagnostics);
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }
         let model = parsed.model.into_typed()?;
-        limits::check_tensors(&model)?;
+        sizes::check_tensors(&model)?;
         model.into_decluttered()
     });
-    match REFUSALS.replace(before).into_iter().next() {
-        Some(said) => Err(inside(&said.op, said.reason, said.help)),
+    match diagnostics.take().into_iter().next() {
+        Some(diagnostic) => Err(inside(diagnostic)),
         None => model.map_err(unknown),
     }
 }
 
-fn inside(operator: &str, reason: String, help: String) -> Refusal {
-    refusal(format!("`{operator}` inside it: {reason}"), help)
+fn inside(diagnostic: Diagnostic) -> Diagnostic {
+    let Diagnostic {
+        op, reason, help, ..
+    } = diagnostic;
+    refuse(format!("`{op}` inside it: {reason}"), help)
 }
 
-fn unknown(error: impl std::fmt::Display) -> Refusal {
-    refusal(
+fn unknown(error: impl std::fmt::Display) -> Diagnostic {
+    refuse(
         format!("the graph inside it cannot be analysed: {error:#}"),
         "export the model with fixed shapes",
     )

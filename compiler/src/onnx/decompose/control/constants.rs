@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use tract_onnx::prelude::*;
 
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{Op, Tensor as Constant};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::limits::{MOST_ELEMENTS, volume};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// `ConstantOfShape`: one number, `f32` 0 if none is given.
-pub fn of_shape(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn of_shape(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let shape = scope.constant_ints(0)?.unwrap_or_default();
     let lens = shape.iter().map(|len| usize::try_from(*len));
     let lens: Result<Vec<usize>, _> = lens.collect();
-    let lens = lens.map_err(|_| refusal("its shape is negative", "correct the model"))?;
+    let lens = lens.map_err(|_| refuse("its shape is negative", "correct the model"))?;
     if volume(lens.iter().map(|len| *len as u64)) > MOST_ELEMENTS {
-        return Err(refusal("its result is too large", "use shorter axes"));
+        return Err(refuse("its result is too large", "use shorter axes"));
     }
     let (value, dtype) = match scope.typed_tensor("value") {
         Some((value, dtype)) => (value.uniform().unwrap_or(0.0), dtype),
@@ -29,16 +29,16 @@ pub fn of_shape(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Range`: from a start to a limit, with a step.
-pub fn range(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn range(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut ends = Vec::new();
     for index in 0..3 {
         let end = scope.constant(index)?.and_then(Constant::uniform);
-        ends.push(end.ok_or_else(|| refusal("its ends are no numbers", "correct the model"))?);
+        ends.push(end.ok_or_else(|| refuse("its ends are no numbers", "correct the model"))?);
     }
     let (start, limit, step) = (ends[0], ends[1], ends[2]);
     let count = ((limit - start) / step).ceil().max(0.0);
     if !count.is_finite() || count > MOST_ELEMENTS as f64 {
-        return Err(refusal("its result is too large", "correct the model"));
+        return Err(refuse("its result is too large", "correct the model"));
     }
     let data = (0..count as usize)
         .map(|i| start + i as f64 * step)
@@ -48,8 +48,8 @@ pub fn range(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `NonZero`: positions of what is not 0, `[rank, count]`.
-pub fn non_zero(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
-    let missing = || refusal("it has no operand", "correct the model");
+pub fn non_zero(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+    let missing = || refuse("it has no operand", "correct the model");
     let x = scope.constant(0)?.ok_or_else(missing)?;
     let found: Vec<usize> = (0..x.data.len()).filter(|at| x.data[*at] != 0.0).collect();
     let mut strides = vec![1; x.shape.len()];
@@ -64,7 +64,7 @@ pub fn non_zero(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Compress`: the slices that a constant condition keeps.
-pub fn compress(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn compress(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let condition = scope
         .constant(1)?
@@ -83,7 +83,7 @@ pub fn compress(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let kept = (0..condition.len()).filter(|at| condition[*at] != 0.0);
     let kept: Vec<f64> = kept.filter(|at| *at < length).map(|at| at as f64).collect();
     if kept.is_empty() {
-        return Err(refusal("it keeps nothing", "leave it out"));
+        return Err(refuse("it keeps nothing", "leave it out"));
     }
     shape[axis] = kept.len();
     let kept = scope.build.constant(Constant::new(vec![kept.len()], kept));
@@ -92,7 +92,7 @@ pub fn compress(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Unique`: distinct slices, where each is first, which one each is, and how often it is there.
-pub fn unique(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn unique(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut x = scope.operand(0)?;
     scope.constant(0)?;
     let axis = match scope.int("axis") {
@@ -109,7 +109,7 @@ pub fn unique(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         .collect();
     let moved = scope.build.transpose(x, &order);
     let (Some(length @ 1..), Some(moved)) = (length, scope.build.tensor(moved)) else {
-        return Err(refusal("it has no elements", "correct the model"));
+        return Err(refuse("it has no elements", "correct the model"));
     };
     let width = moved.data.len() / length;
     let slices: Vec<Vec<u64>> = moved

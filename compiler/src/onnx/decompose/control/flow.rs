@@ -2,13 +2,13 @@
 
 use tract_onnx::prelude::*;
 
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{NodeId, Tensor as Constant};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::limits::{MOST_STEPS, too_many_steps};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// `If`: the branch that a constant chooses, or both and a selection.
-pub fn branch(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn branch(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let condition = scope.operand(0)?;
     match truth(scope, condition) {
         Some(true) => return scope.call("then_branch", &[]),
@@ -18,7 +18,7 @@ pub fn branch(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let yes = scope.call("then_branch", &[])?;
     let no = scope.call("else_branch", &[])?;
     if yes.len() != no.len() {
-        return Err(refusal(
+        return Err(refuse(
             "its branches differ in their results",
             "correct the model",
         ));
@@ -34,11 +34,11 @@ fn truth(scope: &Scope, condition: NodeId) -> Option<bool> {
     scope.build.graph.uniform(condition).map(|v| v != 0.0)
 }
 
-fn choose(scope: &mut Scope, condition: NodeId, yes: Made, no: Made) -> Result<Made, Refusal> {
+fn choose(scope: &mut Scope, condition: NodeId, yes: Made, no: Made) -> Result<Made, Diagnostic> {
     let build = &mut scope.build;
     let shape = build.shape(yes.0);
     if build.shape(no.0) != shape || build.shape(condition).iter().any(|len| *len != 1) {
-        return Err(refusal(
+        return Err(refuse(
             "its condition is computed, and its results have different shapes",
             "give both branches results of one shape",
         ));
@@ -48,7 +48,7 @@ fn choose(scope: &mut Scope, condition: NodeId, yes: Made, no: Made) -> Result<M
 }
 
 /// `Loop`: its body once a step. Where the condition to go on is computed, later steps change nothing once it is false.
-pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let most = scope.constant_ints(0)?.and_then(|m| m.first().copied());
     let mut going = match scope.optional(1) {
         Some(condition) => condition,
@@ -66,7 +66,7 @@ pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             break;
         }
         if runs.is_none() && most.is_none() {
-            return Err(refusal(
+            return Err(refuse(
                 "its number of steps depends on values",
                 "give it a constant number of steps",
             ));
@@ -78,7 +78,7 @@ pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         let head = [(number, DatumType::I64), (going, DatumType::Bool)];
         let results = scope.call("body", &[&head[..], &states].concat())?;
         if results.len() < 1 + states.len() {
-            return Err(refusal(
+            return Err(refuse(
                 "its body gives too few results",
                 "correct the model",
             ));
@@ -86,7 +86,7 @@ pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         let (next, made) = results[1..].split_at(states.len());
         if runs.is_none() {
             if !made.is_empty() {
-                return Err(refusal(
+                return Err(refuse(
                     "the length of its results depends on values",
                     "give it a constant condition",
                 ));
@@ -111,7 +111,7 @@ pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         step += 1;
     }
     if scope.results() > states.len() + collected.len() {
-        return Err(refusal("it makes an empty result", "leave the loop out"));
+        return Err(refuse("it makes an empty result", "leave the loop out"));
     }
     let joined = collected.into_iter().map(|all| join(scope, all, 0));
     let joined = joined.collect::<Result<Vec<_>, _>>()?;
@@ -119,13 +119,13 @@ pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Values of all steps along a new axis.
-fn join(scope: &mut Scope, all: Vec<Made>, axis: i64) -> Result<Made, Refusal> {
+fn join(scope: &mut Scope, all: Vec<Made>, axis: i64) -> Result<Made, Diagnostic> {
     let [(first, dtype), ..] = all[..] else {
-        return Err(refusal("it makes an empty result", "leave the loop out"));
+        return Err(refuse("it makes an empty result", "leave the loop out"));
     };
     let shape = scope.build.shape(first);
     if all.iter().any(|(id, _)| scope.build.shape(*id) != shape) {
-        return Err(refusal(
+        return Err(refuse(
             "its steps give different shapes",
             "correct the model",
         ));
@@ -144,13 +144,13 @@ struct Course {
 }
 
 /// `Scan`: its body once for each slice of the scanned inputs. Up to opset 8, for each sample of a batch.
-pub fn scan(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn scan(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let scanned = usize::try_from(scope.int("num_scan_inputs").unwrap_or(0)).unwrap_or(0);
     let batched = scope.opset < 9;
     let first = usize::from(batched);
     let (count, states) = (scope.count(), scope.count().checked_sub(first + scanned));
     let (Some(states), true) = (states, scanned > 0) else {
-        return Err(refusal("it scans no input", "write it as a loop"));
+        return Err(refuse("it scans no input", "write it as a loop"));
     };
     let mut operands = Vec::new();
     for index in first..count {
@@ -177,7 +177,7 @@ pub fn scan(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         return pass(scope, &course, states.to_vec(), inputs);
     }
     if scope.optional(0).is_some() {
-        return Err(refusal(
+        return Err(refuse(
             "its sequences have lengths",
             "pad them to one length",
         ));
@@ -211,10 +211,10 @@ fn course(
     axes: &str,
     directions: &str,
     count: usize,
-) -> Result<Vec<(i64, bool)>, Refusal> {
+) -> Result<Vec<(i64, bool)>, Diagnostic> {
     let list = |name: &str| match scope.ints(name) {
         Some(list) if list.len() == count => Ok(list.to_vec()),
-        Some(_) => Err(refusal(
+        Some(_) => Err(refuse(
             format!("its `{name}` has a wrong length"),
             "correct the model",
         )),
@@ -233,7 +233,7 @@ fn pass(
     course: &Course,
     mut states: Vec<Made>,
     inputs: &[Made],
-) -> Result<Vec<Made>, Refusal> {
+) -> Result<Vec<Made>, Diagnostic> {
     let mut lines = Vec::new();
     for ((id, dtype), (axis, backwards)) in inputs.iter().zip(&course.inputs) {
         let axis = Scope::position(*axis, scope.build.rank(*id))?;
@@ -242,7 +242,7 @@ fn pass(
     }
     let steps = lines[0].4;
     if lines.iter().any(|line| line.4 != steps) {
-        return Err(refusal(
+        return Err(refuse(
             "its inputs have different lengths",
             "correct the model",
         ));
@@ -269,7 +269,7 @@ fn pass(
         let same =
             |(new, old): (&Made, &Made)| scope.build.shape(new.0) == scope.build.shape(old.0);
         if !next.iter().zip(&states).all(same) {
-            return Err(refusal(
+            return Err(refuse(
                 "the shape of its state changes",
                 "correct the model",
             ));

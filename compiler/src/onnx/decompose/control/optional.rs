@@ -2,16 +2,16 @@
 
 use tract_onnx::prelude::*;
 
+use crate::diagnostic::Diagnostic;
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::Refusal;
 
 /// `OptionalHasElement`: whether there is an operand.
-pub fn has_element(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn has_element(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let has = f64::from(scope.optional(0).is_some());
     Ok(vec![(scope.build.scalar(has, 0), bool::datum_type())])
 }
 
 /// `OptionalGetElement`: the operand.
-pub fn get_element(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn get_element(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     Ok(vec![(scope.operand(0)?, scope.dtype(0))])
 }

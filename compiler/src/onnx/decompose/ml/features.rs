@@ -2,12 +2,12 @@
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::linear_models::numbers;
 use crate::onnx::decompose::nn::ranking::is_zero;
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most categories that an element is compared with.
 const MOST_CATEGORIES: usize = 4096;
@@ -15,11 +15,11 @@ const MOST_CATEGORIES: usize = 4096;
 const LEAST_NORM: f64 = 1e-30;
 
 /// One number for each feature, or one for all, along the last axis of `x`.
-fn along_last(scope: &mut Scope, x: NodeId, list: &[f64]) -> Result<NodeId, Refusal> {
+fn along_last(scope: &mut Scope, x: NodeId, list: &[f64]) -> Result<NodeId, Diagnostic> {
     let shape = scope.build.shape(x);
     let last = shape.last().copied().unwrap_or(1);
     if list.len() != 1 && list.len() != last {
-        return Err(refusal(
+        return Err(refuse(
             format!("it has {} numbers for {last} features", list.len()),
             "correct the model",
         ));
@@ -32,7 +32,7 @@ fn along_last(scope: &mut Scope, x: NodeId, list: &[f64]) -> Result<NodeId, Refu
 }
 
 /// `Scaler`: `(x - offset) * scale`.
-pub(crate) fn scaler(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn scaler(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let steps = [("offset", BinaryFn::Sub), ("scale", BinaryFn::Mul)];
     for (name, function) in steps {
@@ -46,7 +46,7 @@ pub(crate) fn scaler(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Normalizer` of rows.
-pub(crate) fn normalizer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn normalizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let norm = scope.text("norm").unwrap_or("MAX").to_string();
     let build = &mut scope.build;
@@ -65,7 +65,7 @@ pub(crate) fn normalizer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             build.pointwise(Pointwise::unary(UnaryFn::Rsqrt, least), sum)
         }
         _ => {
-            return Err(refusal(
+            return Err(refuse(
                 "runtimes disagree about the norm MAX of negative numbers",
                 "divide by ReduceMax, of Abs or not",
             ));
@@ -78,7 +78,7 @@ pub(crate) fn normalizer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Binarizer`.
-pub(crate) fn binarizer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn binarizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let threshold = scope.float("threshold").unwrap_or(0.0);
     let made = crate::onnx::decompose::ml::scores::above(&mut scope.build, x, -threshold);
@@ -86,18 +86,18 @@ pub(crate) fn binarizer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `ArrayFeatureExtractor`: elements along the last axis.
-pub(crate) fn extractor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn extractor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, picked) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let build = &mut scope.build;
     let (mut shape, count) = (build.shape(x), build.shape(picked).iter().product());
     let Some(last) = shape.len().checked_sub(1) else {
-        return Err(refusal("its operand is a scalar", "correct the model"));
+        return Err(refuse("its operand is a scalar", "correct the model"));
     };
     if let Some(indices) = build.tensor(picked)
         && let Some(index) = (indices.data.iter()).find(|i| !(0.0..shape[last] as f64).contains(i))
     {
-        return Err(refusal(
+        return Err(refuse(
             format!(
                 "index {index} is outside of an axis of length {}",
                 shape[last]
@@ -115,9 +115,9 @@ pub(crate) fn extractor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// 1 where an element of `x` equals one of `list`, along a new last axis.
-fn equal(build: &mut Builder, x: NodeId, list: &[f64]) -> Result<NodeId, Refusal> {
+fn equal(build: &mut Builder, x: NodeId, list: &[f64]) -> Result<NodeId, Diagnostic> {
     if list.is_empty() || list.len() > MOST_CATEGORIES {
-        return Err(refusal(
+        return Err(refuse(
             format!("it has {} categories", list.len()),
             format!("use up to {MOST_CATEGORIES}"),
         ));
@@ -133,18 +133,18 @@ fn equal(build: &mut Builder, x: NodeId, list: &[f64]) -> Result<NodeId, Refusal
 }
 
 /// `OneHotEncoder` of integers.
-pub(crate) fn one_hot(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn one_hot(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let categories = scope.ints("cats_int64s").unwrap_or_default();
     let categories: Vec<f64> = categories.iter().map(|c| *c as f64).collect();
     if categories.is_empty() {
-        return Err(refusal(
+        return Err(refuse(
             "strings are not numbers",
             "encode the categories as integers (cats_int64s)",
         ));
     }
     if scope.int("zeros") == Some(0) {
-        return Err(refusal(
+        return Err(refuse(
             "it fails for a category that is not listed (zeros=0)",
             "set zeros=1",
         ));
@@ -161,7 +161,7 @@ pub(crate) fn one_hot(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `LabelEncoder` from numbers to numbers.
-pub(crate) fn label_encoder(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn label_encoder(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let list = |name: &str, tensor: &str| -> Option<(Vec<f64>, DatumType)> {
         if let Some(ints) = scope
             .ints(&format!("{name}_int64s"))
@@ -180,13 +180,13 @@ pub(crate) fn label_encoder(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let (Some((keys, _)), Some((values, dtype))) =
         (list("keys", "keys_tensor"), list("values", "values_tensor"))
     else {
-        return Err(refusal(
+        return Err(refuse(
             "strings are not numbers",
             "encode labels as integers, and translate them outside the model",
         ));
     };
     if keys.len() != values.len() || keys.iter().any(|key| key.is_nan()) {
-        return Err(refusal(
+        return Err(refuse(
             "its keys and values differ in number, or a key is NaN",
             "correct the model",
         ));
@@ -216,7 +216,7 @@ pub(crate) fn label_encoder(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Imputer` of numbers.
-pub(crate) fn imputer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn imputer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let (list, replaced) = match scope.ints("imputed_value_int64s").filter(|l| !l.is_empty()) {
@@ -241,7 +241,7 @@ pub(crate) fn imputer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `FeatureVectorizer`: columns side by side.
-pub(crate) fn vectorizer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn vectorizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut parts = Vec::new();
     for index in 0..scope.count() {
         let part = scope.operand(index)?;
@@ -249,17 +249,17 @@ pub(crate) fn vectorizer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         parts.push(match shape[..] {
             [wide] => scope.build.reshape(part, &[1, wide]),
             [_, _] => part,
-            _ => return Err(refusal("an operand is no matrix", "flatten it first")),
+            _ => return Err(refuse("an operand is no matrix", "flatten it first")),
         });
     }
     if parts.is_empty() {
-        return Err(refusal("it has no operands", "correct the model"));
+        return Err(refuse("it has no operands", "correct the model"));
     }
     Ok(vec![(scope.build.concat(parts, 1), DatumType::F32)])
 }
 
 /// `ZipMap`: the scores as they are, in the order of the labels.
-pub(crate) fn zip_map(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn zip_map(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     Ok(vec![(x, scope.dtype(0))])
 }

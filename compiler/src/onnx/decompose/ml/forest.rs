@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::limits::MOST_STEPS;
 use crate::onnx::decompose::ml::linear_models;
 use crate::onnx::decompose::scope::Scope;
-use crate::onnx::limits::MOST_STEPS;
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most entries of all matrices of leaves by comparisons.
 pub(crate) const MOST_ENTRIES: usize = 1 << 26;
@@ -94,15 +94,15 @@ pub(crate) struct Path {
     pub tests: Vec<Test>,
 }
 
-pub(crate) fn malformed(reason: &str) -> Refusal {
-    refusal(
+pub(crate) fn malformed(reason: &str) -> Diagnostic {
+    refuse(
         format!("its trees are malformed: {reason}"),
         "correct the model",
     )
 }
 
-pub(crate) fn too_large() -> Refusal {
-    refusal(
+pub(crate) fn too_large() -> Diagnostic {
+    refuse(
         "its trees are too large",
         "use fewer or shallower trees (a maximal depth of 8, say)",
     )
@@ -110,7 +110,7 @@ pub(crate) fn too_large() -> Refusal {
 
 impl Forest {
     /// The leaves of each tree and what leads to them.
-    pub fn paths(&self) -> Result<Vec<Vec<Path>>, Refusal> {
+    pub fn paths(&self) -> Result<Vec<Vec<Path>>, Diagnostic> {
         let mut total = 0;
         let walk = |root: &Next| {
             let mut paths = Vec::new();
@@ -151,7 +151,7 @@ pub(crate) fn numbers(scope: &Scope, name: &str) -> Vec<f64> {
 }
 
 /// The ensemble of `TreeEnsembleClassifier` and `TreeEnsembleRegressor`, whose leaf weights' attributes begin with `prefix`.
-pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Forest, Refusal> {
+pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Forest, Diagnostic> {
     let list = |name: &str| scope.ints(name).unwrap_or_default();
     let (tree_ids, node_ids) = (list("nodes_treeids"), list("nodes_nodeids"));
     let (yes, no) = (list("nodes_truenodeids"), list("nodes_falsenodeids"));
@@ -212,7 +212,7 @@ pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Fore
     // The root of a tree is its first node.
     let mut seen = HashSet::new();
     let firsts = (0..count).filter(|node| seen.insert(tree_ids[*node]));
-    let roots: Result<Vec<Next>, Refusal> = firsts
+    let roots: Result<Vec<Next>, Diagnostic> = firsts
         .map(|node| find(tree_ids[node], node_ids[node]))
         .collect();
     let roots = roots?;
@@ -230,7 +230,7 @@ pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Fore
         branches: branches
             .iter()
             .map(branch)
-            .collect::<Result<_, Refusal>>()?,
+            .collect::<Result<_, Diagnostic>>()?,
         leaves,
         roots,
         targets,
@@ -238,7 +238,7 @@ pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Fore
 }
 
 /// The ensemble of `TreeEnsemble`.
-pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Refusal> {
+pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Diagnostic> {
     const MODES: [&str; 6] = [
         "BRANCH_LEQ",
         "BRANCH_LT",
@@ -329,7 +329,7 @@ pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Refusal> 
             .iter()
             .zip(&weights)
             .map(leaf)
-            .collect::<Result<_, Refusal>>()?,
+            .collect::<Result<_, Diagnostic>>()?,
         roots: list("tree_roots")
             .iter()
             .map(|root| next(*root, 0))
@@ -338,7 +338,7 @@ pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Refusal> 
     })
 }
 
-pub(crate) fn checked(forest: Forest) -> Result<Forest, Refusal> {
+pub(crate) fn checked(forest: Forest) -> Result<Forest, Diagnostic> {
     if forest.roots.is_empty() {
         return Err(malformed("there are none"));
     }
@@ -349,7 +349,7 @@ pub(crate) fn checked(forest: Forest) -> Result<Forest, Refusal> {
     let tests = forest.branches.iter().flat_map(|branch| &branch.test.bits);
     let thresholds = tests.map(|((.., threshold), _)| f64::from_bits(*threshold));
     if !weights.chain(thresholds).all(f64::is_finite) {
-        return Err(refusal(
+        return Err(refuse(
             "a threshold or a weight of its trees is no finite number",
             "correct the model",
         ));

@@ -2,20 +2,20 @@
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Tensor};
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::Labels;
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// The features `[n, features]`.
-pub(crate) fn features(scope: &mut Scope) -> Result<NodeId, Refusal> {
+pub(crate) fn features(scope: &mut Scope) -> Result<NodeId, Diagnostic> {
     let x = scope.operand(0)?;
     match scope.build.shape(x)[..] {
         [features] => Ok(scope.build.reshape(x, &[1, features])),
         [_, _] => Ok(x),
-        _ => Err(refusal(
+        _ => Err(refuse(
             "its operand is no matrix",
             "flatten the features first",
         )),
@@ -28,10 +28,10 @@ pub(crate) fn affine(
     x: NodeId,
     rows: &[f64],
     offset: &[f64],
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let (features, count) = (build.shape(x)[1], offset.len());
     if count == 0 || rows.len() != count * features {
-        return Err(refusal(
+        return Err(refuse(
             format!(
                 "it has {} coefficients for {count} scores of {features} features",
                 rows.len()
@@ -51,7 +51,7 @@ pub(crate) fn numbers(scope: &Scope, name: &str) -> Vec<f64> {
 }
 
 /// `LinearRegressor`.
-pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = features(scope)?;
     let targets = scope.int("targets").unwrap_or(1).max(1) as usize;
     let mut intercepts = numbers(scope, "intercepts");
@@ -66,7 +66,7 @@ pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `LinearClassifier`.
-pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_ints", "classlabels_strings");
     let x = features(scope)?;
     let how = scores::transform(scope)?;
@@ -85,7 +85,7 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             (label, scores::transformed(build, scores, how))
         }
         (scored, named) => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("it has {scored} scores for {named} classes"),
                 "correct the model",
             ));

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use tract_onnx::prelude::*;
 
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::limits::check_matrix;
 use crate::graph::{NodeId, Op, Pointwise, Tensor as Constant};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::limits::check_matrix;
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// `x [positions]` or `[rows, positions]`.
-pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     if scope
         .texts("pool_strings")
         .is_some_and(|pool| !pool.is_empty())
     {
-        return Err(refusal(
+        return Err(refuse(
             "strings are not numbers",
             "tokenise outside the model",
         ));
@@ -27,7 +27,7 @@ pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         [positions] => [1, positions],
         [rows, positions] => [rows, positions],
         _ => {
-            return Err(refusal(
+            return Err(refuse(
                 "its operand has more than two axes",
                 "correct the model",
             ));
@@ -45,7 +45,7 @@ pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         .into_iter()
         .collect();
     if tokens.is_empty() || size == 0 || rows == 0 || positions == 0 {
-        return Err(refusal("it counts nothing", "leave it out"));
+        return Err(refuse("it counts nothing", "leave it out"));
     }
     check_matrix(rows * positions, tokens.len())?;
     let skips = usize::try_from(scope.int("max_skip_count").unwrap_or(0)).unwrap_or(0);
@@ -110,7 +110,7 @@ pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             made = scope.build.multiply(made, weights);
         }
         _ => {
-            return Err(refusal(
+            return Err(refuse(
                 "its mode or its weights do not fit",
                 "correct the model",
             ));
@@ -127,9 +127,9 @@ pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 /// For each length of n-grams that count, the n-grams and their places in the result.
 type Pool = BTreeMap<usize, BTreeMap<Vec<i64>, usize>>;
 
-fn pool(scope: &Scope, indexes: &[i64]) -> Result<Pool, Refusal> {
+fn pool(scope: &Scope, indexes: &[i64]) -> Result<Pool, Diagnostic> {
     let wrong = || {
-        refusal(
+        refuse(
             "its pool of n-grams does not fit its counts",
             "correct the model",
         )

@@ -2,11 +2,11 @@
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::nn::ranking::first_maximum;
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Scores closer to zero than this are zero to `SOFTMAX_ZERO`.
 const ZERO: f64 = 1e-7;
@@ -29,7 +29,7 @@ pub(crate) enum Transform {
 }
 
 /// The attribute `post_transform`: a name, or a number in `TreeEnsemble`.
-pub(crate) fn transform(scope: &Scope) -> Result<Transform, Refusal> {
+pub(crate) fn transform(scope: &Scope) -> Result<Transform, Diagnostic> {
     let name = match scope.text("post_transform") {
         Some(name) if !name.is_empty() => name.to_string(),
         _ => scope.int("post_transform").unwrap_or(0).to_string(),
@@ -41,7 +41,7 @@ pub(crate) fn transform(scope: &Scope) -> Result<Transform, Refusal> {
         "SOFTMAX_ZERO" | "3" => Transform::SoftmaxZero,
         "PROBIT" | "4" => Transform::Probit,
         other => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("there is no post_transform `{other}`"),
                 "correct the model",
             ));
@@ -76,9 +76,9 @@ pub(crate) fn of_targets(
     build: &mut Builder,
     targets: NodeId,
     how: Transform,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     if build.shape(targets)[1] == 1 && !matches!(how, Transform::None | Transform::Probit) {
-        return Err(refusal(
+        return Err(refuse(
             format!("runtimes disagree about the post_transform {how:?} of one target"),
             "use NONE, and an operator after it",
         ));
@@ -176,10 +176,10 @@ pub(crate) fn of_two(
     score: NodeId,
     how: Transform,
     share: bool,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let negated = build.scale(score, -1.0);
     match how {
-        Transform::Probit => Err(refusal(
+        Transform::Probit => Err(refuse(
             "PROBIT of one score for two classes is not compiled",
             "use NONE, and an operator after it",
         )),

@@ -2,22 +2,22 @@
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::linear_models::{affine, features, numbers};
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, above};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Probabilities keep this distance from 0 and 1.
 const LEAST_PROBABILITY: f64 = 1e-7;
 
-fn malformed(reason: &str) -> Refusal {
-    refusal(reason, "correct the model")
+fn malformed(reason: &str) -> Diagnostic {
+    refuse(reason, "correct the model")
 }
 
 /// The kernel of the features with each row of `vectors`: `[n, rows]`.
-fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Refusal> {
+fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Diagnostic> {
     let wide = scope.build.shape(x)[1];
     if vectors.is_empty() || wide == 0 || !vectors.len().is_multiple_of(wide) {
         return Err(malformed(
@@ -66,7 +66,7 @@ fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Refu
 }
 
 /// `SVMRegressor`.
-pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = features(scope)?;
     let how = scores::transform(scope)?;
     let coefficients = numbers(scope, "coefficients");
@@ -117,7 +117,7 @@ fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<(usize, usize, Vec<f64>)>
 }
 
 /// `SVMClassifier`.
-pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_ints", "classlabels_strings");
     let labels = labels.ok_or_else(|| malformed("it has no class labels"))?;
     let x = features(scope)?;
@@ -136,7 +136,7 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     }
     if total == 0 {
         if classes == 2 {
-            return Err(refusal(
+            return Err(refuse(
                 "runtimes disagree about linear support vector machines of two classes",
                 "use LinearClassifier, or Gemm",
             ));
@@ -200,7 +200,7 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             scores::transformed(build, both, how)
         }
         _ => {
-            return Err(refusal(
+            return Err(refuse(
                 "probabilities of more than two classes are found by iteration",
                 "export the model without probabilities (probability=False)",
             ));

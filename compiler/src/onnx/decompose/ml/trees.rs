@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::forest::{
     Comparison, Forest, MOST_ENTRIES, Path, checked, indexed, listed, malformed, numbers, too_large,
@@ -18,7 +19,6 @@ use crate::onnx::decompose::ml::linear_models::features;
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, Transform};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most entries of the matrix of leaves by comparisons that trees share.
 const MOST_SHARED: usize = 1 << 22;
@@ -52,7 +52,7 @@ fn reached<'p>(
     x: NodeId,
     trees: &'p [Vec<Path>],
     apart: bool,
-) -> Result<Reached<'p>, Refusal> {
+) -> Result<Reached<'p>, Diagnostic> {
     let whole = group(trees);
     let shared = whole.comparisons.len().saturating_mul(whole.paths.len()) <= MOST_SHARED;
     let groups: Vec<Group> = match shared && !apart {
@@ -132,7 +132,7 @@ impl Reached<'_> {
 }
 
 /// The sums of the trees' weights: `[n, targets]`.
-fn sums(scope: &mut Scope, x: NodeId, forest: &Forest) -> Result<NodeId, Refusal> {
+fn sums(scope: &mut Scope, x: NodeId, forest: &Forest) -> Result<NodeId, Diagnostic> {
     let trees = forest.paths()?;
     let reached = reached(scope, x, &trees, false)?;
     let weights = scope.build.constant(reached.weights(forest.targets));
@@ -151,7 +151,7 @@ fn extremes(
     x: NodeId,
     forest: &Forest,
     reducer: Reducer,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let trees = forest.paths()?;
     let complete = |path: &Path| {
         let mut said: Vec<usize> = path.weights.iter().map(|(target, _)| *target).collect();
@@ -159,7 +159,7 @@ fn extremes(
         said.into_iter().eq(0..forest.targets)
     };
     if !trees.iter().flatten().all(complete) {
-        return Err(refusal(
+        return Err(refuse(
             "the least or greatest of leaves is asked for, and some have no weight for a target",
             "give every leaf one weight for each target",
         ));
@@ -178,7 +178,7 @@ fn extremes(
 }
 
 /// `TreeEnsembleRegressor`.
-pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let targets = scope.int("n_targets").unwrap_or(1).max(1) as usize;
     let forest = checked(listed(scope, "target", targets)?)?;
     let base = numbers(scope, "base_values");
@@ -190,7 +190,7 @@ pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `TreeEnsemble`.
-pub(crate) fn ensemble(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn ensemble(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let targets = scope.int("n_targets").unwrap_or(1).max(1) as usize;
     let forest = checked(indexed(scope, targets)?)?;
     let aggregate = match scope.int("aggregate_function").unwrap_or(1) {
@@ -207,7 +207,7 @@ fn aggregated(
     forest: &Forest,
     aggregate: &str,
     base: &[f64],
-) -> Result<Vec<Made>, Refusal> {
+) -> Result<Vec<Made>, Diagnostic> {
     let x = features(scope)?;
     let how = scores::transform(scope)?;
     let scores = match aggregate {
@@ -219,7 +219,7 @@ fn aggregated(
         "MIN" => extremes(scope, x, forest, Reducer::Min)?,
         "MAX" => extremes(scope, x, forest, Reducer::Max)?,
         other => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("there is no aggregate_function `{other}`"),
                 "correct the model",
             ));
@@ -235,7 +235,7 @@ fn aggregated(
 }
 
 /// Scores `[n, targets]` with a base added: one for each target, one for all, or none.
-fn plus(scope: &mut Scope, scores: NodeId, base: &[f64]) -> Result<NodeId, Refusal> {
+fn plus(scope: &mut Scope, scores: NodeId, base: &[f64]) -> Result<NodeId, Diagnostic> {
     let targets = scope.build.shape(scores)[1];
     match base.len() {
         0 => Ok(scores),
@@ -245,7 +245,7 @@ fn plus(scope: &mut Scope, scores: NodeId, base: &[f64]) -> Result<NodeId, Refus
                 .constant(Tensor::new(vec![1, targets], base.to_vec()));
             Ok(scope.build.binary(BinaryFn::Add, scores, base))
         }
-        count => Err(refusal(
+        count => Err(refuse(
             format!("it has {count} base_values for {targets} targets"),
             "give one base value for each target",
         )),
@@ -253,9 +253,9 @@ fn plus(scope: &mut Scope, scores: NodeId, base: &[f64]) -> Result<NodeId, Refus
 }
 
 /// `TreeEnsembleClassifier`.
-pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_int64s", "classlabels_strings");
-    let labels = labels.ok_or_else(|| refusal("it has no class labels", "correct the model"))?;
+    let labels = labels.ok_or_else(|| refuse("it has no class labels", "correct the model"))?;
     let forest = checked(listed(scope, "class", labels.len())?)?;
     let x = features(scope)?;
     let how = scores::transform(scope)?;
@@ -270,7 +270,7 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     said.dedup();
     if let (2, [class]) = (labels.len(), &said[..]) {
         if base.len() > usize::from(*class == 0) {
-            return Err(refusal(
+            return Err(refuse(
                 "runtimes disagree about the base_values of two classes",
                 "add them to the weights of the first tree",
             ));
@@ -280,7 +280,7 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         return one_score(scope, &forest, &labels, (score, *class), how, &base);
     }
     if labels.len() < 3 {
-        return Err(refusal(
+        return Err(refuse(
             "runtimes disagree about trees with weights for both of two classes",
             "give the leaves weights for the second class alone, under the id 0",
         ));
@@ -291,7 +291,7 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         .flatten()
         .all(|(_, weight)| *weight > 0.0);
     if base.len() < labels.len() && !positive && !all_say(&forest)? {
-        return Err(refusal(
+        return Err(refuse(
             "some of its leaves leave out classes, whose scores runtimes treat in different ways",
             "give every leaf a weight for each class, if it is 0",
         ));
@@ -305,7 +305,7 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Whether the leaves that a sample reaches speak of every class, whatever the sample: for each class there is a tree all of whose leaves do.
-fn all_say(forest: &Forest) -> Result<bool, Refusal> {
+fn all_say(forest: &Forest) -> Result<bool, Diagnostic> {
     let trees = forest.paths()?;
     let says = |path: &Path, class: usize| path.weights.iter().any(|(of, _)| *of == class);
     let always = |class| {
@@ -324,7 +324,7 @@ fn one_score(
     (score, class): (NodeId, usize),
     how: Transform,
     base: &[f64],
-) -> Result<Vec<Made>, Refusal> {
+) -> Result<Vec<Made>, Diagnostic> {
     let build = &mut scope.build;
     let score = build.shift(score, base.first().copied().unwrap_or(0.0));
     let share = forest

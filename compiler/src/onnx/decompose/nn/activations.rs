@@ -1,11 +1,11 @@
 //! Functions of each element.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Pointwise, UnaryFn};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// `max(0, x) + min(0, alpha (exp(x / alpha) - 1))`.
-pub(crate) fn celu(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn celu(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let alpha = scope.float("alpha").unwrap_or(1.0);
     let number = Pointwise::Constant;
@@ -19,10 +19,10 @@ pub(crate) fn celu(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `SwiGLU`: `a sigmoid(alpha a) b`.
-pub(crate) fn swiglu(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn swiglu(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (gate, x) = (scope.operand(0)?, scope.operand(1)?);
     if scope.build.shape(gate) != scope.build.shape(x) {
-        return Err(refusal(
+        return Err(refuse(
             "its operands have different shapes",
             "correct the model",
         ));
@@ -33,7 +33,7 @@ pub(crate) fn swiglu(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Swish`: `x sigmoid(alpha x)`.
-pub(crate) fn swish(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn swish(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, function) = (scope.operand(0)?, gated(scope));
     Ok(vec![(scope.build.pointwise(function, x), scope.dtype(0))])
 }

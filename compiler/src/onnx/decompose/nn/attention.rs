@@ -2,10 +2,10 @@
 
 use tract_onnx::prelude::*;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Op, Pointwise, Reducer, Tensor as Constant, UnaryFn};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Constants below are masks.
 const MASKED: f64 = -1e30;
@@ -18,7 +18,7 @@ struct Masks {
 }
 
 /// `Attention`: `Q, K, V, attn_mask, past_key, past_value, nonpad_kv_seqlen`, of three or four axes.
-pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let packed = scope.build.rank(scope.operand(0)?) == 3;
     let (query_heads, key_heads) = (scope.int("q_num_heads"), scope.int("kv_num_heads"));
     let query = heads(scope, 0, query_heads)?;
@@ -65,7 +65,7 @@ pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         0 => raw,
         1 => capped,
         2 if masks.allowed.is_some() && scope.wants(3) => {
-            return Err(refusal(
+            return Err(refuse(
                 "its fourth result is infinite where it is masked",
                 "use another `qk_matmul_output_mode`",
             ));
@@ -73,7 +73,7 @@ pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         2 => biased,
         3 => probabilities,
         mode => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its output mode {mode} is not known"),
                 "use 0 to 3",
             ));
@@ -84,7 +84,7 @@ pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `FlexAttention`: `Q, K, V` of four axes, with graphs that change the scores and the probabilities.
-pub fn flexible(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn flexible(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (query, key, value) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     dimension(scope, query, 3)?;
     let scale = scope
@@ -103,14 +103,19 @@ pub fn flexible(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// What the graph in an attribute makes of a value, if there is one.
-fn modified(scope: &mut Scope, name: &str, x: NodeId, dtype: DatumType) -> Result<NodeId, Refusal> {
+fn modified(
+    scope: &mut Scope,
+    name: &str,
+    x: NodeId,
+    dtype: DatumType,
+) -> Result<NodeId, Diagnostic> {
     if scope.graph(name).is_none() {
         return Ok(x);
     }
     let made = scope.call(name, &[(x, dtype)])?;
     match made[..] {
         [(y, _)] if scope.build.shape(y) == scope.build.shape(x) => Ok(y),
-        _ => Err(refusal(
+        _ => Err(refuse(
             format!("its `{name}` changes the shape"),
             "correct the model",
         )),
@@ -124,7 +129,7 @@ fn scale_of(scope: &Scope, query: NodeId) -> f64 {
 }
 
 /// The operand as `[batch, heads, positions, size]`.
-fn heads(scope: &mut Scope, index: usize, heads: Option<i64>) -> Result<NodeId, Refusal> {
+fn heads(scope: &mut Scope, index: usize, heads: Option<i64>) -> Result<NodeId, Diagnostic> {
     let x = scope.operand(index)?;
     let shape = scope.build.shape(x);
     let heads = usize::try_from(heads.unwrap_or(0)).unwrap_or(0);
@@ -135,18 +140,18 @@ fn heads(scope: &mut Scope, index: usize, heads: Option<i64>) -> Result<NodeId, 
             let apart = scope.build.reshape(x, &apart);
             Ok(scope.build.transpose(apart, &[0, 2, 1, 3]))
         }
-        _ => Err(refusal(
+        _ => Err(refuse(
             format!("its operand {index} of shape {shape:?} has no {heads} heads"),
             "correct the shape or the number of heads",
         )),
     }
 }
 
-fn dimension(scope: &Scope, x: NodeId, axis: usize) -> Result<usize, Refusal> {
+fn dimension(scope: &Scope, x: NodeId, axis: usize) -> Result<usize, Diagnostic> {
     let shape = scope.build.shape(x);
     let found = shape.get(axis).copied();
     found.ok_or_else(|| {
-        refusal(
+        refuse(
             format!("an operand has the shape {shape:?}"),
             "correct the model",
         )
@@ -154,10 +159,10 @@ fn dimension(scope: &Scope, x: NodeId, axis: usize) -> Result<usize, Refusal> {
 }
 
 /// Number of query heads that share a head of keys.
-fn group(build: &Builder, query: NodeId, key: NodeId) -> Result<usize, Refusal> {
+fn group(build: &Builder, query: NodeId, key: NodeId) -> Result<usize, Diagnostic> {
     let (query, key) = (build.shape(query), build.shape(key));
     if query.len() != 4 || key.len() != 4 || query[0] != key[0] || query[1] % key[1].max(1) != 0 {
-        return Err(refusal(
+        return Err(refuse(
             format!("queries of shape {query:?} do not fit keys of shape {key:?}"),
             "correct the model",
         ));
@@ -171,11 +176,11 @@ pub fn scores(
     query: NodeId,
     key: NodeId,
     scale: f64,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let group = group(build, query, key)?;
     let (q, k) = (build.shape(query), build.shape(key));
     if q[3] != k[3] {
-        return Err(refusal(
+        return Err(refuse(
             "queries and keys have different sizes",
             "correct the model",
         ));
@@ -187,11 +192,15 @@ pub fn scores(
 }
 
 /// Probabilities times values, `[batch, heads, queries, size]`.
-pub fn mix(build: &mut Builder, probabilities: NodeId, value: NodeId) -> Result<NodeId, Refusal> {
+pub fn mix(
+    build: &mut Builder,
+    probabilities: NodeId,
+    value: NodeId,
+) -> Result<NodeId, Diagnostic> {
     let group = group(build, probabilities, value)?;
     let (p, v) = (build.shape(probabilities), build.shape(value));
     if p[3] != v[2] {
-        return Err(refusal(
+        return Err(refuse(
             "keys and values have different numbers",
             "correct the model",
         ));
@@ -202,7 +211,7 @@ pub fn mix(build: &mut Builder, probabilities: NodeId, value: NodeId) -> Result<
 }
 
 /// All masks of an attention with these scores; `past` is the number of keys before the first query's.
-fn masks(scope: &mut Scope, scores: NodeId, past: usize) -> Result<Masks, Refusal> {
+fn masks(scope: &mut Scope, scores: NodeId, past: usize) -> Result<Masks, Diagnostic> {
     let shape = scope.build.shape(scores);
     let mut masks = given(scope, &shape)?;
     let [queries, keys] = [shape[2], shape[3]];
@@ -243,7 +252,7 @@ fn masks(scope: &mut Scope, scores: NodeId, past: usize) -> Result<Masks, Refusa
 }
 
 /// The operand `attn_mask`: what is allowed if boolean, else a bias; it may have fewer keys and fewer axes than the scores.
-fn given(scope: &mut Scope, scores: &[usize]) -> Result<Masks, Refusal> {
+fn given(scope: &mut Scope, scores: &[usize]) -> Result<Masks, Diagnostic> {
     let mut masks = Masks::default();
     let Some(mask) = scope.optional(3) else {
         return Ok(masks);
@@ -251,7 +260,7 @@ fn given(scope: &mut Scope, scores: &[usize]) -> Result<Masks, Refusal> {
     let boolean = scope.dtype(3) == bool::datum_type();
     let build = &mut scope.build;
     if build.rank(mask) == 0 || build.rank(mask) > 4 {
-        return Err(refusal("its mask has no fitting axes", "correct the model"));
+        return Err(refuse("its mask has no fitting axes", "correct the model"));
     }
     let mut mask = build.raise(mask, 4);
     let mut shape = build.shape(mask);
@@ -270,7 +279,7 @@ fn given(scope: &mut Scope, scores: &[usize]) -> Result<Masks, Refusal> {
     }
     let fits = |(own, whole): (&usize, &usize)| own == whole || *own == 1;
     if !shape.iter().zip(scores).all(fits) {
-        return Err(refusal(
+        return Err(refuse(
             format!("its mask of shape {shape:?} does not fit its scores of shape {scores:?}"),
             "correct the model",
         ));

@@ -1,38 +1,38 @@
 //! Losses of classes: the score of each target's class, picked by one-hot rows, weighted and averaged.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Tensor};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// `NegativeLogLikelihoodLoss`: `x [n, classes, ...]`, `target [n, ...]`, weights of the classes.
-pub fn likelihood(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn likelihood(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     Ok(vec![(loss(scope, x)?, scope.dtype(0))])
 }
 
 /// `SoftmaxCrossEntropyLoss`: the same of a logarithm of a softmax, which is the second result.
-pub fn cross_entropy(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn cross_entropy(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     if scope.build.rank(x) < 2 {
-        return Err(refusal("its scores have no classes", "correct the model"));
+        return Err(refuse("its scores have no classes", "correct the model"));
     }
     let x = scope.build.log_softmax(x, &[1]);
     let dtype = scope.dtype(0);
     Ok(vec![(loss(scope, x)?, dtype), (x, dtype)])
 }
 
-fn loss(scope: &mut Scope, x: NodeId) -> Result<NodeId, Refusal> {
+fn loss(scope: &mut Scope, x: NodeId) -> Result<NodeId, Diagnostic> {
     let target = scope.operand(1)?;
     let shape = scope.build.shape(x);
     let rank = shape.len();
     let mut single = shape.clone();
     if !(2..=20).contains(&rank) {
-        return Err(refusal("its scores have no classes", "correct the model"));
+        return Err(refuse("its scores have no classes", "correct the model"));
     }
     let classes = std::mem::replace(&mut single[1], 1);
     if single.iter().product::<usize>() != scope.build.shape(target).iter().product::<usize>() {
-        return Err(refusal(
+        return Err(refuse(
             "its targets do not fit its scores",
             "correct the model",
         ));
@@ -69,7 +69,7 @@ fn loss(scope: &mut Scope, x: NodeId) -> Result<NodeId, Refusal> {
             let all = build.einsum(&format!("{letters}->"), &[hot]);
             Ok(build.divide(sum, all))
         }
-        other => Err(refusal(
+        other => Err(refuse(
             format!("its reduction `{other}` is not known"),
             "use `none`, `sum` or `mean`",
         )),
@@ -77,7 +77,7 @@ fn loss(scope: &mut Scope, x: NodeId) -> Result<NodeId, Refusal> {
 }
 
 /// Weights of the classes, 0 for the one that is ignored; `None` if all are 1.
-fn weights(scope: &mut Scope, classes: usize, rank: usize) -> Result<Option<NodeId>, Refusal> {
+fn weights(scope: &mut Scope, classes: usize, rank: usize) -> Result<Option<NodeId>, Diagnostic> {
     let mut shape = vec![1; rank];
     shape[1] = classes;
     let given = match scope.optional(2) {
@@ -85,10 +85,7 @@ fn weights(scope: &mut Scope, classes: usize, rank: usize) -> Result<Option<Node
             Some(scope.build.reshape(weights, &shape))
         }
         Some(_) => {
-            return Err(refusal(
-                "it has not one weight a class",
-                "correct the model",
-            ));
+            return Err(refuse("it has not one weight a class", "correct the model"));
         }
         None => None,
     };

@@ -1,15 +1,15 @@
 //! `OneHot`: every class is compared with the index, so that indices outside the classes give a row without a hit.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Tensor};
 use crate::onnx::decompose::nn::ranking::is_zero;
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most comparisons of an index with a class.
 const MOST_COMPARISONS: usize = 1 << 22;
 
 /// Classes from `-depth`: a negative index counts from the end.
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let indices = scope.operand(0)?;
     let depth = scope
         .constant_ints(1)?
@@ -17,7 +17,7 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let depth = depth
         .and_then(|depth| usize::try_from(depth).ok())
         .filter(|depth| *depth > 0);
-    let depth = depth.ok_or_else(|| refusal("its depth is not positive", "correct the model"))?;
+    let depth = depth.ok_or_else(|| refuse("its depth is not positive", "correct the model"))?;
     let values = scope.operand(2)?;
     let dtype = scope.dtype(2);
     let rank = scope.build.rank(indices) + 1;
@@ -26,7 +26,7 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let mut shape = build.shape(indices);
     let indexed = shape.iter().product::<usize>();
     if indexed.saturating_mul(depth) > MOST_COMPARISONS {
-        return Err(refusal(
+        return Err(refuse(
             format!("it compares {indexed} indices with {depth} classes"),
             "use fewer classes, or Gather rows of a matrix",
         ));

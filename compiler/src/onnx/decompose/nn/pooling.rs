@@ -2,14 +2,14 @@
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn, Window};
 use crate::onnx::decompose::nn::ranking::first_maximum;
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::movement::{pad, take};
 use crate::onnx::decompose::spatial::sampling::{abs, hat};
-use crate::onnx::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix, volume};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most elements of a matrix that places elements at computed positions.
 const MOST_PLACES: u64 = 1 << 26;
@@ -21,7 +21,7 @@ struct Windows {
 }
 
 /// Windows from an operator's attributes.
-fn windows(scope: &Scope, x: NodeId) -> Result<Windows, Refusal> {
+fn windows(scope: &Scope, x: NodeId) -> Result<Windows, Diagnostic> {
     let shape = scope.build.shape(x);
     let spatial = shape.get(2..).unwrap_or_default();
     let axes = spatial.len();
@@ -35,14 +35,14 @@ fn windows(scope: &Scope, x: NodeId) -> Result<Windows, Refusal> {
         "SAME_UPPER" => Some(false),
         "SAME_LOWER" => Some(true),
         other => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its padding `{other}` is not known"),
                 "correct the model",
             ));
         }
     };
     if axes == 0 || scope.ints("kernel_shape").is_none() {
-        return Err(refusal("it has no window", "correct the model"));
+        return Err(refuse("it has no window", "correct the model"));
     }
     let (mut counts, mut pad_before) = (Vec::new(), Vec::new());
     for axis in 0..axes {
@@ -57,7 +57,7 @@ fn windows(scope: &Scope, x: NodeId) -> Result<Windows, Refusal> {
         }
         let (before, after) = (pads[axis], pads[axes + axis]);
         let Some(free) = (before + len + after).checked_sub(extent) else {
-            return Err(refusal(
+            return Err(refuse(
                 "its window is larger than the padded data",
                 "correct the model",
             ));
@@ -128,7 +128,7 @@ impl Windows {
         build: &mut Builder,
         x: NodeId,
         positions: &[Vec<usize>],
-    ) -> Result<NodeId, Refusal> {
+    ) -> Result<NodeId, Diagnostic> {
         let shape = build.shape(x);
         let (counts, kernel) = (&self.counts, &self.window.kernel);
         let taps: usize = kernel.iter().product();
@@ -151,7 +151,7 @@ impl Windows {
 }
 
 /// Without positions, a plain maximum over windows.
-pub(crate) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let windows = windows(scope, x)?;
@@ -171,7 +171,7 @@ pub(crate) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let positions = (0..axes).map(|axis| windows.positions(axis, lens[axis]));
     let positions: Option<Vec<_>> = positions.collect();
     let positions =
-        positions.ok_or_else(|| refusal("a window has nothing but padding", "use less padding"))?;
+        positions.ok_or_else(|| refuse("a window has nothing but padding", "use less padding"))?;
     let rows = windows.rows(build, x, &positions)?;
     let mut index = vec![0; outputs * taps];
     let mut inner: usize = lens.iter().product();
@@ -203,7 +203,7 @@ pub(crate) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Each element at its position in a tensor of zeros; of several at one position the last one stays.
-pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, places) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -218,7 +218,7 @@ pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             .checked_sub(pads[axis] + pads[axes + axis])
             .filter(|len| *len > 0)
         else {
-            return Err(refusal("its padding leaves nothing", "correct the model"));
+            return Err(refuse("its padding leaves nothing", "correct the model"));
         };
         made[2 + axis] = len;
     }
@@ -228,13 +228,13 @@ pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let places_shape = build.shape(places);
     let total: usize = made.iter().product();
     if axes == 0 || places_shape != shape {
-        return Err(refusal(
+        return Err(refuse(
             "its positions do not fit its data",
             "correct the model",
         ));
     }
     if volume([count as u64, total as u64].into_iter()) > MOST_PLACES {
-        return Err(refusal(
+        return Err(refuse(
             format!("it places {count} elements among {total}, and proves every place"),
             "use smaller maps, or upsample with constant positions",
         ));
@@ -256,7 +256,7 @@ pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     for (axis, wanted) in wanted.unwrap_or_default().into_iter().enumerate() {
         let more = wanted - made.get(axis).map_or(0, |len| *len as i64);
         if axis >= made.len() || !(0..=MOST_ELEMENTS as i64).contains(&more) {
-            return Err(refusal(
+            return Err(refuse(
                 "its `output_shape` is too small",
                 "correct the model",
             ));
@@ -267,7 +267,7 @@ pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `sum(|x|^p)^(1/p)` over windows; zeros beyond the data.
-pub(crate) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let order = order(scope)?;
@@ -303,17 +303,14 @@ pub(crate) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `sum(|x|^p)^(1/p)` over all of space.
-pub(crate) fn global_lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn global_lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let order = order(scope)?;
     let build = &mut scope.build;
     let shape = build.shape(x);
     if shape.len() < 3 {
-        return Err(refusal(
-            "its data has no axes in space",
-            "correct the model",
-        ));
+        return Err(refuse("its data has no axes in space", "correct the model"));
     }
     let rows = [shape[0] * shape[1], 1, shape[2..].iter().product()];
     let rows = build.reshape(x, &rows);
@@ -357,7 +354,7 @@ fn root(build: &mut Builder, x: NodeId, order: f64) -> NodeId {
     build.pointwise(power(Pointwise::Variable, order.recip()), x)
 }
 
-fn order(scope: &Scope) -> Result<f64, Refusal> {
+fn order(scope: &Scope) -> Result<f64, Diagnostic> {
     let order = match scope.opset {
         ..2 => scope.float("p").unwrap_or(2.0),
         _ => scope.int("p").unwrap_or(2) as f64,
@@ -365,7 +362,7 @@ fn order(scope: &Scope) -> Result<f64, Refusal> {
     if order > 0.0 {
         Ok(order)
     } else {
-        Err(refusal(
+        Err(refuse(
             "its norm has no positive order",
             "correct the model",
         ))
@@ -386,7 +383,7 @@ fn power(x: Pointwise, exponent: f64) -> Pointwise {
 }
 
 /// Each element divided by a power of the squares' sum over neighbouring channels.
-pub(crate) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let size = scope.int("size").unwrap_or(0);
@@ -394,7 +391,7 @@ pub(crate) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         .map(|(name, default)| scope.float(name).unwrap_or(default));
     let build = &mut scope.build;
     if size < 1 || build.rank(x) < 2 {
-        return Err(refusal("its `size` is missing", "correct the model"));
+        return Err(refuse("its `size` is missing", "correct the model"));
     }
     let channels = build.shape(x)[1];
     check_matrix(channels, channels)?;
@@ -413,10 +410,10 @@ pub(crate) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Blocks summed where they lie on the image: along each axis, a 0/1 matrix.
-pub(crate) fn col2im(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn col2im(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
-    let wrong = || refusal("its blocks do not fit its image", "correct the model");
+    let wrong = || refuse("its blocks do not fit its image", "correct the model");
     let lens = |values: Option<Vec<i64>>| -> Option<Vec<usize>> {
         let fits = |n: &i64| (1..=MOST_ELEMENTS as i64).contains(n);
         let values = values?;
@@ -476,7 +473,7 @@ fn lay(
     len: usize,
     blocks: usize,
     place: impl Fn(usize, usize) -> Option<usize>,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let columns = build.shape(x)[axis];
     check_matrix(len, columns)?;
     let mut matrix = Tensor::filled(vec![len, columns], 0.0);

@@ -5,10 +5,10 @@
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most pairs of elements that are compared.
 const MOST_PAIRS: usize = 1 << 24;
@@ -34,15 +34,15 @@ pub(crate) fn position(build: &mut Builder, mask: NodeId, axis: usize) -> NodeId
     build.matrix(mask, axis, numbers)
 }
 
-pub(crate) fn arg_max(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn arg_max(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     arg(scope, 1.0)
 }
 
-pub(crate) fn arg_min(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn arg_min(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     arg(scope, -1.0)
 }
 
-fn arg(scope: &mut Scope, sign: f64) -> Result<Vec<Made>, Refusal> {
+fn arg(scope: &mut Scope, sign: f64) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let axis = scope.axis("axis", 0, x)?;
     let last = scope.int("select_last_index").unwrap_or(0) != 0;
@@ -59,7 +59,7 @@ fn arg(scope: &mut Scope, sign: f64) -> Result<Vec<Made>, Refusal> {
     Ok(vec![(index, DatumType::I64)])
 }
 
-pub(crate) fn hardmax(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn hardmax(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let made = if scope.opset < 13 {
@@ -78,7 +78,7 @@ pub(crate) fn hardmax(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// The first operands in the order, and where they were.
-pub(crate) fn top_k(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn top_k(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let axis = scope.axis("axis", -1, x)?;
@@ -98,14 +98,14 @@ pub(crate) fn top_k(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         .and_then(|k| usize::try_from(k).ok())
         .filter(|k| (1..=length).contains(k));
     let Some(count) = count else {
-        return Err(refusal(
+        return Err(refuse(
             "its `k` is not a length within the axis",
             "correct the model",
         ));
     };
     let rows: usize = shape.iter().product::<usize>() / length;
     if rows.saturating_mul(length).saturating_mul(length) > MOST_PAIRS {
-        return Err(refusal(
+        return Err(refuse(
             format!("it sorts {rows} rows of {length}, comparing all pairs"),
             "sort shorter rows, or use ArgMax",
         ));

@@ -1,10 +1,10 @@
 //! Recurrent layers, unrolled: `RNN`, `GRU`, `LSTM` with all their attributes.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Tensor, UnaryFn};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::limits::{MOST_STEPS, too_many_steps};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// What the three layers have in common.
 struct Layer {
@@ -34,7 +34,7 @@ struct Direction {
 type Cell<'c> = dyn Fn(&mut Builder, &Direction, NodeId, &[NodeId]) -> Vec<NodeId> + 'c;
 
 /// `RNN`: `H' = f(x W + H R + b)`.
-pub fn rnn(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn rnn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let layer = Layer::new(scope, &["Tanh"])?;
     let cell = |build: &mut Builder, of: &Direction, x: NodeId, states: &[NodeId]| {
         let sums = of.sums(build, states[0]);
@@ -45,7 +45,7 @@ pub fn rnn(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `GRU`: update gate z, reset gate r, candidate h; `H' = h + z (H - h)`.
-pub fn gru(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn gru(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let layer = Layer::new(scope, &["Sigmoid", "Tanh"])?;
     let hidden = layer.hidden;
     let linear = scope.int("linear_before_reset").unwrap_or(0) != 0;
@@ -80,7 +80,7 @@ pub fn gru(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `LSTM`: gates i, o, f, candidate c; `C' = f C + i c`, `H' = o h(C')`, with peepholes from the cell's state to the gates.
-pub fn lstm(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn lstm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let layer = Layer::new(scope, &["Sigmoid", "Tanh", "Tanh"])?;
     let hidden = layer.hidden;
     let coupled = scope.int("input_forget").unwrap_or(0) != 0;
@@ -88,7 +88,7 @@ pub fn lstm(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     if let Some(peepholes) = peepholes
         && scope.build.shape(peepholes) != [layer.directions.len(), 3 * hidden]
     {
-        return Err(refusal(
+        return Err(refuse(
             "its peepholes do not fit its gates",
             "correct the model",
         ));
@@ -154,11 +154,11 @@ impl Direction {
 
 impl Layer {
     /// From operands `X, W, R, B, sequence_lens, ...`; `defaults` are the names of the functions of one direction.
-    fn new(scope: &mut Scope, defaults: &[&str]) -> Result<Layer, Refusal> {
+    fn new(scope: &mut Scope, defaults: &[&str]) -> Result<Layer, Diagnostic> {
         let mut x = scope.operand(0)?;
         let batch_first = scope.int("layout").unwrap_or(0) != 0;
         if scope.build.rank(x) != 3 || scope.build.rank(scope.operand(2)?) != 3 {
-            return Err(refusal(
+            return Err(refuse(
                 "its operands have not three axes",
                 "correct the model",
             ));
@@ -173,7 +173,7 @@ impl Layer {
             "bidirectional" => vec![false, true],
             other => {
                 let reason = format!("its direction `{other}` is not known");
-                return Err(refusal(
+                return Err(refuse(
                     reason,
                     "use `forward`, `reverse` or `bidirectional`",
                 ));
@@ -192,7 +192,7 @@ impl Layer {
                 Some((0..steps).map(lasts).collect())
             }
             Some(_) => {
-                return Err(refusal(
+                return Err(refuse(
                     "it has not one length a sample",
                     "correct the model",
                 ));
@@ -215,9 +215,9 @@ impl Layer {
         scope: &mut Scope,
         gates: usize,
         initial: &[usize],
-        enter: &dyn Fn(&mut Builder, usize) -> Result<(), Refusal>,
+        enter: &dyn Fn(&mut Builder, usize) -> Result<(), Diagnostic>,
         cell: &Cell,
-    ) -> Result<Vec<Made>, Refusal> {
+    ) -> Result<Vec<Made>, Diagnostic> {
         let dtype = scope.dtype(0);
         let (mut outputs, mut finals) = (Vec::new(), vec![Vec::new(); initial.len()]);
         for (direction, &backwards) in self.directions.iter().enumerate() {
@@ -229,7 +229,7 @@ impl Layer {
             enter(&mut scope.build, direction)?;
             let (made, last) = self.pass(&mut scope.build, &of, backwards, states, cell);
             if made.is_empty() {
-                return Err(refusal("it has no steps", "correct the model"));
+                return Err(refuse("it has no steps", "correct the model"));
             }
             outputs.push(scope.build.stack(made, 0));
             finals
@@ -254,7 +254,7 @@ impl Layer {
         scope: &mut Scope,
         direction: usize,
         gates: usize,
-    ) -> Result<Direction, Refusal> {
+    ) -> Result<Direction, Diagnostic> {
         let (input, state) = (scope.operand(1)?, scope.operand(2)?);
         let (count, rows) = (self.directions.len(), gates * self.hidden);
         let size = scope.build.shape(self.x)[2];
@@ -266,7 +266,7 @@ impl Layer {
             || build.shape(state) != [count, rows, self.hidden]
             || build.shape(bias) != [count, 2 * rows]
         {
-            return Err(refusal(
+            return Err(refuse(
                 "its weights do not fit its input",
                 "correct the model",
             ));
@@ -282,7 +282,12 @@ impl Layer {
     }
 
     /// `[batch, hidden]` at the start.
-    fn start(&self, scope: &mut Scope, index: usize, direction: usize) -> Result<NodeId, Refusal> {
+    fn start(
+        &self,
+        scope: &mut Scope,
+        index: usize,
+        direction: usize,
+    ) -> Result<NodeId, Diagnostic> {
         let batch = scope.build.shape(self.x)[1];
         let Some(given) = scope.optional(index) else {
             let zeros = Tensor::filled(vec![batch, self.hidden], 0.0);
@@ -292,7 +297,7 @@ impl Layer {
         let mut shape = vec![batch, self.hidden];
         shape.insert(axis, self.directions.len());
         if scope.build.shape(given) != shape {
-            return Err(refusal(
+            return Err(refuse(
                 "its state does not fit its input",
                 "correct the model",
             ));
@@ -346,11 +351,11 @@ fn functions(
     scope: &Scope,
     defaults: &[&str],
     directions: usize,
-) -> Result<Vec<Vec<Pointwise>>, Refusal> {
+) -> Result<Vec<Vec<Pointwise>>, Diagnostic> {
     let names = match scope.texts("activations") {
         Some(names) if names.len() == directions * defaults.len() => names,
         Some(_) => {
-            return Err(refusal(
+            return Err(refuse(
                 "it has a wrong number of activations",
                 "correct the model",
             ));
@@ -388,7 +393,7 @@ fn activation(
     name: &str,
     alpha: &mut dyn FnMut() -> Option<f64>,
     beta: &mut dyn FnMut() -> Option<f64>,
-) -> Result<Pointwise, Refusal> {
+) -> Result<Pointwise, Diagnostic> {
     let x = || Pointwise::Variable;
     let c = Pointwise::Constant;
     let of = Pointwise::of;
@@ -397,7 +402,7 @@ fn activation(
         |a: f64, b: f64, x: Pointwise| join(BinaryFn::Add, join(BinaryFn::Mul, c(a), x), c(b));
     let positive = || Pointwise::positive(x());
     let lacks = || {
-        refusal(
+        refuse(
             format!("its activation `{name}` lacks parameters"),
             "give them",
         )
@@ -439,7 +444,7 @@ fn activation(
             Pointwise::select(positive(), x(), line(size, -size, of(UnaryFn::Exp)))
         }
         _ => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its activation `{name}` is not known"),
                 "use one that ONNX names",
             ));

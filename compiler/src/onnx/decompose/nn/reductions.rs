@@ -1,11 +1,11 @@
 //! Reductions that need care: `ReduceLogSumExp` around the maximum, so that no exponential overflows.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Pointwise, Reducer, UnaryFn};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Axes of a reduction: an operand, an attribute, or all.
-pub(crate) fn axes(scope: &Scope) -> Result<Vec<usize>, Refusal> {
+pub(crate) fn axes(scope: &Scope) -> Result<Vec<usize>, Diagnostic> {
     let rank = scope.build.rank(scope.operand(0)?);
     let given = match scope.constant_ints(1)? {
         Some(axes) => axes,
@@ -23,7 +23,7 @@ pub(crate) fn axes(scope: &Scope) -> Result<Vec<usize>, Refusal> {
     Ok(axes)
 }
 
-pub(crate) fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let axes = axes(scope)?;
     let dtype = scope.dtype(0);
@@ -44,20 +44,20 @@ pub(crate) fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `ReduceMax`, also of booleans.
-pub(crate) fn maximum(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn maximum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     extreme(scope, Reducer::Max)
 }
 
 /// `ReduceMin`, also of booleans.
-pub(crate) fn minimum(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn minimum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     extreme(scope, Reducer::Min)
 }
 
-fn extreme(scope: &mut Scope, reducer: Reducer) -> Result<Vec<Made>, Refusal> {
+fn extreme(scope: &mut Scope, reducer: Reducer) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let axes = axes(scope)?;
     if scope.build.shape(x).contains(&0) {
-        return Err(refusal("it reduces nothing", "correct the model"));
+        return Err(refuse("it reduces nothing", "correct the model"));
     }
     let keep = scope.int("keepdims").unwrap_or(1) != 0;
     let mut made = scope.build.reduce(reducer, &axes, x);

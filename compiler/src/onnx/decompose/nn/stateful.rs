@@ -1,13 +1,13 @@
 //! Layers that carry a state from position to position: linear attention, causal convolution, cumulative products.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn, Window};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::limits::{MOST_STEPS, too_many_steps};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// `LinearAttention`: the state `S [batch, heads, keys, values]` is updated with the outer product of key and value.
-pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let [query, key, value] = [scope.operand(0)?, scope.operand(1)?, scope.operand(2)?];
     let rule = scope
         .text("update_rule")
@@ -19,7 +19,7 @@ pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         "delta" => (false, true),
         "gated_delta" => (true, true),
         _ => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its update rule `{rule}` is not known"),
                 "use `linear`, `gated`, `delta` or `gated_delta`",
             ));
@@ -29,7 +29,7 @@ pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let (queries, heads) = (count("q_num_heads"), count("kv_num_heads"));
     let shape = scope.build.shape(query);
     if shape.len() != 3 || heads == 0 || queries == 0 || queries % heads != 0 {
-        return Err(refusal(
+        return Err(refuse(
             "its heads do not fit its query",
             "correct the model",
         ));
@@ -48,7 +48,7 @@ pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     if scope.build.shape(key) != [batch, steps, heads, keys]
         || scope.build.shape(value)[..2] != [batch, steps]
     {
-        return Err(refusal(
+        return Err(refuse(
             "its keys and values do not fit its query",
             "correct the model",
         ));
@@ -73,7 +73,7 @@ pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let mut state = match scope.optional(3) {
         Some(state) if scope.build.shape(state) == whole => state,
         Some(_) => {
-            return Err(refusal(
+            return Err(refuse(
                 "its state does not fit its heads",
                 "correct the model",
             ));
@@ -106,7 +106,7 @@ pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         outputs.push(build.reshape(read, &[batch, queries * values]));
     }
     if outputs.is_empty() {
-        return Err(refusal("it has no positions", "correct the model"));
+        return Err(refuse("it has no positions", "correct the model"));
     }
     let output = build.stack(outputs, 1);
     let kept = if scope.optional(3).is_some() {
@@ -118,12 +118,12 @@ pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `[batch, steps, heads * size]` as `[batch, steps, heads, size]`.
-fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Refusal> {
+fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Diagnostic> {
     match scope.build.shape(x)[..] {
         [batch, steps, hidden] if heads > 0 && hidden % heads == 0 => Ok(scope
             .build
             .reshape(x, &[batch, steps, heads, hidden / heads])),
-        ref shape => Err(refusal(
+        ref shape => Err(refuse(
             format!("an operand of shape {shape:?} has no {heads} heads"),
             "correct the model",
         )),
@@ -131,19 +131,19 @@ fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Refusal> 
 }
 
 /// `CausalConvWithState`: each channel of `[batch, channels, positions]` with its own kernel `[channels, 1, k]`, on what came before.
-pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, weight) = (scope.operand(0)?, scope.operand(1)?);
     let (bias, past) = (scope.optional(2), scope.optional(3));
     let (shape, kernel) = (scope.build.shape(x), scope.build.shape(weight));
     let (&[batch, channels, length], &[filters, 1, taps]) = (&shape[..], &kernel[..]) else {
-        return Err(refusal(
+        return Err(refuse(
             "its input or its kernel has not three axes",
             "correct the model",
         ));
     };
     let fits = |past: NodeId| scope.build.shape(past) == [batch, channels, taps - 1];
     if filters != channels || taps == 0 || !past.is_none_or(fits) {
-        return Err(refusal(
+        return Err(refuse(
             "its kernel or its state does not fit its input",
             "correct the model",
         ));
@@ -183,7 +183,7 @@ pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         "none" => {}
         "silu" | "swish" => made = scope.build.unary(UnaryFn::Silu, made),
         other => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its activation `{other}` is not known"),
                 "use `silu` or `none`",
             ));
@@ -192,7 +192,7 @@ pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let dtype = scope.dtype(0);
     if taps == 1 {
         return match scope.wants(1) {
-            true => Err(refusal("its state is empty", "leave the second result out")),
+            true => Err(refuse("its state is empty", "leave the second result out")),
             false => Ok(vec![(made, dtype)]),
         };
     }
@@ -201,7 +201,7 @@ pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `CumProd`: each element with all before it, in as many rounds as the length has bits.
-pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let axis = scope
         .constant_ints(1)?
@@ -213,7 +213,7 @@ pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let build = &mut scope.build;
     let shape = build.shape(x);
     let Some(&length) = shape.get(axis) else {
-        return Err(refusal("its operand has no axis", "correct the model"));
+        return Err(refuse("its operand has no axis", "correct the model"));
     };
     let turn = |build: &mut Builder, x| match reverse {
         true => build.slice(x, axis, length - 1, length, -1),
@@ -245,7 +245,7 @@ pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `TensorScatter`: rows of an update in the place of rows of a cache, from an index on.
-pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (cache, update) = (scope.operand(0)?, scope.operand(1)?);
     let axis = scope.axis("axis", -2, cache)?;
     let circular = match scope.text("mode").unwrap_or("linear") {
@@ -253,7 +253,7 @@ pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         "circular" => true,
         other => {
             let reason = format!("its mode `{other}` is not known");
-            return Err(refusal(reason, "use `linear` or `circular`"));
+            return Err(refuse(reason, "use `linear` or `circular`"));
         }
     };
     let starts = scope.optional(2);
@@ -261,7 +261,7 @@ pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let (shape, news) = (build.shape(cache), build.shape(update));
     let agree = |at: usize| at == axis || shape[at] == news[at];
     if axis == 0 || shape.len() != news.len() || !(0..shape.len()).all(agree) {
-        return Err(refusal(
+        return Err(refuse(
             "its update does not fit its cache",
             "correct the model",
         ));

@@ -2,9 +2,9 @@
 
 use tract_onnx::prelude::*;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor as Constant, UnaryFn};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Learning rate and step number, as scalars, and the tensors of each parameter that is optimised.
 struct Step {
@@ -14,12 +14,12 @@ struct Step {
 }
 
 /// Operands `rate, number`, then `kinds` lists of equally many tensors.
-fn step(scope: &mut Scope, kinds: usize) -> Result<Step, Refusal> {
+fn step(scope: &mut Scope, kinds: usize) -> Result<Step, Diagnostic> {
     let (rate, number) = (scope.operand(0)?, scope.operand(1)?);
     let single = |id: NodeId| scope.build.graph.nodes[id].volume() == 1;
     let tensors = scope.count() - 2;
     if !single(rate) || !single(number) || tensors == 0 || !tensors.is_multiple_of(kinds) {
-        return Err(refusal(
+        return Err(refuse(
             "its operands do not fit together",
             "correct the model",
         ));
@@ -71,7 +71,7 @@ fn from_first(scope: &mut Scope, number: NodeId, first: f64, later: f64) -> Node
 }
 
 /// `Momentum`: `v' = alpha v + beta g`, `x' = x - rate v'` or, after Nesterov, `x - rate (g + alpha v')`.
-pub fn momentum(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn momentum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (alpha, beta) = (
         scope.float("alpha").unwrap_or(0.0),
         scope.float("beta").unwrap_or(0.0),
@@ -81,7 +81,7 @@ pub fn momentum(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         "nesterov" => true,
         other => {
             let reason = format!("its mode `{other}` is not known");
-            return Err(refusal(reason, "use `standard` or `nesterov`"));
+            return Err(refuse(reason, "use `standard` or `nesterov`"));
         }
     };
     let step = step(scope, 3)?;
@@ -119,7 +119,7 @@ fn damped(epsilon: f64) -> Pointwise {
 }
 
 /// `Adagrad`: `h' = h + g g`, `x' = x - rate / (1 + number decay) g / (sqrt(h') + epsilon)`.
-pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let decay = scope.float("decay_factor").unwrap_or(0.0);
     let epsilon = scope.float("epsilon").unwrap_or(0.0);
     let step = step(scope, 3)?;
@@ -149,7 +149,7 @@ pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Adam`: moving averages of gradients and of their squares.
-pub fn adam(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn adam(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let number = |name: &str, default: f64| scope.float(name).unwrap_or(default);
     let (alpha, beta) = (number("alpha", 0.9), number("beta", 0.999));
     let (epsilon, post) = (number("epsilon", 0.0), number("norm_coefficient_post", 0.0));
@@ -199,33 +199,33 @@ fn unbiased(alpha: f64, beta: f64) -> Pointwise {
 }
 
 /// `BatchNormalization`: `scale (x - mean) / sqrt(variance + epsilon) + bias` for each channel; in training, of the batch itself.
-pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let shape = scope.build.shape(x);
     let rank = shape.len();
     if scope.int("spatial") == Some(0) {
-        return Err(refusal(
+        return Err(refuse(
             "it normalises each position by itself",
             "use `spatial = 1`",
         ));
     }
     let training = scope.opset >= 14 && scope.int("training_mode").unwrap_or(0) != 0;
     if !training && (1..scope.results()).any(|index| scope.wants(index)) {
-        return Err(refusal(
+        return Err(refuse(
             "it gives statistics without training",
             "leave them out",
         ));
     }
     let mut channel = vec![1; rank];
     if rank < 2 {
-        return Err(refusal("its operand has no channels", "correct the model"));
+        return Err(refuse("its operand has no channels", "correct the model"));
     }
     channel[1] = shape[1];
     let mut parameters = Vec::new();
     for index in 1..5 {
         let parameter = scope.operand(index)?;
         if scope.build.shape(parameter) != [shape[1]] {
-            return Err(refusal(
+            return Err(refuse(
                 "it has not one parameter a channel",
                 "correct the model",
             ));
@@ -236,7 +236,7 @@ pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let momentum = scope.float("momentum").unwrap_or(0.9);
     let build = &mut scope.build;
     let [scale, bias, mut mean, mut variance] = parameters[..] else {
-        return Err(refusal("it lacks parameters", "correct the model"));
+        return Err(refuse("it lacks parameters", "correct the model"));
     };
     let (old_mean, old_variance) = (mean, variance);
     let mut centred = None;
@@ -278,13 +278,13 @@ pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `Dropout` that drops nothing, and its mask.
-pub fn dropout(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub fn dropout(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     if scope.opset >= 12 {
         let training = scope.constant(2)?.is_some_and(|t| t.uniform() != Some(0.0));
         let ratio = |scope: &Scope| Ok(scope.constant(1)?.map_or(Some(0.5), |r| r.uniform()));
         if training && ratio(scope)? != Some(0.0) {
-            return Err(refusal(
+            return Err(refuse(
                 "its output is random",
                 "export the model for inference",
             ));

@@ -5,11 +5,11 @@
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding, Tensor, UnaryFn};
 use crate::onnx::decompose::nn::ranking::is_zero;
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Bits of an integer that is divided by two in one table.
 const TABLE_BITS: u32 = 16;
@@ -28,10 +28,10 @@ fn power(bits: u32) -> f64 {
 }
 
 impl Kind {
-    fn of(dtype: DatumType) -> Result<Kind, Refusal> {
+    fn of(dtype: DatumType) -> Result<Kind, Diagnostic> {
         let bits = 8 * dtype.size_of() as u32;
         if !dtype.is_integer() || bits > MOST_BITS {
-            return Err(refusal(
+            return Err(refuse(
                 format!("it works on the bits of {dtype:?}"),
                 "use integers of up to 32 bits",
             ));
@@ -105,10 +105,10 @@ fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
 }
 
 /// Refuses integers whose bits make sums that are too wide to be kept exactly.
-fn narrow(kind: Kind, reason: &str) -> Result<(), Refusal> {
+fn narrow(kind: Kind, reason: &str) -> Result<(), Diagnostic> {
     match kind.bits <= TABLE_BITS {
         true => Ok(()),
-        false => Err(refusal(reason, "use integers of up to 16 bits")),
+        false => Err(refuse(reason, "use integers of up to 16 bits")),
     }
 }
 
@@ -124,7 +124,7 @@ fn odd() -> Pointwise {
 }
 
 /// Two operands with equal rank.
-fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Refusal> {
+fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Diagnostic> {
     let (a, b) = (scope.operand(0)?, scope.operand(1)?);
     let build = &mut scope.build;
     let rank = build.rank(a).max(build.rank(b));
@@ -135,7 +135,7 @@ fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Refusal> {
 }
 
 /// `BitwiseAnd`, `BitwiseOr` and `BitwiseXor`.
-pub(crate) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
     narrow(kind, "its operands are integers of 32 bits")?;
@@ -153,7 +153,7 @@ pub(crate) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             Some(sum) => build.binary(BinaryFn::Add, sum, part),
         });
     }
-    let both = both.ok_or_else(|| refusal("its integers have no bits", "correct the model"))?;
+    let both = both.ok_or_else(|| refuse("its integers have no bits", "correct the model"))?;
     let made = match &*operator {
         "BitwiseAnd" => both,
         operator => {
@@ -192,7 +192,7 @@ fn common_bits(build: &mut Builder, a: &[NodeId], b: &[NodeId], sign: bool) -> N
 }
 
 /// `BitwiseNot`.
-pub(crate) fn not(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn not(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let dtype = scope.dtype(0);
     let x = scope.operand(0)?;
     let all = match dtype.is_signed() {
@@ -204,7 +204,7 @@ pub(crate) fn not(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `BitShift` by constant or computed numbers of bits.
-pub(crate) fn shift(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn shift(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
     let left = scope.text("direction") == Some("LEFT");
@@ -301,20 +301,20 @@ fn numbered(dtype: i64) -> Option<DatumType> {
 }
 
 /// `BitCast` between integers.
-pub(crate) fn cast(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn cast(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let from = scope.dtype(0);
     let to = scope.int("to").unwrap_or(0);
     let to = numbered(to).filter(|to| !from.is_float() && from.size_of() == to.size_of());
     let to = to.ok_or_else(|| {
-        refusal(
+        refuse(
             "it reads the bits of a float",
             "cast between integers of the same width",
         )
     })?;
     let integer = |dtype: DatumType| dtype != DatumType::Bool;
     if integer(from) != integer(to) && to == DatumType::Bool {
-        return Err(refusal(
+        return Err(refuse(
             "it reads integers as booleans",
             "compare them with zero",
         ));

@@ -5,13 +5,13 @@
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Rounding, Tensor, UnaryFn, Window};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Least and greatest integer of an element type.
-pub(crate) fn limits(dtype: DatumType) -> Result<(f64, f64), Refusal> {
+pub(crate) fn limits(dtype: DatumType) -> Result<(f64, f64), Diagnostic> {
     Ok(match dtype {
         DatumType::U8 => (0.0, 255.0),
         DatumType::I8 => (-128.0, 127.0),
@@ -20,7 +20,7 @@ pub(crate) fn limits(dtype: DatumType) -> Result<(f64, f64), Refusal> {
         DatumType::I32 => (-2147483648.0, 2147483647.0),
         DatumType::U32 => (0.0, 4294967295.0),
         other => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its integers are of type {other:?}"),
                 "use integers of 8, 16 or 32 bits",
             ));
@@ -35,7 +35,7 @@ fn spread(
     shape: &[usize],
     axis: usize,
     block: usize,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let build = &mut scope.build;
     let own = build.shape(given);
     let count: usize = own.iter().product();
@@ -55,7 +55,7 @@ fn spread(
         full[axis] = shape[axis];
         return Ok(build.push(Op::Gather { axis }, vec![given, positions], full));
     }
-    Err(refusal(
+    Err(refuse(
         format!("its scale of shape {own:?} does not fit data of shape {shape:?}"),
         "correct the model",
     ))
@@ -69,15 +69,15 @@ fn zero_point(scope: &mut Scope, index: usize) -> NodeId {
     }
 }
 
-fn must_be_constant(scope: &Scope, index: usize) -> Result<Tensor, Refusal> {
+fn must_be_constant(scope: &Scope, index: usize) -> Result<Tensor, Diagnostic> {
     let tensor = scope.constant(index)?.cloned();
-    tensor.ok_or_else(|| refusal(format!("operand {index} is missing"), "correct the model"))
+    tensor.ok_or_else(|| refuse(format!("operand {index} is missing"), "correct the model"))
 }
 
-fn positive(scale: &Tensor) -> Result<(), Refusal> {
+fn positive(scale: &Tensor) -> Result<(), Diagnostic> {
     match scale.data.iter().all(|s| s.is_finite() && *s != 0.0) {
         true => Ok(()),
-        false => Err(refusal("a scale is zero or no number", "correct the model")),
+        false => Err(refuse("a scale is zero or no number", "correct the model")),
     }
 }
 
@@ -93,7 +93,7 @@ fn numbered(dtype: i64) -> Option<DatumType> {
 }
 
 /// `QuantizeLinear`.
-pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let scale = must_be_constant(scope, 1)?;
     positive(&scale)?;
@@ -101,7 +101,7 @@ pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         (Some(_), _) => scope.dtype(2),
         (None, 0) => DatumType::U8,
         (None, number) => numbered(number).ok_or_else(|| {
-            refusal(
+            refuse(
                 format!("its output has the ONNX element type {number}"),
                 "quantise to integers of 8 or 16 bits",
             )
@@ -127,12 +127,12 @@ pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Refuses a zero point that is computed.
-fn must_be_quantised(scope: &Scope, index: usize) -> Result<(), Refusal> {
+fn must_be_quantised(scope: &Scope, index: usize) -> Result<(), Diagnostic> {
     scope.constant(index).map(|_| ())
 }
 
 /// `DequantizeLinear`.
-pub(crate) fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, scale) = (scope.operand(0)?, scope.operand(1)?);
     let shape = scope.build.shape(x);
     let axis = match shape.len() {
@@ -152,7 +152,7 @@ pub(crate) fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `DynamicQuantizeLinear`: integers from 0 to 255, with the scale and the zero point that reach from least to greatest.
-pub(crate) fn dynamic(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn dynamic(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let build = &mut scope.build;
     let rank = build.rank(x);
@@ -199,7 +199,7 @@ pub(crate) fn clamp(least: f64, greatest: f64) -> Pointwise {
 }
 
 /// `x - zero point`, with one zero point or one for each index of `axis`.
-fn centred(scope: &mut Scope, x: usize, zero: usize, axis: usize) -> Result<NodeId, Refusal> {
+fn centred(scope: &mut Scope, x: usize, zero: usize, axis: usize) -> Result<NodeId, Diagnostic> {
     let x = scope.operand(x)?;
     let shape = scope.build.shape(x);
     let zero = zero_point(scope, zero);
@@ -212,7 +212,7 @@ fn centred(scope: &mut Scope, x: usize, zero: usize, axis: usize) -> Result<Node
 }
 
 /// The matrix product of ONNX's `MatMul`.
-fn matrix_product(build: &mut Builder, a: NodeId, b: NodeId) -> Result<NodeId, Refusal> {
+fn matrix_product(build: &mut Builder, a: NodeId, b: NodeId) -> Result<NodeId, Diagnostic> {
     let (mut left, mut right) = (build.shape(a), build.shape(b));
     let (row, column) = (left.len() == 1, right.len() == 1);
     if row {
@@ -223,12 +223,12 @@ fn matrix_product(build: &mut Builder, a: NodeId, b: NodeId) -> Result<NodeId, R
     }
     let rank = left.len().max(right.len());
     if left.is_empty() || right.is_empty() || rank > 100 {
-        return Err(refusal("an operand is a scalar", "correct the model"));
+        return Err(refuse("an operand is a scalar", "correct the model"));
     }
     let padded = |shape: &[usize]| [vec![1; rank - shape.len()], shape.to_vec()].concat();
     let (left, right) = (padded(&left), padded(&right));
     if left[rank - 1] != right[rank - 2] {
-        return Err(refusal(
+        return Err(refuse(
             format!("it multiplies matrices of shapes {left:?} and {right:?}"),
             "correct the model",
         ));
@@ -263,7 +263,7 @@ fn matrix_product(build: &mut Builder, a: NodeId, b: NodeId) -> Result<NodeId, R
 }
 
 /// `MatMulInteger`.
-pub(crate) fn matmul_integer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn matmul_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let rows = scope.build.rank(scope.operand(0)?).saturating_sub(2);
     let columns = scope.build.rank(scope.operand(1)?).saturating_sub(1);
     let a = centred(scope, 0, 2, rows)?;
@@ -273,7 +273,7 @@ pub(crate) fn matmul_integer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// The single-precision factor `a * b / y` for each of several scales `b`.
-fn factors(scope: &Scope, a: usize, b: usize, y: usize) -> Result<Vec<f64>, Refusal> {
+fn factors(scope: &Scope, a: usize, b: usize, y: usize) -> Result<Vec<f64>, Diagnostic> {
     let (a, b, y) = (
         must_be_constant(scope, a)?,
         must_be_constant(scope, b)?,
@@ -281,7 +281,7 @@ fn factors(scope: &Scope, a: usize, b: usize, y: usize) -> Result<Vec<f64>, Refu
     );
     positive(&y)?;
     let ([a], [y]) = (&a.data[..], &y.data[..]) else {
-        return Err(refusal(
+        return Err(refuse(
             "it has one scale for each row",
             "quantise its first operand and its result with one scale each",
         ));
@@ -297,7 +297,7 @@ fn finish(
     factors: Vec<f64>,
     axis: usize,
     zero: usize,
-) -> Result<Vec<Made>, Refusal> {
+) -> Result<Vec<Made>, Diagnostic> {
     let dtype = scope.dtype(zero);
     let range = limits(dtype)?;
     must_be_quantised(scope, zero)?;
@@ -315,7 +315,7 @@ fn finish(
 }
 
 /// `QLinearMatMul`.
-pub(crate) fn qlinear_matmul(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn qlinear_matmul(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let rows = scope.build.rank(scope.operand(0)?).saturating_sub(2);
     let columns = scope.build.rank(scope.operand(3)?).saturating_sub(1);
     let a = centred(scope, 0, 2, rows)?;
@@ -331,15 +331,15 @@ fn window(
     scope: &Scope,
     spatial: &[usize],
     kernel: &[usize],
-) -> Result<(Window, Vec<usize>), Refusal> {
+) -> Result<(Window, Vec<usize>), Diagnostic> {
     let count = spatial.len();
-    let list = |name: &str, default: i64, len: usize| -> Result<Vec<i64>, Refusal> {
+    let list = |name: &str, default: i64, len: usize| -> Result<Vec<i64>, Diagnostic> {
         let list = scope
             .ints(name)
             .map_or_else(|| vec![default; len], <[i64]>::to_vec);
         match list.len() == len && list.iter().all(|v| *v >= default.min(1)) {
             true => Ok(list),
-            false => Err(refusal(
+            false => Err(refuse(
                 format!("its `{name}` are malformed"),
                 "correct the model",
             )),
@@ -370,7 +370,7 @@ fn window(
     for i in 0..count {
         let room = spatial[i] as i64 + pads[i] + pads[count + i] - reach(i);
         if room < 0 || stride[i] < 1 || dilation[i] < 1 {
-            return Err(refusal(
+            return Err(refuse(
                 "its window is larger than its data",
                 "correct the model",
             ));
@@ -393,16 +393,16 @@ fn convolution(
     x: NodeId,
     kernel: NodeId,
     bias: Option<NodeId>,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let (data, weights) = (scope.build.shape(x), scope.build.shape(kernel));
     if data.len() < 3 || weights.len() != data.len() {
-        return Err(refusal(
+        return Err(refuse(
             "its operands have too few axes",
             "correct the model",
         ));
     }
     if scope.build.tensor(kernel).is_none() {
-        return Err(refusal(
+        return Err(refuse(
             "its kernel is computed",
             "make the kernel an initializer of the model",
         ));
@@ -419,7 +419,7 @@ fn convolution(
 }
 
 /// `ConvInteger`.
-pub(crate) fn conv_integer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn conv_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = centred(scope, 0, 2, 1)?;
     let kernel = centred(scope, 1, 3, 0)?;
     let made = convolution(scope, x, kernel, None)?;
@@ -427,7 +427,7 @@ pub(crate) fn conv_integer(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `QLinearConv`.
-pub(crate) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = centred(scope, 0, 2, 1)?;
     let kernel = centred(scope, 3, 5, 0)?;
     let bias = scope.optional(8);
@@ -437,12 +437,12 @@ pub(crate) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `QGemm` of `com.microsoft`: integers if the result has a scale, else floats.
-pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut a = centred(scope, 0, 2, 1)?;
     let columns = 1 - usize::from(scope.int("transB").unwrap_or(0) != 0);
     let mut b = centred(scope, 3, 5, columns)?;
     if scope.build.rank(a) != 2 || scope.build.rank(b) != 2 {
-        return Err(refusal("an operand is no matrix", "correct the model"));
+        return Err(refuse("an operand is no matrix", "correct the model"));
     }
     for (name, x) in [("transA", &mut a), ("transB", &mut b)] {
         if scope.int(name).unwrap_or(0) != 0 {
@@ -451,7 +451,7 @@ pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     }
     let mut sums = matrix_product(&mut scope.build, a, b)?;
     if scope.float("alpha").unwrap_or(1.0) != 1.0 {
-        return Err(refusal("it has an alpha", "use alpha = 1"));
+        return Err(refuse("it has an alpha", "use alpha = 1"));
     }
     if let Some(bias) = scope.optional(6) {
         let columns: usize = scope.build.shape(bias).iter().product();
@@ -474,12 +474,12 @@ pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `QLinearAdd` and `QLinearMul` of `com.microsoft`.
-pub(crate) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
-    let part = |scope: &mut Scope, at: usize| -> Result<NodeId, Refusal> {
+pub(crate) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+    let part = |scope: &mut Scope, at: usize| -> Result<NodeId, Diagnostic> {
         let x = centred(scope, at, at + 2, 0)?;
         let scale = must_be_constant(scope, at + 1)?;
         let [scale] = scale.data[..] else {
-            return Err(refusal("it has several scales", "use one for each operand"));
+            return Err(refuse("it has several scales", "use one for each operand"));
         };
         Ok(scope.build.scale(x, scale))
     };
@@ -502,9 +502,9 @@ pub(crate) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `QLinearGlobalAveragePool` of `com.microsoft`.
-pub(crate) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     if scope.int("channels_last").unwrap_or(0) != 0 {
-        return Err(refusal(
+        return Err(refuse(
             "its channels are last",
             "use [n, channels, spatial...]",
         ));
@@ -521,7 +521,7 @@ pub(crate) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `QLinearSigmoid` and `QLinearLeakyRelu` of `com.microsoft`: a table of integers.
-pub(crate) fn qlinear_function(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn qlinear_function(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = centred(scope, 0, 2, 0)?;
     let (from, to) = (must_be_constant(scope, 1)?, must_be_constant(scope, 3)?);
     positive(&to)?;

@@ -3,19 +3,19 @@
 //! With stride `s`, output position `s q + r` (before cropping) sums `x[q - j] w[r + s j]` over `j`: for each phase `r`, a
 //! convolution of stride 1 with every `s`-th kernel element, backwards. All phases are channels of one convolution.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::{MOST_ELEMENTS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Tensor, Window};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::limits::{MOST_ELEMENTS, check_matrix, volume};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// See above. Dilated kernels are filled with zeros.
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, kernel) = (scope.operand(0)?, scope.operand(1)?);
     let bias = scope.optional(2);
     let dtype = scope.dtype(0);
     let (shape, kernel_shape) = (scope.build.shape(x), scope.build.shape(kernel));
-    let wrong = || refusal("its operands do not fit", "correct the model");
+    let wrong = || refuse("its operands do not fit", "correct the model");
     let groups = usize::try_from(scope.int("group").unwrap_or(1)).unwrap_or(0);
     let fits = shape.len() > 2
         && kernel_shape.len() == shape.len()
@@ -35,7 +35,7 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let (batch, channels) = (shape[0], kernel_shape[1] * groups);
     let lens = placed.iter().map(|(_, len)| *len as u64);
     if volume(lens.chain([batch as u64, channels as u64])) > MOST_ELEMENTS {
-        return Err(refusal("its result is too large", "correct the model"));
+        return Err(refuse("its result is too large", "correct the model"));
     }
     let taps: Vec<usize> = (0..axes).map(|a| extent[a].div_ceil(strides[a])).collect();
     let blocks = (0..axes).map(|a| (placed[a].0 + placed[a].1).div_ceil(strides[a]));
@@ -77,7 +77,7 @@ fn placed(
     spatial: &[usize],
     extent: &[usize],
     strides: &[usize],
-) -> Result<Vec<(usize, usize)>, Refusal> {
+) -> Result<Vec<(usize, usize)>, Diagnostic> {
     let axes = spatial.len();
     let extra = scope.lengths("output_padding", axes, 0)?;
     let pads = scope.lengths("pads", 2 * axes, 0)?;
@@ -87,7 +87,7 @@ fn placed(
         Some(listed) if listed.len() == axes => Some(listed.to_vec()),
         Some([]) | None => None,
         Some(_) => {
-            return Err(refusal(
+            return Err(refuse(
                 "its `output_shape` does not fit",
                 "correct the model",
             ));
@@ -99,7 +99,7 @@ fn placed(
         "SAME_UPPER" => (true, true),
         "SAME_LOWER" => (true, false),
         other => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its padding `{other}` is not known"),
                 "correct the model",
             ));
@@ -125,7 +125,7 @@ fn placed(
         // Runtimes do not agree on which side what is missing is added.
         let agreed = wanted.is_none_or(|len| whole - len >= if upper { 0 } else { -1 });
         if !agreed && !same || len < 1 || len > MOST_ELEMENTS as i64 {
-            return Err(refusal(
+            return Err(refuse(
                 format!("axis {a} of its output is {len} long, and {whole} without padding"),
                 "use `output_padding` in the place of `output_shape`",
             ));
@@ -183,7 +183,7 @@ fn computed_by_phase(
     strides: &[usize],
     dilations: &[usize],
     taps: &[usize],
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let shape = build.shape(kernel);
     let (outputs, inputs, lengths) = (shape[0], shape[1], &shape[2..]);
     let volume: usize = lengths.iter().product();

@@ -1,15 +1,15 @@
 //! `DeformConv`: a convolution whose taps are read at computed places.
 
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::limits::check_matrix;
 use crate::graph::{BinaryFn, Tensor};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::sampling::Weights;
-use crate::onnx::limits::check_matrix;
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Letters of axes in space.
 const SPACE: &str = "stuvwxyz";
 
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, kernel, offset) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     let (bias, mask) = (scope.optional(3), scope.optional(4));
     let dtype = scope.dtype(0);
@@ -17,7 +17,7 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let kernel_shape = scope.build.shape(kernel);
     let offset_shape = scope.build.shape(offset);
     let axes = shape.len().saturating_sub(2);
-    let wrong = || refusal("its operands do not fit", "correct the model");
+    let wrong = || refuse("its operands do not fit", "correct the model");
     if !(1..=SPACE.len()).contains(&axes)
         || kernel_shape.len() != shape.len()
         || offset_shape.len() != shape.len()

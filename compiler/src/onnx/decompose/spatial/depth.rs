@@ -1,9 +1,9 @@
 //! `SpaceToDepth`: blocks of space become channels, in either order.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
-pub(crate) fn from_space(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn from_space(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -11,13 +11,13 @@ pub(crate) fn from_space(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         .int("blocksize")
         .and_then(|block| usize::try_from(block).ok());
     let (Some(block @ 1..), &[batch, channels, height, width]) = (block, shape.as_slice()) else {
-        return Err(refusal(
+        return Err(refuse(
             "its block is not positive, or its operand has not four axes",
             "correct the model",
         ));
     };
     if height % block != 0 || width % block != 0 {
-        return Err(refusal(
+        return Err(refuse(
             "its blocks do not divide the space",
             "pad the operand",
         ));
@@ -27,7 +27,7 @@ pub(crate) fn from_space(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         "DCR" => [0, 3, 5, 1, 2, 4],
         "CRD" => [0, 1, 3, 5, 2, 4],
         mode => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its mode is `{mode}`"),
                 "use `DCR` or `CRD`",
             ));

@@ -1,14 +1,14 @@
 //! `Det` of small matrices.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most rows: the terms are products of as many elements.
 const MOST_ROWS: usize = 4;
 
 /// By minors of the first rows: one for each set of as many columns, from those with one row less.
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let build = &mut scope.build;
@@ -16,10 +16,10 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let batch = shape.len().saturating_sub(2);
     let size = shape.last().copied().unwrap_or(0);
     if shape.len() < 2 || shape[batch] != size {
-        return Err(refusal("its matrices are not square", "correct the model"));
+        return Err(refuse("its matrices are not square", "correct the model"));
     }
     if size > MOST_ROWS {
-        return Err(refusal(
+        return Err(refuse(
             format!("its matrices have {size} rows"),
             format!("use at most {MOST_ROWS}"),
         ));
@@ -47,6 +47,6 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         minors[columns] = sum;
     }
     let made = minors.last().copied().flatten();
-    let made = made.ok_or_else(|| refusal("its matrices are empty", "correct the model"))?;
+    let made = made.ok_or_else(|| refuse("its matrices are empty", "correct the model"))?;
     Ok(vec![(made, dtype)])
 }

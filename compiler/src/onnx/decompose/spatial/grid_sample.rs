@@ -1,13 +1,13 @@
 //! `GridSample` and `AffineGrid`.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{NodeId, Pointwise, Tensor, UnaryFn};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::sampling::{
     Weights, abs, add, cubic, distances, if_greater, mul, sub,
 };
-use crate::onnx::limits::{MOST_ELEMENTS, volume};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 use Pointwise::{Constant, Variable};
 
@@ -36,11 +36,11 @@ struct Sampler {
     corners: bool,
 }
 
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, grid) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let unknown = |name: &str| {
-        refusal(
+        refuse(
             format!("`{name}` is not known"),
             "use a mode of the operator's documentation",
         )
@@ -68,7 +68,7 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         && points[0] == shape[0]
         && points[axes + 1] == axes;
     if !fits {
-        return Err(refusal(
+        return Err(refuse(
             "its grid does not fit its data",
             "correct the model",
         ));
@@ -95,7 +95,7 @@ const SPACE: &str = "stuvwxyz";
 
 impl Sampler {
     /// Weights `[n, p, len]` of an axis for normalised coordinates `[n, p, 1]`.
-    fn weights(&self, build: &mut Builder, g: NodeId, len: usize) -> Result<NodeId, Refusal> {
+    fn weights(&self, build: &mut Builder, g: NodeId, len: usize) -> Result<NodeId, Diagnostic> {
         let length = len as f64;
         let (least, greatest, slope) = match self.corners {
             true => (0.0, length - 1.0, (length - 1.0) / 2.0),
@@ -169,7 +169,7 @@ fn reflected(least: f64, greatest: f64) -> Pointwise {
 }
 
 /// The points of a regular grid, transformed.
-pub(crate) fn affine(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn affine(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let theta = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let corners = scope.int("align_corners").unwrap_or(0) != 0;
@@ -181,14 +181,14 @@ pub(crate) fn affine(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         && axes > 0
         && shape == [size[0] as usize, axes, axes + 1];
     if !fits {
-        return Err(refusal(
+        return Err(refuse(
             "its size does not fit its matrices",
             "correct the model",
         ));
     }
     let lens: Vec<usize> = size[2..].iter().map(|n| *n as usize).collect();
     if corners && lens.contains(&1) {
-        return Err(refusal(
+        return Err(refuse(
             "the corners of an axis of length 1 are aligned",
             "use `align_corners = 0`",
         ));

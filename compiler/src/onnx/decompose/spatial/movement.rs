@@ -1,11 +1,11 @@
 //! Movement of elements along axes: `Pad`, `CenterCropPad`, `ReverseSequence`.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::{MOST_ELEMENTS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::sampling::hat;
-use crate::onnx::limits::{MOST_ELEMENTS, check_matrix, volume};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// Most slices that are joined rather than picked by a matrix.
 const MOST_PARTS: usize = 8;
@@ -78,10 +78,10 @@ pub(crate) fn pad(
     axis: usize,
     (before, after): (i64, i64),
     value: f64,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let kept = build.shape(x)[axis] as i64 + before.min(0) + after.min(0);
     if kept < 1 {
-        return Err(refusal("it cuts off all of an axis", "correct the model"));
+        return Err(refuse("it cuts off all of an axis", "correct the model"));
     }
     x = build.slice(x, axis, -before.min(0) as usize, kept as usize, 1);
     let (before, after) = (before.max(0) as usize, after.max(0) as usize);
@@ -102,7 +102,7 @@ pub(crate) fn pad(
     ))
 }
 
-pub(crate) fn build_pad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn build_pad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -119,7 +119,7 @@ pub(crate) fn build_pad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         None => (0..shape.len()).collect(),
     };
     if pads.len() != 2 * axes.len() || pads.iter().any(|p| p.unsigned_abs() > MOST_ELEMENTS) {
-        return Err(refusal(
+        return Err(refuse(
             "its paddings do not fit its axes",
             "correct the model",
         ));
@@ -161,7 +161,7 @@ pub(crate) fn build_pad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Where each position of a padded axis comes from.
-fn picks(mode: &str, length: usize, (before, after): (i64, i64)) -> Result<Vec<usize>, Refusal> {
+fn picks(mode: &str, length: usize, (before, after): (i64, i64)) -> Result<Vec<usize>, Diagnostic> {
     let len = length as i64;
     let pick = |at: i64| match mode {
         "edge" => Ok(at.clamp(0, len - 1)),
@@ -171,7 +171,7 @@ fn picks(mode: &str, length: usize, (before, after): (i64, i64)) -> Result<Vec<u
             let around = at.rem_euclid(2 * (len - 1));
             Ok(around.min(2 * (len - 1) - around))
         }
-        _ => Err(refusal(
+        _ => Err(refuse(
             format!("its mode `{mode}` is not known"),
             "use `constant`, `reflect`, `edge` or `wrap`",
         )),
@@ -181,14 +181,14 @@ fn picks(mode: &str, length: usize, (before, after): (i64, i64)) -> Result<Vec<u
     picks.map(|pick| pick.map(|at| at as usize)).collect()
 }
 
-pub(crate) fn center_crop_pad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn center_crop_pad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
     let axes = scope.axes("axes", shape.len())?;
     let sizes = scope.constant_ints(1)?.unwrap_or_default();
     if sizes.len() != axes.len() || sizes.iter().any(|s| *s < 1 || *s as u64 > MOST_ELEMENTS) {
-        return Err(refusal(
+        return Err(refuse(
             "its shape does not fit its axes",
             "correct the model",
         ));
@@ -203,14 +203,14 @@ pub(crate) fn center_crop_pad(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Each sequence's first elements backwards.
-pub(crate) fn reverse_sequence(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn reverse_sequence(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, lengths) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let rank = scope.build.rank(x);
     let batch = scope.axis("batch_axis", 1, x)?;
     let time = scope.axis("time_axis", 0, x)?;
     if rank < 2 || batch == time {
-        return Err(refusal("its two axes are one", "correct the model"));
+        return Err(refuse("its two axes are one", "correct the model"));
     }
     let mut order: Vec<usize> = (0..rank).filter(|a| ![batch, time].contains(a)).collect();
     order.splice(0..0, [batch, time]);
@@ -219,7 +219,7 @@ pub(crate) fn reverse_sequence(scope: &mut Scope) -> Result<Vec<Made>, Refusal> 
     let shape = build.shape(moved);
     let (count, steps) = (shape[0], shape[1]);
     if build.shape(lengths) != [count] {
-        return Err(refusal(
+        return Err(refuse(
             "it has not one length a sequence",
             "correct the model",
         ));
@@ -230,7 +230,7 @@ pub(crate) fn reverse_sequence(scope: &mut Scope) -> Result<Vec<Made>, Refusal> 
             for (i, length) in lengths.iter().enumerate() {
                 let length = *length as usize;
                 if length > steps {
-                    return Err(refusal(
+                    return Err(refuse(
                         "a sequence is longer than its axis",
                         "correct the model",
                     ));
@@ -243,7 +243,7 @@ pub(crate) fn reverse_sequence(scope: &mut Scope) -> Result<Vec<Made>, Refusal> 
         }
         None => {
             if volume([count, steps, steps].map(|n| n as u64).into_iter()) > MOST_ELEMENTS {
-                return Err(refusal(
+                return Err(refuse(
                     "its sequences are too long",
                     "make the lengths constant",
                 ));

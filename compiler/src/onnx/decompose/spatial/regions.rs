@@ -1,11 +1,11 @@
 //! `RoiAlign`.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::MOST_STEPS;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::sampling::Weights;
-use crate::onnx::limits::MOST_STEPS;
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// One axis of the regions.
 struct Axis {
@@ -19,14 +19,14 @@ struct Axis {
 /// Regions' start and size along an axis, `[r, 1, 1]`.
 type Extent = (NodeId, NodeId);
 
-pub(crate) fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, regions, batch) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     let dtype = scope.dtype(0);
     let average = match scope.text("mode").unwrap_or("avg").to_lowercase().as_str() {
         "avg" => true,
         "max" => false,
         other => {
-            return Err(refusal(
+            return Err(refuse(
                 format!("its mode `{other}` is not known"),
                 "use `avg`",
             ));
@@ -48,7 +48,7 @@ pub(crate) fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         && cells.iter().all(limit)
         && ratio <= MOST_STEPS;
     if !fits {
-        return Err(refusal("its operands do not fit", "correct the model"));
+        return Err(refuse("its operands do not fit", "correct the model"));
     }
     let scaled = build.scale(regions, scale);
     let corners = build.shift(scaled, if half_pixel { -0.5 } else { 0.0 });
@@ -91,9 +91,9 @@ fn alone(
     corners: NodeId,
     cells: [usize; 2],
     half_pixel: bool,
-) -> Result<Vec<(usize, usize, [usize; 2])>, Refusal> {
+) -> Result<Vec<(usize, usize, [usize; 2])>, Diagnostic> {
     let Some(corners) = build.tensor(corners) else {
-        return Err(refusal(
+        return Err(refuse(
             "the number of points that it reads depends on computed regions",
             "set `sampling_ratio`",
         ));
@@ -106,7 +106,7 @@ fn alone(
         });
         match points.iter().all(|p| (1.0..=MOST_STEPS as f64).contains(p)) {
             true => Ok((i, 1, points.map(|p| p as usize))),
-            false => Err(refusal(
+            false => Err(refuse(
                 "a region is empty, or too large",
                 "set `sampling_ratio`",
             )),
@@ -137,7 +137,7 @@ fn weights(
     build: &mut Builder,
     (axis, (start, size)): &(Axis, Extent),
     of: &Weights,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let count = axis.cells * axis.points;
     let middle = |i: usize| (i as f64 + 0.5) / count as f64;
     let middles = Tensor::new(vec![1, count, 1], (0..count).map(middle).collect());
@@ -157,7 +157,11 @@ fn read(build: &mut Builder, data: NodeId, weights: [NodeId; 2]) -> NodeId {
 }
 
 /// The mean over the points of a cell: that of their weights.
-fn averages(build: &mut Builder, data: NodeId, axes: &[(Axis, Extent)]) -> Result<NodeId, Refusal> {
+fn averages(
+    build: &mut Builder,
+    data: NodeId,
+    axes: &[(Axis, Extent)],
+) -> Result<NodeId, Diagnostic> {
     let mut means = [0; 2];
     for (mean, axis) in means.iter_mut().zip(axes) {
         let of = weights(build, axis, &Weights::linear_near_ends())?;
@@ -171,7 +175,11 @@ fn averages(build: &mut Builder, data: NodeId, axes: &[(Axis, Extent)]) -> Resul
 }
 
 /// The maximum over the points of a cell and the four weighted elements around each.
-fn maxima(build: &mut Builder, data: NodeId, axes: &[(Axis, Extent)]) -> Result<NodeId, Refusal> {
+fn maxima(
+    build: &mut Builder,
+    data: NodeId,
+    axes: &[(Axis, Extent)],
+) -> Result<NodeId, Diagnostic> {
     let sides = Weights::below_and_above();
     let mut best = None;
     for side in [[0, 0], [0, 1], [1, 0], [1, 1]] {

@@ -1,11 +1,11 @@
 //! `Resize` and `Upsample`: a constant matrix for each axis, or movement where every output is one input.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::check_matrix;
 use crate::graph::{BinaryFn, NodeId, Tensor};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::movement::take;
-use crate::onnx::limits::check_matrix;
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// How inputs are weighted.
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ struct Plan<'n> {
     extrapolation: f64,
 }
 
-pub(crate) fn resize(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn resize(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let old = scope.opset < 11;
     let (region, scales, sizes) = if old { (9, 1, 9) } else { (1, 2, 3) };
     let transform = scope.text("coordinate_transformation_mode");
@@ -69,7 +69,7 @@ pub(crate) fn resize(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     resample(scope, &plan, scales, sizes, region)
 }
 
-pub(crate) fn upsample(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn upsample(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let scales = match scope.floats("scales") {
         Some(scales) => Some(scales.iter().map(|s| f64::from(*s)).collect()),
         None => scope.constant(1)?.map(|t| t.data.clone()),
@@ -85,11 +85,11 @@ pub(crate) fn upsample(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Before operator set 11, positions between two inputs were rounded down.
-fn mode(scope: &Scope, old: bool) -> Result<Mode, Refusal> {
+fn mode(scope: &Scope, old: bool) -> Result<Mode, Diagnostic> {
     let rounding = scope.text("nearest_mode");
     let rounding = rounding.unwrap_or(if old { "floor" } else { "round_prefer_floor" });
     let unknown = |what: &str, name: &str| {
-        refusal(
+        refuse(
             format!("its {what} `{name}` is not known"),
             "correct the model",
         )
@@ -103,7 +103,7 @@ fn mode(scope: &Scope, old: bool) -> Result<Mode, Refusal> {
             other => return Err(unknown("rounding", other)),
         }),
         _ if !scope.dtype(0).is_float() => {
-            return Err(refusal(
+            return Err(refuse(
                 "it interpolates integers",
                 "resize floats, or use `nearest`",
             ));
@@ -120,19 +120,19 @@ fn resample(
     scales: Option<Vec<f64>>,
     sizes: Option<Vec<f64>>,
     region: Option<Vec<f64>>,
-) -> Result<Vec<Made>, Refusal> {
+) -> Result<Vec<Made>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
     if shape.contains(&0) {
-        return Err(refusal("its data is empty", "correct the model"));
+        return Err(refuse("its data is empty", "correct the model"));
     }
     let axes = scope.axes("axes", shape.len())?;
     let scaled = lengths(scope, &shape, &axes, scales, sizes)?;
     if plan.transform == "tf_crop_and_resize"
         && region.as_ref().map(Vec::len) != Some(2 * axes.len())
     {
-        return Err(refusal(
+        return Err(refuse(
             "its region does not fit its axes",
             "correct the model",
         ));
@@ -161,9 +161,9 @@ fn lengths(
     axes: &[usize],
     scales: Option<Vec<f64>>,
     sizes: Option<Vec<f64>>,
-) -> Result<Vec<(f64, usize)>, Refusal> {
+) -> Result<Vec<(f64, usize)>, Diagnostic> {
     let wrong = || {
-        refusal(
+        refuse(
             "its scales or sizes do not fit its axes",
             "correct the model",
         )
@@ -212,7 +212,7 @@ impl Plan<'_> {
         x: NodeId,
         at: usize,
         axis: Axis,
-    ) -> Result<NodeId, Refusal> {
+    ) -> Result<NodeId, Diagnostic> {
         check_matrix(axis.to, axis.from)?;
         let mut matrix = Tensor::filled(vec![axis.to, axis.from], 0.0);
         let mut beyond = vec![0.0; axis.to];
@@ -243,7 +243,7 @@ impl Plan<'_> {
     }
 
     /// Where output `y` reads the axis.
-    fn point(&self, axis: Axis, y: f64) -> Result<f64, Refusal> {
+    fn point(&self, axis: Axis, y: f64) -> Result<f64, Diagnostic> {
         let from = axis.from as f64;
         let to = axis.scale * from;
         let half_pixel = (y + 0.5) / axis.scale - 0.5;
@@ -265,7 +265,7 @@ impl Plan<'_> {
                 inside + start * (from - 1.0)
             }
             other => {
-                return Err(refusal(
+                return Err(refuse(
                     format!("its coordinates `{other}` are not known"),
                     "use `half_pixel`",
                 ));

@@ -3,10 +3,10 @@
 //! Nothing is looked up by an index: each position of the axis has a weight that is a function of its distance to the coordinate,
 //! zero for all but a few, and what is read is the sum of the data times the weights.
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
+use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Tensor, UnaryFn};
-use crate::onnx::limits::{MOST_ELEMENTS, volume};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 use Pointwise::{Constant, Variable};
 
@@ -140,7 +140,7 @@ impl Weights {
     }
 
     /// The weights `[.., len]` of an axis for coordinates `[.., 1]`.
-    pub fn at(&self, build: &mut Builder, x: NodeId, len: usize) -> Result<NodeId, Refusal> {
+    pub fn at(&self, build: &mut Builder, x: NodeId, len: usize) -> Result<NodeId, Diagnostic> {
         let shape = build.shape(x);
         check_size(&shape, len)?;
         if len == 1 {
@@ -159,10 +159,10 @@ impl Weights {
     }
 }
 
-fn check_size(shape: &[usize], len: usize) -> Result<(), Refusal> {
+fn check_size(shape: &[usize], len: usize) -> Result<(), Diagnostic> {
     let lens = shape.iter().map(|n| *n as u64);
     if volume(lens.chain([len as u64])) > MOST_ELEMENTS {
-        return Err(refusal(
+        return Err(refuse(
             "it reads too many points of too long an axis",
             "use fewer points or shorter axes",
         ));
@@ -176,7 +176,7 @@ pub(crate) fn distances(
     x: NodeId,
     positions: std::ops::Range<i64>,
     f: &Pointwise,
-) -> Result<NodeId, Refusal> {
+) -> Result<NodeId, Diagnostic> {
     let count = (positions.end - positions.start) as usize;
     let mut along = vec![1; build.rank(x)];
     check_size(&build.shape(x), count)?;

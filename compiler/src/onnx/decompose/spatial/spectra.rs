@@ -4,10 +4,10 @@ use std::f64::consts::PI;
 
 use tract_onnx::prelude::DatumType;
 
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix};
 use crate::graph::{NodeId, Op, Tensor, Window};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix};
-use crate::onnx::translate::walk::{Refusal, refusal};
 
 /// `[frequencies, 2, times, parts]`: real and imaginary part of `exp(-2 pi i k t / length)` times a signal of 1 or 2 parts.
 fn forward(length: usize, times: usize, frequencies: usize, parts: usize) -> Tensor {
@@ -67,7 +67,7 @@ fn inverse_one_sided(length: usize, frequencies: usize, parts: usize) -> Tensor 
     tensor
 }
 
-pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -80,7 +80,7 @@ pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     };
     let axis = Scope::position(axis.unwrap_or(-2), rank)?;
     if rank < 2 || axis == rank - 1 || !(1..=2).contains(&parts) {
-        return Err(refusal(
+        return Err(refuse(
             "its last axis is not one of real and imaginary parts",
             "correct the model",
         ));
@@ -93,8 +93,7 @@ pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     };
     let length = given(scope.constant_ints(1)?).unwrap_or(own as i64);
     let length = usize::try_from(length).ok().filter(|n| *n > 0);
-    let length =
-        length.ok_or_else(|| refusal("its length is not positive", "correct the model"))?;
+    let length = length.ok_or_else(|| refuse("its length is not positive", "correct the model"))?;
     let halves = length / 2 + 1;
     let used = match one_sided && backwards {
         true => shape[axis].min(halves),
@@ -132,14 +131,14 @@ pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// The transforms of frames of a signal `[batch, time, parts]`, each times a window: `[batch, frames, frequencies, 2]`.
-pub(crate) fn stft(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn stft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let mut shape = scope.build.shape(x);
     if shape.len() == 2 {
         shape.push(1);
     }
-    let wrong = || refusal("its frames do not fit its signal", "correct the model");
+    let wrong = || refuse("its frames do not fit its signal", "correct the model");
     let &[batch, time, parts] = &shape[..] else {
         return Err(wrong());
     };
@@ -197,10 +196,7 @@ pub(crate) fn stft(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
         build.transpose(made, &[0, 3, 1, 2])
     } else {
         if frames > MOST_STEPS {
-            return Err(refusal(
-                "it has too many frames",
-                "make its window constant",
-            ));
+            return Err(refuse("it has too many frames", "make its window constant"));
         }
         let frame = |i: usize| {
             let frame = build.slice(signal, 1, i * step, length, 1);
@@ -214,13 +210,13 @@ pub(crate) fn stft(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
 }
 
 /// Constants of element type `output_datatype`.
-fn constants(scope: &mut Scope, tensor: Tensor) -> Result<Vec<Made>, Refusal> {
+fn constants(scope: &mut Scope, tensor: Tensor) -> Result<Vec<Made>, Diagnostic> {
     let dtype = match scope.int("output_datatype").unwrap_or(1) {
         1 => DatumType::F32,
         10 => DatumType::F16,
         11 => DatumType::F64,
         _ => {
-            return Err(refusal(
+            return Err(refuse(
                 "its result is rounded to integers",
                 "use a float `output_datatype`",
             ));
@@ -230,15 +226,15 @@ fn constants(scope: &mut Scope, tensor: Tensor) -> Result<Vec<Made>, Refusal> {
 }
 
 /// `sum of c_i cos(2 pi i n / period)` for as many `n` as the operand says.
-fn cosines(scope: &mut Scope, coefficients: &[f64]) -> Result<Vec<Made>, Refusal> {
+fn cosines(scope: &mut Scope, coefficients: &[f64]) -> Result<Vec<Made>, Diagnostic> {
     let size = scope.constant_ints(0)?.and_then(|v| v.first().copied());
     let size = size.unwrap_or(0);
     if !(1..=MOST_ELEMENTS as i64).contains(&size) {
-        return Err(refusal("its size is not positive", "correct the model"));
+        return Err(refuse("its size is not positive", "correct the model"));
     }
     let periodic = scope.int("periodic").unwrap_or(1) != 0;
     if !periodic && size == 1 {
-        return Err(refusal(
+        return Err(refuse(
             "a symmetric window of length 1 has no period",
             "use the constant 1",
         ));
@@ -253,20 +249,20 @@ fn cosines(scope: &mut Scope, coefficients: &[f64]) -> Result<Vec<Made>, Refusal
     constants(scope, Tensor::new(vec![size as usize], data))
 }
 
-pub(crate) fn hann(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn hann(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     cosines(scope, &[0.5, -0.5])
 }
 
-pub(crate) fn hamming(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn hamming(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     cosines(scope, &[25.0 / 46.0, -21.0 / 46.0])
 }
 
-pub(crate) fn blackman(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn blackman(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     cosines(scope, &[0.42, -0.5, 0.08])
 }
 
 /// Triangular filters `[frequencies, bins]`, equally wide on the mel scale.
-pub(crate) fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
+pub(crate) fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut given = [0.0; 5];
     for (i, given) in given.iter_mut().enumerate() {
         *given = scope
@@ -277,10 +273,7 @@ pub(crate) fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
     let [bins, length, rate, low, high] = given;
     let most = MOST_ELEMENTS as f64;
     if !(1.0..=most).contains(&bins) || !(1.0..=most).contains(&length) || rate <= 0.0 {
-        return Err(refusal(
-            "its operands are not positive",
-            "correct the model",
-        ));
+        return Err(refuse("its operands are not positive", "correct the model"));
     }
     let (bins, frequencies) = (bins as usize, length as usize / 2 + 1);
     check_matrix(frequencies, bins)?;
@@ -297,7 +290,7 @@ pub(crate) fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Refusal> {
             continue;
         };
         if left < 0.0 || right > frequencies as f64 || centre >= frequencies as f64 {
-            return Err(refusal(
+            return Err(refuse(
                 "a filter reaches beyond the frequencies",
                 "use lower edges or a higher sample rate",
             ));

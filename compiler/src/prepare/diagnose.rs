@@ -5,18 +5,20 @@
 use std::collections::HashSet;
 
 use crate::calibrate::ranges::synthetic_inputs;
+use crate::diagnostic::Diagnostic;
+use crate::error::CompileError;
 use crate::graph::interpret;
 use crate::graph::{Graph, NodeId, Op};
 use crate::lower::lower;
-use crate::{CompileError, Complaint, Options};
+use crate::options::Options;
 
 use crate::graph::{check, names};
 
-/// Most elements of all values together that are computed for the sake of complaints.
+/// Most elements of all values together that are computed for the sake of diagnostics.
 const MOST_ELEMENTS: usize = 1 << 22;
 
-/// Complaints of lowering, where the graph is well-formed and small.
-pub fn complaints(mut graph: Graph) -> Vec<Complaint> {
+/// What lowering refuses, where the graph is well-formed and small.
+pub fn of_lowering(mut graph: Graph) -> Vec<Diagnostic> {
     graph.prune();
     let elements: usize = graph.nodes.iter().map(|node| node.volume()).sum();
     if check::check(&graph).is_err() || elements > MOST_ELEMENTS {

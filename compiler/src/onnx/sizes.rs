@@ -1,15 +1,11 @@
-//! What no model needs: found before tract, or the importer, computes with it.
+//! Tensors and dimensions that no model needs: found before tract computes with them.
 
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{GraphProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::*;
 
-use crate::onnx::translate::walk::{Refusal, refusal};
+use crate::graph::limits::{MOST_ELEMENTS, volume};
 
-/// Most elements of one tensor.
-pub const MOST_ELEMENTS: u64 = 1 << 30;
-/// Most steps of a loop that is unrolled.
-pub const MOST_STEPS: usize = 1 << 14;
 /// Most bytes of a dimension's expression.
 const MOST_TEXT: usize = 256;
 /// Most parentheses in it: tract's parser has a call for each.
@@ -25,30 +21,6 @@ pub fn check_tensors(model: &TypedModel) -> TractResult<()> {
                 return Err(TractError::msg(format!("`{name}` is too large: {shape:?}")));
             }
         }
-    }
-    Ok(())
-}
-
-/// Product of lengths, or the greatest number if that is less.
-pub fn volume(lens: impl Iterator<Item = u64>) -> u64 {
-    lens.fold(1, u64::saturating_mul)
-}
-
-/// What is said of a loop that would be unrolled for too long.
-pub fn too_many_steps() -> Refusal {
-    refusal(
-        "it has too many steps",
-        "cut the sequence into shorter ones",
-    )
-}
-
-/// Refuses an operator whose matrix of these lengths would be too large.
-pub fn check_matrix(rows: usize, columns: usize) -> Result<(), Refusal> {
-    if volume([rows as u64, columns as u64].into_iter()) > MOST_ELEMENTS {
-        return Err(refusal(
-            format!("its matrix of {rows} by {columns} is too large"),
-            "use shorter axes",
-        ));
     }
     Ok(())
 }

@@ -1,0 +1,32 @@
+//! What no model needs: refused before anything computes with it.
+
+use crate::diagnostic::{Diagnostic, refuse};
+
+/// Most elements of one tensor.
+pub const MOST_ELEMENTS: u64 = 1 << 30;
+/// Most steps of a loop that is unrolled.
+pub const MOST_STEPS: usize = 1 << 14;
+
+/// Product of lengths, or the greatest number if that is less.
+pub fn volume(lens: impl Iterator<Item = u64>) -> u64 {
+    lens.fold(1, u64::saturating_mul)
+}
+
+/// What is said of a loop that would be unrolled for too long.
+pub fn too_many_steps() -> Diagnostic {
+    refuse(
+        "it has too many steps",
+        "cut the sequence into shorter ones",
+    )
+}
+
+/// Refuses an operator whose matrix of these lengths would be too large.
+pub fn check_matrix(rows: usize, columns: usize) -> Result<(), Diagnostic> {
+    if volume([rows as u64, columns as u64].into_iter()) > MOST_ELEMENTS {
+        return Err(refuse(
+            format!("its matrix of {rows} by {columns} is too large"),
+            "use shorter axes",
+        ));
+    }
+    Ok(())
+}
