@@ -32,7 +32,7 @@
 //! # Who sees what
 //!
 //! Inputs and weights are private, outputs public, unless the macro says otherwise: `visibility = { inputs = committed, weights = public }`, with
-//! the words `public`, `private` and `committed`, for all of a kind or for a port by its ONNX name. Weights are hidden under a secret, `MODEL.salt`
+//! the words `public`, `private` and `committed`, for all of a kind or for a port by its ONNX name. Weights are hidden under a secret, `MODEL.blinding`
 //! beside the model, which is made when it is missing: keep it, and the verifier key comes out the same in every build.
 //!
 //! # Numbers

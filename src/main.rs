@@ -1,7 +1,6 @@
 //! The command line of zkiln.
 
 mod cli;
-mod tensors;
 
 fn main() -> std::process::ExitCode {
     cli::main()

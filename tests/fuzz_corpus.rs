@@ -10,8 +10,6 @@ mod onnx;
 mod replay;
 #[path = "../runtime/tests/support/mod.rs"]
 mod support;
-#[path = "../fuzz/bodies/tensors.rs"]
-mod tensors;
 
 #[test]
 fn onnx_files() {

@@ -87,39 +87,40 @@ fn keys_are_audited() {
     let answer = audit(MODEL, &["--samples", SAMPLES, "--weight-bits", "8"]);
     assert_eq!(answer.code, 1, "{}", answer.err);
 
-    // A key that hides its weights takes the salt.
-    let salt = folder.path("the.salt");
-    prove(&folder, MODEL, INPUT, &["--salt", &salt]).fine();
-    audit(MODEL, &["--salt", &salt]).fine();
-    let answer = audit(&other, &["--salt", &salt]);
+    // A key that hides its weights takes the blinding key.
+    let key_file = folder.path("the.blinding");
+    prove(&folder, MODEL, INPUT, &["--blinding-key", &key_file]).fine();
+    audit(MODEL, &["--blinding-key", &key_file]).fine();
+    let answer = audit(&other, &["--blinding-key", &key_file]);
     assert!(
         answer.code == 1 && answer.err.contains("fc1"),
         "{}",
         answer.err
     );
-    let another = folder.file("another.salt", "ab".repeat(32));
-    let answer = audit(MODEL, &["--salt", &another]);
+    let another = folder.file("another.blinding", "ab".repeat(32));
+    let answer = audit(MODEL, &["--blinding-key", &another]);
     assert!(
-        answer.code == 1 && answer.err.contains("salt"),
+        answer.code == 1 && answer.err.contains("blinding key"),
         "{}",
         answer.err
     );
-    let missing = folder.path("missing.salt");
-    audit(MODEL, &["--salt", &missing]).refuses(&["missing.salt"]);
+    let missing = folder.path("missing.blinding");
+    audit(MODEL, &["--blinding-key", &missing]).refuses(&["missing.blinding"]);
     let copy = folder.file("copy.onnx", std::fs::read(model_file(MODEL)).unwrap());
-    audit(&copy, &[]).refuses(&["--salt"]);
+    audit(&copy, &[]).refuses(&["--blinding-key"]);
 }
 
 #[test]
-fn a_salt_gives_the_same_key_again() {
+fn a_blinding_key_gives_the_same_key_again() {
     let folder = Folder::new();
-    let keys = ["a.salt", "a.salt", "b.salt"].map(|salt| {
-        let salt = folder.path(salt);
-        prove(&folder, MODEL, INPUT, &["--salt", &salt]).fine();
+    let keys = ["a.blinding", "a.blinding", "b.blinding"].map(|key_file| {
+        let key_file = folder.path(key_file);
+        prove(&folder, MODEL, INPUT, &["--blinding-key", &key_file]).fine();
         std::fs::read(folder.path("model.vk")).unwrap()
     });
     assert_eq!(keys[0], keys[1]);
     assert_ne!(keys[0], keys[2]);
-    let bad = folder.file("bad.salt", "short");
-    prove(&folder, MODEL, INPUT, &["--salt", &bad]).refuses(&["bad.salt", "64 hexadecimal"]);
+    let bad = folder.file("bad.blinding", "short");
+    prove(&folder, MODEL, INPUT, &["--blinding-key", &bad])
+        .refuses(&["bad.blinding", "64 hexadecimal"]);
 }

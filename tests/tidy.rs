@@ -1,8 +1,13 @@
 //! House rules that a machine can check. Every finding is `file:line`.
 
-use std::collections::BTreeSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
+mod house;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use house::functions::{self, Function, functions};
+use house::layers::{House, is_for_tests};
+use house::source::{production, without_comments_and_literals};
+use house::{Finding, files, report, root};
 
 /// Files that verifying runs through. Each marks what a verifier executes between `// verify-path: begin` and
 /// `// verify-path: end`; a file that is not listed may have such marks too.
@@ -38,56 +43,36 @@ const VERIFY_PATH: &[&str] = &[
     "runtime/src/transcript/verifier.rs",
 ];
 
+/// The compiler's rooms are its pipeline; `graph` is the waist between `onnx` and `lower`, which never see each other.
+const COMPILER: House = House {
+    source: "compiler/src/",
+    rooms: &[
+        "text",
+        "files",
+        "diagnostic",
+        "graph",
+        "ports",
+        "tensors",
+        "error",
+        "settings",
+        "options",
+        "program",
+        "onnx",
+        "lower",
+        "calibrate",
+        "prepare",
+        "accuracy",
+        "emit",
+        "driver",
+    ],
+    strangers: &[("lower", "onnx")],
+};
+
+/// Names that two files of the compiler may have: an operator's meaning in `onnx/translate`, and its lowering in `lower/ops`.
+const PAIRS: [&str; 2] = ["onnx/translate/", "lower/ops/"];
+
 /// Lines of a file that still fits a head.
 const LINES: usize = 600;
-
-/// Something that a rule forbids.
-#[derive(Debug, PartialEq)]
-struct Finding {
-    place: String,
-    line: usize,
-    what: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.place, self.line, self.what)
-    }
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Every file with this extension, outside build outputs and hidden folders: name from the root, and text.
-fn files(extension: &str) -> Vec<(String, String)> {
-    fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let path = entry.path();
-            if path.is_dir() {
-                if name != "target" && !name.starts_with('.') {
-                    walk(&path, extension, found);
-                }
-            } else if path.extension().is_some_and(|e| e == extension) {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(root(), extension, &mut found);
-    found.sort();
-    let read = |path: PathBuf| {
-        let name = path.strip_prefix(root()).unwrap().display().to_string();
-        (name, std::fs::read_to_string(&path).unwrap())
-    };
-    found.into_iter().map(read).collect()
-}
-
-fn report(findings: &[Finding]) {
-    let list: Vec<String> = findings.iter().map(Finding::to_string).collect();
-    assert!(list.is_empty(), "\n{}\n", list.join("\n"));
-}
 
 #[test]
 fn nothing_is_unfinished() {
@@ -129,6 +114,119 @@ fn files_fit_a_head() {
             });
         }
     }
+    report(&findings);
+}
+
+#[test]
+fn layers_hold() {
+    report(&COMPILER.findings(&files("rs")));
+}
+
+/// Only `onnx/` knows how ONNX files are read.
+#[test]
+fn tract_stays_in_its_room() {
+    let mut findings = Vec::new();
+    for (place, text) in files("rs") {
+        let Some(own) = place.strip_prefix("compiler/src/") else {
+            continue;
+        };
+        if own.starts_with("onnx/") || is_for_tests(own) {
+            continue;
+        }
+        for (line, content) in (1..).zip(production(&text).lines()) {
+            if content.contains("tract_") {
+                findings.push(Finding {
+                    place: place.clone(),
+                    line,
+                    what: "`tract` outside `onnx/`".into(),
+                });
+            }
+        }
+    }
+    report(&findings);
+}
+
+#[test]
+fn functions_fit_a_screen() {
+    let mut findings = Vec::new();
+    for (place, text) in files("rs") {
+        let own = place.split("src/").nth(1).unwrap_or("tests");
+        if !place.contains("src/") || is_for_tests(own) {
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        for function in functions(&text) {
+            let Function {
+                line,
+                name,
+                lines: length,
+                arguments,
+            } = function;
+            let long = (length > functions::LINES).then(|| format!("{length} lines"));
+            let many = (arguments > functions::ARGUMENTS).then(|| format!("{arguments} arguments"));
+            for what in [long, many].into_iter().flatten() {
+                // An attribute above the function may give a reason.
+                let above = &lines[line.saturating_sub(8)..line - 1];
+                if !above
+                    .iter()
+                    .any(|l| l.contains("clippy::too_many_") || l.contains("reason ="))
+                {
+                    findings.push(Finding {
+                        place: place.clone(),
+                        line,
+                        what: format!("`{name}` has {what}"),
+                    });
+                }
+            }
+        }
+    }
+    report(&findings);
+}
+
+#[test]
+fn a_module_is_a_file_or_a_folder() {
+    let all = files("rs");
+    let mut findings = Vec::new();
+    for (place, _) in &all {
+        let folder = place.replace(".rs", "/");
+        if all.iter().any(|(other, _)| other.starts_with(&folder)) {
+            findings.push(Finding {
+                place: place.clone(),
+                line: 1,
+                what: format!("it stands beside the folder {folder}: make it {folder}mod.rs"),
+            });
+        }
+    }
+    report(&findings);
+}
+
+#[test]
+fn names_of_files_tell_them_apart() {
+    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (place, _) in files("rs") {
+        let Some(own) = place.strip_prefix("compiler/src/") else {
+            continue;
+        };
+        let name = own.rsplit('/').next().unwrap_or(own).to_owned();
+        let paired = PAIRS.iter().position(|folder| own.starts_with(folder));
+        let kept = !is_for_tests(own) && name != "mod.rs";
+        if kept {
+            // The two of a pair count apart.
+            let key = paired.map_or(name.clone(), |side| format!("{name} {side}"));
+            known.entry(key).or_default().push(place.clone());
+            if paired.is_some() {
+                known.entry(name).or_default();
+            }
+        }
+    }
+    let twice = known.iter().filter(|(_, places)| places.len() > 1);
+    let findings: Vec<Finding> = twice
+        .map(|(name, places)| Finding {
+            place: places[0].clone(),
+            line: 1,
+            what: format!("{name} is also {}", places[1..].join(", ")),
+        })
+        .collect();
     report(&findings);
 }
 
@@ -324,93 +422,6 @@ fn literal(text: &str) -> bool {
         .take_while(|c| c.is_ascii_digit() || *c == '_')
         .collect();
     digits.chars().any(|c| ('1'..='9').contains(&c))
-}
-
-/// Source text with the same lines, but blanks for comments, strings and character literals.
-fn without_comments_and_literals(text: &str) -> String {
-    let characters: Vec<char> = text.chars().collect();
-    let mut code = String::with_capacity(text.len());
-    let mut at = 0;
-    while at < characters.len() {
-        let end = match literal_end(&characters, at) {
-            Some(end) => end,
-            None => {
-                code.push(characters[at]);
-                at += 1;
-                continue;
-            }
-        };
-        for &c in &characters[at..end] {
-            code.push(if c == '\n' { '\n' } else { ' ' });
-        }
-        at = end;
-    }
-    code
-}
-
-/// Where the comment, string or character literal that starts here ends; `None` if none does.
-fn literal_end(text: &[char], at: usize) -> Option<usize> {
-    let rest = &text[at..];
-    let until = |end: Option<usize>| Some(end.map_or(text.len(), |len| at + len));
-    match rest {
-        ['/', '/', ..] => until(rest.iter().position(|&c| c == '\n')),
-        ['/', '*', ..] => until(block_comment(rest)),
-        ['"', ..] => until(quoted(rest, '"')),
-        ['r', '"' | '#', ..] if !continues_word(text, at) => until(raw_string(rest)?),
-        ['\'', '\\', ..] => until(quoted(rest, '\'')),
-        ['\'', _, '\'', ..] => Some(at + 3),
-        _ => None,
-    }
-}
-
-fn continues_word(text: &[char], at: usize) -> bool {
-    at.checked_sub(1)
-        .is_some_and(|before| text[before].is_alphanumeric() || text[before] == '_')
-}
-
-fn block_comment(rest: &[char]) -> Option<usize> {
-    let mut depth = 0usize;
-    let mut at = 0;
-    while at + 1 < rest.len() {
-        match (rest[at], rest[at + 1]) {
-            ('/', '*') => (depth, at) = (depth + 1, at + 2),
-            ('*', '/') => (depth, at) = (depth - 1, at + 2),
-            _ => at += 1,
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
-}
-
-fn quoted(rest: &[char], quote: char) -> Option<usize> {
-    let mut at = 1;
-    while at < rest.len() {
-        match rest[at] {
-            '\\' => at += 2,
-            c if c == quote => return Some(at + 1),
-            _ => at += 1,
-        }
-    }
-    None
-}
-
-/// The outer `None`: a raw identifier, no string.
-fn raw_string(rest: &[char]) -> Option<Option<usize>> {
-    let hashes = rest[1..].iter().take_while(|&&c| c == '#').count();
-    if rest.get(1 + hashes) != Some(&'"') {
-        return None;
-    }
-    let closing: Vec<char> = std::iter::once('"')
-        .chain(std::iter::repeat_n('#', hashes))
-        .collect();
-    let from = 2 + hashes;
-    let body = &rest[from..];
-    let found = body
-        .windows(closing.len())
-        .position(|window| window == closing);
-    Some(found.map(|position| from + position + closing.len()))
 }
 
 mod scanner {

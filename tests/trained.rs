@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use zkiln_compiler::accuracy::{self, Labelled, Report};
-use zkiln_compiler::{Options, Sample, Settings};
+use zkiln_compiler::Sample;
+use zkiln_compiler::accuracy::Report;
+use zkiln_compiler::compile::Request;
+use zkiln_compiler::tensors::LabelledSample;
 
 zkiln::include_model!(
     "models/digits_mlp.onnx",
@@ -44,14 +46,14 @@ fn indices(value: &Value) -> Vec<usize> {
 }
 
 /// The test set with its own labels, or with the float model's predictions in their place.
-fn samples(path: &str, predictions: Option<&[usize]>) -> Vec<Labelled> {
+fn samples(path: &str, predictions: Option<&[usize]>) -> Vec<LabelledSample> {
     let text = text(path);
     let lines = text.lines().map(json).enumerate();
     let labelled = lines.map(|(number, line)| {
         let input = &line["inputs"][0];
         let label = indices(&line["label"]);
         let rows = number * label.len()..(number + 1) * label.len();
-        Labelled {
+        LabelledSample {
             inputs: vec![Sample {
                 shape: indices(&input["shape"]),
                 data: numbers(&input["data"]),
@@ -62,12 +64,13 @@ fn samples(path: &str, predictions: Option<&[usize]>) -> Vec<Labelled> {
     labelled.collect()
 }
 
-fn measured(model: &str, samples: &[Labelled]) -> Report {
-    let settings = Settings::from_path(&package(&format!("models/{model}.settings.json")));
-    let path = package(&format!("models/{model}.onnx"));
-    let quiet = |_: &str| ();
-    let settings = settings.expect("settings");
-    accuracy::measure(&path, &Options::default(), &settings, samples, &quiet).expect("measured")
+fn measured(model: &str, samples: &[LabelledSample]) -> Report {
+    let request = Request {
+        settings: Some(package(&format!("models/{model}.settings.json"))),
+        ..Request::new(package(&format!("models/{model}.onnx")))
+    };
+    let source = request.read().expect("can be read");
+    source.measure(samples, &|_| ()).expect("measured")
 }
 
 /// Integer inference of the whole test set: accuracy, and agreement with onnxruntime's predictions.

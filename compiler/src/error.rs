@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::diagnostic::Diagnostic;
+use crate::tensors::TensorError;
 
 /// Why a model was not compiled.
 #[derive(Debug, Error)]
@@ -60,21 +61,32 @@ pub enum CompileError {
         /// All ports of the model.
         ports: String,
     },
-    /// There is no salt yet, and its file cannot be made.
+    /// A file of samples that cannot be read, or does not fit the model.
+    #[error(transparent)]
+    Tensors(#[from] TensorError),
+    /// A folder that is not a compiled model, or of another version.
+    #[error("`{path}` cannot be used: {reason}")]
+    Artefact {
+        /// The folder.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no blinding key yet, and its file cannot be made.
     #[error(
-        "cannot make the salt `{path}`: {source}; choose another file for it: `salt` in the macro and the build API, `--salt` on the command line"
+        "cannot make the blinding key `{path}`: {source}; choose another file for it: `blinding_key` in the macro and the build API, `--blinding-key` on the command line"
     )]
-    SaltNotMade {
+    BlindingKeyNotMade {
         /// Where it was to be.
         path: String,
         /// From the operating system.
         source: std::io::Error,
     },
-    /// The file of the salt is no such file.
+    /// The file of the blinding key holds something else.
     #[error(
-        "`{path}` is not a salt: {reason}; it is 64 hexadecimal digits, best made by zkiln itself"
+        "`{path}` is not a blinding key: {reason}; it is 64 hexadecimal digits, best made by zkiln itself"
     )]
-    Salt {
+    BlindingKey {
         /// As given.
         path: String,
         /// What is wrong with it.

@@ -10,6 +10,7 @@ mod diagnostic;
 mod driver;
 pub mod emit;
 pub mod error;
+mod files;
 
 pub mod graph;
 mod lower;
@@ -19,15 +20,20 @@ mod ports;
 pub mod prepare;
 mod program;
 pub mod settings;
+pub mod tensors;
 #[cfg(test)]
 mod testing;
+pub mod text;
 
-pub use diagnostic::Diagnostic;
-pub use driver::{build, compile, salt};
-pub use error::CompileError;
-pub use lower::lower;
-pub use options::{Options, Sample};
-pub use ports::Port;
-pub use program::{Compiled, Lowered, NodeReport, PortInfo};
-pub use settings::Settings;
+pub use crate::diagnostic::Diagnostic;
+pub use crate::driver::{artefact, blinding_key, build, compile};
+pub use crate::error::CompileError;
+pub use crate::files::write_secret;
+pub use crate::lower::lower;
+pub use crate::options::Options;
+pub use crate::ports::{Port, Sample};
+pub use crate::program::{
+    Compiled, Lowered, NodeReport, PortInfo, integers_in_range, nearest_integer,
+};
+pub use crate::settings::Settings;
 pub use zkiln_runtime::model::Visibility;

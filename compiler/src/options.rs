@@ -2,6 +2,7 @@
 
 use zkiln_runtime::model::Visibility;
 
+use crate::ports::Sample;
 use crate::settings::Settings;
 
 /// What the user may choose about a compilation.
@@ -57,13 +58,4 @@ impl Options {
     pub fn weight_visibility(&self) -> Visibility {
         self.named("weights").unwrap_or_default()
     }
-}
-
-/// A sample tensor: row-major.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Sample {
-    /// Lengths of the axes.
-    pub shape: Vec<usize>,
-    /// Elements.
-    pub data: Vec<f64>,
 }

@@ -1,4 +1,4 @@
-//! Inputs and outputs as the ONNX file declares them.
+//! Inputs and outputs as the ONNX file declares them, and samples of inputs.
 
 use crate::graph::Dtype;
 
@@ -11,4 +11,13 @@ pub struct Port {
     pub dtype: Dtype,
     /// ONNX shape, symbolic dimensions bound.
     pub shape: Vec<usize>,
+}
+
+/// A sample tensor: row-major.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Sample {
+    /// Lengths of the axes.
+    pub shape: Vec<usize>,
+    /// Elements.
+    pub data: Vec<f64>,
 }

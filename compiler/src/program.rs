@@ -1,12 +1,15 @@
 //! The integer program that a model becomes, what its ports mean, and its commitments.
 
+use serde::{Deserialize, Serialize};
+use zkiln_runtime::error::ProveError;
 use zkiln_runtime::key::WeightBlinding;
 use zkiln_runtime::model::Model;
 
 use crate::graph::Dtype;
+use crate::ports::Port;
 
 /// How integers of a port relate to reals: `real = integer * scale`.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PortInfo {
     /// ONNX name.
     pub name: String,
@@ -16,10 +19,69 @@ pub struct PortInfo {
     pub shape: Vec<usize>,
     /// Real value of one unit; 1 for integer ports.
     pub scale: f64,
+    /// Least and greatest integer.
+    pub range: (i64, i64),
+}
+
+impl PortInfo {
+    /// As the ONNX file declares it.
+    pub fn port(&self) -> Port {
+        Port {
+            name: self.name.clone(),
+            dtype: self.dtype,
+            shape: self.shape.clone(),
+        }
+    }
+
+    /// Reals as the nearest integers of units, halves away from zero.
+    ///
+    /// # Errors
+    /// As [`integers_in_range`].
+    pub fn to_integers(&self, reals: &[f64]) -> Result<Vec<i64>, ProveError> {
+        let elements = reals.iter().map(|x| (nearest_integer(*x, self.scale), *x));
+        integers_in_range(&self.name, self.scale, self.range, elements)
+    }
+
+    /// What integers mean.
+    pub fn to_reals(&self, integers: &[i64]) -> Vec<f64> {
+        let real = |integer: &i64| *integer as f64 * self.scale;
+        integers.iter().map(real).collect()
+    }
+}
+
+/// `real` as a multiple of `unit`, rounded half away from zero; `None` where there is no such 64-bit integer.
+pub fn nearest_integer(real: f64, unit: f64) -> Option<i64> {
+    let units = (real / unit).round();
+    // 2^63 is a float and not an `i64`; everything between the bounds converts exactly.
+    let bound = -(i64::MIN as f64);
+    (-bound <= units && units < bound).then_some(units as i64)
+}
+
+/// The integers of a port's elements, each given with the real that it is for, once all are in the port's range.
+///
+/// # Errors
+/// [`ProveError::InputRange`] for the first element that is outside, or has no integer, in reals.
+pub fn integers_in_range(
+    port: &str,
+    unit: f64,
+    range: (i64, i64),
+    elements: impl Iterator<Item = (Option<i64>, f64)>,
+) -> Result<Vec<i64>, ProveError> {
+    let integer = |(index, (integer, real)): (usize, (Option<i64>, f64))| {
+        let inside = integer.filter(|i| (range.0..=range.1).contains(i));
+        inside.ok_or_else(|| ProveError::InputRange {
+            input: port.into(),
+            index,
+            value: real.to_string(),
+            low: (range.0 as f64 * unit).to_string(),
+            high: (range.1 as f64 * unit).to_string(),
+        })
+    };
+    elements.enumerate().map(integer).collect()
 }
 
 /// One line of the table of nodes: for `inspect` and for the generated module's documentation.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeReport {
     /// Name.
     pub node: String,
@@ -38,7 +100,7 @@ pub struct NodeReport {
 }
 
 /// What lowering makes: a model and its constants, not yet committed.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Lowered {
     /// The statement.
     pub model: Model,
@@ -73,4 +135,47 @@ pub struct Compiled {
     pub proof_bytes: usize,
     /// Security level.
     pub security_bits: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORT: fn() -> PortInfo = || PortInfo {
+        name: "x".into(),
+        dtype: Dtype::Float32,
+        shape: vec![3],
+        scale: 0.25,
+        range: (-4, 3),
+    };
+
+    #[test]
+    fn integers_and_reals() {
+        assert_eq!(PORT().to_integers(&[0.3, -1.0, 0.125]), Ok(vec![1, -4, 1]));
+        assert_eq!(PORT().to_reals(&[1, -4]), [0.25, -1.0]);
+    }
+
+    #[test]
+    fn halves_go_away_from_zero() {
+        for (real, integer) in [(0.25, 1), (-0.25, -1), (0.24, 0), (-0.26, -1), (1.25, 3)] {
+            assert_eq!(nearest_integer(real, 0.5), Some(integer), "{real}");
+        }
+        assert_eq!(nearest_integer(i64::MIN as f64, 1.0), Some(i64::MIN));
+        for real in [f64::NAN, f64::INFINITY, f64::MAX, -(i64::MIN as f64)] {
+            assert_eq!(nearest_integer(real, 1.0), None, "{real}");
+        }
+    }
+
+    #[test]
+    fn the_first_element_out_of_range_is_named() {
+        for (bad, value) in [(0.9, "0.9"), (f64::NAN, "NaN"), (1e300, &1e300.to_string())] {
+            let error = PORT()
+                .to_integers(&[0.0, bad, -9.0])
+                .expect_err("out of range");
+            let expected = format!(
+                "input `x`, element 1: {value} is outside the calibrated range -1..=0.75; give sample inputs that cover it when compiling"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+    }
 }

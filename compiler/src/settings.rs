@@ -25,11 +25,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use zkiln_runtime::weights::digest;
 
 use crate::error::CompileError;
 use crate::graph::Graph;
-use crate::onnx::external;
 
 /// The only version there is.
 const VERSION: u32 = 1;
@@ -107,18 +105,6 @@ impl Change {
             Self::Bits { node, .. } | Self::Clip { node } => node,
         }
     }
-}
-
-/// Digest of an ONNX file and of the files beside it that it names, in hexadecimal digits.
-///
-/// # Errors
-/// [`CompileError::Read`].
-pub fn model_digest(bytes: &[u8], path: &Path) -> Result<String, CompileError> {
-    let mut digests = digest(bytes).to_vec();
-    for file in external::files(bytes, path) {
-        digests.extend(digest(&read(&file)?));
-    }
-    Ok(crate::emit::hex(&digest(&digests)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
@@ -264,20 +250,19 @@ impl Settings {
         text + "\n}\n"
     }
 
-    /// That they are for the model in `bytes`, which is at `path`.
+    /// That they are for the model of this digest, which is at `path`.
     ///
     /// # Errors
-    /// [`CompileError::SettingsOfAnother`]; [`CompileError::Read`].
-    pub(crate) fn check_model(&self, bytes: &[u8], path: &Path) -> Result<(), CompileError> {
-        let got = model_digest(bytes, path)?;
-        match got == self.model {
-            true => Ok(()),
-            false => Err(CompileError::SettingsOfAnother {
-                path: path.display().to_string(),
-                expected: self.model.clone(),
-                got,
-            }),
+    /// [`CompileError::SettingsOfAnother`].
+    pub(crate) fn check_model(&self, digest: &str, path: &Path) -> Result<(), CompileError> {
+        if digest == self.model {
+            return Ok(());
         }
+        Err(CompileError::SettingsOfAnother {
+            path: path.display().to_string(),
+            expected: self.model.clone(),
+            got: digest.into(),
+        })
     }
 
     /// What is known of each node, by its name.
@@ -423,11 +408,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("m.onnx");
         let settings = Settings {
-            model: model_digest(b"model", &path).expect("no other files"),
+            model: "ab".into(),
             ..settings()
         };
-        assert!(settings.check_model(b"model", &path).is_ok());
-        let error = settings.check_model(b"other", &path).expect_err("another");
+        assert!(settings.check_model("ab", &path).is_ok());
+        let error = settings.check_model("cd", &path).expect_err("another");
         assert!(matches!(error, CompileError::SettingsOfAnother { .. }));
     }
 }

@@ -227,7 +227,7 @@ impl Onnx {
     /// Imports the model.
     pub fn import_with(self, options: &Options) -> Result<Prepared, CompileError> {
         let loaded = load::from_proto(self.proto(), None, "test.onnx", options)?;
-        prepare(loaded, "test.onnx", options)
+        prepare(loaded, options)
     }
 
     /// Imports the model, and checks that the graph computes what tract does.

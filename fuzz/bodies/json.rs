@@ -4,15 +4,13 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use zkiln_compiler::Port;
-use zkiln_compiler::PortInfo;
-use zkiln_compiler::calibrate::samples;
 use zkiln_compiler::graph::Dtype;
 use zkiln_runtime::model::Model;
 use zkiln_runtime::protocol::Statement;
 
 use crate::cli::public::Public;
 use crate::support::{self, Show};
-use crate::tensors::{self, Finite, Side};
+use zkiln_compiler::tensors::{self, Finite, Side};
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| support::everything(5, Show::Some).0);
 
@@ -34,7 +32,7 @@ pub fn run(data: &[u8]) {
         2 => {
             let path = file(bytes);
             let lines = tensors::lines(&path, Side::Inputs).expect("can be opened");
-            lines.flatten().for_each(|(_, tensors)| fit(tensors));
+            lines.flatten().for_each(|line| fit(line.tensors));
         }
         3 => sample(bytes),
         _ => public(bytes),
@@ -55,16 +53,18 @@ fn read(side: Side, bytes: &[u8]) {
     }
 }
 
-fn fit(tensors: Vec<tensors::FileTensor>) {
-    let info = |&(name, dtype, shape): &(&str, Dtype, &[usize])| PortInfo {
+fn ports() -> Vec<Port> {
+    let port = |&(name, dtype, shape): &(&str, Dtype, &[usize])| Port {
         name: name.into(),
         dtype,
         shape: shape.into(),
-        scale: 1.0,
     };
-    let ports: Vec<PortInfo> = PORTS.iter().map(info).collect();
+    PORTS.iter().map(port).collect()
+}
+
+fn fit(tensors: Vec<tensors::FileTensor>) {
     // As many of the ports as the file has tensors.
-    let ports = &ports[..tensors.len().min(PORTS.len())];
+    let ports = &ports()[..tensors.len().min(PORTS.len())];
     if let Ok(elements) = tensors::fit(tensors, ports, "file", Finite::Required) {
         for (elements, port) in elements.iter().zip(ports) {
             assert_eq!(elements.len(), port.shape.iter().product::<usize>());
@@ -74,15 +74,10 @@ fn fit(tensors: Vec<tensors::FileTensor>) {
 }
 
 fn sample(bytes: &[u8]) {
-    let port = |&(name, dtype, shape): &(&str, Dtype, &[usize])| Port {
-        name: name.into(),
-        dtype,
-        shape: shape.into(),
-    };
-    let ports: Vec<Port> = PORTS.iter().map(port).collect();
+    let ports = ports();
     let path = file(bytes);
-    for sample in samples::read(&path, &ports).into_iter().flatten() {
-        for (tensor, port) in sample.iter().zip(&ports) {
+    for sample in tensors::samples(&path, &ports).into_iter().flatten() {
+        for (tensor, port) in sample.inputs.iter().zip(&ports) {
             assert_eq!(tensor.shape, port.shape);
             assert_eq!(tensor.data.len(), port.shape.iter().product::<usize>());
             assert!(tensor.data.iter().all(|element| element.is_finite()));

@@ -9,7 +9,5 @@ mod json;
 mod memory;
 #[path = "../../runtime/tests/support/mod.rs"]
 mod support;
-#[path = "../bodies/tensors.rs"]
-mod tensors;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| json::run(data));

@@ -1,4 +1,4 @@
-//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", settings = "net.settings.json", saturate = true, visibility = { inputs = public }, salt = "net.salt",
+//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", settings = "net.settings.json", saturate = true, visibility = { inputs = public }, blinding_key = "net.blinding",
 //! activation_bits = 12, weight_bits = 12`.
 
 use std::path::PathBuf;
@@ -50,14 +50,16 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
         "samples" => request.samples = paths(input)?,
         "settings" => request.settings = Some(PathBuf::from(input.parse::<LitStr>()?.value())),
         "saturate" => options.saturate = input.parse::<LitBool>()?.value,
-        "salt" => request.salt = Some(PathBuf::from(input.parse::<LitStr>()?.value())),
+        "blinding_key" => {
+            request.blinding_key = Some(PathBuf::from(input.parse::<LitStr>()?.value()))
+        }
         "visibility" => options.visibility = visibilities(input)?,
         "activation_bits" => {
             options.activation_bits = Some(input.parse::<LitInt>()?.base10_parse()?)
         }
         "weight_bits" => options.weight_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
         _ => {
-            let known = "`name`, `dims`, `samples`, `settings`, `saturate`, `visibility`, `salt`, `activation_bits`, `weight_bits`";
+            let known = "`name`, `dims`, `samples`, `settings`, `saturate`, `visibility`, `blinding_key`, `activation_bits`, `weight_bits`";
             let message = format!("there is no option `{option}`; the options are {known}");
             return Err(Error::new(option.span(), message));
         }
@@ -151,12 +153,12 @@ mod tests {
     #[test]
     fn every_option_is_kept() {
         let text = r#""x.onnx", name = "net", dims = { batch = 1, "seq-len" = 64, }, samples = ["a", "b"],
-            activation_bits = 10, weight_bits = 8, visibility = { inputs = public, "the output" = committed }, settings = "t", saturate = true, salt = "s","#;
+            activation_bits = 10, weight_bits = 8, visibility = { inputs = public, "the output" = committed }, settings = "t", saturate = true, blinding_key = "s","#;
         let Request {
             options,
             samples,
             settings,
-            salt,
+            blinding_key,
             ..
         } = parse(text).expect("parses");
         assert_eq!(options.name.as_deref(), Some("net"));
@@ -174,7 +176,7 @@ mod tests {
             ("the output".to_string(), Visibility::Committed),
         ];
         assert_eq!(options.visibility, visibility);
-        assert_eq!(salt.as_deref(), Some(Path::new("s")));
+        assert_eq!(blinding_key.as_deref(), Some(Path::new("s")));
         assert!(options.saturate);
         assert_eq!(settings.as_deref(), Some(Path::new("t")));
         let one = parse(r#""x.onnx", samples = "a""#).expect("parses");

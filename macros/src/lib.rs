@@ -25,7 +25,7 @@ use arguments::Arguments;
 ///     settings = "models/mlp.settings.json",              // what `zkiln calibrate` chose, in place of samples and bits
 ///     saturate = true,                                    // values beyond their range are clamped, which is proved, rather than refused
 ///     visibility = { inputs = private, outputs = public, weights = private },  // the default; ports by name as well; or `committed`
-///     salt = "models/mlp.salt",                           // the secret that hides the weights; this is the default, made if missing
+///     blinding_key = "models/mlp.blinding",               // the secret that hides the weights; this is the default, made if missing
 ///     activation_bits = 12,
 ///     weight_bits = 12,
 /// );

@@ -1,18 +1,20 @@
 //! What several commands ask for.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use zkiln_compiler::salt::{self, Salt};
-use zkiln_compiler::{Options, PortInfo, Sample, Settings, Visibility};
+use zkiln_compiler::blinding_key::{self, BlindingKey};
+use zkiln_compiler::compile::Request;
+use zkiln_compiler::tensors::{self, Finite, Side};
+use zkiln_compiler::{Options, Port, PortInfo, Visibility};
 
+use super::engine::Program;
 use super::error::CliError;
-use crate::tensors::{self, Finite, Side};
 
 /// A model and how to compile it.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// The ONNX file
+    /// The ONNX file; where a compiled model is enough, also the folder that `zkiln compile` wrote
     pub model: PathBuf,
     /// Length of a symbolic dimension (1 unless given); may be repeated
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
@@ -36,9 +38,9 @@ pub struct ModelArgs {
     /// private, outputs public, weights private); may be repeated
     #[arg(long, value_name = "NAME=VISIBILITY", value_parser = visibility)]
     pub visibility: Vec<(String, Visibility)>,
-    /// The secret that hides the weights: the same one gives the same key again (default: MODEL.salt beside the model)
+    /// The secret that hides the weights: the same one gives the same verifier key again (default: MODEL.blinding beside the model)
     #[arg(long, value_name = "FILE")]
-    pub salt: Option<PathBuf>,
+    pub blinding_key: Option<PathBuf>,
 }
 
 fn visibility(text: &str) -> Result<(String, Visibility), String> {
@@ -64,88 +66,109 @@ impl ModelArgs {
         name.to_string_lossy().into_owned()
     }
 
-    /// What the compiler wants to know; `ports` are the model's inputs.
-    pub fn options(&self, ports: &[PortInfo]) -> Result<Options, CliError> {
-        let mut samples = Vec::new();
-        if let Some(path) = &self.samples {
-            for line in tensors::lines(path, Side::Inputs)? {
-                let (place, read) = line?;
-                let data = tensors::fit(read, ports, &place, Finite::Required)?;
-                samples.push(sample(ports, &data));
-            }
-            if samples.is_empty() {
-                return Err(CliError::file(
-                    path,
-                    "expected at least one sample, got none",
-                ));
-            }
-        }
-        let settings = self.settings.as_deref().map(Settings::from_path);
-        Ok(Options {
-            name: None,
-            settings: settings.transpose()?,
-            saturate: self.saturate,
-            dimensions: self.dimensions.clone(),
-            samples,
-            activation_bits: self.activation_bits,
-            weight_bits: self.weight_bits,
-            visibility: self.visibility.clone(),
-        })
-    }
-
-    fn salt_path(&self) -> PathBuf {
-        let beside = || salt::beside(&self.model);
-        self.salt.clone().unwrap_or_else(beside)
-    }
-
-    /// The salt for a key that others keep: its file is made if it is missing.
-    pub fn kept_salt(&self, options: &Options) -> Result<Salt, CliError> {
-        match options.weight_visibility() {
-            Visibility::Public => Ok(Salt::default()),
-            _ => Ok(salt::read_or_create(&self.salt_path())?),
+    /// What the compiler is asked for.
+    pub fn request(&self) -> Request {
+        Request {
+            path: self.model.clone(),
+            options: Options {
+                name: None,
+                settings: None,
+                saturate: self.saturate,
+                dimensions: self.dimensions.clone(),
+                samples: Vec::new(),
+                activation_bits: self.activation_bits,
+                weight_bits: self.weight_bits,
+                visibility: self.visibility.clone(),
+            },
+            samples: self.samples.iter().cloned().collect(),
+            settings: self.settings.clone(),
+            blinding_key: self.blinding_key.clone(),
         }
     }
 
-    /// The salt, if there is one.
-    pub fn known_salt(&self) -> Result<Option<Salt>, CliError> {
-        let path = self.salt_path();
-        let known = salt::read(&path)?;
-        if known.is_none() && self.salt.is_some() {
+    /// The program of a folder that `zkiln compile` wrote, if that is what is given.
+    ///
+    /// # Errors
+    /// [`CliError::File`] if it comes with options, which could have no effect.
+    pub fn compiled(&self) -> Result<Option<Program>, CliError> {
+        if !self.model.is_dir() {
+            return Ok(None);
+        }
+        let given = [
+            ("--dim", !self.dimensions.is_empty()),
+            ("--samples", self.samples.is_some()),
+            ("--settings", self.settings.is_some()),
+            ("--saturate", self.saturate),
+            ("--activation-bits", self.activation_bits.is_some()),
+            ("--weight-bits", self.weight_bits.is_some()),
+            ("--visibility", !self.visibility.is_empty()),
+            ("--blinding-key", self.blinding_key.is_some()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+            return Err(CliError::file(
+                &self.model,
+                format!(
+                    "it is a compiled model, which {option} cannot change: give it to `zkiln compile`"
+                ),
+            ));
+        }
+        Program::read(&self.model).map(Some)
+    }
+
+    /// The program, compiled now unless it is a folder that `zkiln compile` wrote, and what `read` reads for its inputs before anything is
+    /// compiled. `key` gives the blinding key.
+    pub fn program<T>(
+        &self,
+        key: impl FnOnce(&Self) -> Result<BlindingKey, CliError>,
+        read: impl FnOnce(&[Port]) -> Result<T, CliError>,
+    ) -> Result<(Program, T), CliError> {
+        if let Some(program) = self.compiled()? {
+            let ports: Vec<Port> = program.inputs().iter().map(PortInfo::port).collect();
+            let read = read(&ports)?;
+            return Ok((program, read));
+        }
+        let source = self.request().read()?;
+        let read = read(source.inputs())?;
+        let compiled = source.prepare()?.compile(&key(self)?)?;
+        Ok((Program::new(compiled, &self.file_name())?, read))
+    }
+
+    /// The blinding key for a verifier key that others keep: its file is made if it is missing.
+    pub fn kept_blinding_key(&self) -> Result<BlindingKey, CliError> {
+        Ok(self.request().blinding_key()?)
+    }
+
+    /// The blinding key, if there is one.
+    pub fn known_blinding_key(&self) -> Result<Option<BlindingKey>, CliError> {
+        let path = self.request().blinding_key_path();
+        let known = blinding_key::read(&path)?;
+        if known.is_none() && self.blinding_key.is_some() {
             return Err(CliError::file(&path, "there is no such file"));
         }
         Ok(known)
     }
 
-    /// The salt for a key that nobody keeps: nothing is written.
-    pub fn passing_salt(&self) -> Result<Salt, CliError> {
-        Ok(self.known_salt()?.unwrap_or_else(salt::ephemeral))
+    /// The blinding key for a verifier key that nobody keeps: nothing is written.
+    pub fn passing_blinding_key(&self) -> Result<BlindingKey, CliError> {
+        Ok(self
+            .known_blinding_key()?
+            .unwrap_or_else(blinding_key::ephemeral))
     }
 }
 
-/// Inputs as the compiler takes them for calibration.
-pub fn sample(ports: &[PortInfo], data: &[Vec<f64>]) -> Vec<Sample> {
-    let tensors = ports.iter().zip(data);
-    tensors
-        .map(|(port, data)| Sample {
-            shape: port.shape.clone(),
-            data: data.clone(),
-        })
-        .collect()
-}
-
 /// One set of inputs from a file of any format.
-pub fn read_inputs(path: &Path, ports: &[PortInfo]) -> Result<Vec<Vec<f64>>, CliError> {
+pub fn read_inputs(path: &Path, ports: &[Port]) -> Result<Vec<Vec<f64>>, CliError> {
     read(path, ports, Side::Inputs, Finite::Required)
 }
 
 /// Expected outputs from a file of any format.
-pub fn read_outputs(path: &Path, ports: &[PortInfo]) -> Result<Vec<Vec<f64>>, CliError> {
+pub fn read_outputs(path: &Path, ports: &[Port]) -> Result<Vec<Vec<f64>>, CliError> {
     read(path, ports, Side::Outputs, Finite::Any)
 }
 
 fn read(
     path: &Path,
-    ports: &[PortInfo],
+    ports: &[Port],
     side: Side,
     finite: Finite,
 ) -> Result<Vec<Vec<f64>>, CliError> {
@@ -164,14 +187,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
 
 /// Writes a whole file that only its owner can read.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options
-        .open(path)
-        .and_then(|mut file| file.write_all(bytes));
-    written.map_err(|source| CliError::Write {
+    zkiln_compiler::write_secret(path, bytes).map_err(|source| CliError::Write {
         file: path.display().to_string(),
         source,
     })
@@ -193,33 +209,9 @@ pub fn read_at_most(path: &Path, most: usize) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
-/// Bytes from hexadecimal digits.
-pub fn unhex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => u8::try_from(16 * digit(high)? + digit(low)?).ok(),
-        _ => None,
-    };
-    pairs.map(byte).collect()
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hexadecimal_digits_are_bytes() {
-        assert_eq!(unhex(&hex(&[0, 255, 16])), Some(vec![0, 255, 16]));
-        for bad in ["0", "0g", "ä", "+1"] {
-            assert_eq!(unhex(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn visibilities_are_names_and_words() {

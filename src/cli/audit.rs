@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use zkiln_compiler::salt::Salt;
-use zkiln_compiler::{Options, Visibility};
+use zkiln_compiler::Visibility;
+use zkiln_compiler::blinding_key::BlindingKey;
+use zkiln_compiler::text::hex;
 use zkiln_runtime::model::{Column, ColumnKind, Model};
 
 use super::args::{self, ModelArgs};
-use super::engine::{FloatNetwork, Program, VerifierKey};
+use super::engine::{Program, VerifierKey};
 use super::error::CliError;
 use super::terminal::{Progress, say, say_json};
 
@@ -16,7 +17,7 @@ use super::terminal::{Progress, say, say_json};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Give the options that the key was made with: bits, dimensions, samples; names and visibilities are taken from the key. A key with public
-weights can be audited by everyone who has the model. A key that hides its weights cannot: the salt of the proving side is needed.
+weights can be audited by everyone who has the model. A key that hides its weights cannot: the blinding key of the proving side is needed.
 
 Exit code 1 if the key is another model's; the first tensor that differs is named.
 
@@ -40,25 +41,22 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let hidden = key.model().weights != Visibility::Public;
     let progress = Progress::new(args.json);
     progress.step("compiling");
-    let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
-    let options = Options {
-        name: Some(key.model().name.to_string()),
-        visibility: visibility(key.model()),
-        ..args.model.options(float.inputs())?
-    };
-    drop(float);
-    let salt = args.model.known_salt()?;
-    if hidden && salt.is_none() {
+    let known = args.model.known_blinding_key()?;
+    if hidden && known.is_none() {
         return Err(CliError::file(
             &args.key,
-            "it hides its weights, so it takes the salt of the proving side to audit it: give --salt",
+            "it hides its weights, so auditing it takes the blinding key of the proving side: give --blinding-key",
         ));
     }
-    let salt = salt.unwrap_or_default();
-    let program = Program::compile(&args.model.model, &options, &salt)?;
+    let blinding_key = known.unwrap_or_default();
+    let mut request = args.model.request();
+    request.options.name = Some(key.model().name.to_string());
+    request.options.visibility = visibility(key.model());
+    let compiled = request.read()?.prepare()?.compile(&blinding_key)?;
+    let program = Program::new(compiled, &request.origin())?;
     drop(progress);
-    let digest = args::hex(&key.digest());
-    if let Some(difference) = difference(&key, program.verifier_key(), &salt) {
+    let digest = hex(&key.digest());
+    if let Some(difference) = difference(&key, program.verifier_key(), &blinding_key) {
         return Err(CliError::Audit(difference));
     }
     if args.json {
@@ -82,11 +80,18 @@ fn visibility(model: &Model) -> Vec<(String, Visibility)> {
 }
 
 /// The first difference between a key and that of the compiled model, for people.
-fn difference(key: &VerifierKey, compiled: &VerifierKey, salt: &Salt) -> Option<String> {
+fn difference(
+    key: &VerifierKey,
+    compiled: &VerifierKey,
+    blinding_key: &BlindingKey,
+) -> Option<String> {
     if key.digest() == compiled.digest() {
         return None;
     }
-    let (theirs, ours) = (constants(key, salt), constants(compiled, salt));
+    let (theirs, ours) = (
+        constants(key, blinding_key),
+        constants(compiled, blinding_key),
+    );
     let all_differ = || theirs.iter().zip(&ours).all(|((_, a), (_, b))| a != b);
     for ((their_column, their_rows), (column, rows)) in theirs.iter().zip(&ours) {
         if their_column.name != column.name || their_column.shape != column.shape {
@@ -97,12 +102,13 @@ fn difference(key: &VerifierKey, compiled: &VerifierKey, salt: &Salt) -> Option<
         }
         if their_rows != rows {
             let hidden = key.model().weights != Visibility::Public;
-            let salt = match hidden && theirs.len() > 1 && all_differ() {
-                true => ", as all have: is it the right salt?",
-                false => "",
+            let doubt = if hidden && theirs.len() > 1 && all_differ() {
+                ", as all have: is it the right blinding key?"
+            } else {
+                ""
             };
             return Some(format!(
-                "the tensor `{}` has other values{salt}",
+                "the tensor `{}` has other values{doubt}",
                 column.name
             ));
         }
@@ -130,8 +136,8 @@ fn difference(key: &VerifierKey, compiled: &VerifierKey, salt: &Salt) -> Option<
 }
 
 /// Constant tensors, and commitments to their rows without blinding.
-fn constants(key: &VerifierKey, salt: &Salt) -> Vec<(Column, Vec<[u8; 32]>)> {
-    let rows = key.without_blinding(salt);
+fn constants(key: &VerifierKey, blinding_key: &BlindingKey) -> Vec<(Column, Vec<[u8; 32]>)> {
+    let rows = key.without_blinding(blinding_key);
     let columns = key.model().columns.iter().zip(&key.schedule().rows);
     columns
         .filter(|(column, _)| column.kind == ColumnKind::Constant)

@@ -1,16 +1,16 @@
 //! `zkiln calibrate`: bits and ranges that meet a target, in a file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-use zkiln_compiler::accuracy::{self, Labelled, Line, Report, Wanted};
-use zkiln_compiler::{Options, Settings};
+use serde::Serialize;
+use zkiln_compiler::Options;
+use zkiln_compiler::accuracy::{Line, Report, Wanted};
+use zkiln_compiler::compile::Request;
+use zkiln_compiler::tensors;
 
 use super::args;
-use super::engine::FloatNetwork;
 use super::error::CliError;
 use super::terminal::{Progress, grouped, say, say_json, table};
-use crate::tensors::{self, Finite, Side};
 
 /// Choose bits and ranges for every tensor, and write them to a settings file
 #[derive(clap::Args)]
@@ -75,29 +75,29 @@ struct Printed<'a> {
 /// Searches, reports, writes.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let progress = Progress::new(args.json);
-    let float = FloatNetwork::load(&args.model, &args.dimensions)?;
-    let options = Options {
-        dimensions: args.dimensions.clone(),
-        saturate: args.saturate,
-        ..Options::default()
+    let request = Request {
+        options: Options {
+            dimensions: args.dimensions.clone(),
+            saturate: args.saturate,
+            ..Options::default()
+        },
+        settings: args.settings.clone(),
+        ..Request::new(&args.model)
     };
+    let source = request.read()?;
     let samples = match &args.samples {
-        Some(path) => read(path, &float)?,
+        Some(path) => tensors::samples(path, source.inputs())?,
         None => Vec::new(),
     };
     let step = |text: &str| progress.step(text);
-    let (settings, report) = match &args.settings {
-        Some(path) => {
-            let settings = Settings::from_path(path)?;
-            let report = accuracy::measure(&args.model, &options, &settings, &samples, &step)?;
-            (settings, report)
-        }
+    let (settings, report) = match source.settings() {
+        Some(settings) => (settings.clone(), source.measure(&samples, &step)?),
         None => {
             let wanted = Wanted {
                 target: args.target,
                 agreement: args.agreement,
             };
-            let found = accuracy::calibrate(&args.model, &options, &samples, wanted, &step)?;
+            let found = source.calibrate(&samples, wanted, &step)?;
             (found.settings, found.report)
         }
     };
@@ -148,48 +148,6 @@ fn shortfall(report: &Report) -> String {
     let shares = report.accuracy.map(|a| (a.integer, a.float));
     let (integer, float) = shares.unwrap_or_default();
     format!("the accuracy is {integer:.4}, more than 0.2 points below {float:.4} of floats")
-}
-
-fn read(path: &Path, float: &FloatNetwork) -> Result<Vec<Labelled>, CliError> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Label {
-        One(usize),
-        Rows(Vec<usize>),
-    }
-    #[derive(Deserialize)]
-    struct Document {
-        label: Option<Label>,
-    }
-    let text = args::read_file(path)?;
-    let text = String::from_utf8_lossy(&text);
-    let documents = text.lines().filter(|line| !line.trim().is_empty());
-    let mut samples = Vec::new();
-    for (line, document) in tensors::lines(path, Side::Inputs)?.zip(documents) {
-        let (place, read) = line?;
-        let data = tensors::fit(read, float.inputs(), &place, Finite::Required)?;
-        let wrong = |error| {
-            CliError::file(
-                path,
-                format!("{place}: a label is an index or a list of them: {error}"),
-            )
-        };
-        let Document { label } = serde_json::from_str(document).map_err(wrong)?;
-        samples.push(Labelled {
-            inputs: args::sample(float.inputs(), &data),
-            label: label.map(|label| match label {
-                Label::One(index) => vec![index],
-                Label::Rows(rows) => rows,
-            }),
-        });
-    }
-    if samples.is_empty() {
-        return Err(CliError::file(
-            path,
-            "expected at least one sample, got none",
-        ));
-    }
-    Ok(samples)
 }
 
 fn say_report(printed: &Printed) {

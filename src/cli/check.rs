@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::args::{self, ModelArgs};
 use super::compare::{Comparison, compare};
-use super::engine::{self, FloatNetwork, Program, Proven};
+use super::engine::{self, Program, Proven};
 use super::error::CliError;
 use super::stages::{Stage, Stages};
 use super::terminal::{Progress, bytes, grouped, milliseconds, say, say_json, table};
-use crate::tensors::OutTensor;
+use zkiln_compiler::PortInfo;
+use zkiln_compiler::tensors::OutTensor;
 
 /// Compile a model, run it, prove it, verify it, and compare its outputs
 #[derive(clap::Args)]
@@ -72,35 +73,16 @@ struct Report {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let (progress, stages) = Progress::timed(args.json);
     progress.step("compiling");
-    let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
-    let given = args.input.as_ref();
-    let given = given
-        .map(|path| args::read_inputs(path, float.inputs()))
-        .transpose()?;
-    let expected = args.expect.as_ref();
-    let expected = expected
-        .map(|path| args::read_outputs(path, float.outputs()))
-        .transpose()?;
-    let mut options = args.model.options(float.inputs())?;
-    if let Some(input) = &given {
-        options.samples.push(args::sample(float.inputs(), input));
-    }
-    let input = match (given, options.samples.first()) {
-        (Some(input), _) => input,
-        (None, Some(sample)) => sample.iter().map(|tensor| tensor.data.clone()).collect(),
-        (None, None) => engine::synthetic_input(&args.model.model, &options)?,
+    let Ready {
+        program,
+        input,
+        expected,
+        compile,
+    } = match args.model.compiled()? {
+        Some(program) => of_folder(args, program)?,
+        None => of_model(args)?,
     };
-    let expected = match expected {
-        Some(expected) => expected,
-        None => float.run(&input)?,
-    };
-    drop(float);
-
-    let compiling = Instant::now();
-    let salt = args.model.passing_salt()?;
-    let program = Program::compile(&args.model.model, &options, &salt)?;
-    let compile = compiling.elapsed();
-    let integers = program.quantise(&input);
+    let integers = program.to_integers(&input)?;
 
     let runs = measure(&program, &integers, args.runs, &stages, &progress)?;
     drop(progress);
@@ -132,6 +114,70 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         false => say_report(&report, &runs.stages),
     }
     judge(&comparison, args.tolerance)
+}
+
+/// A program with an input, and what it should give.
+struct Ready {
+    program: Program,
+    input: Vec<Vec<f64>>,
+    expected: Vec<Vec<f64>>,
+    /// Time to read, calibrate, lower and commit.
+    compile: Duration,
+}
+
+/// Compiles the model, on the input as well as on the samples.
+fn of_model(args: &Args) -> Result<Ready, CliError> {
+    let mut compile = Duration::ZERO;
+    let started = Instant::now();
+    let mut source = args.model.request().read()?;
+    compile += started.elapsed();
+    let given = args.input.as_ref();
+    let given = given.map(|path| args::read_inputs(path, source.inputs()));
+    let given = given.transpose()?;
+    let expected = args.expect.as_ref();
+    let expected = expected.map(|path| args::read_outputs(path, source.outputs()));
+    let expected = expected.transpose()?;
+    if let Some(input) = &given {
+        source.add_sample(input);
+    }
+    let first = source.samples().first();
+    let first = first.map(|sample| sample.iter().map(|tensor| tensor.data.clone()).collect());
+    let started = Instant::now();
+    let float = source.prepare()?;
+    compile += started.elapsed();
+    let input = given.or(first).unwrap_or_else(|| float.synthetic_input());
+    let expected = match expected {
+        Some(expected) => expected,
+        None => float.run(&input)?,
+    };
+    let started = Instant::now();
+    let compiled = float.compile(&args.model.passing_blinding_key()?)?;
+    let program = Program::new(compiled, &args.model.file_name())?;
+    compile += started.elapsed();
+    Ok(Ready {
+        program,
+        input,
+        expected,
+        compile,
+    })
+}
+
+/// A model that is compiled already has no floats to compare with, and no samples.
+fn of_folder(args: &Args, program: Program) -> Result<Ready, CliError> {
+    let (Some(input), Some(expected)) = (&args.input, &args.expect) else {
+        return Err(CliError::file(
+            &args.model.model,
+            "it is a compiled model, which has no floats to compare with: give --input and --expect",
+        ));
+    };
+    let inputs: Vec<_> = program.inputs().iter().map(PortInfo::port).collect();
+    let outputs: Vec<_> = program.outputs().iter().map(PortInfo::port).collect();
+    Ok(Ready {
+        input: args::read_inputs(input, &inputs)?,
+        expected: args::read_outputs(expected, &outputs)?,
+        program,
+        compile: Duration::ZERO,
+    })
 }
 
 /// What proving and verifying gave, and how long it took each time.

@@ -1,6 +1,6 @@
 //! How far outputs are from what was expected.
 
-use crate::tensors::OutTensor;
+use zkiln_compiler::tensors::OutTensor;
 
 /// Distance of all outputs of a model; the worst of them counts.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,21 +3,23 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use zkiln_compiler::artefact;
 
-use super::args::{self, ModelArgs};
-use super::engine::{self, FloatNetwork};
+use super::args::ModelArgs;
 use super::error::CliError;
 use super::terminal::{Progress, bytes, say, say_json};
 
-/// Write the generated Rust module, its weights and its verifier key
+/// Compile a model to a folder that proves without compiling again
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes NAME.rs (the module), NAME.weights (the quantised weights that it includes, with what hides them: secret) and NAME.vk (the
-verifier key). The key comes out the same again for the same model, options and salt.
+Writes NAME.vk (the verifier key), NAME.weights (the quantized weights, with what hides them: secret), NAME.json (ports, scales and
+nodes, for people and programs), NAME.rs and NAME.commitments (the generated module and what it includes). `zkiln prove`, `run`,
+`check` and `inspect` take the folder in place of the model. The key comes out the same again for the same model, options and blinding key.
 Inside a crate, `zkiln::include_model!(\"model.onnx\")` does the same at compile time.
 
 Example:
-  zkiln compile models/nanoGPT.onnx --out generated")]
+  zkiln compile models/nanoGPT.onnx --samples models/nanoGPT.samples.jsonl --out compiled
+  zkiln prove compiled --input models/nanoGPT.input.json --proof proof.bin --public public.json")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -33,34 +35,18 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let progress = Progress::new(args.json);
     progress.step("compiling");
-    let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
-    let options = args.model.options(float.inputs())?;
-    drop(float);
-    let salt = args.model.kept_salt(&options)?;
-    let files = engine::emit(&args.model.model, &options, &salt)?;
+    let compiled = args.model.request().compile()?;
     drop(progress);
-    std::fs::create_dir_all(&args.out).map_err(|source| CliError::Write {
-        file: args.out.display().to_string(),
-        source,
-    })?;
-    let mut written = Vec::new();
-    for (name, content) in files {
-        let path = args.out.join(name);
-        match path.extension() {
-            Some(secret) if secret == "weights" => args::write_secret(&path, &content)?,
-            _ => args::write(&path, &content)?,
-        }
-        written.push((path.display().to_string(), content.len()));
-    }
+    let written = artefact::write(&args.out, &compiled, &args.model.file_name())?;
     if args.json {
         let files = written.iter();
         let files: Vec<_> = files
-            .map(|(file, len)| json!({"file": file, "bytes": len}))
+            .map(|(file, len)| json!({"file": file.display().to_string(), "bytes": len}))
             .collect();
         say_json(&json!({"model": args.model.file_name(), "files": files}));
     } else {
         for (file, len) in written {
-            say(&format!("{file}: {}", bytes(len as u64)));
+            say(&format!("{}: {}", file.display(), bytes(len as u64)));
         }
     }
     Ok(())

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use zkiln_compiler::{CompileError, Options, salt};
+use zkiln_compiler::compile::Request;
+use zkiln_compiler::{CompileError, blinding_key};
 
 use super::args;
 use super::compare::compare;
-use super::engine::{self, FloatNetwork, Program};
+use super::engine::{self, Program};
 use super::error::CliError;
 use super::terminal::{Progress, milliseconds, say, say_json, table};
 
@@ -191,16 +192,13 @@ fn is_refusal(error: &CliError) -> bool {
 /// Compiles, runs and, if asked, proves and verifies a case: how, and the greatest error relative to the output's range.
 fn attempt(folder: &Path, prove: bool) -> Result<(ProvedBy, f64), CliError> {
     let model = folder.join("model.onnx");
-    let float = FloatNetwork::load(&model, &[])?;
-    let input = args::read_inputs(&folder.join("input.json"), float.inputs())?;
-    let expected = args::read_outputs(&folder.join("expected.json"), float.outputs())?;
-    let options = Options {
-        samples: vec![args::sample(float.inputs(), &input)],
-        ..Options::default()
-    };
-    drop(float);
-    let program = Program::compile(&model, &options, &salt::ephemeral())?;
-    let integers = program.quantise(&input);
+    let mut source = Request::new(&model).read()?;
+    let input = args::read_inputs(&folder.join("input.json"), source.inputs())?;
+    let expected = args::read_outputs(&folder.join("expected.json"), source.outputs())?;
+    source.add_sample(&input);
+    let compiled = source.prepare()?.compile(&blinding_key::ephemeral())?;
+    let program = Program::new(compiled, "model.onnx")?;
+    let integers = program.to_integers(&input)?;
     let outputs = match prove {
         false => program.run(&integers)?,
         true => {

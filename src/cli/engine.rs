@@ -2,84 +2,22 @@
 
 use std::path::Path;
 
-use zkiln_compiler::graph::Tensor;
-use zkiln_compiler::salt::Salt;
-use zkiln_compiler::{Lowered, NodeReport, Options, PortInfo};
-use zkiln_compiler::{Port, onnx::reference::FloatModel};
+use zkiln_compiler::artefact::{Artefact, Manifest};
+use zkiln_compiler::{Compiled, NodeReport, PortInfo};
 use zkiln_runtime::error::ProveError;
-use zkiln_runtime::model::ColumnKind;
-
 use zkiln_runtime::key::ProverKey;
-pub use zkiln_runtime::key::VerifierKey;
+use zkiln_runtime::model::ColumnKind;
 use zkiln_runtime::protocol;
+
+pub use zkiln_runtime::key::VerifierKey;
 pub use zkiln_runtime::protocol::{
     Blinding, Commitment, Opening, Proof, Proven, Prover, Shown, Statement, verify,
 };
 
 use super::error::CliError;
-use crate::tensors::OutTensor;
+use zkiln_compiler::tensors::OutTensor;
 
-/// A model in floats, as its file has it.
-pub struct FloatNetwork {
-    model: FloatModel,
-    inputs: Vec<PortInfo>,
-    outputs: Vec<PortInfo>,
-}
-
-impl FloatNetwork {
-    /// Reads an ONNX file; `dimensions` are the lengths of symbolic ones.
-    pub fn load(path: &Path, dimensions: &[(String, usize)]) -> Result<Self, CliError> {
-        let options = Options {
-            dimensions: dimensions.to_vec(),
-            ..Options::default()
-        };
-        let model = FloatModel::load_path(path, &options)?;
-        let port = |port: &Port| PortInfo {
-            name: port.name.clone(),
-            dtype: port.dtype,
-            shape: port.shape.clone(),
-            scale: 1.0,
-        };
-        let inputs = model.inputs.iter().map(port).collect();
-        let outputs = model.outputs.iter().map(port).collect();
-        Ok(Self {
-            model,
-            inputs,
-            outputs,
-        })
-    }
-
-    /// In ONNX order; scales are not known yet.
-    pub fn inputs(&self) -> &[PortInfo] {
-        &self.inputs
-    }
-
-    /// In ONNX order; scales are not known yet.
-    pub fn outputs(&self) -> &[PortInfo] {
-        &self.outputs
-    }
-
-    /// The float outputs.
-    pub fn run(&self, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, CliError> {
-        let tensor = |(port, data): (&PortInfo, &Vec<f64>)| Tensor {
-            shape: port.shape.clone(),
-            data: data.clone(),
-        };
-        let tensors: Vec<Tensor> = self.inputs.iter().zip(inputs).map(tensor).collect();
-        let outputs = self.model.run(&tensors)?;
-        Ok(outputs.into_iter().map(|tensor| tensor.data).collect())
-    }
-}
-
-/// Inputs that the ONNX file takes, always the same: the first of those that it is calibrated on without samples.
-pub fn synthetic_input(path: &Path, options: &Options) -> Result<Vec<Vec<f64>>, CliError> {
-    let imported = zkiln_compiler::prepare::from_path(path, options)?;
-    let mut samples = zkiln_compiler::calibrate::ranges::synthetic_inputs(&imported.graph, 1);
-    let first = samples.pop().unwrap_or_default();
-    Ok(first.into_iter().map(|tensor| tensor.data).collect())
-}
-
-/// Types of the nodes of an ONNX file; none where it is no such file.
+/// Types of the nodes of an ONNX file; none where it is not such a file.
 pub fn operators(path: &Path) -> Vec<String> {
     let bytes = std::fs::read(path).unwrap_or_default();
     zkiln_compiler::onnx::operators(&bytes)
@@ -104,59 +42,64 @@ pub struct Counts {
 
 /// A compiled model: it runs, proves and verifies.
 pub struct Program {
-    lowered: Lowered,
+    manifest: Manifest,
     prover: ProverKey,
 }
 
 impl Program {
-    /// Compiles the ONNX file.
-    pub fn compile(path: &Path, options: &Options, salt: &Salt) -> Result<Self, CliError> {
-        let compiled = zkiln_compiler::compile::compile(path, options, salt)?;
-        let mut lowered = compiled.lowered;
-        let constants = std::mem::take(&mut lowered.constants);
-        let verifier = VerifierKey::from_bytes(&compiled.key)?;
-        let prover = ProverKey::from_parts(verifier, constants, compiled.blinding)?;
-        Ok(Self { lowered, prover })
+    /// Of a model that was compiled from the file of name `origin`.
+    pub fn new(compiled: Compiled, origin: &str) -> Result<Self, CliError> {
+        let Artefact { manifest, prover } = Artefact::new(compiled, origin)?;
+        Ok(Self { manifest, prover })
+    }
+
+    /// Of a folder that `zkiln compile` wrote.
+    pub fn read(folder: &Path) -> Result<Self, CliError> {
+        let Artefact { manifest, prover } = Artefact::read(folder)?;
+        Ok(Self { manifest, prover })
     }
 
     /// Inputs.
     pub fn inputs(&self) -> &[PortInfo] {
-        &self.lowered.inputs
+        &self.manifest.inputs
     }
 
     /// Outputs.
     pub fn outputs(&self) -> &[PortInfo] {
-        &self.lowered.outputs
+        &self.manifest.outputs
     }
 
     /// One line a node.
     pub fn report(&self) -> &[NodeReport] {
-        &self.lowered.report
+        &self.manifest.report
     }
 
     /// Figures.
     pub fn counts(&self) -> Counts {
-        let lowered = &self.lowered;
+        let model = self.verifier_key().model();
         let values = |kind: ColumnKind| {
-            let columns = lowered.model.columns.iter().filter(|c| c.kind == kind);
+            let columns = model.columns.iter().filter(|c| c.kind == kind);
             columns
                 .map(|c| c.shape.iter().map(|&len| u64::from(len)).product::<u64>())
                 .sum()
         };
         Counts {
-            onnx_nodes: lowered.onnx_nodes,
-            params: lowered.parameters,
-            boundaries: lowered.model.nodes.len() as u64,
-            lookups: lowered.report.iter().map(|line| line.lookups).sum(),
+            onnx_nodes: self.manifest.onnx_nodes,
+            params: self.manifest.parameters,
+            boundaries: model.nodes.len() as u64,
+            lookups: self.report().iter().map(|line| line.lookups).sum(),
             constants: values(ColumnKind::Constant),
             witness: values(ColumnKind::Witness),
         }
     }
 
     /// Real inputs as the model's integers.
-    pub fn quantise(&self, inputs: &[Vec<f64>]) -> Vec<Vec<i64>> {
+    ///
+    /// # Errors
+    /// [`ProveError::InputRange`] for the first element outside its port's range.
+    pub fn to_integers(&self, inputs: &[Vec<f64>]) -> Result<Vec<Vec<i64>>, ProveError> {
         let ports = self.inputs().iter().zip(inputs);
-        ports.map(|(port, data)| quantise(data, port)).collect()
+        ports.map(|(port, data)| port.to_integers(data)).collect()
     }
 
     /// The integers of the outputs, without a proof.
@@ -184,60 +127,13 @@ impl Program {
     }
 }
 
-/// The generated files of an ONNX file: name and content.
-pub fn emit(
-    path: &Path,
-    options: &Options,
-    salt: &Salt,
-) -> Result<Vec<(String, Vec<u8>)>, CliError> {
-    let compiled = zkiln_compiler::compile::compile(path, options, salt)?;
-    let origin = path.file_name().unwrap_or(path.as_os_str());
-    let generated = zkiln_compiler::emit::emit(&compiled, &origin.to_string_lossy());
-    let files = generated.files().into_iter();
-    let mut files: Vec<_> = files.map(|(name, bytes)| (name, bytes.to_vec())).collect();
-    files.push((format!("{}.vk", compiled.lowered.model.name), compiled.key));
-    Ok(files)
-}
-
-/// The nearest integers; those too large for the port are refused when proving.
-fn quantise(data: &[f64], port: &PortInfo) -> Vec<i64> {
-    data.iter()
-        .map(|value| (value / port.scale).round() as i64)
-        .collect()
-}
-
-/// What integers of a port mean.
-pub fn dequantise(integers: &[i64], port: &PortInfo) -> Vec<f64> {
-    let real = |&integer: &i64| integer as f64 * port.scale;
-    integers.iter().map(real).collect()
-}
-
 /// Outputs for people.
 pub fn tensors(ports: &[PortInfo], outputs: &[Vec<i64>]) -> Vec<OutTensor> {
     let pairs = ports.iter().zip(outputs);
     pairs
         .map(|(port, integers)| {
-            let elements = dequantise(integers, port);
+            let elements = port.to_reals(integers);
             OutTensor::new(&port.name, port.dtype, &port.shape, elements)
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use zkiln_compiler::graph::Dtype;
-
-    #[test]
-    fn integers_and_reals() {
-        let port = PortInfo {
-            name: "x".into(),
-            dtype: Dtype::Float32,
-            shape: vec![3],
-            scale: 0.25,
-        };
-        let integers = quantise(&[0.3, -1.0, 1e300], &port);
-        assert_eq!(integers, [1, -4, i64::MAX]);
-        assert_eq!(dequantise(&integers[..2], &port), [0.25, -1.0]);
-    }
 }

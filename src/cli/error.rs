@@ -6,7 +6,7 @@ use thiserror::Error;
 use zkiln_compiler::CompileError;
 use zkiln_runtime::error::{ProveError, VerifyError};
 
-use crate::tensors::TensorError;
+use zkiln_compiler::tensors::TensorError;
 
 /// What a command could not do.
 #[derive(Debug, Error)]

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
+use zkiln_compiler::text::hex;
 use zkiln_runtime::model::{Model, Port};
 
 use super::args::ModelArgs;
-use super::engine::{FloatNetwork, Program};
 use super::error::CliError;
 use super::terminal::{Progress, bytes, grouped, say, say_json, table};
 
@@ -26,18 +26,16 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let progress = Progress::new(args.json);
     progress.step("compiling");
-    let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
-    let options = args.model.options(float.inputs())?;
-    drop(float);
-    let salt = args.model.passing_salt()?;
-    let program = Program::compile(&args.model.model, &options, &salt)?;
+    let (program, ()) = args
+        .model
+        .program(ModelArgs::passing_blinding_key, |_| Ok(()))?;
     drop(progress);
     let (report, counts, key) = (program.report(), program.counts(), program.verifier_key());
     let verifier_key_bytes = key.to_bytes().len();
     if args.json {
         say_json(&json!({
             "model": args.model.file_name(),
-            "model_digest": super::args::hex(&key.digest()),
+            "model_digest": hex(&key.digest()),
             "nodes": counts.onnx_nodes,
             "params": counts.params,
             "boundaries": counts.boundaries,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zkiln_compiler::PortInfo;
+use zkiln_compiler::text::{hex, unhex};
 
 use super::args;
 use super::engine::{Blinding, Commitment, Opening};
@@ -59,7 +60,7 @@ impl Openings {
                 port: opening.port.clone(),
                 shape: port.map_or_else(Vec::new, |port| port.shape.clone()),
                 integers: opening.integers.clone(),
-                blinding: args::hex(&opening.blinding.to_bytes()),
+                blinding: hex(&opening.blinding.to_bytes()),
             }
         };
         Self {
@@ -71,7 +72,7 @@ impl Openings {
 impl OpenTensor {
     /// The commitment that this opens; `None` if nothing can have it.
     fn commitment(&self) -> Option<Commitment> {
-        let seed = args::unhex(&self.blinding)?.try_into().ok()?;
+        let seed = unhex(&self.blinding)?.try_into().ok()?;
         let shape = self.shape.iter().map(|&len| u32::try_from(len).ok());
         let shape: Vec<u32> = shape.collect::<Option<_>>()?;
         Commitment::new(&shape, &self.integers, &Blinding::from_bytes(seed))
@@ -88,7 +89,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     for (port, commitment) in &committed {
         let opening = openings.iter().find(|opening| opening.port == *port);
         let opened = opening.and_then(OpenTensor::commitment);
-        if opened.map(|c| args::hex(&c.to_bytes())).as_deref() != Some(*commitment) {
+        if opened.map(|c| hex(&c.to_bytes())).as_deref() != Some(*commitment) {
             return Err(CliError::Statement(match opening {
                 Some(_) => format!("the commitment to `{port}` does not open to this tensor"),
                 None => format!("there is no opening of `{port}`"),

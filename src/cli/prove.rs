@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use zkiln_compiler::salt;
+use zkiln_compiler::text::hex;
+use zkiln_compiler::{Port, blinding_key};
 
 use super::args::{self, ModelArgs};
-use super::engine::{Blinding, FloatNetwork, Program, Proven};
+use super::engine::{Blinding, Proven};
 use super::error::CliError;
 use super::openings::Openings;
 use super::public::Public;
@@ -15,14 +16,16 @@ use super::terminal::{Progress, bytes, say, say_json};
 /// Prove one run of a model, and write the proof and the public statement
 #[derive(clap::Args)]
 #[command(after_help = "\
-The verifier key depends on the model, the bits, the calibration samples, the visibilities and the salt, not on the input: give
-`zkiln verify` the key that was written with the same options. The salt's file is made beside the model if it is missing; keep it, and
-keep it secret.
+The verifier key depends on the model, the bits, the calibration samples, the visibilities and the blinding key, not on the input: give
+`zkiln verify` the key that was written with the same options. The blinding key's file is made beside the model if it is missing; keep it,
+and keep it secret. For many proofs, compile once: `zkiln compile MODEL --out DIR`, then `zkiln prove DIR` starts in the time of reading a file.
 
 Examples:
   zkiln prove models/tiny_mlp.onnx --samples models/tiny_mlp.samples.jsonl --input models/tiny_mlp.input.json \\
       --proof proof.bin --public public.json --key model.vk
   zkiln verify --key model.vk --proof proof.bin --public public.json
+  zkiln compile models/tiny_mlp.onnx --samples models/tiny_mlp.samples.jsonl --out compiled
+  zkiln prove compiled --input models/tiny_mlp.input.json --proof proof.bin --public public.json
   zkiln prove model.onnx --input input.json --visibility inputs=committed --openings openings.json --proof p --public public.json
   zkiln open --public public.json --openings openings.json")]
 pub struct Args {
@@ -40,7 +43,7 @@ pub struct Args {
     /// Where the openings of commitments go: secret
     #[arg(long, value_name = "FILE.json")]
     openings: Option<PathBuf>,
-    /// The secret that hides a committed port, a file as --salt's, made if it is missing; the same one makes commitments to equal tensors equal
+    /// The secret that hides a committed port, a file as --blinding-key's, made if it is missing; the same one makes commitments to equal tensors equal
     /// (default: fresh); may be repeated
     #[arg(long = "blinding", value_name = "PORT=FILE", value_parser = blinding)]
     blindings: Vec<(String, PathBuf)>,
@@ -63,22 +66,16 @@ fn blinding(text: &str) -> Result<(String, PathBuf), String> {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let progress = Progress::new(args.json);
     progress.step("compiling");
-    let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
-    let input = args::read_inputs(&args.input, float.inputs())?;
-    let options = args.model.options(float.inputs())?;
-    drop(float);
+    let read = |ports: &[Port]| args::read_inputs(&args.input, ports);
+    let (program, input) = args.model.program(ModelArgs::kept_blinding_key, read)?;
     let blindings = args
         .blindings
         .iter()
         .map(|(port, path)| {
-            Ok((
-                port.as_str(),
-                Blinding::from_bytes(salt::read_or_create(path)?),
-            ))
+            let seed = blinding_key::read_or_create(path)?;
+            Ok((port.as_str(), Blinding::from_bytes(seed)))
         })
         .collect::<Result<Vec<_>, CliError>>()?;
-    let salt = args.model.kept_salt(&options)?;
-    let program = Program::compile(&args.model.model, &options, &salt)?;
     let model = program.verifier_key().model();
     if !model.shown_columns().is_empty() && args.openings.is_none() {
         return Err(CliError::file(
@@ -86,7 +83,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             "a port is committed: say with --openings where to keep what opens its commitment",
         ));
     }
-    let integers = program.quantise(&input);
+    let integers = program.to_integers(&input)?;
     progress.step("proving");
     let Proven {
         statement,
@@ -114,7 +111,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     if let Some(path) = &args.key {
         args::write(path, &key.to_bytes())?;
     }
-    let digest = args::hex(&key.digest());
+    let digest = hex(&key.digest());
     if args.json {
         say_json(&json!({
             "model": args.model.file_name(),

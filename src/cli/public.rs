@@ -8,10 +8,10 @@ use zkiln_compiler::PortInfo;
 use zkiln_compiler::graph::Dtype;
 use zkiln_runtime::model::{Model, Port};
 
-use super::args::{hex, unhex};
-use super::engine::{Commitment, Shown, Statement, dequantise};
+use super::engine::{Commitment, Shown, Statement};
 use super::error::CliError;
-use crate::tensors::OutData;
+use zkiln_compiler::tensors::OutData;
+use zkiln_compiler::text::{hex, unhex};
 
 /// `public.json`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ impl Public {
                 commitment: shown.commitment().map(|c| hex(&c.to_bytes())),
                 data: people.map(|integers| OutData {
                     dtype: port.dtype,
-                    elements: dequantise(integers, port),
+                    elements: port.to_reals(integers),
                 }),
             }
         };

@@ -9,10 +9,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::ModelArgs;
-use super::engine::{self, FloatNetwork, Program};
+use super::engine;
 use super::error::CliError;
 use super::terminal::{Progress, milliseconds, say, say_json};
-use crate::tensors::{self, Finite, OutTensor, Side};
+use zkiln_compiler::Port;
+use zkiln_compiler::tensors::{self, Finite, Line as InputLine, OutTensor, Side};
 
 /// Run the quantised model on many inputs: exactly what would be proved, without proving it
 #[derive(clap::Args)]
@@ -45,12 +46,8 @@ struct Line {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let progress = Progress::new(args.json);
     progress.step("compiling");
-    let float = FloatNetwork::load(&args.model.model, &args.model.dimensions)?;
-    let options = args.model.options(float.inputs())?;
-    drop(float);
-    let lines = tensors::lines(&args.inputs, Side::Inputs)?;
-    let salt = args.model.passing_salt()?;
-    let program = Program::compile(&args.model.model, &options, &salt)?;
+    let open = |ports: &[Port]| Ok((ports.to_vec(), tensors::lines(&args.inputs, Side::Inputs)?));
+    let (program, (ports, lines)) = args.model.program(ModelArgs::passing_blinding_key, open)?;
     let failed = |source| CliError::Write {
         file: args.out.display().to_string(),
         source,
@@ -59,11 +56,12 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let started = Instant::now();
     let mut runs = 0u64;
     for line in lines {
-        let (place, read) = line?;
+        let InputLine { place, tensors, .. } = line?;
         progress.step(format!("running {place}"));
-        let data = tensors::fit(read, program.inputs(), &place, Finite::Required)?;
+        let data = tensors::fit(tensors, &ports, &place, Finite::Required)?;
         let outputs = program
-            .run(&program.quantise(&data))
+            .to_integers(&data)
+            .and_then(|integers| program.run(&integers))
             .map_err(|e| CliError::Input {
                 place,
                 source: Box::new(e),

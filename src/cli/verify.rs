@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use zkiln_compiler::text::hex;
+
 use super::args;
 use super::engine::{self, Proof, VerifierKey};
 use super::error::CliError;
@@ -43,7 +45,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         .map_err(|e| CliError::file(&args.public, format!("not a public statement: {e}")))?;
     let statement = public.statement(&key.digest(), key.model())?;
     engine::verify(&key, &statement, &proof)?;
-    let digest = args::hex(&key.digest());
+    let digest = hex(&key.digest());
     if args.json {
         say_json(&json!({"verified": true, "model_digest": digest}));
     } else {

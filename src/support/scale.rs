@@ -1,5 +1,6 @@
 //! Reals of a port as integers, and back.
 
+use zkiln_compiler::integers_in_range;
 use zkiln_runtime::error::ProveError;
 
 use super::tensor::{Scalar, Tensor, filled};
@@ -22,26 +23,9 @@ impl Scale {
     ///
     /// [`ProveError::InputRange`] for the first element out of range.
     pub fn quantise<T: Tensor>(&self, tensor: &T) -> Result<Vec<i64>, ProveError> {
-        let mut integers = Vec::with_capacity(T::LEN);
-        let mut outlier = None;
-        tensor.each(&mut |element| match element.to_integer(self.unit) {
-            Some(integer) if (self.range.0..=self.range.1).contains(&integer) => {
-                integers.push(integer)
-            }
-            _ => {
-                outlier.get_or_insert((integers.len(), element.real()));
-            }
-        });
-        match outlier {
-            None => Ok(integers),
-            Some((index, value)) => Err(ProveError::InputRange {
-                input: self.port.into(),
-                index,
-                value: value.to_string(),
-                low: (self.range.0 as f64 * self.unit).to_string(),
-                high: (self.range.1 as f64 * self.unit).to_string(),
-            }),
-        }
+        let mut elements = Vec::with_capacity(T::LEN);
+        tensor.each(&mut |element| elements.push((element.to_integer(self.unit), element.real())));
+        integers_in_range(self.port, self.unit, self.range, elements.into_iter())
     }
 
     /// The tensor of these integers of units.

@@ -2,6 +2,8 @@
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 
+use zkiln_compiler::nearest_integer;
+
 /// An element of a port.
 pub trait Scalar: Copy + Default {
     /// As a multiple of `unit`, rounded half away from zero; `None` if there is no such integer.
@@ -14,10 +16,7 @@ pub trait Scalar: Copy + Default {
 
 impl Scalar for f32 {
     fn to_integer(self, unit: f64) -> Option<i64> {
-        let units = (f64::from(self) / unit).round();
-        // 2^63 is a float and no `i64`; everything between the bounds converts exactly.
-        let bound = -(i64::MIN as f64);
-        (-bound <= units && units < bound).then_some(units as i64)
+        nearest_integer(self.into(), unit)
     }
 
     fn from_integer(integer: i64, unit: f64) -> Self {

@@ -2,8 +2,6 @@
 //!
 //! Ranges come from one half of the samples, errors from the other one, which is held out.
 
-use std::path::Path;
-
 use rayon::prelude::*;
 use serde::Serialize;
 use zkiln_runtime::model::{ColumnKind, cube_log2};
@@ -16,12 +14,13 @@ use crate::error::CompileError;
 use crate::graph::{NodeId, Tensor};
 use crate::lower;
 use crate::lower::lower_probed;
-use crate::options::{Options, Sample};
-use crate::prepare;
-use crate::prepare::Prepared;
-use crate::program::{Lowered, PortInfo};
-use crate::settings::Correction;
-use crate::settings::Settings;
+use crate::onnx::load::Loaded;
+use crate::options::Options;
+use crate::ports::Sample;
+use crate::prepare::{Prepared, prepare};
+use crate::program::Lowered;
+use crate::settings::{Correction, Settings};
+use crate::tensors::LabelledSample;
 
 /// Samples that the search and the comparison of nodes look at.
 pub const SEARCHED: usize = 32;
@@ -33,15 +32,6 @@ const SYNTHETIC: usize = 32;
 const COMMIT_COST: f64 = 0.8;
 /// By how much accuracy may fall below that of floats, where samples have labels.
 const ACCURACY_LOSS: f64 = 0.002;
-
-/// A sample, with the right answer if it is known.
-#[derive(Clone, Debug)]
-pub struct Labelled {
-    /// One tensor an input.
-    pub inputs: Vec<Sample>,
-    /// For each row of the first output, the index that should be greatest.
-    pub label: Option<Vec<usize>>,
-}
 
 /// What is asked of a calibration.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -128,7 +118,7 @@ pub struct Case {
 }
 
 impl Case {
-    pub fn new(imported: &Prepared, sample: &Labelled) -> Result<Self, CompileError> {
+    pub fn new(imported: &Prepared, sample: &LabelledSample) -> Result<Self, CompileError> {
         let inputs = tensors(&sample.inputs);
         Ok(Self {
             expected: imported.float.run(&inputs)?,
@@ -236,12 +226,16 @@ pub fn predicted_cost(lowered: &Lowered) -> f64 {
 }
 
 impl Bench {
-    pub fn new(path: &Path, options: &Options, samples: &[Labelled]) -> Result<Self, CompileError> {
+    pub fn new(
+        source: &Loaded,
+        options: &Options,
+        samples: &[LabelledSample],
+    ) -> Result<Self, CompileError> {
         let mut samples = samples.to_vec();
         if samples.is_empty() {
-            let imported = prepare::from_path(path, options)?;
+            let imported = prepare(source.clone(), options)?;
             let synthetic = synthetic_inputs(&imported.graph, SYNTHETIC);
-            samples.extend(synthetic.iter().map(|inputs| Labelled {
+            samples.extend(synthetic.iter().map(|inputs| LabelledSample {
                 inputs: sample(inputs),
                 label: None,
             }));
@@ -258,7 +252,7 @@ impl Bench {
             settings: None,
             ..options.clone()
         };
-        let imported = prepare::from_path(path, &options)?;
+        let imported = prepare(source.clone(), &options)?;
         let cases = numbered()
             .filter(|(number, _)| is_held_out(*number) || samples.len() < 3)
             .map(|(_, sample)| Case::new(&imported, sample))
@@ -430,24 +424,15 @@ impl Bench {
 
 /// The program's outputs as real numbers; `None` where it refuses the inputs.
 fn outputs(lowered: &Lowered, constants: &Constants, inputs: &[Tensor]) -> Option<Vec<Vec<f64>>> {
-    let quantise = |(tensor, port): (&Tensor, &PortInfo)| -> Vec<i64> {
-        let integer = |x: &f64| (x / port.scale).round() as i64;
-        tensor.data.iter().map(integer).collect()
-    };
-    let integers: Vec<Vec<i64>> = inputs.iter().zip(&lowered.inputs).map(quantise).collect();
+    let ports = inputs.iter().zip(&lowered.inputs);
+    let integers = ports.map(|(tensor, port)| port.to_integers(&tensor.data).ok());
+    let integers: Vec<Vec<i64>> = integers.collect::<Option<_>>()?;
     let trace = trace::run(&lowered.model, constants, &integers).ok()?;
     let outputs = trace.outputs(&lowered.model).ok()?;
-    let real = |(integers, port): (Vec<i64>, &PortInfo)| {
-        let scaled = integers
-            .into_iter()
-            .map(|integer| integer as f64 * port.scale);
-        scaled.collect()
-    };
+    let ports = outputs.iter().zip(&lowered.outputs);
     Some(
-        outputs
-            .into_iter()
-            .zip(&lowered.outputs)
-            .map(real)
+        ports
+            .map(|(integers, port)| port.to_reals(integers))
             .collect(),
     )
 }

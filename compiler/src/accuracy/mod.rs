@@ -4,11 +4,10 @@ mod bench;
 mod distance;
 mod search;
 
-pub use crate::accuracy::bench::{
-    Accuracy, Labelled, Line, Report, Uniform, Wanted, predicted_cost,
-};
+pub use crate::accuracy::bench::{Accuracy, Line, Report, Uniform, Wanted, predicted_cost};
 pub use crate::accuracy::distance::Figures;
-pub use crate::accuracy::search::{Calibration, calibrate, measure};
+pub use crate::accuracy::search::Calibration;
+pub(crate) use crate::accuracy::search::{calibrate, measure};
 
 use zkiln_runtime::trace::{self, Constants};
 
@@ -82,7 +81,7 @@ fn samples(imported: &Prepared, options: &Options) -> Vec<Vec<Tensor>> {
     if options.samples.is_empty() {
         return synthetic_inputs(&imported.graph, SAMPLES);
     }
-    let tensor = |sample: &crate::options::Sample| Tensor {
+    let tensor = |sample: &crate::ports::Sample| Tensor {
         shape: sample.shape.clone(),
         data: sample.data.clone(),
     };
@@ -114,16 +113,9 @@ fn greatest_error(lowered: &Lowered, imported: &Prepared, samples: &[Vec<Tensor>
     let mut single: f64 = 0.0;
     let mut spans = vec![Span::default(); lowered.outputs.len()];
     let mut add = |sample: &Vec<Tensor>| -> Option<()> {
-        let quantised = sample.iter().zip(&lowered.inputs);
-        let integers: Vec<Vec<i64>> = quantised
-            .map(|(tensor, port)| {
-                tensor
-                    .data
-                    .iter()
-                    .map(|x| (x / port.scale).round() as i64)
-                    .collect()
-            })
-            .collect();
+        let ports = sample.iter().zip(&lowered.inputs);
+        let integers = ports.map(|(tensor, port)| port.to_integers(&tensor.data).ok());
+        let integers: Vec<Vec<i64>> = integers.collect::<Option<_>>()?;
         let trace = trace::run(&lowered.model, &constants, &integers).ok()?;
         let got = trace.outputs(&lowered.model).ok()?;
         let expected = imported.float.run(sample).ok()?;

@@ -5,16 +5,16 @@
 //! samples; the result is measured on all that were held out, and the last steps are taken back until it holds there. At last, outputs
 //! whose errors have a mean get it back as a constant, which costs nothing.
 
-use std::path::Path;
-
 use crate::accuracy::bench::{
-    Bench, Case, Labelled, Report, SEARCHED, Trial, Uniform, Wanted, predicted_cost,
+    Bench, Case, Report, SEARCHED, Trial, Uniform, Wanted, predicted_cost,
 };
 use crate::error::CompileError;
+use crate::onnx::load::Loaded;
 use crate::options::Options;
-use crate::prepare;
+use crate::prepare::prepare;
 use crate::settings::Settings;
-use crate::settings::{Change, Correction, model_digest};
+use crate::settings::{Change, Correction};
+use crate::tensors::LabelledSample;
 
 /// Widths of activations and of weights that are tried for all nodes.
 const ACTIVATION_BITS: std::ops::RangeInclusive<u8> = 6..=16;
@@ -36,26 +36,26 @@ pub struct Calibration {
     pub report: Report,
 }
 
-/// Calibrates the model at `path`; `samples` may be empty, and `progress` is told what is being done.
+/// Calibrates a model; `samples` may be empty, and `progress` is told what is being done.
 ///
 /// # Errors
 /// Whatever is wrong with the model or the samples.
-pub fn calibrate(
-    path: &Path,
+pub(crate) fn calibrate(
+    source: &Loaded,
     options: &Options,
-    samples: &[Labelled],
+    samples: &[LabelledSample],
     wanted: Wanted,
     progress: &dyn Fn(&str),
 ) -> Result<Calibration, CompileError> {
     progress("finding ranges");
-    let mut bench = Bench::new(path, options, samples)?;
+    let mut bench = Bench::new(source, options, samples)?;
     let mut search = Search {
         bench: &mut bench,
         wanted,
         progress,
         uniform: Vec::new(),
     };
-    let found = Settings::of(&search.bench.imported.graph, digest_of(path)?);
+    let found = Settings::of(&search.bench.imported.graph, source.digest()?);
     let mut steps = search.start(Settings {
         saturate: options.saturate,
         ..found
@@ -71,15 +71,15 @@ pub fn calibrate(
     Ok(Calibration { settings, report })
 }
 
-/// How the model at `path` does with these settings: all samples are held out.
+/// How a model does with these settings: all samples are held out.
 ///
 /// # Errors
 /// Whatever is wrong with the model, the settings or the samples.
-pub fn measure(
-    path: &Path,
+pub(crate) fn measure(
+    source: &Loaded,
     options: &Options,
     settings: &Settings,
-    samples: &[Labelled],
+    samples: &[LabelledSample],
     progress: &dyn Fn(&str),
 ) -> Result<Report, CompileError> {
     progress("running the samples");
@@ -87,7 +87,7 @@ pub fn measure(
         settings: Some(settings.clone()),
         ..options.clone()
     };
-    let imported = prepare::from_path(path, &options)?;
+    let imported = prepare(source.clone(), &options)?;
     let cases = samples.iter().map(|sample| Case::new(&imported, sample));
     let mut bench = Bench {
         cases: cases.collect::<Result<_, _>>()?,
@@ -99,14 +99,6 @@ pub fn measure(
     let lowered = bench.lower(settings)?;
     let trial = bench.run(&lowered, usize::MAX)?;
     bench.report(settings, &trial, Vec::new(), progress)
-}
-
-fn digest_of(path: &Path) -> Result<String, CompileError> {
-    let bytes = std::fs::read(path).map_err(|source| CompileError::Read {
-        path: path.display().to_string(),
-        source,
-    })?;
-    model_digest(&bytes, path)
 }
 
 /// All changes of single nodes: so many more bits, and narrower ranges if what leaves them is clamped.

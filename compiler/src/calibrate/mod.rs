@@ -1,4 +1,3 @@
 //! Sample inputs, and the ranges of values that they show.
 
 pub mod ranges;
-pub mod samples;

@@ -10,7 +10,8 @@ use crate::error::CompileError;
 use crate::graph::interpret;
 use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Origin, Pointwise, Tensor};
 use crate::onnx::reference::{FloatModel, Observed};
-use crate::options::{Options, Sample};
+use crate::options::Options;
+use crate::ports::Sample;
 
 /// Longest axis that an input may pick from.
 const MOST_ROWS: usize = 1 << 24;

@@ -94,9 +94,9 @@ impl Model {
         self
     }
 
-    /// The file of the secret that hides the weights, made if it is missing; default: `MODEL.salt` beside the model.
-    pub fn salt(mut self, path: impl Into<PathBuf>) -> Self {
-        self.0.salt = Some(path.into());
+    /// The file of the secret that hides the weights, made if it is missing; default: `MODEL.blinding` beside the model.
+    pub fn blinding_key(mut self, path: impl Into<PathBuf>) -> Self {
+        self.0.blinding_key = Some(path.into());
         self
     }
 
@@ -156,7 +156,7 @@ impl Request {
         self.path = folder.join(self.path);
         for path in (self.samples.iter_mut())
             .chain(&mut self.settings)
-            .chain(&mut self.salt)
+            .chain(&mut self.blinding_key)
         {
             *path = folder.join(&*path);
         }
@@ -254,7 +254,7 @@ mod tests {
             .activation_bits(10)
             .weight_bits(8)
             .visibility("inputs", Visibility::Public)
-            .salt("secret/x.salt");
+            .blinding_key("secret/x.blinding");
         let request = request.within(Path::new("/package"));
         assert_eq!(request.path, Path::new("/package/models/x.onnx"));
         assert_eq!(request.samples, [Path::new("/package/samples.jsonl")]);
@@ -267,7 +267,10 @@ mod tests {
         assert_eq!(request.options.weight_bits, Some(8));
         let visibility = [("inputs".to_string(), Visibility::Public)];
         assert_eq!(request.options.visibility, visibility);
-        assert_eq!(request.salt, Some(PathBuf::from("/package/secret/x.salt")));
+        assert_eq!(
+            request.blinding_key,
+            Some(PathBuf::from("/package/secret/x.blinding"))
+        );
     }
 
     #[test]
@@ -310,7 +313,7 @@ mod tests {
             [
                 request.path.clone(),
                 request.samples[0].clone(),
-                request.path.with_extension("salt")
+                request.path.with_extension("blinding")
             ]
         );
         let tokens = included(&cache, &request).expect("is there").to_string();

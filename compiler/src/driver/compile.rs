@@ -1,4 +1,9 @@
-//! The whole way from an ONNX file to a committed model.
+//! The whole way from an ONNX file to a committed model: the only one, for the macro, for build scripts and for the command line.
+//!
+//! ```text
+//! Request -- read --> Source -- prepare --> Float -- lower and commit --> Compiled
+//!             ports are known     floats can be run
+//! ```
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +11,24 @@ use zkiln_runtime::error::ProveError;
 use zkiln_runtime::key::VerifierKey;
 use zkiln_runtime::model::Visibility;
 
-use crate::accuracy::lower_faithfully;
-use crate::calibrate::samples;
-use crate::driver::salt;
-use crate::driver::salt::Salt;
+use crate::accuracy;
+use crate::accuracy::{Calibration, Report, Wanted, lower_faithfully};
+use crate::calibrate::ranges::synthetic_inputs;
+use crate::driver::blinding_key;
+use crate::driver::blinding_key::BlindingKey;
 use crate::emit::snake_case;
 use crate::error::CompileError;
+use crate::graph::Tensor;
 use crate::onnx::load;
+use crate::onnx::load::Loaded;
 use crate::options::Options;
-use crate::prepare;
-use crate::prepare::Prepared;
-use crate::program::Compiled;
-use crate::program::Lowered;
+use crate::ports::Port;
+use crate::ports::Sample;
+use crate::prepare::{Prepared, prepare};
+use crate::program::{Compiled, Lowered};
 use crate::settings::Settings;
+use crate::tensors;
+use crate::tensors::LabelledSample;
 
 /// Security level below which nothing is compiled.
 const SECURITY_BITS: u32 = 100;
@@ -30,12 +40,12 @@ pub struct Request {
     pub path: PathBuf,
     /// What the user chose. Samples in here come before those of files.
     pub options: Options,
-    /// JSON lines of the form `{"inputs":[{"name","dtype","shape","data"}]}`.
+    /// Files of sample inputs, one JSON object a line: see [`crate::tensors`].
     pub samples: Vec<PathBuf>,
     /// The file of settings that `zkiln calibrate` made: then no samples are needed, and none are read.
     pub settings: Option<PathBuf>,
-    /// The file of the salt; default: [`salt::beside`] the model.
-    pub salt: Option<PathBuf>,
+    /// The file of the weight blinding key; default: [`blinding_key::beside`] the model.
+    pub blinding_key: Option<PathBuf>,
 }
 
 impl Request {
@@ -46,30 +56,34 @@ impl Request {
             options: Options::default(),
             samples: Vec::new(),
             settings: None,
-            salt: None,
+            blinding_key: None,
         }
     }
 
-    /// Path of the salt's file, if a salt is needed: weights that are public have none.
-    pub fn salt_path(&self) -> Option<PathBuf> {
-        let hidden = self.options.weight_visibility() != Visibility::Public;
-        let path = || {
-            self.salt
-                .clone()
-                .unwrap_or_else(|| salt::beside(&self.path))
-        };
-        hidden.then(path)
+    /// Path of the blinding key's file, whether one is needed or not.
+    pub fn blinding_key_path(&self) -> PathBuf {
+        let beside = || blinding_key::beside(&self.path);
+        self.blinding_key.clone().unwrap_or_else(beside)
     }
 
-    /// The salt, made if it is missing; zeros if none is needed.
+    /// Whether the weights are hidden, so that a blinding key is needed.
+    pub fn hides_weights(&self) -> bool {
+        self.options.weight_visibility() != Visibility::Public
+    }
+
+    /// The blinding key, made if it is missing; zeros if none is needed.
     ///
     /// # Errors
-    /// As [`salt::read_or_create`].
-    pub fn salt(&self) -> Result<Salt, CompileError> {
-        match self.salt_path() {
-            Some(path) => salt::read_or_create(&path),
-            None => Ok(Salt::default()),
+    /// As [`blinding_key::read_or_create`].
+    pub fn blinding_key(&self) -> Result<BlindingKey, CompileError> {
+        if !self.hides_weights() {
+            return Ok(BlindingKey::default());
         }
+        let path = self.blinding_key_path();
+        if let Some(note) = blinding_key::note(&path) {
+            eprintln!("zkiln: {note}");
+        }
+        blinding_key::read_or_create(&path)
     }
 
     /// Name of the generated module: the chosen one or else the file's stem, in snake case.
@@ -84,54 +98,190 @@ impl Request {
         name.to_string_lossy().into_owned()
     }
 
-    /// Imports, lowers and commits.
+    /// Reads and analyses the model, and reads its settings and samples.
     ///
     /// # Errors
-    /// All that is wrong with the files or with the model's nodes, at once.
-    pub fn compile(&self) -> Result<Compiled, CompileError> {
+    /// What is wrong with one of the files.
+    pub fn read(&self) -> Result<Source, CompileError> {
         let mut options = self.options.clone();
         if let Some(path) = &self.settings {
             options.settings = Some(Settings::from_path(path)?);
         }
         let loaded = load::from_path(&self.path, &options)?;
         for file in &self.samples {
-            options.samples.extend(samples::read(file, &loaded.inputs)?);
+            let samples = tensors::samples(file, &loaded.inputs)?;
+            options
+                .samples
+                .extend(samples.into_iter().map(|sample| sample.inputs));
         }
-        let imported = prepare::prepare(loaded, &self.path.display().to_string(), &options)?;
-        let lowered = lowered(imported, &options, &self.module_name())?;
-        commit(lowered, &self.salt()?)
+        Ok(Source {
+            loaded,
+            name: self.module_name(),
+            options,
+        })
+    }
+
+    /// Reads, prepares, lowers and commits.
+    ///
+    /// # Errors
+    /// All that is wrong with the files or with the model's nodes, at once.
+    pub fn compile(&self) -> Result<Compiled, CompileError> {
+        let float = self.read()?.prepare()?;
+        float.compile(&self.blinding_key()?)
     }
 }
 
-/// Compiles the model at `path`.
-///
-/// # Errors
-/// As [`Request::compile`].
-pub fn compile(path: &Path, options: &Options, salt: &Salt) -> Result<Compiled, CompileError> {
-    let imported = prepare::from_path(path, options)?;
-    let request = Request {
-        options: options.clone(),
-        ..Request::new(path)
-    };
-    commit(lowered(imported, options, &request.module_name())?, salt)
+/// An ONNX file that has been read and analysed.
+pub struct Source {
+    loaded: Loaded,
+    name: String,
+    options: Options,
 }
 
-fn lowered(imported: Prepared, options: &Options, name: &str) -> Result<Lowered, CompileError> {
-    Ok(Lowered {
-        parameters: imported.parameters,
-        onnx_nodes: imported.onnx_nodes,
-        ..lower_faithfully(&imported, options, name)?
-    })
+impl Source {
+    /// Of bytes without external data; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`CompileError::Load`], [`CompileError::Nodes`].
+    pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Self, CompileError> {
+        let stem = Path::new(path)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        Ok(Self {
+            loaded: load::from_bytes(bytes, path, options)?,
+            name: snake_case(options.name.as_deref().unwrap_or(&stem)),
+            options: options.clone(),
+        })
+    }
+
+    /// In ONNX order.
+    pub fn inputs(&self) -> &[Port] {
+        &self.loaded.inputs
+    }
+
+    /// In ONNX order.
+    pub fn outputs(&self) -> &[Port] {
+        &self.loaded.outputs
+    }
+
+    /// Samples that the ranges will come from.
+    pub fn samples(&self) -> &[Vec<Sample>] {
+        &self.options.samples
+    }
+
+    /// Adds a sample: the elements of every input, row-major.
+    pub fn add_sample(&mut self, elements: &[Vec<f64>]) {
+        let sample = tensors::sample(&self.loaded.inputs, elements);
+        self.options.samples.push(sample);
+    }
+
+    /// Chooses bits and ranges that give what is `wanted`, on `samples`, or on synthetic ones where there are none; `progress` is told what is
+    /// being done.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the model or the samples.
+    pub fn calibrate(
+        &self,
+        samples: &[LabelledSample],
+        wanted: Wanted,
+        progress: &dyn Fn(&str),
+    ) -> Result<Calibration, CompileError> {
+        accuracy::calibrate(&self.loaded, &self.options, samples, wanted, progress)
+    }
+
+    /// How the model does with its settings: all samples are held out.
+    ///
+    /// # Errors
+    /// [`CompileError::Settings`] without settings; whatever is wrong with the model, the settings or the samples.
+    pub fn measure(
+        &self,
+        samples: &[LabelledSample],
+        progress: &dyn Fn(&str),
+    ) -> Result<Report, CompileError> {
+        let settings = self
+            .settings()
+            .ok_or_else(|| CompileError::Settings("there are none".into()))?;
+        accuracy::measure(&self.loaded, &self.options, settings, samples, progress)
+    }
+
+    /// The settings, if the request has some.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.options.settings.as_ref()
+    }
+
+    /// Translates the model and finds the ranges of its values.
+    ///
+    /// # Errors
+    /// All that is wrong with the model's nodes, or with the samples.
+    pub fn prepare(self) -> Result<Float, CompileError> {
+        Ok(Float {
+            prepared: prepare(self.loaded, &self.options)?,
+            name: self.name,
+            options: self.options,
+        })
+    }
 }
 
-/// Commits to the constants, hidden by `salt` unless they are public.
+/// A model in floats, with ranges: it can be run, and compiled.
+pub struct Float {
+    prepared: Prepared,
+    name: String,
+    options: Options,
+}
+
+impl Float {
+    /// The float outputs.
+    ///
+    /// # Errors
+    /// [`CompileError::Samples`] where the inputs do not fit the model.
+    pub fn run(&self, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, CompileError> {
+        let ports = self.prepared.float.inputs.iter().zip(inputs);
+        let tensor =
+            |(port, data): (&Port, &Vec<f64>)| Tensor::new(port.shape.clone(), data.clone());
+        let outputs = self
+            .prepared
+            .float
+            .run(&ports.map(tensor).collect::<Vec<_>>())?;
+        Ok(outputs.into_iter().map(|tensor| tensor.data).collect())
+    }
+
+    /// Inputs that the model takes, always the same: the first of those that it is calibrated on without samples.
+    pub fn synthetic_input(&self) -> Vec<Vec<f64>> {
+        let mut samples = synthetic_inputs(&self.prepared.graph, 1);
+        let first = samples.pop().unwrap_or_default();
+        first.into_iter().map(|tensor| tensor.data).collect()
+    }
+
+    /// Lowers and commits. The float model is gone before anything is committed.
+    ///
+    /// # Errors
+    /// [`CompileError::Nodes`], [`CompileError::Unfaithful`], else as [`commit`].
+    pub fn compile(self, key: &BlindingKey) -> Result<Compiled, CompileError> {
+        commit(self.lower()?, key)
+    }
+
+    /// The integer program, not committed.
+    ///
+    /// # Errors
+    /// [`CompileError::Nodes`], [`CompileError::Unfaithful`].
+    pub fn lower(self) -> Result<Lowered, CompileError> {
+        Ok(Lowered {
+            parameters: self.prepared.parameters,
+            onnx_nodes: self.prepared.onnx_nodes,
+            ..lower_faithfully(&self.prepared, &self.options, &self.name)?
+        })
+    }
+}
+
+/// Commits to the constants, hidden by `key` unless they are public.
 ///
 /// # Errors
 /// [`CompileError::Security`]; [`CompileError::Plan`] for a model that the runtime refuses.
-pub fn commit(lowered: Lowered, salt: &Salt) -> Result<Compiled, CompileError> {
+pub fn commit(lowered: Lowered, key: &BlindingKey) -> Result<Compiled, CompileError> {
     let refused = |error: ProveError| CompileError::Plan(error.to_string());
     let (key, blinding) =
-        VerifierKey::commit(lowered.model.clone(), &lowered.constants, salt).map_err(refused)?;
+        VerifierKey::commit(lowered.model.clone(), &lowered.constants, key).map_err(refused)?;
     if key.security_bits() < SECURITY_BITS {
         return Err(CompileError::Security {
             expected: SECURITY_BITS,
@@ -173,10 +323,13 @@ mod tests {
             visibility: seen.to_vec(),
             ..Options::default()
         };
-        let loaded = load::from_proto(model.proto(), None, "test.onnx", &options).expect("loads");
-        let imported = prepare::prepare(loaded, "test.onnx", &options).expect("imports");
-        let lowered = lowered(imported, &options, "perceptron").expect("lowers");
-        commit(lowered, &Salt::default()).expect("commits")
+        let source = Source {
+            loaded: load::from_proto(model.proto(), None, "test.onnx", &options).expect("loads"),
+            name: "perceptron".into(),
+            options,
+        };
+        let float = source.prepare().expect("can be prepared");
+        float.compile(&BlindingKey::default()).expect("compiles")
     }
 
     #[test]

@@ -139,6 +139,7 @@ pub fn tiny() -> Compiled {
         dtype: Dtype::Float32,
         shape: shape.into(),
         scale,
+        range: (-1, 1),
     };
     let row = |node: &str, relation: &str, shape: &str, lookups| NodeReport {
         node: node.into(),

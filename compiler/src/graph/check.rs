@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::Diagnostic;
-use crate::error::CompileError;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{Graph, Node, Op, Window};
 
 /// Refuses a graph with nodes whose operands, attributes and shapes do not fit together.
 ///
 /// # Errors
-/// [`CompileError::Nodes`] with all of them.
-pub fn check(graph: &Graph) -> Result<(), CompileError> {
+/// All of them.
+pub fn check(graph: &Graph) -> Result<(), Vec<Diagnostic>> {
     let diagnostic = |node: &Node| {
         let operands = node.inputs.iter().map(|id| &*graph.nodes[*id].shape);
         let reason = fault(&node.op, &operands.collect::<Vec<_>>(), &node.shape)?;
@@ -27,7 +26,7 @@ pub fn check(graph: &Graph) -> Result<(), CompileError> {
     if diagnostics.is_empty() {
         Ok(())
     } else {
-        Err(CompileError::Nodes(diagnostics))
+        Err(diagnostics)
     }
 }
 

@@ -7,8 +7,8 @@ use zkiln_runtime::model::{
 use zkiln_runtime::relations::{Limbs, Relation};
 
 use crate::graph::{Dtype, Op};
-use crate::lower::Lowering;
 use crate::lower::columns::ColumnPlan;
+use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Quantised;
 use crate::program::{Lowered, NodeReport, PortInfo};
 

@@ -4,9 +4,9 @@ use zkiln_runtime::model::{ColumnId, TableId, cube_log2};
 use zkiln_runtime::relations::{Exact, Limbs, Map, Relation, Requant};
 
 use crate::diagnostic::Diagnostic;
-use crate::lower::Lowering;
 use crate::lower::columns::{Columns, Keys, Tables};
 use crate::lower::intervals::{ACCUMULATOR_BITS, certain_range, nonnegative};
+use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Goal, Quantised, accumulate, ceil_log2, too_wide};
 use crate::lower::value::{Axis, Term, Value, View};
 

@@ -1,8 +1,8 @@
 //! Interval analysis: what an accumulator can be, for certain.
 
 use crate::lower::columns::Columns;
+use crate::lower::value::weight::{Weight, strides_along, walk};
 use crate::lower::value::{Axis, Term, Value, View};
-use crate::lower::weight::{Weight, strides_along, walk};
 
 /// Accumulators stay below `2^ACCUMULATOR_BITS` in magnitude, partial sums included.
 pub const ACCUMULATOR_BITS: u32 = 62;

@@ -1,9 +1,9 @@
 //! Products and contractions of values, and when an operand has to be committed first.
 
 use crate::diagnostic::Diagnostic;
-use crate::lower::Lowering;
 use crate::lower::boundary::EXACT_EXTRA_BITS;
 use crate::lower::columns::Keys;
+use crate::lower::lowering::Lowering;
 use crate::lower::value::{Axis, Fresh, Term, Value};
 
 /// Most columns in a product.

@@ -1,9 +1,9 @@
 //! Factorisations of dimensions: making those of two values agree, merging axes, reinterpreting shapes.
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, common_refinement};
-use crate::lower::weight::Weight;
 
 /// Largest selection tensor, in elements.
 const MAX_SELECTION: usize = 1 << 22;

@@ -11,9 +11,9 @@ use zkiln_runtime::model::{Accumulator, ColumnId, Term, View};
 use zkiln_runtime::relations::{Exact, Relation, Requant};
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::lower::Lowering;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
+use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Quantised;
 
 /// How many bits further than its own range a boundary is clamped.

@@ -6,12 +6,12 @@ use zkiln_runtime::model::Term as ModelTerm;
 use zkiln_runtime::relations::{Relation, Requant};
 
 use crate::diagnostic::Diagnostic;
-use crate::lower::Lowering;
 use crate::lower::boundary::{column_value, limbs};
 use crate::lower::columns::Keys;
+use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Quantised, too_wide};
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
-use crate::lower::weight::Weight;
 
 /// Bits to which a value that is no exact integer is rounded before it is compared.
 const COMPARED_BITS: u8 = 14;

@@ -1,7 +1,7 @@
 //! ONNX bytes to tract's decluttered graph with concrete shapes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tract_onnx::dim_expr::parse_onnx_dim;
@@ -13,19 +13,26 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::SymbolScope;
 
 use crate::diagnostic::Diagnostic;
+use zkiln_runtime::weights::digest;
+
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::onnx::decompose;
 use crate::onnx::decompose::Diagnostics;
+use crate::onnx::external;
 use crate::onnx::sizes;
 use crate::onnx::tensors::port_dtype;
 use crate::onnx::unsupported;
 use crate::options::Options;
 use crate::ports::Port;
+use crate::text::hex;
 
 /// A model that tract has analysed.
+#[derive(Clone)]
 pub struct Loaded {
+    /// Its file, for messages; of bytes, some name.
+    pub path: PathBuf,
     /// Decluttered, with concrete shapes wherever no value decides them.
     pub model: Arc<TypedModel>,
     /// Inputs in ONNX order.
@@ -44,15 +51,38 @@ pub struct Loaded {
     pub parameters: u64,
 }
 
+impl Loaded {
+    /// Digest of the file and of those beside it that it names, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`CompileError::Read`].
+    pub fn digest(&self) -> Result<String, CompileError> {
+        model_digest(&read(&self.path)?, &self.path)
+    }
+}
+
+/// Digest of an ONNX file and of the files beside it that it names, in hexadecimal digits.
+fn model_digest(bytes: &[u8], path: &Path) -> Result<String, CompileError> {
+    let mut digests = digest(bytes).to_vec();
+    for file in external::files(bytes, path) {
+        digests.extend(digest(&read(&file)?));
+    }
+    Ok(hex(&digest(&digests)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
+    std::fs::read(path).map_err(|source| CompileError::Read {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
 /// Loads a file, with its external data beside it.
 pub fn from_path(path: &Path, options: &Options) -> Result<Loaded, CompileError> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| CompileError::Read {
-        path: shown.clone(),
-        source,
-    })?;
+    let bytes = read(path)?;
     if let Some(settings) = &options.settings {
-        settings.check_model(&bytes, path)?;
+        settings.check_model(&model_digest(&bytes, path)?, path)?;
     }
     let folder = path
         .parent()
@@ -133,6 +163,7 @@ pub fn from_proto(
     let outputs = ports(&model, &model.outputs, output_names.into_iter())
         .map_err(|e| load_error(path, &e))?;
     Ok(Loaded {
+        path: path.into(),
         inputs,
         outputs,
         operators: unsupported::operators(graph),

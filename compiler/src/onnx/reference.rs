@@ -1,6 +1,5 @@
 //! The float model: what tract computes, the reference that a proof's output is compared with.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
@@ -13,7 +12,6 @@ use crate::onnx::load;
 use crate::onnx::load::Loaded;
 use crate::onnx::tensors::f32s;
 use crate::onnx::tensors::{from_tract, to_tract};
-use crate::options::Options;
 use crate::ports::Port;
 use std::collections::{HashMap, HashSet};
 
@@ -28,22 +26,10 @@ pub struct FloatModel {
 }
 
 impl FloatModel {
-    /// From an ONNX file, with its external data beside it.
-    ///
-    /// # Errors
-    /// [`CompileError::Read`], [`CompileError::Load`]; [`CompileError::Nodes`] for operators that nothing evaluates.
-    pub fn load_path(path: &Path, options: &Options) -> Result<FloatModel, CompileError> {
-        let loaded = load::from_path(path, options)?;
-        if loaded.diagnostics.is_empty() {
-            FloatModel::new(&loaded, &path.display().to_string())
-        } else {
-            Err(CompileError::Nodes(loaded.diagnostics))
-        }
-    }
-
-    /// Of a model without stand-ins for what was refused; `path` is for messages.
-    pub(crate) fn new(loaded: &Loaded, path: &str) -> Result<FloatModel, CompileError> {
-        let plan = SimplePlan::new(loaded.model.clone()).map_err(|e| load::load_error(path, &e))?;
+    /// Of a model without stand-ins for what was refused.
+    pub(crate) fn new(loaded: &Loaded) -> Result<FloatModel, CompileError> {
+        let plan = SimplePlan::new(loaded.model.clone())
+            .map_err(|e| load::load_error(&loaded.path.display().to_string(), &e))?;
         Ok(FloatModel {
             plan,
             inputs: loaded.inputs.clone(),

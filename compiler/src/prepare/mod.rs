@@ -4,8 +4,6 @@ mod diagnose;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use crate::calibrate::ranges;
 use crate::diagnostic::caught;
 use crate::error::CompileError;
@@ -17,6 +15,7 @@ use crate::onnx::load::Loaded;
 use crate::onnx::reference::FloatModel;
 use crate::onnx::translate::walk::{Refused, translate};
 use crate::options::Options;
+use crate::ports::Sample;
 
 /// An ONNX model as we compile it, and as tract runs it.
 #[derive(Debug)]
@@ -38,44 +37,43 @@ pub struct Prepared {
 /// # Errors
 /// [`CompileError::Load`], else as [`prepare`].
 pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Prepared, CompileError> {
-    prepare(load::from_bytes(bytes, path, options)?, path, options)
+    prepare(load::from_bytes(bytes, path, options)?, options)
 }
 
-/// Prepares an ONNX file, with its external data beside it.
-///
-/// # Errors
-/// [`CompileError::Read`], [`CompileError::Load`], else as [`prepare`].
-pub fn from_path(path: &Path, options: &Options) -> Result<Prepared, CompileError> {
-    let loaded = load::from_path(path, options)?;
-    prepare(loaded, &path.display().to_string(), options)
-}
-
-/// Prepares an analysed model; `path` is for messages.
+/// Prepares an analysed model.
 ///
 /// # Errors
 /// [`CompileError::Nodes`] with everything that cannot be compiled; [`CompileError::Samples`] and [`CompileError::Settings`] where these do not
 /// fit; [`CompileError::Load`] where a model that is malformed makes tract panic.
-pub fn prepare(loaded: Loaded, path: &str, options: &Options) -> Result<Prepared, CompileError> {
+pub fn prepare(loaded: Loaded, options: &Options) -> Result<Prepared, CompileError> {
     // tract computes constants and samples, and may panic at either; so may we, before the graph is checked.
-    let prepared = caught(|| prepared(loaded, path, options));
+    let path = loaded.path.display().to_string();
+    let prepared = caught(|| prepared(loaded, options));
     prepared.unwrap_or_else(|panic| {
         Err(CompileError::Load {
-            path: path.into(),
+            path,
             reason: format!("its import panicked: {panic}"),
         })
     })
 }
 
-fn prepared(loaded: Loaded, path: &str, options: &Options) -> Result<Prepared, CompileError> {
+fn prepared(loaded: Loaded, options: &Options) -> Result<Prepared, CompileError> {
     let (mut graph, mut origins) = translate(&loaded).map_err(refused)?;
     prune(&mut graph, &mut origins);
-    check::check(&graph)?;
+    check::check(&graph).map_err(CompileError::Nodes)?;
     mask(&mut graph, &mut origins);
     fuse::fuse(&mut graph);
-    negative_indices::wrap_negative(&mut graph, &options.samples);
+    let is_negative = |v: &f64| *v < 0.0;
+    let negative = |sample: &Vec<Sample>, input: usize| {
+        sample
+            .get(input)
+            .is_some_and(|tensor| tensor.data.iter().any(is_negative))
+    };
+    let counted_from_end = |input| options.samples.iter().any(|sample| negative(sample, input));
+    negative_indices::wrap_negative(&mut graph, counted_from_end);
     prune(&mut graph, &mut origins);
     names::distinguish(&mut graph);
-    let float = FloatModel::new(&loaded, path)?;
+    let float = FloatModel::new(&loaded)?;
     ranges::calibrate(&mut graph, &origins, &float, options)?;
     Ok(Prepared {
         graph,

@@ -22,9 +22,11 @@ use sha3::{Digest, Sha3_256};
 use zkiln_runtime::weights::digest;
 
 use crate::driver::compile::Request;
-use crate::emit::{Generated, file_names, hex};
+use crate::emit::{Generated, file_names};
 use crate::error::CompileError;
+use crate::files::write_secret;
 use crate::onnx::external;
+use crate::text::hex;
 
 /// Which compiler made an entry: its version and its sources.
 const COMPILER: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("ZKILN_SOURCES"));
@@ -121,7 +123,12 @@ impl Cache {
         let aside = self.aside();
         fs::create_dir_all(&aside)?;
         for (name, bytes) in generated.files() {
-            fs::write(aside.join(name), bytes)?;
+            let path = aside.join(&name);
+            if name.ends_with(".weights") {
+                write_secret(&path, bytes)?;
+            } else {
+                fs::write(&path, bytes)?;
+            }
         }
         if entry.directory.exists() && !entry.is_complete() {
             fs::remove_dir_all(&entry.directory)?;
@@ -162,7 +169,7 @@ impl Cache {
             return Ok((stamp.key, stamp.files));
         }
         // Made if it is missing, since the key depends on it.
-        request.salt()?;
+        request.blinding_key()?;
         let begin = SystemTime::now();
         let (key, files) = content_key(request)?;
         if let Some(stamp) = Stamp::new(begin, &key, &files) {
@@ -177,8 +184,8 @@ fn request_digest(request: &Request) -> String {
     let mut hash = Sha3_256::new();
     hash.update(options_bytes(request));
     let paths = std::iter::once(&request.path).chain(&request.samples);
-    let salt = request.salt_path();
-    for path in paths.chain(&request.settings).chain(&salt) {
+    let key = request.hides_weights().then(|| request.blinding_key_path());
+    for path in paths.chain(&request.settings).chain(&key) {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         hash.update(digest(path.as_os_str().as_encoded_bytes()));
     }
@@ -197,7 +204,7 @@ fn content_key(request: &Request) -> Result<(String, Vec<PathBuf>), CompileError
         .into_iter()
         .chain(request.samples.clone())
         .chain(request.settings.clone())
-        .chain(request.salt_path())
+        .chain(request.hides_weights().then(|| request.blinding_key_path()))
         .collect();
     for path in &others {
         hash.update(digest(&read(path)?));

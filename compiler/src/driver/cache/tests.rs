@@ -72,7 +72,7 @@ fn an_unchanged_model_is_compiled_once() {
     );
     assert_eq!(
         entry.files,
-        [bench.path("net.onnx"), bench.path("net.salt")]
+        [bench.path("net.onnx"), bench.path("net.blinding")]
     );
     let log = fs::read_to_string(bench.path("zkiln/compilations")).expect("a log");
     assert_eq!(log.lines().count(), 1);

@@ -1,21 +1,13 @@
 //! Indices that count from the end: where a sample has some, all that pick are counted from the start first.
 
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Tensor, UnaryFn};
-use crate::options::Sample;
 
-/// Rewrites the gathers whose indices come from an integer input of which a sample has negative elements: `i` becomes `i + length [i < 0]`.
-pub fn wrap_negative(graph: &mut Graph, samples: &[Vec<Sample>]) {
-    let negative = |position: usize| {
-        let of_sample = |sample: &Vec<Sample>| {
-            sample
-                .get(position)
-                .is_some_and(|tensor| tensor.data.iter().any(|v| *v < 0.0))
-        };
-        samples.iter().any(of_sample)
-    };
+/// Rewrites the gathers whose indices come from an integer input that `has_negative` elements in some sample: `i` becomes
+/// `i + length [i < 0]`.
+pub fn wrap_negative(graph: &mut Graph, has_negative: impl Fn(usize) -> bool) {
     let mut reached = vec![false; graph.nodes.len()];
     for (position, id) in graph.inputs.iter().enumerate() {
-        reached[*id] = negative(position);
+        reached[*id] = has_negative(position);
     }
     for id in 0..graph.nodes.len() {
         let Node { op, inputs, .. } = &graph.nodes[id];
@@ -80,7 +72,8 @@ mod tests {
 
     use crate::graph::Tensor;
     use crate::graph::interpret;
-    use crate::options::{Options, Sample};
+    use crate::options::Options;
+    use crate::ports::Sample;
     use crate::testing::Onnx;
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Node};
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
 use crate::lower::ops::{extremum, function};
 use crate::lower::value::Value;
 
@@ -57,7 +57,7 @@ fn constants(a: &Value, b: &Value, function: BinaryFn) -> Value {
     Value::new(
         dims,
         vec![crate::lower::value::Term::constant(
-            crate::lower::weight::Weight::new(axes, data),
+            crate::lower::value::weight::Weight::new(axes, data),
         )],
     )
 }

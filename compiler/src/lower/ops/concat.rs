@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
 use crate::lower::ops::convolution::read_along;
 use crate::lower::ops::{binary, function};
 use crate::lower::value::{Axis, Term, Value};

@@ -2,9 +2,9 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value};
-use crate::lower::weight::Weight;
 
 /// A value whose dimensions have labels.
 struct Labelled {

@@ -1,7 +1,7 @@
 //! Maximum by tournament: `max(a, b) = a + relu(b - a)`, exact when both are integers of one scale.
 
 use crate::diagnostic::Diagnostic;
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
 use crate::lower::value::Value;
 
 use crate::lower::ops::slice::slice;

@@ -2,9 +2,9 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{MASKED, Node, Pointwise, UnaryFn};
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
-use crate::lower::weight::Weight;
 
 /// Widest integers that a table with jumps is exact on: rounding them first would move the jumps.
 const MOST_EXACT_BITS: u8 = 16;

@@ -5,11 +5,11 @@ use zkiln_runtime::relations::{OneHot, Relation};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
 use crate::lower::ops::slice::slice;
 use crate::lower::quantize::Quantised;
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
-use crate::lower::weight::Weight;
 
 /// Most entries of a 0/1 matrix that picks rows.
 const MOST_ENTRIES: usize = 1 << 30;

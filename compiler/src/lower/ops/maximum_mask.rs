@@ -4,11 +4,11 @@ use zkiln_runtime::relations::{Relation, RowMax};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
-use crate::lower::Lowering;
 use crate::lower::columns::Keys;
+use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Goal, margin};
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
-use crate::lower::weight::Weight;
 
 /// Bits to which scores are rounded that are no small integers.
 const SCORE_BITS: u8 = 14;

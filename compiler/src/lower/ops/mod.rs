@@ -22,7 +22,7 @@ mod source;
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Node, Op};
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
 use crate::lower::value::Value;
 
 /// The expression for the node's value.

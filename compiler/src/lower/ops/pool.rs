@@ -2,11 +2,11 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Node, Window};
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
 use crate::lower::ops::convolution::{read_along, slide, spread};
 use crate::lower::ops::extremum::{maximum, settle};
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value};
-use crate::lower::weight::Weight;
 
 /// Most positions over which products of columns are summed as they are.
 const MOST_TAPS: usize = 64;

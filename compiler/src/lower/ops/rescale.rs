@@ -8,10 +8,10 @@ use zkiln_runtime::model::Term as ModelTerm;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Node, Rounding};
-use crate::lower::Lowering;
 use crate::lower::boundary::{column_value, mapped_value};
 use crate::lower::columns::Keys;
 use crate::lower::intervals::ACCUMULATOR_BITS;
+use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::add;
 use crate::lower::ops::function::map_constant;
 use crate::lower::quantize::{Goal, Quantised, accumulate, ceil_log2, margin, too_wide};

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
 use crate::lower::value::Value;
 
 /// The least mean square that calibration saw may be undercut by this factor.

@@ -3,11 +3,11 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{MASKED, Node};
-use crate::lower::Lowering;
+use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary;
 use crate::lower::quantize::ceil_log2;
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
-use crate::lower::weight::Weight;
 
 pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic> {
     let (condition, yes, no) = (cx.read(node, 0)?, cx.read(node, 1)?, cx.read(node, 2)?);

@@ -9,14 +9,14 @@ use zkiln_runtime::relations::{Quotient, Relation, RowMax};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
-use crate::lower::Lowering;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
 use crate::lower::intervals::elementwise;
+use crate::lower::lowering::Lowering;
 use crate::lower::ops::extremum::settle;
 use crate::lower::quantize::{Goal, Quantised, ceil_log2, margin};
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
-use crate::lower::weight::Weight;
 
 /// Bits of the reciprocal of the greatest sum.
 const RECIPROCAL_BITS: i32 = 12;

@@ -6,9 +6,9 @@ use zkiln_runtime::relations::{Map, Relation, Requant};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
-use crate::lower::Lowering;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::Keys;
+use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Quantised, ceil_log2, margin};
 use crate::lower::value::{Term, Value, View};
 use crate::options::Side;
@@ -71,6 +71,7 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         dtype,
         shape: node.shape.clone(),
         scale,
+        range,
     };
     let visibility = cx.options.port_visibility(Side::Input, &node.name);
     cx.add_input(

@@ -10,8 +10,8 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::columns::{Columns, Keys};
 use crate::lower::intervals;
 use crate::lower::intervals::{ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
-use crate::lower::weight::Weight;
 
 /// Bits of a coefficient that can only approximate its real number.
 const COEFFICIENT_BITS: i32 = 16;

@@ -2,7 +2,7 @@
 
 use crate::lower::quantize::*;
 use crate::lower::value::Fresh;
-use crate::lower::weight::Weight;
+use crate::lower::value::weight::Weight;
 
 fn columns() -> Columns {
     let mut columns = Columns::default();

@@ -10,6 +10,7 @@
 //! data movement only rewrite this expression; nothing is quantised before a boundary ([`super::boundary`]).
 
 mod term;
+pub mod weight;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,7 +18,7 @@ use std::rc::Rc;
 use zkiln_runtime::model::ColumnId;
 
 use crate::graph::Tensor;
-use crate::lower::weight::Weight;
+use crate::lower::value::weight::Weight;
 
 /// An index variable. Axes of length 1 never occur in values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -281,7 +281,7 @@ fn samples_set_ranges() {
         .node("Tanh", "x", "y", &[])
         .output("y");
     let sample = |data: [f64; 2]| {
-        vec![crate::options::Sample {
+        vec![crate::ports::Sample {
             shape: vec![2],
             data: data.to_vec(),
         }]

@@ -4,7 +4,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use crate::error::CompileError;
 use crate::graph::Tensor;
-use crate::options::{Options, Sample};
+use crate::options::Options;
+use crate::ports::Sample;
 use crate::prepare::tests::{Int, Onnx, one};
 
 #[test]
@@ -110,7 +111,9 @@ fn bytes_that_are_no_model() {
 
 #[test]
 fn a_file_that_is_not_there() {
-    let error = crate::prepare::from_path("/nowhere/model.onnx".as_ref(), &Options::default())
+    let error = crate::compile::Request::new("/nowhere/model.onnx")
+        .read()
+        .map(|_| ())
         .expect_err("no file");
     assert!(matches!(error, CompileError::Read { .. }), "{error}");
 }

@@ -216,7 +216,7 @@ fn weights_in_another_file() {
     let loaded = load::from_proto(model.proto(), folder.path().to_str(), "test.onnx", &options)
         .expect("loads");
     assert_eq!(loaded.parameters, 6);
-    let imported = prepare(loaded, "test.onnx", &options).expect("imports");
+    let imported = prepare(loaded, &options).expect("imports");
     let constant = imported
         .graph
         .nodes

@@ -1,9 +1,9 @@
 //! Tensors of a file against the ports of a model.
 
-use zkiln_compiler::PortInfo;
-use zkiln_compiler::graph::Dtype;
+use crate::graph::Dtype;
+use crate::ports::Port;
 
-use super::{FileTensor, TensorError, dtype_name};
+use crate::tensors::{FileTensor, TensorError, dtype_name};
 
 /// Integers beyond this are not exact in `f64`.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -23,7 +23,7 @@ pub enum Finite {
 /// Missing, unknown or repeated names; a shape, a kind of element or an element that the port does not take.
 pub fn fit(
     tensors: Vec<FileTensor>,
-    ports: &[PortInfo],
+    ports: &[Port],
     file: &str,
     finite: Finite,
 ) -> Result<Vec<Vec<f64>>, TensorError> {
@@ -46,7 +46,7 @@ pub fn fit(
 /// One tensor for each port, in the ports' order.
 fn order(
     tensors: Vec<FileTensor>,
-    ports: &[PortInfo],
+    ports: &[Port],
     file: &str,
 ) -> Result<Vec<FileTensor>, TensorError> {
     let names = TensorError::Names {
@@ -85,11 +85,7 @@ fn quoted<'a>(names: impl Iterator<Item = Option<&'a str>>) -> String {
 }
 
 /// The elements as the port takes them, or what was expected and what is there.
-fn elements(
-    tensor: FileTensor,
-    port: &PortInfo,
-    finite: Finite,
-) -> Result<Vec<f64>, (String, String)> {
+fn elements(tensor: FileTensor, port: &Port, finite: Finite) -> Result<Vec<f64>, (String, String)> {
     if let Some(shape) = tensor.shape.as_ref().filter(|shape| **shape != port.shape) {
         return Err((
             format!("shape {:?}", port.shape),
@@ -147,12 +143,11 @@ fn expected_elements(port: Dtype) -> &'static str {
 mod tests {
     use super::*;
 
-    fn port(name: &str, dtype: Dtype, shape: &[usize]) -> PortInfo {
-        PortInfo {
+    fn port(name: &str, dtype: Dtype, shape: &[usize]) -> Port {
+        Port {
             name: name.into(),
             dtype,
             shape: shape.to_vec(),
-            scale: 1.0,
         }
     }
 
@@ -170,7 +165,7 @@ mod tests {
         }
     }
 
-    fn message(tensor: FileTensor, port: PortInfo) -> String {
+    fn message(tensor: FileTensor, port: Port) -> String {
         let error = fit(vec![tensor], &[port], "in.json", Finite::Required).unwrap_err();
         error.to_string()
     }

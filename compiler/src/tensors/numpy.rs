@@ -2,10 +2,10 @@
 
 use std::io::{Cursor, Read};
 
+use crate::graph::Dtype;
 use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
-use zkiln_compiler::graph::Dtype;
 
-use super::{FileTensor, TensorError};
+use crate::tensors::{FileTensor, TensorError};
 
 /// The largest array that is unpacked from an archive.
 const UNPACKED_BYTES: u64 = 1 << 32;

@@ -23,7 +23,7 @@ fn strides(axes: &[Axis]) -> Vec<i64> {
 }
 
 /// Strides of a tensor over `own` along each of `axes`: zero where it is repeated.
-pub(super) fn strides_along(own: &[Axis], axes: &[Axis]) -> Vec<i64> {
+pub fn strides_along(own: &[Axis], axes: &[Axis]) -> Vec<i64> {
     let steps = strides(own);
     axes.iter()
         .map(|axis| {
@@ -35,11 +35,7 @@ pub(super) fn strides_along(own: &[Axis], axes: &[Axis]) -> Vec<i64> {
 }
 
 /// Calls `visit` with the positions in `N` strided tensors for every index of a row-major cube.
-pub(super) fn walk<const N: usize>(
-    lens: &[usize],
-    strides: [&[i64]; N],
-    mut visit: impl FnMut([i64; N]),
-) {
+pub fn walk<const N: usize>(lens: &[usize], strides: [&[i64]; N], mut visit: impl FnMut([i64; N])) {
     if lens.contains(&0) {
         return;
     }

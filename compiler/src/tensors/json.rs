@@ -13,17 +13,34 @@ use std::fmt;
 use std::io::BufRead;
 use std::path::Path;
 
+use crate::graph::Dtype;
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zkiln_compiler::graph::Dtype;
 
-use super::{FileTensor, Side, TensorError, dtype_named};
+use crate::tensors::{FileTensor, Label, Line, Side, TensorError, dtype_named};
 
 /// One JSON object.
 pub fn document(bytes: &[u8], file: &str, side: Side) -> Result<Vec<FileTensor>, TensorError> {
-    let document: Document = serde_json::from_slice(bytes)
-        .map_err(|e| TensorError::format(file, format!("not a JSON file of tensors: {e}")))?;
+    tensors(parse(bytes, file)?, file, side)
+}
+
+fn line(bytes: &[u8], place: String, side: Side) -> Result<Line, TensorError> {
+    let mut document = parse(bytes, &place)?;
+    let label = document.label.take();
+    Ok(Line {
+        tensors: tensors(document, &place, side)?,
+        label: label.map(Into::into),
+        place,
+    })
+}
+
+fn parse(bytes: &[u8], file: &str) -> Result<Document, TensorError> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| TensorError::format(file, format!("not a JSON file of tensors: {e}")))
+}
+
+fn tensors(document: Document, file: &str, side: Side) -> Result<Vec<FileTensor>, TensorError> {
     let (tensors, data, keys) = match side {
         Side::Inputs => (
             document.inputs,
@@ -46,11 +63,11 @@ pub fn document(bytes: &[u8], file: &str, side: Side) -> Result<Vec<FileTensor>,
     }
 }
 
-/// One JSON object a line, read as they are asked for; empty lines are skipped. The item's name is `FILE:LINE`.
+/// One JSON object a line, read as they are asked for; empty lines are skipped.
 pub fn lines(
     path: &Path,
     side: Side,
-) -> Result<impl Iterator<Item = Result<(String, Vec<FileTensor>), TensorError>>, TensorError> {
+) -> Result<impl Iterator<Item = Result<Line, TensorError>>, TensorError> {
     let file = path.display().to_string();
     let opened = std::fs::File::open(path).map_err(|source| TensorError::Read {
         file: file.clone(),
@@ -61,9 +78,7 @@ pub fn lines(
         let place = format!("{file}:{number}");
         match line {
             Ok(line) if line.trim().is_empty() => None,
-            Ok(line) => {
-                Some(document(line.as_bytes(), &place, side).map(|tensors| (place, tensors)))
-            }
+            Ok(line) => Some(self::line(line.as_bytes(), place, side)),
             Err(source) => Some(Err(TensorError::Read {
                 file: place,
                 source,
@@ -78,6 +93,7 @@ struct Document {
     outputs: Option<Vec<JsonTensor>>,
     input_data: Option<Vec<Elements>>,
     output_data: Option<Vec<Elements>>,
+    label: Option<Label>,
 }
 
 #[derive(Deserialize)]
@@ -296,7 +312,7 @@ mod tests {
         std::fs::write(&path, "{\"input_data\":[[1]]}\n\n{\"input_data\":3}\n").unwrap();
         let read: Vec<_> = lines(&path, Side::Inputs).unwrap().collect();
         assert_eq!(read.len(), 2);
-        assert!(read[0].as_ref().unwrap().0.ends_with("many.jsonl:1"));
+        assert!(read[0].as_ref().unwrap().place.ends_with("many.jsonl:1"));
         let message = read[1].as_ref().unwrap_err().to_string();
         assert!(message.contains("many.jsonl:3"), "{message}");
     }

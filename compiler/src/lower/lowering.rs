@@ -1,0 +1,237 @@
+//! The program under construction, as operators see it.
+
+use std::collections::HashMap;
+
+use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
+use zkiln_runtime::relations::Relation;
+
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::{Graph, Node, NodeId, Op};
+use crate::lower::columns::{Columns, Tables};
+use crate::lower::quantize::Quantised;
+use crate::lower::value::{Fresh, Value};
+use crate::options::Options;
+use crate::program::{NodeReport, PortInfo};
+use crate::settings::NodeSettings;
+
+/// Bits of activations unless the options say otherwise.
+const ACTIVATION_BITS: u8 = 12;
+/// Bits of weights unless the options say otherwise.
+const WEIGHT_BITS: u8 = 12;
+/// How many more bits than activations a value has that later layers add to: its errors stay to the end.
+const RESIDUAL_EXTRA_BITS: u8 = 2;
+/// How many more bits than activations model inputs have: they need no table.
+const INPUT_EXTRA_BITS: u8 = 1;
+/// Widths in bits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Boundary values.
+    pub activation_bits: u8,
+    /// Weights, sign included.
+    pub weight_bits: u8,
+}
+
+impl Settings {
+    /// Those of the options, for nodes that have none of their own.
+    fn of(options: &Options) -> Self {
+        let chosen = options.settings.as_ref();
+        let activation_bits = chosen.map(|s| s.activation_bits);
+        let weight_bits = chosen.map(|s| s.weight_bits);
+        Self {
+            activation_bits: activation_bits
+                .or(options.activation_bits)
+                .unwrap_or(ACTIVATION_BITS)
+                .clamp(6, 16),
+            weight_bits: weight_bits
+                .or(options.weight_bits)
+                .unwrap_or(WEIGHT_BITS)
+                .clamp(4, 16),
+        }
+    }
+
+    /// Width of values that later layers add to.
+    pub fn residual_bits(self) -> u8 {
+        self.activation_bits + RESIDUAL_EXTRA_BITS
+    }
+
+    /// Width of model inputs.
+    pub fn input_bits(self) -> u8 {
+        self.activation_bits + INPUT_EXTRA_BITS
+    }
+}
+
+/// The program under construction.
+pub(crate) struct Lowering<'a> {
+    pub graph: &'a Graph,
+    pub options: &'a Options,
+    /// Of the node that is being lowered.
+    pub settings: Settings,
+    pub(super) own_settings: HashMap<&'a str, &'a NodeSettings>,
+    pub fresh: Fresh,
+    pub columns: Columns,
+    pub tables: Tables,
+    /// Float inputs that constants are compared with: these are rounded as the inputs are, so that what is equal stays equal.
+    pub compared: Vec<ColumnId>,
+    pub(super) nodes: Vec<ModelNode>,
+    pub(super) report: Vec<NodeReport>,
+    pub(super) inputs: Vec<(Port, PortInfo)>,
+    pub(super) values: Vec<Option<Value>>,
+    pub(super) readers: Vec<Vec<NodeId>>,
+    pub(super) current: NodeId,
+}
+
+impl<'a> Lowering<'a> {
+    pub fn new(graph: &'a Graph, options: &'a Options) -> Self {
+        let mut readers = vec![vec![]; graph.nodes.len()];
+        for (id, node) in graph.nodes.iter().enumerate() {
+            node.inputs
+                .iter()
+                .for_each(|&input| readers[input].push(id));
+        }
+        Self {
+            graph,
+            options,
+            settings: Settings::of(options),
+            own_settings: options
+                .settings
+                .as_ref()
+                .map(|settings| settings.by_name())
+                .unwrap_or_default(),
+            fresh: Fresh::default(),
+            columns: Columns::default(),
+            tables: Tables::default(),
+            compared: vec![],
+            nodes: vec![],
+            report: vec![],
+            inputs: vec![],
+            values: vec![None; graph.nodes.len()],
+            readers,
+            current: 0,
+        }
+    }
+
+    /// Turns to a node, with its settings.
+    pub fn begin(&mut self, id: NodeId) {
+        self.current = id;
+        self.settings = Settings::of(self.options);
+        if let Some(own) = self.own_settings.get(self.graph.nodes[id].name.as_str()) {
+            let Settings {
+                activation_bits,
+                weight_bits,
+            } = &mut self.settings;
+            *activation_bits = own.activation_bits.unwrap_or(*activation_bits);
+            *weight_bits = own.weight_bits.unwrap_or(*weight_bits);
+        }
+    }
+
+    /// The width at which the current node's value is committed if it is no simple expression: `None` if it has one reader, or all
+    /// take different slices.
+    pub fn shared_bits(&self) -> Option<u8> {
+        let readers = &self.readers[self.current];
+        let reads = readers.len()
+            + self
+                .graph
+                .outputs
+                .iter()
+                .filter(|(_, id)| *id == self.current)
+                .count();
+        let op = |&id: &NodeId| &self.graph.nodes[id].op;
+        if reads < 2
+            || (reads == readers.len()
+                && readers
+                    .iter()
+                    .map(op)
+                    .all(|op| matches!(op, Op::Slice { .. })))
+        {
+            return None;
+        }
+        let adds = readers
+            .iter()
+            .map(op)
+            .any(|op| matches!(op, Op::Binary(_) | Op::Reduce { .. } | Op::RmsNorm { .. }));
+        Some(if adds {
+            self.settings.residual_bits()
+        } else {
+            self.settings.activation_bits
+        })
+    }
+
+    /// Drops values that nothing reads any more.
+    pub fn forget(&mut self, node: &Node) {
+        for &input in &node.inputs {
+            let is_output = self.graph.outputs.iter().any(|(_, id)| *id == input);
+            if !is_output
+                && self.readers[input]
+                    .iter()
+                    .all(|&reader| reader <= self.current)
+            {
+                self.values[input] = None;
+            }
+        }
+    }
+
+    /// The `index`-th operand of `node`, over axes of its own.
+    pub fn read(&mut self, node: &Node, index: usize) -> Result<Value, Diagnostic> {
+        let value = self.values[node.inputs[index]].clone();
+        let mut value =
+            value.ok_or_else(|| refuse("an operand has no value", "report the model"))?;
+        value.freshen(&self.fresh);
+        Ok(value)
+    }
+
+    /// Name of the node that is being lowered.
+    pub fn here(&self) -> String {
+        self.graph.nodes[self.current].name.clone()
+    }
+
+    /// Nodes that read the value of node `id`.
+    pub fn readers(&self, id: NodeId) -> &[NodeId] {
+        &self.readers[id]
+    }
+
+    /// Whether nothing but its order counts: it goes, moved perhaps, to softmaxes and maxima.
+    pub fn is_only_compared(&self, id: NodeId) -> bool {
+        let is_output = self.graph.outputs.iter().any(|(_, output)| *output == id);
+        let compares = |&reader: &NodeId| match &self.graph.nodes[reader].op {
+            Op::Softmax { .. } | Op::MaximumMask { .. } => true,
+            Op::Reshape | Op::Transpose { .. } | Op::Broadcast | Op::Slice { .. } => {
+                self.is_only_compared(reader)
+            }
+            _ => false,
+        };
+        !is_output && !self.readers[id].is_empty() && self.readers[id].iter().all(compares)
+    }
+
+    /// The one-hot column of this index, if there is one already.
+    pub fn known_one_hot(&self, index: &Accumulator, len: u32) -> Option<ColumnId> {
+        self.nodes.iter().find_map(|node| match &node.relation {
+            Relation::OneHot(known)
+                if known.index == *index
+                    && self.columns.get(known.hot).shape.last() == Some(&len) =>
+            {
+                Some(known.hot)
+            }
+            _ => None,
+        })
+    }
+
+    /// Node that is being lowered.
+    pub fn current(&self) -> NodeId {
+        self.current
+    }
+
+    /// Adds a node to the program.
+    pub fn emit(&mut self, name: &str, quantised: &Quantised, bits: u32, relation: Relation) {
+        self.report
+            .push(self.describe(name, quantised, bits, &relation));
+        self.nodes.push(ModelNode {
+            name: name.to_string().into(),
+            relation,
+        });
+    }
+
+    /// Adds an input.
+    pub fn add_input(&mut self, port: Port, info: PortInfo) {
+        self.inputs.push((port, info));
+    }
+}

@@ -1,0 +1,153 @@
+//! Files of tensors, of inputs and of samples: JSON (ours and EZKL's), JSON lines, NumPy's `.npy` and `.npz`.
+//!
+//! A file is read into [`FileTensor`]s, which say only what the file says; [`fit`] then holds them against the
+//! model's ports. Elements are `f64` throughout, row-major, like everywhere before quantisation.
+
+mod fault;
+mod fit;
+mod json;
+mod numpy;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::graph::Dtype;
+use crate::ports::Port;
+use crate::ports::Sample;
+
+pub use crate::tensors::fault::TensorError;
+pub use crate::tensors::fit::{Finite, fit};
+pub use crate::tensors::json::{OutData, OutTensor, document, lines};
+
+/// Which side of a model a file describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Keys `inputs` or `input_data`.
+    Inputs,
+    /// Keys `outputs` or `output_data`.
+    Outputs,
+}
+
+/// A tensor as a file has it; what the file leaves out is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileTensor {
+    /// Name of the model's port.
+    pub name: Option<String>,
+    /// Kind of elements.
+    pub dtype: Option<Dtype>,
+    /// Lengths of the axes.
+    pub shape: Option<Vec<usize>>,
+    /// Row-major elements.
+    pub data: Vec<f64>,
+}
+
+/// Reads a file whose format its name tells: `.npy`, `.npz`, and JSON for all others.
+pub fn read(path: &Path, side: Side) -> Result<Vec<FileTensor>, TensorError> {
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| TensorError::Read {
+        file: file.clone(),
+        source,
+    })?;
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("npy") => Ok(vec![numpy::array(&bytes, &file)?]),
+        Some("npz") => numpy::archive(&bytes, &file),
+        _ => json::document(&bytes, &file, side),
+    }
+}
+
+/// The three kinds of elements that ports have, from ONNX's and NumPy's names.
+fn dtype_named(name: &str) -> Option<Dtype> {
+    match name {
+        "float16" | "bfloat16" | "float32" | "float64" | "float" | "double" => Some(Dtype::Float32),
+        "int8" | "int16" | "int32" | "int64" => Some(Dtype::Int64),
+        "uint8" | "uint16" | "uint32" | "uint64" => Some(Dtype::Int64),
+        "bool" => Some(Dtype::Bool),
+        _ => None,
+    }
+}
+
+/// The name of a kind of elements in files.
+pub fn dtype_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::Float32 => "float32",
+        Dtype::Int64 => "int64",
+        Dtype::Bool => "bool",
+    }
+}
+
+/// A sample, and what the model should say of it.
+#[derive(Clone, Debug)]
+pub struct LabelledSample {
+    /// One tensor an input.
+    pub inputs: Vec<Sample>,
+    /// The index that should be greatest in the first output, one a row.
+    pub label: Option<Vec<usize>>,
+}
+
+/// Every sample of a file, one JSON object a line, its tensors in the order of `ports`. A line may have a `"label"` beside its `"inputs"`: an
+/// index, or a list of them.
+///
+/// # Errors
+/// [`TensorError`] with the line that is wrong; also for a file without samples.
+pub fn samples(path: &Path, ports: &[Port]) -> Result<Vec<LabelledSample>, TensorError> {
+    let mut samples = Vec::new();
+    for line in lines(path, Side::Inputs)? {
+        let Line {
+            place,
+            tensors,
+            label,
+        } = line?;
+        let data = fit(tensors, ports, &place, Finite::Required)?;
+        samples.push(LabelledSample {
+            inputs: sample(ports, &data),
+            label,
+        });
+    }
+    if samples.is_empty() {
+        let file = path.display().to_string();
+        return Err(TensorError::format(
+            &file,
+            "expected at least one sample, got none",
+        ));
+    }
+    Ok(samples)
+}
+
+/// Elements of every port as a sample.
+pub fn sample(ports: &[Port], elements: &[Vec<f64>]) -> Vec<Sample> {
+    let tensor = |(port, data): (&Port, &Vec<f64>)| Sample {
+        shape: port.shape.clone(),
+        data: data.clone(),
+    };
+    ports.iter().zip(elements).map(tensor).collect()
+}
+
+/// One line of a file of many inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// `FILE:LINE`.
+    pub place: String,
+    /// Its tensors.
+    pub tensors: Vec<FileTensor>,
+    /// Its label, if it has one.
+    pub label: Option<Vec<usize>>,
+}
+
+/// A label as files have it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+#[serde(expecting = "a label is an index or a list of them")]
+enum Label {
+    One(usize),
+    Rows(Vec<usize>),
+}
+
+impl From<Label> for Vec<usize> {
+    fn from(label: Label) -> Self {
+        match label {
+            Label::One(index) => vec![index],
+            Label::Rows(rows) => rows,
+        }
+    }
+}
