@@ -9,10 +9,10 @@ use ark_bn254::{Fr, G1Affine};
 use sha3::{Digest, Keccak256};
 
 use crate::commitment::{Generators, add_all, blind_all, commit_rows, decode_point, encode_point};
-use crate::model::{SHOWN_ROW_LOG2, cube_log2};
 use crate::randomness::{Randomness, SEED_BYTES, system_seed};
-use crate::trace;
+use crate::statement::model::{SHOWN_ROW_LOG2, cube_log2};
 use crate::transcript::ELEMENT_BYTES;
+use crate::witness::trace;
 
 /// A hiding commitment to a tensor of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,10 @@
 //! the zero checks and the public ports. [`Scales`] is its one formula, evaluated by both sides.
 
 mod commitment;
+pub mod key;
 mod prover;
 mod scales;
+pub mod security;
 #[cfg(test)]
 mod simulator;
 mod statement;
@@ -30,8 +32,8 @@ pub use verifier::Verifier;
 use sha3::{Digest, Keccak256};
 
 use crate::error::{ProveError, VerifyError};
-use crate::key::{ProverKey, VerifierKey};
-use crate::trace;
+use crate::protocol::key::{ProverKey, VerifierKey};
+use crate::witness::trace;
 
 /// Names the protocol and its version in the transcript.
 pub(crate) const PROTOCOL: &str = "zkiln 3: hiding Pedersen rows, LogUp-GKR, batched contractions, linear opening, one Sigma protocol with a folded answer";

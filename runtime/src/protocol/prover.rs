@@ -9,16 +9,16 @@ use super::commitment::commit_padded;
 use super::scales::{Fingerprint, Scales};
 use super::verifier::public_sponge;
 use super::{Blinding, Commitment, Proof, Shown, Statement, Verifier};
+use crate::argument::schedule::{BlockKind, Challenges, Schedule};
+use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::{Generators, add_all, commit_rows};
 use crate::error::ProveError;
 use crate::field::from_i64;
-use crate::key::ProverKey;
-use crate::model::{ColumnId, ColumnKind, Model, Port, Table, Visibility};
+use crate::protocol::key::ProverKey;
 use crate::randomness::Randomness;
-use crate::schedule::{BlockKind, Challenges, Schedule};
-use crate::trace::{self, Trace};
+use crate::statement::model::{ColumnId, ColumnKind, Model, Port, Table, Visibility};
 use crate::transcript::{ProverTranscript, Sponge};
-use crate::{closing, contraction, logup, opening};
+use crate::witness::trace::{self, Trace};
 
 /// A proof in the making.
 pub struct Prover<'k> {

@@ -3,11 +3,11 @@
 use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero};
 
+use crate::argument::schedule::{BlockKind, Challenges, Scale, Schedule, Source};
 use crate::error::VerifyError;
 use crate::field::from_i64;
 use crate::field::less_than;
-use crate::model::{Accumulator, Model, axis_log2};
-use crate::schedule::{BlockKind, Challenges, Scale, Schedule, Source};
+use crate::statement::model::{Accumulator, Model, axis_log2};
 use crate::transcript::Form;
 
 use super::{Shown, Statement};
@@ -52,7 +52,7 @@ impl<'a> Scales<'a> {
         challenges: &Challenges,
         eta: Fr,
     ) -> Result<Self, VerifyError> {
-        let weigh = |block: &crate::schedule::Block| {
+        let weigh = |block: &crate::argument::schedule::Block| {
             let high = schedule
                 .leaves
                 .len_log2

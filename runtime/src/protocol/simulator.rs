@@ -9,14 +9,14 @@ use ark_ff::PrimeField;
 
 use super::verifier::public_sponge;
 use super::{Commitment, Proof, Prover, Shown, Statement, Verifier, prove, verify};
-use crate::closing;
+use crate::argument::closing;
 use crate::commitment::{blind_all, decode_point, encode_point};
 use crate::error::VerifyError;
-use crate::key::VerifierKey;
-use crate::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
+use crate::protocol::key::VerifierKey;
 use crate::randomness::Randomness;
-use crate::relations::testing::{Draft, everything};
-use crate::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
+use crate::statement::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
+use crate::statement::relations::testing::{Draft, everything};
+use crate::statement::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
 use crate::transcript::{ELEMENT_BYTES, Sponge, encode_field};
 
 /// More challenges than any proof here draws.
@@ -118,7 +118,9 @@ fn any_statement(model: &Model, seed: u8) -> Statement {
 
 /// A key for constants that nobody knows: as its commitments, points that nobody can open.
 fn key_without_weights(model: &Model) -> VerifierKey {
-    let rows = crate::schedule::Schedule::new(model).unwrap().constant_rows;
+    let rows = crate::argument::schedule::Schedule::new(model)
+        .unwrap()
+        .constant_rows;
     let points = points(255, rows);
     let points = points.iter().flat_map(encode_point);
     let bytes: Vec<u8> = [9; 32].into_iter().chain(points).collect();

@@ -2,7 +2,7 @@
 
 use super::{Commitment, protocol_digest};
 use crate::error::VerifyError;
-use crate::model::{Model, Port, Visibility};
+use crate::statement::model::{Model, Port, Visibility};
 
 /// What the verifier is told of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]

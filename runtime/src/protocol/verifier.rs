@@ -6,13 +6,13 @@ use rayon::prelude::*;
 
 use super::scales::{Fingerprint, Scales};
 use super::{PROTOCOL, Proof, Shown, Statement};
+use crate::argument::schedule::Challenges;
+use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::decode_point;
 use crate::error::VerifyError;
-use crate::key::VerifierKey;
-use crate::model::{ColumnId, ColumnKind};
-use crate::schedule::Challenges;
+use crate::protocol::key::VerifierKey;
+use crate::statement::model::{ColumnId, ColumnKind};
 use crate::transcript::{Claims, ELEMENT_BYTES, Form, Sponge, VerifierTranscript};
-use crate::{closing, contraction, logup, opening};
 
 // verify-path: begin
 /// A verification in the making.

@@ -11,11 +11,11 @@ use ark_ec::CurveGroup;
 
 use super::{Blinding, Proof, Prover};
 use crate::commitment::{decode_point, encode_point};
-use crate::key::ProverKey;
-use crate::model::{Accumulator, View, Visibility};
+use crate::protocol::key::ProverKey;
 use crate::randomness::Randomness;
-use crate::relations::testing::{Draft, everything};
-use crate::relations::{Exact, Relation};
+use crate::statement::model::{Accumulator, View, Visibility};
+use crate::statement::relations::testing::{Draft, everything};
+use crate::statement::relations::{Exact, Relation};
 use crate::transcript::{ELEMENT_BYTES, Sponge, decode_field, encode_field};
 
 /// Every kind of message, and whether it is committed. A new one must be looked at before it is listed here: what is not committed must be

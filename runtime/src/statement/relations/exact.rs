@@ -1,0 +1,104 @@
+//! `y = acc`: commits an accumulator as it is, to be read by later products.
+//!
+//! `acc - y` is zero everywhere, the padding included.
+//!
+//! **Unique**, being an equation. It bounds nothing: that `y` is small follows from the intervals of `acc`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Constraints;
+use crate::error::{ProveError, VerifyError};
+use crate::statement::model::{Accumulator, ColumnId, Model};
+use crate::witness::trace::{Trace, narrow};
+
+/// `output = acc`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exact {
+    /// What is committed as it is.
+    pub accumulator: Accumulator,
+    /// Of the accumulator's shape.
+    pub output: ColumnId,
+}
+
+impl Exact {
+    /// Fills the output.
+    pub(super) fn fill(
+        &self,
+        node: &str,
+        _model: &Model,
+        trace: &mut Trace,
+    ) -> Result<(), ProveError> {
+        let values = self.accumulator.evaluate(trace);
+        let range = (i32::MIN.into(), i32::MAX.into());
+        trace.set(self.output, narrow(node, &values, |value| value, range)?);
+        Ok(())
+    }
+
+    // verify-path: begin
+    pub(super) fn constrain(
+        &self,
+        _model: &Model,
+        constraints: &mut Constraints,
+    ) -> Result<(), VerifyError> {
+        constraints
+            .zeros
+            .push(self.accumulator.clone().plus_column(-1, self.output));
+        Ok(())
+    }
+    // verify-path: end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::model::View;
+    use crate::statement::relations::Relation;
+    use crate::statement::relations::testing::Draft;
+
+    /// `y[i] = sum_j w[i, j] x[j] + 9`.
+    fn draft() -> (Draft, ColumnId) {
+        let mut draft = Draft::new();
+        let (x, _) = draft.input("x", &[3]);
+        let w = draft.constant("w", &[5, 3], (0..15).collect());
+        let output = draft.witness("y", &[5]);
+        let operands = vec![View::identity(w, 2).unwrap(), View::along(x, 1).unwrap()];
+        let accumulator = Accumulator::zero(vec![5].into())
+            .plus_product(1, vec![3], operands)
+            .plus_constant(9);
+        draft.node(
+            "linear",
+            Relation::Exact(Exact {
+                accumulator,
+                output,
+            }),
+        );
+        (draft, output)
+    }
+
+    #[test]
+    fn equals_and_lies_are_caught() {
+        let (draft, output) = draft();
+        let mut trace = draft.run(&[vec![1, 10, 100]]);
+        assert_eq!(trace.column(output), [219, 552, 885, 1218, 1551, 0, 0, 0]);
+        draft.assert_all_caught(&mut trace, output);
+    }
+
+    #[test]
+    fn values_beyond_32_bits_are_typed_errors() {
+        let (mut draft, output) = draft();
+        let accumulator = Accumulator::zero(vec![5].into()).plus_constant(1 << 31);
+        draft.model.nodes.to_mut()[0].relation = Relation::Exact(Exact {
+            accumulator,
+            output,
+        });
+        let error =
+            crate::witness::trace::run(&draft.model, &draft.constants(), &[vec![0; 3]]).err();
+        let expected = ProveError::OutOfRange {
+            node: "linear".into(),
+            value: 1 << 31,
+            low: i32::MIN.into(),
+            high: i32::MAX.into(),
+        };
+        assert_eq!(error, Some(expected));
+    }
+}

@@ -1,0 +1,245 @@
+//! What can be proved. Each relation states, once for both sides, its lookups and its zero checks, and
+//! gives the exact integer reference that fills its columns.
+//!
+//! | relation | meaning |
+//! |---|---|
+//! | [`Requant`] | `y = floor((acc + 2^(s-1)) / 2^s)`, optionally `out = T(y)` |
+//! | [`Map`] | `out = T(acc)`, nothing rounded |
+//! | [`Exact`] | `y = acc` |
+//! | [`RowMax`] | `m = max_j s_j`, `(e_j, hit_j) = T(m - s_j)`: the shift of a softmax |
+//! | [`Quotient`] | `q = floor(numerator / den)` |
+//! | [`OneHot`] | `h[i, v] = 1 if v = index[i] else 0` |
+//!
+//! The padding is checked like the rest, with terms zero there. The references fill it by the same formula, which gives zeros, or a
+//! table's outputs at key 0, unless a whole-column summand holds something else there.
+
+#[cfg(test)]
+mod clamping;
+mod exact;
+mod limbs;
+mod map;
+mod one_hot;
+mod quotient;
+mod requant;
+mod row_max;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use serde::{Deserialize, Serialize};
+
+pub use exact::Exact;
+pub use limbs::{Limbs, MAX_BITS};
+pub use map::Map;
+pub use one_hot::OneHot;
+pub use quotient::Quotient;
+pub use requant::Requant;
+pub use row_max::RowMax;
+
+use crate::error::{ProveError, VerifyError};
+use crate::statement::model::{Accumulator, Column, ColumnId, List, Model, Table, TableId};
+use crate::witness::trace::Trace;
+
+/// One step's statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Relation {
+    /// See [`Requant`].
+    Requant(Requant),
+    /// See [`Map`].
+    Map(Map),
+    /// See [`Exact`].
+    Exact(Exact),
+    /// See [`RowMax`].
+    RowMax(RowMax),
+    /// See [`Quotient`].
+    Quotient(Quotient),
+    /// See [`OneHot`].
+    OneHot(OneHot),
+}
+
+/// One value of a looked-up tuple: `accumulator / 2^shift_log2`, in the field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What is divided.
+    pub accumulator: Accumulator,
+    /// log2 of the divisor. The division is exact for an honest prover.
+    pub shift_log2: u8,
+}
+
+/// For every index of a padded cube: the entries' values are a row of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Where it is looked up.
+    pub table: TableId,
+    /// The key, then one entry for each output of the table; all of one shape.
+    pub entries: Vec<Entry>,
+}
+
+/// All that a relation claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Constraints {
+    /// Rows of tables.
+    pub lookups: Vec<Lookup>,
+    /// Accumulators that are zero all over their padded cubes.
+    pub zeros: Vec<Accumulator>,
+}
+
+impl Relation {
+    /// The exact integer reference: fills the relation's columns and records its lookups, in the order of [`Relation::constraints`].
+    ///
+    /// # Errors
+    /// [`ProveError::OutOfRange`] when a value is not a key of its table. Nothing is clamped.
+    ///
+    /// # Panics
+    /// If the model does not pass [`Model::validate`], or a column that is read is not filled.
+    pub fn fill(&self, node: &str, model: &Model, trace: &mut Trace) -> Result<(), ProveError> {
+        match self {
+            Self::Requant(relation) => relation.fill(node, model, trace),
+            Self::Map(relation) => relation.fill(node, model, trace),
+            Self::Exact(relation) => relation.fill(node, model, trace),
+            Self::RowMax(relation) => relation.fill(node, model, trace),
+            Self::Quotient(relation) => relation.fill(node, model, trace),
+            Self::OneHot(relation) => relation.fill(node, model, trace),
+        }
+    }
+
+    // verify-path: begin
+    /// What is proved.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] when the relation does not fit the model.
+    pub fn constraints(&self, model: &Model) -> Result<Constraints, VerifyError> {
+        let mut constraints = Constraints::default();
+        match self {
+            Self::Requant(relation) => relation.constrain(model, &mut constraints),
+            Self::Map(relation) => relation.constrain(model, &mut constraints),
+            Self::Exact(relation) => relation.constrain(model, &mut constraints),
+            Self::RowMax(relation) => relation.constrain(model, &mut constraints),
+            Self::Quotient(relation) => relation.constrain(model, &mut constraints),
+            Self::OneHot(relation) => relation.constrain(model, &mut constraints),
+        }?;
+        Ok(constraints)
+    }
+
+    /// Accumulators that must be known before the relation is filled.
+    pub fn reads(&self) -> &Accumulator {
+        match self {
+            Self::Requant(relation) => &relation.accumulator,
+            Self::Map(relation) => &relation.accumulator,
+            Self::Exact(relation) => &relation.accumulator,
+            Self::RowMax(relation) => &relation.scores,
+            Self::Quotient(relation) => &relation.denominator,
+            Self::OneHot(relation) => &relation.index,
+        }
+    }
+
+    /// Columns that the relation fills.
+    pub fn writes(&self) -> Vec<ColumnId> {
+        match self {
+            Self::Requant(Requant {
+                output,
+                mapped,
+                remainder,
+                ..
+            }) => [&[*output], &**mapped, &*remainder.columns].concat(),
+            Self::Map(relation) => relation.mapped.to_vec(),
+            Self::Exact(relation) => vec![relation.output],
+            Self::RowMax(RowMax { max, exp, hit, .. }) => vec![*max, *exp, *hit],
+            Self::Quotient(Quotient {
+                quotient,
+                quotient_limbs,
+                remainder,
+                slack,
+                ..
+            }) => {
+                let limbs = [&quotient_limbs.columns, &remainder.columns, &slack.columns];
+                [*quotient]
+                    .into_iter()
+                    .chain(limbs.into_iter().flat_map(|l| l.iter().copied()))
+                    .collect()
+            }
+            Self::OneHot(relation) => vec![relation.hot],
+        }
+    }
+    // verify-path: end
+}
+
+// verify-path: begin
+impl Entry {
+    /// The accumulator itself.
+    pub fn exact(accumulator: Accumulator) -> Self {
+        Self {
+            accumulator,
+            shift_log2: 0,
+        }
+    }
+
+    /// One entry for each column, all of one shape.
+    fn columns<'a>(
+        shape: &List<u32>,
+        columns: impl IntoIterator<Item = &'a ColumnId>,
+    ) -> Vec<Self> {
+        let entry = |&column| Self::exact(Accumulator::of_column(shape.clone(), column));
+        columns.into_iter().map(entry).collect()
+    }
+}
+
+impl Constraints {
+    /// Adds a lookup.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] unless there is one entry for the key and one for each output.
+    fn look_up(
+        &mut self,
+        model: &Model,
+        id: TableId,
+        entries: Vec<Entry>,
+    ) -> Result<(), VerifyError> {
+        if table(model, id)?.outputs.len().checked_add(1) != Some(entries.len()) {
+            return Err(VerifyError::Key("a lookup does not fit its table"));
+        }
+        self.lookups.push(Lookup { table: id, entries });
+        Ok(())
+    }
+}
+
+impl Model {
+    /// The constraints of each node, with its name, in order.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] when a relation does not fit the model.
+    pub fn node_constraints(
+        &self,
+    ) -> impl Iterator<Item = Result<(&str, Constraints), VerifyError>> {
+        let of = |node: &'_ crate::statement::model::Node| node.relation.constraints(self);
+        self.nodes
+            .iter()
+            .map(move |node| Ok((&*node.name, of(node)?)))
+    }
+
+    /// All constraints, in the order of the nodes; those of committed ports last.
+    ///
+    /// # Errors
+    /// [`VerifyError::Key`] when a relation does not fit the model.
+    pub fn constraints(&self) -> Result<Constraints, VerifyError> {
+        let mut all = Constraints::default();
+        for constraints in self.node_constraints() {
+            let (_, Constraints { lookups, zeros }) = constraints?;
+            all.lookups.extend(lookups);
+            all.zeros.extend(zeros);
+        }
+        all.zeros.extend(super::hidden::zero_padding(self)?);
+        Ok(all)
+    }
+}
+
+pub(super) fn table(model: &Model, id: TableId) -> Result<&Table, VerifyError> {
+    let table = model.tables.get(id.0 as usize);
+    table.ok_or(VerifyError::Key("a table does not exist"))
+}
+
+pub(super) fn column(model: &Model, id: ColumnId) -> Result<&Column, VerifyError> {
+    let column = model.columns.get(id.0 as usize);
+    column.ok_or(VerifyError::Key("a column does not exist"))
+}
+// verify-path: end
