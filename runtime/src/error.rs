@@ -111,3 +111,15 @@ pub enum VerifyError {
     #[error("the opening does not match the commitments")]
     Opening,
 }
+
+// verify-path: begin
+/// # Errors
+/// [`VerifyError::Key`] with this reason, unless the key `holds` to it.
+pub(crate) fn check(holds: bool, reason: &'static str) -> Result<(), VerifyError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(VerifyError::Key(reason))
+    }
+}
+// verify-path: end

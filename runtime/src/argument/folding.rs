@@ -23,17 +23,6 @@ use crate::field::dot;
 use crate::transcript::{ELEMENT_BYTES, ProverTranscript, VerifierTranscript};
 
 // verify-path: begin
-/// Elements that an answer of `len` field elements takes.
-pub(crate) fn proof_elements(len: usize, rounds: usize) -> usize {
-    let left = len
-        .checked_shr(u32::try_from(rounds).unwrap_or(u32::MAX))
-        .unwrap_or(0);
-    match rounds {
-        0 => left,
-        _ => left.saturating_add(rounds.saturating_mul(2).saturating_add(1)),
-    }
-}
-
 /// What a verifier knows of an answer: `v`, and that the claim is `sum_j generators_j G_j + blinding H = scale P + sum_i factor_i point_i`.
 pub(crate) struct Answer<'a> {
     /// `<l, s>`.
@@ -166,6 +155,7 @@ pub(crate) fn prove(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::argument::schedule::cost::answer_elements;
     use crate::commitment::decode_point;
     use crate::randomness::Randomness;
     use crate::transcript::Sponge;
@@ -209,7 +199,7 @@ mod tests {
         let (answer, form, value) = setting();
         for rounds in 0..=4 {
             let proof = proof(&answer, &form, rounds);
-            assert_eq!(proof.len(), ELEMENT_BYTES * proof_elements(LEN, rounds));
+            assert_eq!(proof.len(), ELEMENT_BYTES * answer_elements(LEN, rounds));
             assert!(holds(&answer, value, &form, rounds, &proof), "{rounds}");
             assert!(!holds(&answer, value, &form, rounds, &proof[1..]));
         }

@@ -2,7 +2,7 @@
 //! says what they are about.
 //!
 //! This room knows the statement, the witness and the transcript. It must not know keys, proofs as bytes, or the order in which its parts are
-//! run: that is [`crate::protocol`].
+//! run: that is for `protocol` to say.
 
 pub(crate) mod closing;
 pub(crate) mod contraction;

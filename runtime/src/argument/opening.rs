@@ -24,13 +24,6 @@ const NAME: &str = "opening";
 /// Weights of the rows of each column that a functional group reads.
 type RowWeights = BTreeMap<ColumnId, Vec<Fr>>;
 
-/// Elements that an opening sends besides the opened row.
-pub fn scalars(row_log2: u8, groups: usize) -> usize {
-    usize::from(row_log2)
-        .saturating_mul(2)
-        .saturating_add(groups)
-}
-
 /// Opens `sum_i scales[i] * functional_i`, with functionals in the order of [`Schedule::pieces`], for rows that were committed under
 /// `blinders`: constants' rows, then the witness'.
 pub(crate) fn prove(

@@ -17,12 +17,12 @@ use ark_ff::AdditiveGroup;
 use sha3::{Digest, Keccak256};
 use zeroize::Zeroizing;
 
+use super::proof::{Proof, protocol_digest};
+use super::security::{SecurityTerm, security_bits, security_terms};
 use crate::argument::schedule::Schedule;
 use crate::commitment::{Generators, commit_rows, decode_point, encode_point};
 use crate::commitment::{add_all, blind_all};
 use crate::error::{ProveError, VerifyError};
-use crate::protocol::security::{SecurityTerm, security_bits, security_terms};
-use crate::protocol::{Proof, protocol_digest};
 use crate::randomness::{Randomness, SEED_BYTES};
 use crate::statement::model::{Model, Visibility};
 use crate::transcript::ELEMENT_BYTES;

@@ -14,6 +14,7 @@
 
 mod commitment;
 pub mod key;
+mod proof;
 mod prover;
 mod scales;
 pub mod security;
@@ -25,23 +26,14 @@ mod verifier;
 mod walk;
 
 pub use commitment::{Blinding, Commitment};
+pub use proof::{Proof, protocol_digest};
 pub use prover::{Opening, Proven, Prover};
-pub use statement::{Proof, Shown, Statement};
+pub use statement::{Shown, Statement};
 pub use verifier::Verifier;
 
-use sha3::{Digest, Keccak256};
-
 use crate::error::{ProveError, VerifyError};
-use crate::protocol::key::{ProverKey, VerifierKey};
 use crate::witness::trace;
-
-/// Names the protocol and its version in the transcript.
-pub(crate) const PROTOCOL: &str = "zkiln 3: hiding Pedersen rows, LogUp-GKR, batched contractions, linear opening, one Sigma protocol with a folded answer";
-
-/// Keccak-256 of the protocol's name and version: in the header of every key and proof.
-pub fn protocol_digest() -> [u8; 32] {
-    Keccak256::digest(PROTOCOL.as_bytes()).into()
-}
+use key::{ProverKey, VerifierKey};
 
 /// Quantised inference: the integers of every output port, row-major.
 ///

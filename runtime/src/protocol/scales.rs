@@ -10,7 +10,7 @@ use crate::field::less_than;
 use crate::statement::model::{Accumulator, Model, axis_log2};
 use crate::transcript::Form;
 
-use super::{Shown, Statement};
+use super::statement::{Shown, Statement};
 
 /// Challenges of the fingerprints.
 #[derive(Clone, Copy, Debug)]

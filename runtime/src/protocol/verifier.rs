@@ -4,13 +4,14 @@ use ark_bn254::{Fr, G1Affine};
 use ark_ff::{One, Zero};
 use rayon::prelude::*;
 
+use super::key::VerifierKey;
+use super::proof::{PROTOCOL, Proof};
 use super::scales::{Fingerprint, Scales};
-use super::{PROTOCOL, Proof, Shown, Statement};
+use super::statement::{Shown, Statement};
 use crate::argument::schedule::Challenges;
 use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::decode_point;
 use crate::error::VerifyError;
-use crate::protocol::key::VerifierKey;
 use crate::statement::model::{ColumnId, ColumnKind};
 use crate::transcript::{Claims, ELEMENT_BYTES, Form, Sponge, VerifierTranscript};
 

@@ -1,8 +1,7 @@
 //! Sums and products of accumulators, as the relations' constraints need them. Total: nothing here panics.
 
 use crate::error::VerifyError;
-use crate::statement::model::{Accumulator, AxisMap, ColumnId, List, Term, View};
-use crate::witness::accumulate::MAX_OPERANDS;
+use crate::statement::model::{Accumulator, AxisMap, ColumnId, List, MAX_OPERANDS, Term, View};
 
 // verify-path: begin
 impl View {

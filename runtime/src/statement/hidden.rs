@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use super::relations::{Relation, column};
-use super::validate::check;
-use crate::error::VerifyError;
+use crate::error::{VerifyError, check};
 use crate::statement::model::{
     Accumulator, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Term, View, Visibility,
 };

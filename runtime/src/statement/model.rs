@@ -107,6 +107,9 @@ pub struct View {
     pub index: List<AxisMap>,
 }
 
+/// Most operands of a term.
+pub const MAX_OPERANDS: usize = 4;
+
 /// `coefficient * sum over summed axes of the product of operands`, for every index of the output axes.
 ///
 /// With no operands it is the constant `coefficient` (times the product of `summed`).
@@ -116,7 +119,7 @@ pub struct Term {
     pub coefficient: i64,
     /// Lengths of the contracted axes; they are numbered after the output axes.
     pub summed: List<u32>,
-    /// At most four.
+    /// At most [`MAX_OPERANDS`].
     pub operands: List<View>,
 }
 

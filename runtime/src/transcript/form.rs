@@ -1,7 +1,7 @@
 //! What the verifier knows of a hidden value: an affine form in committed elements.
 //!
 //! The verifier computes with [`Form`]s as it would with numbers. In a proof that hides nothing every form is a constant. In one that hides,
-//! each element of a message is a variable, and an equation between forms is proved at the end ([`crate::argument::closing`]).
+//! each element of a message is a variable, and an equation between forms is proved at the end (`argument::closing`).
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Zero};

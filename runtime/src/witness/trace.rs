@@ -1,7 +1,7 @@
 //! The prover's integers: every column, padded, and the values of every lookup.
 //!
 //! [`run`] executes a model on machine integers, exactly as it will be proved: inputs, then nodes in order, then the tables'
-//! multiplicities. Each relation fills its own columns (`relations/`).
+//! multiplicities. Each relation fills its own columns ([`Columns`]).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,12 +9,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::ProveError;
+use crate::statement::layout::{pad, true_len, true_offsets};
 use crate::statement::model::{
-    Column, ColumnId, ColumnKind, List, Model, Port, Table, TableId, cube_log2,
+    Accumulator, Column, ColumnId, ColumnKind, List, Model, Port, TableId, cube_log2,
 };
-
-/// Elements below which a loop is not worth a second thread.
-const PARALLEL_LEN: usize = 1 << 15;
+use crate::statement::relations::{Columns, check_range, row_of};
 
 /// The model's constants, each axis padded with zeros to a power of two. Built once and shared by every trace.
 #[derive(Debug)]
@@ -154,39 +153,6 @@ impl Trace {
         slot.values = Some(values);
     }
 
-    /// Records the values of the next lookup.
-    pub(crate) fn record(&mut self, table: TableId, entries: Vec<Arc<Vec<i32>>>) {
-        self.lookups.push(LookupValues { table, entries });
-    }
-
-    /// Looks `keys` up: fills `mapped` with the table's outputs and records the lookup.
-    ///
-    /// # Panics
-    /// If a key is not in the table, which [`table_keys`] makes sure of.
-    pub(crate) fn look_up(
-        &mut self,
-        model: &Model,
-        id: TableId,
-        keys: Arc<Vec<i32>>,
-        mapped: &[ColumnId],
-    ) {
-        let table = &model.tables[id.0 as usize];
-        assert_eq!(table.outputs.len(), mapped.len(), "table `{}`", table.name);
-        let mut entries = vec![keys.clone()];
-        for (&output, &column) in table.outputs.iter().zip(mapped) {
-            let rows = self.column(output);
-            let values: Vec<i32> = keys
-                .par_iter()
-                .with_min_len(PARALLEL_LEN)
-                .map(|&key| rows[row_of(table, key)])
-                .collect();
-            let values = Arc::new(values);
-            self.set(column, values.clone());
-            entries.push(values);
-        }
-        self.record(id, entries);
-    }
-
     /// Fills every table's multiplicities: how often each row was looked up.
     pub fn count_multiplicities(&mut self, model: &Model) {
         let lookups = &self.lookups;
@@ -220,6 +186,24 @@ impl Trace {
             Ok(values)
         };
         model.outputs.iter().map(read).collect()
+    }
+}
+
+impl Columns for Trace {
+    fn evaluate(&self, accumulator: &Accumulator) -> Vec<i64> {
+        accumulator.evaluate(self)
+    }
+
+    fn column(&self, id: ColumnId) -> &[i32] {
+        self.column(id)
+    }
+
+    fn set(&mut self, id: ColumnId, values: Arc<Vec<i32>>) {
+        self.set(id, values);
+    }
+
+    fn record(&mut self, table: TableId, entries: Vec<Arc<Vec<i32>>>) {
+        self.lookups.push(LookupValues { table, entries });
     }
 }
 
@@ -272,114 +256,10 @@ fn fill_input(port: &Port, input: &[i64], trace: &mut Trace) -> Result<(), Prove
     Ok(())
 }
 
-/// `key(value)` for all `values`, as keys of a table.
-///
-/// # Errors
-/// [`ProveError::OutOfRange`] for the first that is not a key.
-pub(crate) fn table_keys(
-    node: &str,
-    table: &Table,
-    values: &[i64],
-    key: impl Fn(i64) -> i64 + Copy + Sync,
-) -> Result<Arc<Vec<i32>>, ProveError> {
-    let last = table.first_key + (1i64 << table.len_log2) - 1;
-    narrow(node, values, key, (table.first_key, last))
-}
-
-/// `map(value)` for all `values`, in 32 bits.
-///
-/// # Errors
-/// [`ProveError::OutOfRange`] for the first outside `range`, which must itself lie in 32 bits.
-pub(crate) fn narrow(
-    node: &str,
-    values: &[i64],
-    map: impl Fn(i64) -> i64 + Copy + Sync,
-    (low, high): (i64, i64),
-) -> Result<Arc<Vec<i32>>, ProveError> {
-    debug_assert!(i32::try_from(low).is_ok() && i32::try_from(high).is_ok());
-    let mapped = || (values.par_iter().with_min_len(PARALLEL_LEN)).map(|&value| map(value));
-    if let Some(value) = mapped().find_first(|&value| value < low || value > high) {
-        return Err(out_of_range(node, value, (low, high)));
-    }
-    let narrowed: Vec<i32> = mapped().map(|value| value as i32).collect();
-    Ok(Arc::new(narrowed))
-}
-
-/// # Errors
-/// [`ProveError::OutOfRange`] for the first value outside `range`.
-pub(crate) fn check_range(
-    node: &str,
-    mut values: impl Iterator<Item = i64>,
-    (low, high): (i64, i64),
-) -> Result<(), ProveError> {
-    match values.find(|&value| value < low || value > high) {
-        Some(value) => Err(out_of_range(node, value, (low, high))),
-        None => Ok(()),
-    }
-}
-
-pub(crate) fn out_of_range(node: &str, value: i64, (low, high): (i64, i64)) -> ProveError {
-    ProveError::OutOfRange {
-        node: node.to_owned(),
-        value,
-        low,
-        high,
-    }
-}
-
-fn row_of(table: &Table, key: i32) -> usize {
-    (i64::from(key) - table.first_key) as usize
-}
-
-fn true_len(shape: &[u32]) -> usize {
-    shape.iter().map(|&len| len as usize).product()
-}
-
-/// How far each axis' neighbours lie apart in the padded cube.
-pub(crate) fn padded_strides(shape: &[u32]) -> Vec<usize> {
-    let mut strides = vec![1; shape.len()];
-    for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] << cube_log2(&shape[axis..=axis]);
-    }
-    strides
-}
-
-/// Offsets in the padded cube of the true elements, row-major.
-pub(crate) fn true_offsets(shape: &[u32]) -> impl Iterator<Item = usize> + use<> {
-    let axes: Vec<(usize, usize)> = (shape.iter().map(|&len| len as usize))
-        .zip(padded_strides(shape))
-        .collect();
-    (0..true_len(shape)).map(move |mut index| {
-        let mut offset = 0;
-        for &(len, stride) in axes.iter().rev() {
-            offset += (index % len) * stride;
-            index /= len;
-        }
-        offset
-    })
-}
-
-/// Pads each axis with zeros to a power of two. What is owned is not copied when there is nothing to pad.
-pub(crate) fn pad<'a>(shape: &[u32], values: impl Into<Cow<'a, [i32]>>) -> Vec<i32> {
-    let values = values.into();
-    let len = 1 << cube_log2(shape);
-    let Some((&row, outer)) = shape.split_last() else {
-        return values.into_owned();
-    };
-    if values.len() == len {
-        return values.into_owned();
-    }
-    let mut padded = vec![0; len];
-    let row_stride_log2 = cube_log2(&[row]);
-    for (from, to) in values.chunks_exact(row as usize).zip(true_offsets(outer)) {
-        padded[to << row_stride_log2..][..row as usize].copy_from_slice(from);
-    }
-    padded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statement::relations::out_of_range;
     use crate::statement::relations::testing::{Draft, everything};
 
     #[test]

@@ -47,13 +47,6 @@ pub(crate) struct Rows<'a> {
     pub witness: &'a [G1Affine],
 }
 
-/// Field elements and points of the closing of rows of these lengths, whose answers are folded so often.
-pub(crate) fn proof_elements(hides: bool, rows: impl Iterator<Item = (usize, usize)>) -> usize {
-    let (always, each) = if hides { (3, 2) } else { (0, 0) };
-    rows.map(|(len, rounds)| folding::proof_elements(len, rounds).saturating_add(each))
-        .fold(always, usize::saturating_add)
-}
-
 /// All equations in one.
 struct Folded {
     /// By variable.

@@ -73,20 +73,6 @@ pub struct LeafClaim<T> {
     pub denominator: T,
 }
 
-/// Elements that are only added and scaled in a proof for `2^len_log2` leaves: `1 + 2 (k - 1)` for the rounds of the layer of `k` variables,
-/// `0 < k < len_log2`.
-pub fn scalars(len_log2: usize) -> usize {
-    match len_log2 {
-        0 => 1,
-        len_log2 => (len_log2 - 1) * (len_log2 - 1),
-    }
-}
-
-/// Rows of four factors in a proof for `2^len_log2` leaves: one a layer.
-pub fn factor_rows(len_log2: usize) -> usize {
-    len_log2
-}
-
 /// Bound on the soundness error for `2^len_log2` leaves, as a multiple of `1 / |Fr|`.
 ///
 /// The layer of `k` variables has its batching (degree 1) and `k` rounds (degree 2: the `eq` factor is not part of the messages); the

@@ -1,4 +1,5 @@
 use super::*;
+use crate::argument::schedule::cost::{lookup_factor_rows, lookup_scalars};
 use crate::transcript::Sponge;
 use ark_ff::{Field, PrimeField};
 
@@ -191,7 +192,7 @@ fn agree<L: Lanes>(len_log2: usize, numerators: &[i64], denominators: &[Fr]) {
     assert_eq!(claim.denominator, evaluate(&leaves[1], &claim.point));
     assert_eq!(
         proof.len(),
-        32 * (scalars(len_log2) + 4 * factor_rows(len_log2))
+        32 * (lookup_scalars(len_log2) + 4 * lookup_factor_rows(len_log2))
     );
     assert_eq!(check(len_log2, &proof), Ok(claim.clone()));
     assert_eq!((claim, proof), reference(len_log2, leaves));
@@ -351,7 +352,7 @@ fn non_canonical_values_are_rejected() {
     let mut seed = 8;
     let (numerators, denominators) = lookup(20, 9, &mut seed);
     let (_, proof) = proof_with::<Fr>(5, &numerators, &denominators);
-    for element in 0..scalars(5) + 4 * factor_rows(5) {
+    for element in 0..lookup_scalars(5) + 4 * lookup_factor_rows(5) {
         let mut proof = proof.clone();
         proof[32 * element..][..32].fill(0xff);
         assert!(matches!(

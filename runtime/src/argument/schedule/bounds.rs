@@ -1,6 +1,6 @@
 //! What a key may ask of both sides: its own size says nothing of the work that it describes.
 
-use crate::error::VerifyError;
+use crate::error::{VerifyError, check};
 
 /// Most rank-one pieces of all claims together, and most claims.
 const MAX_PIECES: u64 = 1 << 18;
@@ -49,13 +49,5 @@ pub(super) fn combinations(number: u64) -> Result<(), VerifyError> {
 /// Of constants or of witness columns.
 pub(super) fn rows(number: usize) -> Result<(), VerifyError> {
     check(number <= MAX_ROWS, "there are too many rows")
-}
-
-fn check(holds: bool, reason: &'static str) -> Result<(), VerifyError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(VerifyError::Key(reason))
-    }
 }
 // verify-path: end

@@ -4,6 +4,7 @@
 //! functionals, which of them share weights, and so the length of a proof.
 
 mod bounds;
+pub(crate) mod cost;
 mod functional;
 mod leaves;
 mod summands;
@@ -18,7 +19,6 @@ pub use leaves::{Block, BlockKind, LeafLayout};
 
 use summands::Summands;
 
-use crate::argument::{closing, logup, opening};
 use crate::error::VerifyError;
 use crate::statement::model::{
     Accumulator, ColumnId, ColumnKind, Model, SHOWN_ROW_LOG2, View, Visibility, axis_log2,
@@ -246,51 +246,6 @@ impl Schedule {
             lows,
             pieces,
         })
-    }
-
-    /// Operands of all contractions: evaluation claims in a proof.
-    pub fn operand_count(&self) -> usize {
-        self.contractions
-            .iter()
-            .map(|contraction| contraction.operands.len())
-            .sum()
-    }
-
-    /// Operands of all contractions, and partial products of those with more than two.
-    pub fn factor_count(&self) -> usize {
-        self.contractions
-            .iter()
-            .map(|contraction| contraction.operands.len())
-            .map(|operands| operands.saturating_add(operands.saturating_sub(2)))
-            .sum()
-    }
-
-    /// Field elements and points in a proof of `model`.
-    pub fn proof_elements(&self, model: &Model) -> usize {
-        let row = 1usize
-            .checked_shl(u32::from(model.row_log2))
-            .unwrap_or(usize::MAX);
-        let leaf_log2 = self.leaves.len_log2;
-        let scalars = [
-            logup::scalars(leaf_log2),
-            1,
-            self.contraction_rounds
-                .saturating_mul(self.contraction_degree),
-            opening::scalars(model.row_log2, self.lows.len()),
-        ];
-        let layers = std::iter::repeat_n(4, logup::factor_rows(leaf_log2));
-        let factors = layers.chain([self.factor_count()]);
-        let sent = [self.committed_rows].into_iter().chain(scalars);
-        let opened = (row, model.answer_rounds());
-        if model.hides() {
-            let points = factors.clone().map(|_| 1);
-            let rows = factors.map(|len| (len, 0)).chain([opened]);
-            let closing = closing::proof_elements(true, rows);
-            sent.chain(points).fold(closing, usize::saturating_add)
-        } else {
-            let closing = closing::proof_elements(false, [opened].into_iter());
-            sent.chain(factors).fold(closing, usize::saturating_add)
-        }
     }
 }
 

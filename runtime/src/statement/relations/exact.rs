@@ -6,10 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Constraints;
+use super::{Columns, Constraints, narrow};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, ColumnId, Model};
-use crate::witness::trace::{Trace, narrow};
 
 /// `output = acc`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,11 +25,11 @@ impl Exact {
         &self,
         node: &str,
         _model: &Model,
-        trace: &mut Trace,
+        columns: &mut dyn Columns,
     ) -> Result<(), ProveError> {
-        let values = self.accumulator.evaluate(trace);
+        let values = columns.evaluate(&self.accumulator);
         let range = (i32::MIN.into(), i32::MAX.into());
-        trace.set(self.output, narrow(node, &values, |value| value, range)?);
+        columns.set(self.output, narrow(node, &values, |value| value, range)?);
         Ok(())
     }
 

@@ -11,10 +11,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Constraints, Entry, table};
+use super::{Columns, Constraints, Entry, check_range, table};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId};
-use crate::witness::trace::{Trace, check_range};
 
 /// Most bits of a value cut into limbs.
 pub const MAX_BITS: u8 = 62;
@@ -37,7 +36,7 @@ impl Limbs {
         &self,
         node: &str,
         model: &Model,
-        trace: &mut Trace,
+        columns: &mut dyn Columns,
         values: &[i64],
     ) -> Result<(), ProveError> {
         let widths = || (self.tables.iter()).map(|id| model.tables[id.0 as usize].len_log2);
@@ -51,9 +50,9 @@ impl Limbs {
                 .collect();
             let limb = Arc::new(limb);
             if let Some(&column) = self.columns.get(position) {
-                trace.set(column, limb.clone());
+                columns.set(column, limb.clone());
             }
-            trace.record(table, vec![limb]);
+            columns.record(table, vec![limb]);
             offset += width;
         }
         Ok(())

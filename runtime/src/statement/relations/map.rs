@@ -6,10 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constraints, Entry};
+use super::{Columns, Constraints, Entry, table_keys};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId};
-use crate::witness::trace::{Trace, table_keys};
 
 /// `mapped = table(acc)`, with `acc` a key of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +27,13 @@ impl Map {
         &self,
         node: &str,
         model: &Model,
-        trace: &mut Trace,
+        columns: &mut dyn Columns,
     ) -> Result<(), ProveError> {
         let table = &model.tables[self.table.0 as usize];
-        let keys = table_keys(node, table, &self.accumulator.evaluate(trace), |value| {
+        let keys = table_keys(node, table, &columns.evaluate(&self.accumulator), |value| {
             value
         })?;
-        trace.look_up(model, self.table, keys, &self.mapped);
+        columns.look_up(model, self.table, keys, &self.mapped);
         Ok(())
     }
 

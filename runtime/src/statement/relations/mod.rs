@@ -15,6 +15,7 @@
 
 #[cfg(test)]
 mod clamping;
+mod columns;
 mod exact;
 mod limbs;
 mod map;
@@ -27,6 +28,8 @@ pub(crate) mod testing;
 
 use serde::{Deserialize, Serialize};
 
+pub use columns::Columns;
+pub(crate) use columns::{check_range, narrow, out_of_range, row_of, table_keys};
 pub use exact::Exact;
 pub use limbs::{Limbs, MAX_BITS};
 pub use map::Map;
@@ -37,7 +40,6 @@ pub use row_max::RowMax;
 
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, Column, ColumnId, List, Model, Table, TableId};
-use crate::witness::trace::Trace;
 
 /// One step's statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,14 +94,19 @@ impl Relation {
     ///
     /// # Panics
     /// If the model does not pass [`Model::validate`], or a column that is read is not filled.
-    pub fn fill(&self, node: &str, model: &Model, trace: &mut Trace) -> Result<(), ProveError> {
+    pub fn fill(
+        &self,
+        node: &str,
+        model: &Model,
+        columns: &mut dyn Columns,
+    ) -> Result<(), ProveError> {
         match self {
-            Self::Requant(relation) => relation.fill(node, model, trace),
-            Self::Map(relation) => relation.fill(node, model, trace),
-            Self::Exact(relation) => relation.fill(node, model, trace),
-            Self::RowMax(relation) => relation.fill(node, model, trace),
-            Self::Quotient(relation) => relation.fill(node, model, trace),
-            Self::OneHot(relation) => relation.fill(node, model, trace),
+            Self::Requant(relation) => relation.fill(node, model, columns),
+            Self::Map(relation) => relation.fill(node, model, columns),
+            Self::Exact(relation) => relation.fill(node, model, columns),
+            Self::RowMax(relation) => relation.fill(node, model, columns),
+            Self::Quotient(relation) => relation.fill(node, model, columns),
+            Self::OneHot(relation) => relation.fill(node, model, columns),
         }
     }
 
@@ -200,36 +207,6 @@ impl Constraints {
         }
         self.lookups.push(Lookup { table: id, entries });
         Ok(())
-    }
-}
-
-impl Model {
-    /// The constraints of each node, with its name, in order.
-    ///
-    /// # Errors
-    /// [`VerifyError::Key`] when a relation does not fit the model.
-    pub fn node_constraints(
-        &self,
-    ) -> impl Iterator<Item = Result<(&str, Constraints), VerifyError>> {
-        let of = |node: &'_ crate::statement::model::Node| node.relation.constraints(self);
-        self.nodes
-            .iter()
-            .map(move |node| Ok((&*node.name, of(node)?)))
-    }
-
-    /// All constraints, in the order of the nodes; those of committed ports last.
-    ///
-    /// # Errors
-    /// [`VerifyError::Key`] when a relation does not fit the model.
-    pub fn constraints(&self) -> Result<Constraints, VerifyError> {
-        let mut all = Constraints::default();
-        for constraints in self.node_constraints() {
-            let (_, Constraints { lookups, zeros }) = constraints?;
-            all.lookups.extend(lookups);
-            all.zeros.extend(zeros);
-        }
-        all.zeros.extend(super::hidden::zero_padding(self)?);
-        Ok(all)
     }
 }
 

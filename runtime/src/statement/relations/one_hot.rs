@@ -7,10 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constraints, column};
+use super::{Columns, Constraints, check_range, column};
 use crate::error::{ProveError, VerifyError};
+use crate::statement::layout::true_offsets;
 use crate::statement::model::{Accumulator, ColumnId, ColumnKind, Model, View};
-use crate::witness::trace::{Trace, check_range, true_offsets};
 
 /// `hot[i..., v] = [v = index[i...]]` for `0 <= index < len`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +29,11 @@ impl OneHot {
         &self,
         node: &str,
         model: &Model,
-        trace: &mut Trace,
+        columns: &mut dyn Columns,
     ) -> Result<(), ProveError> {
         let len = model.columns[self.iota.0 as usize].shape[0];
         let stride = (len as usize).next_power_of_two();
-        let mut indices = self.index.evaluate(trace);
+        let mut indices = columns.evaluate(&self.index);
         let mut hot = vec![0; indices.len() * stride];
         for row in true_offsets(&self.index.shape) {
             let index = std::mem::take(&mut indices[row]);
@@ -42,7 +42,7 @@ impl OneHot {
         }
         // The padding's indices are bound to no row, hence zero.
         check_range(node, indices.into_iter(), (0, 0))?;
-        trace.set(self.hot, hot);
+        columns.set(self.hot, hot.into());
         Ok(())
     }
 

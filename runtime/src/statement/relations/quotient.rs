@@ -7,10 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constraints, Limbs};
+use super::{Columns, Constraints, Limbs, narrow, out_of_range};
 use crate::error::{ProveError, VerifyError};
+use crate::statement::layout::true_offsets;
 use crate::statement::model::{Accumulator, ColumnId, Model};
-use crate::witness::trace::{Trace, narrow, out_of_range, true_offsets};
 
 /// `quotient = floor(numerator / denominator)` with a constant numerator and `denominator >= 1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +35,10 @@ impl Quotient {
         &self,
         node: &str,
         model: &Model,
-        trace: &mut Trace,
+        columns: &mut dyn Columns,
     ) -> Result<(), ProveError> {
         // In the padding quotient and remainder are zero, and the slack is what the denominator holds there.
-        let mut slacks = self.denominator.evaluate(trace);
+        let mut slacks = columns.evaluate(&self.denominator);
         let mut quotients = vec![0i64; slacks.len()];
         let mut remainders = vec![0i64; slacks.len()];
         for at in true_offsets(&self.denominator.shape) {
@@ -51,13 +51,13 @@ impl Quotient {
             slacks[at] = denominator - 1 - remainders[at];
         }
         let range = (0, i32::MAX.into());
-        trace.set(
+        columns.set(
             self.quotient,
             narrow(node, &quotients, |quotient| quotient, range)?,
         );
-        self.quotient_limbs.fill(node, model, trace, &quotients)?;
-        self.remainder.fill(node, model, trace, &remainders)?;
-        self.slack.fill(node, model, trace, &slacks)
+        self.quotient_limbs.fill(node, model, columns, &quotients)?;
+        self.remainder.fill(node, model, columns, &remainders)?;
+        self.slack.fill(node, model, columns, &slacks)
     }
 
     // verify-path: begin

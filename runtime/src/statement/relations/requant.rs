@@ -7,10 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constraints, Entry, Limbs};
+use super::{Columns, Constraints, Entry, Limbs, table_keys};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId};
-use crate::witness::trace::{Trace, table_keys};
 
 /// `y = floor((acc + 2^(shift-1)) / 2^shift)`, and `y` a key of `table`; `mapped = table(y)` if given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,17 +34,17 @@ impl Requant {
         &self,
         node: &str,
         model: &Model,
-        trace: &mut Trace,
+        columns: &mut dyn Columns,
     ) -> Result<(), ProveError> {
         let half = 1i64 << (self.shift - 1);
-        let mut values = self.accumulator.clone().plus_constant(half).evaluate(trace);
+        let mut values = columns.evaluate(&self.accumulator.clone().plus_constant(half));
         let table = &model.tables[self.table.0 as usize];
         let rounded = table_keys(node, table, &values, |value| value >> self.shift)?;
-        trace.set(self.output, rounded.clone());
+        columns.set(self.output, rounded.clone());
         let mask = (1i64 << self.shift) - 1;
         values.iter_mut().for_each(|value| *value &= mask);
-        self.remainder.fill(node, model, trace, &values)?;
-        trace.look_up(model, self.table, rounded, &self.mapped);
+        self.remainder.fill(node, model, columns, &values)?;
+        columns.look_up(model, self.table, rounded, &self.mapped);
         Ok(())
     }
 

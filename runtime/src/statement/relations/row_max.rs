@@ -7,10 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constraints, Entry, table};
+use super::{Columns, Constraints, Entry, out_of_range, table, table_keys};
 use crate::error::{ProveError, VerifyError};
+use crate::statement::layout::true_offsets;
 use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId, View};
-use crate::witness::trace::{Trace, out_of_range, table_keys, true_offsets};
 
 /// `max[i] = max_j scores[i, j]` over the last axis, and `(exp, hit)[i, j] = table(max[i] - scores[i, j])`.
 ///
@@ -40,12 +40,12 @@ impl RowMax {
         &self,
         node: &str,
         model: &Model,
-        trace: &mut Trace,
+        columns: &mut dyn Columns,
     ) -> Result<(), ProveError> {
         let (&len, rows) = self.scores.shape.split_last().expect("scores have an axis");
         let len = len as usize;
         let stride = len.next_power_of_two();
-        let mut values = self.scores.evaluate(trace);
+        let mut values = columns.evaluate(&self.scores);
         let mut maxima = vec![0; values.len() / stride];
         for value in &mut values {
             let negative = value.checked_neg();
@@ -66,17 +66,17 @@ impl RowMax {
         let range = |id: TableId| &model.tables[id.0 as usize];
         let maxima = table_keys(node, range(self.max_range), &maxima, |max| max)?;
         let keys = table_keys(node, range(self.table), &values, |key| key)?;
-        trace.set(self.max, maxima.clone());
-        trace.look_up(model, self.table, keys, &[self.exp, self.hit]);
-        trace.record(self.max_range, vec![maxima]);
-        let hits = trace.column(self.hit);
+        columns.set(self.max, maxima.clone());
+        columns.look_up(model, self.table, keys, &[self.exp, self.hit]);
+        columns.record(self.max_range, vec![maxima]);
+        let hits = columns.column(self.hit);
         let mut counts = vec![0; values.len() / stride];
         for row in true_offsets(rows) {
             let hits = &hits[row * stride..][..len];
             counts[row] = hits.iter().map(|&hit| i64::from(hit)).sum::<i64>() - 1;
         }
         let counts = table_keys(node, range(self.count_range), &counts, |count| count)?;
-        trace.record(self.count_range, vec![counts]);
+        columns.record(self.count_range, vec![counts]);
         Ok(())
     }
 

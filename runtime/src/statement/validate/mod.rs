@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use super::hidden::check_hidden;
 use super::relations::{Constraints, column};
-use crate::error::VerifyError;
+use crate::error::{VerifyError, check};
 use crate::statement::model::{
-    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Port, Table, Term, View,
+    Accumulator, AxisMap, Column, ColumnId, ColumnKind, MAX_OPERANDS, Model, Port, Table, Term,
+    View,
 };
-use crate::witness::accumulate::MAX_OPERANDS;
 
 /// log2 of the longest axis.
 const MAX_AXIS_LOG2: u32 = 30;
@@ -80,14 +80,6 @@ impl Model {
         }
         check_hidden(self)?;
         filled.check_complete()
-    }
-}
-
-pub(super) fn check(holds: bool, reason: &'static str) -> Result<(), VerifyError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(VerifyError::Key(reason))
     }
 }
 

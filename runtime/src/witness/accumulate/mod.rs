@@ -13,11 +13,9 @@ mod product;
 
 use std::borrow::Cow;
 
-use crate::statement::model::{Accumulator, AxisMap, Term, View};
-use crate::witness::trace::{Trace, padded_strides};
-
-/// Most operands of a term.
-pub const MAX_OPERANDS: usize = 4;
+use crate::statement::layout::padded_strides;
+use crate::statement::model::{Accumulator, AxisMap, MAX_OPERANDS, Term, View};
+use crate::witness::trace::Trace;
 
 /// Multiply-adds below which a term is not worth a second thread.
 const PARALLEL_WORK: usize = 50_000;

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
+use crate::statement::layout::padded_strides;
 use crate::statement::model::{
     Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Term, View,
 };
-use crate::witness::trace::{Constants, Trace, padded_strides};
+use crate::witness::trace::{Constants, Trace};
 
 /// Small integers from a seed.
 fn noise(seed: u64) -> impl FnMut() -> u64 {
