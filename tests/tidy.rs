@@ -136,6 +136,33 @@ fn files_fit_a_head() {
     report(&findings);
 }
 
+/// What only files of eight lanes may contain.
+const AVX512: &[&str] = &[
+    concat!("_mm", "512"),
+    concat!("__m", "512"),
+    concat!("\"avx", "512"),
+];
+
+#[test]
+fn eight_lanes_are_in_files_named_after_them() {
+    let mut findings = Vec::new();
+    for (place, text) in files("rs") {
+        if place.contains(concat!("avx", "512")) {
+            continue;
+        }
+        for (line, content) in (1..).zip(text.lines()) {
+            if let Some(word) = AVX512.iter().find(|word| content.contains(**word)) {
+                findings.push(Finding {
+                    place: place.clone(),
+                    line,
+                    what: format!("`{word}` belongs into `avx512/` or a file `*_avx512.rs`"),
+                });
+            }
+        }
+    }
+    report(&findings);
+}
+
 #[test]
 fn dependencies_have_reasons() {
     let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();

@@ -45,7 +45,7 @@ fn add_pairs(table: &[Point], pairs: &[[Entry; 2]]) -> Vec<Point> {
     #[cfg(target_arch = "x86_64")]
     if vectorised() {
         // SAFETY: the instructions are there.
-        unsafe { super::addition_ifma::add_pairs(table, pairs, &mut sums) };
+        unsafe { super::addition_avx512::add_pairs(table, pairs, &mut sums) };
         return sums;
     }
     super::addition::add_pairs(table, pairs, &mut sums);

@@ -15,7 +15,7 @@ use super::generators::{Generators, blinding_generator};
 use super::msm::{msm, signed_digit};
 use super::point::{Point, vectorised};
 #[cfg(target_arch = "x86_64")]
-use crate::field::ifma::LANES;
+use crate::field::avx512::LANES;
 
 /// Bits of a digit.
 const DIGIT_BITS: u32 = 8;
@@ -125,7 +125,7 @@ fn few_sums_by_lanes(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective>
         }
     }
     // SAFETY: the instructions are there.
-    let lanes = unsafe { super::sums_ifma::lane_sums(table, &rows) };
+    let lanes = unsafe { super::sums_avx512::lane_sums(table, &rows) };
     let lists = lanes.chunks(share).take(lists.len());
     lists.map(|lanes| lanes.iter().sum()).collect()
 }

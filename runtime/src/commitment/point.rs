@@ -8,7 +8,7 @@ use ark_ff::{AdditiveGroup, BigInt};
 pub(super) fn vectorised() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
-        crate::field::ifma::available()
+        crate::field::avx512::available()
     }
     #[cfg(not(target_arch = "x86_64"))]
     {

@@ -6,12 +6,12 @@
 pub use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
-mod eq;
 #[cfg(target_arch = "x86_64")]
-pub mod ifma;
+pub mod avx512;
+mod eq;
 mod small;
 #[cfg(target_arch = "x86_64")]
-mod small_ifma;
+mod small_avx512;
 
 pub use eq::{eq_eval, eq_table, less_than};
 pub use small::{

@@ -35,9 +35,9 @@ use ark_ff::{AdditiveGroup, Field};
 use crate::error::VerifyError;
 use crate::transcript::{Equation, Form, ProverTranscript, VerifierTranscript};
 
-mod dense;
 #[cfg(target_arch = "x86_64")]
-mod ifma;
+mod avx512;
+mod dense;
 mod lanes;
 mod level;
 mod memory;
@@ -89,8 +89,8 @@ type Children = [Fr; 4];
 /// The proof is rejected if the sum is not zero.
 pub fn prove(leaves: Leaves, transcript: &mut ProverTranscript) -> LeafClaim<Fr> {
     #[cfg(target_arch = "x86_64")]
-    if ifma::Ifma::is_available() {
-        return prove_with::<ifma::Ifma>(leaves, transcript);
+    if crate::field::avx512::available() {
+        return prove_with::<avx512::Avx512Lanes>(leaves, transcript);
     }
     prove_with::<Fr>(leaves, transcript)
 }

@@ -277,10 +277,10 @@ fn large_scalar() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn vectors_give_the_same_proofs() {
-    use crate::argument::logup::ifma::Ifma;
-    if Ifma::is_available() {
-        zones::<Ifma>();
-        assert!(large::<Ifma>() == large::<Fr>());
+    use crate::argument::logup::avx512::Avx512Lanes;
+    if crate::field::avx512::available() {
+        zones::<Avx512Lanes>();
+        assert!(large::<Avx512Lanes>() == large::<Fr>());
     }
 }
 

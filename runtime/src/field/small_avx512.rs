@@ -9,11 +9,9 @@ use ark_bn254::FrConfig;
 use ark_ff::AdditiveGroup;
 
 use super::Fr;
+use super::avx512::{LANES, PackedFr, PackedProductSum, carry, high, low, set, split as limbs_of};
 use super::eq::split_scalar;
-use super::ifma::{LANES, Packed, PackedProductSum, carry, high, low, set, split as limbs_of};
 use super::small::{dot_scalar, dot_small_scalar};
-
-type Lanes = Packed<FrConfig>;
 
 /// Rows whose block of values stays in the second-level cache; also few enough for the carries of [`Sums`].
 const TILE_ROWS: usize = 64;
@@ -64,7 +62,7 @@ impl Sums {
     /// The sums modulo p.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn finish(&self) -> Lanes {
+    fn finish(&self) -> PackedFr {
         let mut limbs = [_mm512_setzero_si512(); 6];
         for (limb, low) in limbs.iter_mut().zip(self.low) {
             *limb = low;
@@ -72,7 +70,7 @@ impl Sums {
         for (limb, high) in limbs.iter_mut().skip(1).zip(self.high) {
             *limb = _mm512_add_epi64(*limb, high);
         }
-        Lanes::from_sums(limbs)
+        PackedFr::from_sums(limbs)
     }
 }
 
@@ -99,7 +97,7 @@ pub(super) fn combine_rows(rows: &[(&[i32], &Fr)], row_len: usize) -> Vec<Fr> {
         }
     }
     let repaid = repaid(rows.iter().map(|(_, weight)| **weight).sum());
-    let repaid = Lanes::load_words(&[repaid; LANES]);
+    let repaid = PackedFr::load_words(&[repaid; LANES]);
     let mut out = vec![Fr::ZERO; row_len.next_multiple_of(LANES)];
     let (blocks, _) = out.as_chunks_mut::<LANES>();
     for (block, sums) in blocks.iter_mut().zip(sums.as_flattened()) {
@@ -148,7 +146,7 @@ pub(super) fn dot_small(values: &[i32], weights: &[Fr]) -> Fr {
         let mut products = Sums::new();
         let mut all = [_mm512_setzero_si512(); 6];
         for (values, weights) in values.iter().zip(weights) {
-            let weights = Lanes::load_words(weights).limbs();
+            let weights = PackedFr::load_words(weights).limbs();
             // SAFETY: reads eight values, which are there; no alignment is asked for.
             let values = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
             products.add(offset(values), &weights);
@@ -160,7 +158,7 @@ pub(super) fn dot_small(values: &[i32], weights: &[Fr]) -> Fr {
         let mut lanes = [[Fr::ZERO; LANES]; 2];
         let [of_products, of_weights] = &mut lanes;
         products.finish().store_words(of_products);
-        Lanes::from_sums(all).store_words(of_weights);
+        PackedFr::from_sums(all).store_words(of_weights);
         sum += of_products.iter().sum::<Fr>() - repaid(of_weights.iter().sum());
     }
     sum
@@ -173,7 +171,7 @@ pub(super) fn dot(a: &[Fr], b: &[Fr]) -> Fr {
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();
     let mut sum = PackedProductSum::<FrConfig>::new();
     for (a, b) in a_blocks.iter().zip(b_blocks) {
-        sum.add(&Lanes::load_words(a), &Lanes::load_words(b));
+        sum.add(&PackedFr::load_words(a), &PackedFr::load_words(b));
     }
     let mut lanes = [Fr::ZERO; LANES];
     sum.finish().store_words(&mut lanes);
@@ -187,9 +185,9 @@ pub(super) fn dot(a: &[Fr], b: &[Fr]) -> Fr {
 pub(super) fn split(low: &mut [Fr], high: &mut [Fr], coordinate: &Fr) {
     let (low_blocks, low_rest) = low.as_chunks_mut::<LANES>();
     let (high_blocks, high_rest) = high.as_chunks_mut::<LANES>();
-    let factor = Lanes::broadcast(*coordinate);
+    let factor = PackedFr::broadcast(*coordinate);
     for (low, high) in low_blocks.iter_mut().zip(high_blocks) {
-        let parent = Lanes::load_words(low);
+        let parent = PackedFr::load_words(low);
         let upper = parent.mul(&factor);
         parent.sub(&upper).store_words(low);
         upper.store_words(high);

@@ -2,22 +2,20 @@
 
 use std::arch::x86_64::*;
 
-use ark_bn254::{Fq, FqConfig, G1Projective};
+use ark_bn254::{Fq, G1Projective};
 use ark_ec::AdditiveGroup;
 use ark_ff::Field;
 
 use super::batch_affine::Entry;
 use super::point::Point;
-use crate::field::ifma::{LANES, Packed, transpose_in};
-
-type Lanes = Packed<FqConfig>;
+use crate::field::avx512::{LANES, PackedFq, transpose_in};
 
 /// The sum of each lane's column of `rows`. A column must not come to a sum that equals the next entry or its negative: for the multiples of
 /// different digits of one scalar none does.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn lane_sums(table: &[Point], rows: &[[Entry; LANES]]) -> [G1Projective; LANES] {
-    let one = Lanes::broadcast(Fq::ONE);
-    let (mut x, mut y, mut z) = (one, one, Lanes::zero());
+    let one = PackedFq::broadcast(Fq::ONE);
+    let (mut x, mut y, mut z) = (one, one, PackedFq::zero());
     // Lanes that have no entry yet.
     let mut empty: __mmask8 = 0xff;
     for row in rows {
@@ -26,8 +24,8 @@ pub(super) fn lane_sums(table: &[Point], rows: &[[Entry; LANES]]) -> [G1Projecti
         for (lane, entry) in row.iter().enumerate() {
             negative |= u8::from(entry.is_negative()) << lane;
         }
-        let right_x = Lanes::from_words(transpose_in(points.map(|point| &point.x)));
-        let right_y = Lanes::from_words(transpose_in(points.map(|point| &point.y)));
+        let right_x = PackedFq::from_words(transpose_in(points.map(|point| &point.x)));
+        let right_y = PackedFq::from_words(transpose_in(points.map(|point| &point.y)));
         // No other point has y = 0.
         let identity = right_y.zero_lanes();
         let right_y = right_y

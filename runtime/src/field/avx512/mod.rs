@@ -28,6 +28,7 @@ mod sums;
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
+use ark_bn254::{FqConfig, FrConfig};
 use ark_ff::{AdditiveGroup, Fp, MontBackend, MontConfig};
 
 use constants::Constants;
@@ -57,6 +58,11 @@ pub struct Packed<C> {
     limbs: [__m512i; 5],
     field: PhantomData<C>,
 }
+
+/// Eight scalars.
+pub type PackedFr = Packed<FrConfig>;
+/// Eight coordinates of points.
+pub type PackedFq = Packed<FqConfig>;
 
 impl<C> Clone for Packed<C> {
     #[inline(always)]

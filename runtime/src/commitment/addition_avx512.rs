@@ -5,14 +5,12 @@
 
 use std::arch::x86_64::*;
 
-use ark_bn254::{Fq, FqConfig};
+use ark_bn254::Fq;
 use ark_ff::Field;
 
 use super::batch_affine::{BATCH, Entry};
 use super::point::Point;
-use crate::field::ifma::{LANES, Packed, transpose_in, transpose_out};
-
-type Lanes = Packed<FqConfig>;
+use crate::field::avx512::{LANES, PackedFq, transpose_in, transpose_out};
 
 /// Blocks of eight additions that are worked on together: their chains of operations do not wait for each other.
 const CHAINS: usize = 2;
@@ -23,15 +21,15 @@ struct Addition {
     left: Coordinates,
     right: Coordinates,
     exceptions: Exceptions,
-    denominator: Lanes,
-    prefix: Lanes,
+    denominator: PackedFq,
+    prefix: PackedFq,
 }
 
 /// Canonical coordinates of eight points.
 #[derive(Clone, Copy)]
 struct Coordinates {
-    x: Lanes,
-    y: Lanes,
+    x: PackedFq,
+    y: PackedFq,
     identity: __mmask8,
 }
 
@@ -60,7 +58,7 @@ fn add_batch(
     sums: &mut [Point],
     additions: &mut [[Addition; CHAINS]],
 ) {
-    let mut running = [Lanes::broadcast(Fq::ONE); CHAINS];
+    let mut running = [PackedFq::broadcast(Fq::ONE); CHAINS];
     for (pairs, group) in pairs.chunks(CHAINS * LANES).zip(additions.iter_mut()) {
         let (first, second) = pairs.split_at_checked(LANES).unwrap_or((pairs, &[]));
         for ((addition, pairs), running) in group.iter_mut().zip([first, second]).zip(&mut running)
@@ -74,8 +72,8 @@ fn add_batch(
     let groups = additions.iter().zip(sums.chunks_mut(CHAINS * LANES));
     for (group, sums) in groups.rev() {
         let [first, second] = group;
-        let inverted = Lanes::mul_two(&inverses, [&first.prefix, &second.prefix]);
-        inverses = Lanes::mul_two(&inverses, [&first.denominator, &second.denominator]);
+        let inverted = PackedFq::mul_two(&inverses, [&first.prefix, &second.prefix]);
+        inverses = PackedFq::mul_two(&inverses, [&first.denominator, &second.denominator]);
         match sums.as_chunks_mut::<LANES>() {
             ([first, second], _) => finish(group, &inverted, [first, second]),
             _ => {
@@ -92,7 +90,7 @@ fn add_batch(
 
 /// The inverses of nonzero elements, by one inversion in all.
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn invert(chains: &[Lanes; CHAINS]) -> [Lanes; CHAINS] {
+fn invert(chains: &[PackedFq; CHAINS]) -> [PackedFq; CHAINS] {
     let [a, b] = chains;
     let mut lanes = a.mul(b).store();
     let mut running = Fq::ONE;
@@ -107,7 +105,7 @@ fn invert(chains: &[Lanes; CHAINS]) -> [Lanes; CHAINS] {
         inverse *= *lane;
         *lane = own;
     }
-    let both = Lanes::load(&lanes);
+    let both = PackedFq::load(&lanes);
     [both.mul(b), both.mul(a)]
 }
 
@@ -115,8 +113,8 @@ impl Coordinates {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn read(points: [&Point; LANES], negative: __mmask8) -> Self {
-        let x = Lanes::from_words(transpose_in(points.map(|point| &point.x)));
-        let y = Lanes::from_words(transpose_in(points.map(|point| &point.y)));
+        let x = PackedFq::from_words(transpose_in(points.map(|point| &point.x)));
+        let y = PackedFq::from_words(transpose_in(points.map(|point| &point.y)));
         // No other point has y = 0.
         let identity = y.zero_lanes();
         let y = if negative == 0 {
@@ -142,7 +140,7 @@ impl Addition {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn new() -> Self {
-        let zero = Lanes::zero();
+        let zero = PackedFq::zero();
         let identity = Coordinates {
             x: zero,
             y: zero,
@@ -211,13 +209,13 @@ impl Addition {
             opposite,
         };
         let denominator = self.left.y.double().select(doubling, &self.denominator);
-        self.denominator = Lanes::broadcast(Fq::ONE).select(opposite | identity, &denominator);
+        self.denominator = PackedFq::broadcast(Fq::ONE).select(opposite | identity, &denominator);
     }
 
     /// The slope's numerator.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn numerator(&self) -> Lanes {
+    fn numerator(&self) -> PackedFq {
         let difference = self.right.y.sub(&self.left.y);
         if self.exceptions.doubling == 0 {
             return difference;
@@ -233,8 +231,8 @@ impl Addition {
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn mend(&self, sum: &mut Coordinates) {
         let nothing = Coordinates {
-            x: Lanes::zero(),
-            y: Lanes::zero(),
+            x: PackedFq::zero(),
+            y: PackedFq::zero(),
             identity: 0,
         };
         *sum = nothing.select(self.exceptions.opposite, sum);
@@ -248,12 +246,12 @@ impl Addition {
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn finish(
     group: &[Addition; CHAINS],
-    inverted: &[Lanes; CHAINS],
+    inverted: &[PackedFq; CHAINS],
     sums: [&mut [Point; LANES]; CHAINS],
 ) {
     let [first, second] = group;
-    let slopes = Lanes::mul_two(inverted, [&first.numerator(), &second.numerator()]);
-    let squares = Lanes::mul_two(&slopes, slopes.each_ref());
+    let slopes = PackedFq::mul_two(inverted, [&first.numerator(), &second.numerator()]);
+    let squares = PackedFq::mul_two(&slopes, slopes.each_ref());
     let [first_square, second_square] = &squares;
     let x = [
         first_square.sub_two_canonical(&first.left.x, &first.right.x),
@@ -261,7 +259,7 @@ fn finish(
     ];
     let [first_x, second_x] = &x;
     let runs = [first.left.x.sub(first_x), second.left.x.sub(second_x)];
-    let rises = Lanes::mul_two(&slopes, runs.each_ref());
+    let rises = PackedFq::mul_two(&slopes, runs.each_ref());
     let results = group.iter().zip(&x).zip(&rises).zip(sums);
     for (((addition, x), rise), points) in results {
         let mut sum = Coordinates {

@@ -62,21 +62,14 @@ const IMPORT_NEGATIVE: Limbs = split(negate(power_of_two(520)));
 /// From `x 2^260` to `x 2^256`.
 const EXPORT: Limbs = split(power_of_two(256));
 
-/// Eight elements.
+/// Eight elements. Whoever makes one must have asked whether [`available`](crate::field::avx512::available).
 #[derive(Clone, Copy)]
-pub struct Ifma([__m512i; 5]);
+pub struct Avx512Lanes([__m512i; 5]);
 
-impl Ifma {
-    /// Whether this machine has the instructions: whoever makes an `Ifma` must have asked.
-    pub fn is_available() -> bool {
-        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
-    }
-}
-
-// SAFETY, of all blocks below: the instructions are available if any `Ifma` is used (`is_available`); loads and stores are unaligned
+// SAFETY, of all blocks below: the instructions are available if any `Avx512Lanes` is used; loads and stores are unaligned
 // ones of whole arrays.
 
-impl Lanes for Ifma {
+impl Lanes for Avx512Lanes {
     const WIDTH: usize = WIDTH;
     // SAFETY: integers.
     const ZEROS: Self = unsafe { std::mem::zeroed() };
@@ -251,7 +244,7 @@ impl Lanes for Ifma {
     #[inline(always)]
     fn vectorize<K: Kernel<Self>>(kernel: K) -> K::Output {
         #[target_feature(enable = "avx512f,avx512ifma")]
-        fn with_instructions<K: Kernel<Ifma>>(kernel: K) -> K::Output {
+        fn with_instructions<K: Kernel<Avx512Lanes>>(kernel: K) -> K::Output {
             kernel.run()
         }
         unsafe { with_instructions(kernel) }
@@ -260,18 +253,18 @@ impl Lanes for Ifma {
 
 #[inline(always)]
 fn zero_columns() -> Columns {
-    [Ifma::ZEROS.0[0]; 10]
+    [Avx512Lanes::ZEROS.0[0]; 10]
 }
 
 #[inline(always)]
-fn product(a: &Ifma, b: &Ifma) -> Ifma {
+fn product(a: &Avx512Lanes, b: &Avx512Lanes) -> Avx512Lanes {
     let mut columns = zero_columns();
     multiply_add(&mut columns, a, b);
     normalize(reduce(columns))
 }
 
 #[inline(always)]
-fn multiply_add(columns: &mut Columns, a: &Ifma, b: &Ifma) {
+fn multiply_add(columns: &mut Columns, a: &Avx512Lanes, b: &Avx512Lanes) {
     for i in 0..5 {
         for j in 0..5 {
             unsafe {
@@ -314,32 +307,32 @@ fn add_multiple(columns: &mut Columns, at: usize, factor: __m512i, by: &Limbs) {
 
 /// Carries between columns.
 #[inline(always)]
-fn normalize(mut limbs: [__m512i; 5]) -> Ifma {
+fn normalize(mut limbs: [__m512i; 5]) -> Avx512Lanes {
     for i in 0..4 {
         unsafe {
             limbs[i + 1] = _mm512_add_epi64(limbs[i + 1], _mm512_srli_epi64::<LIMB>(limbs[i]));
             limbs[i] = _mm512_and_si512(limbs[i], _mm512_set1_epi64(LIMB_MASK as i64));
         }
     }
-    Ifma(limbs)
+    Avx512Lanes(limbs)
 }
 
 /// Carries and borrows between columns of a number that is not negative.
 #[inline(always)]
-fn normalize_signed(mut limbs: [__m512i; 5]) -> Ifma {
+fn normalize_signed(mut limbs: [__m512i; 5]) -> Avx512Lanes {
     for i in 0..4 {
         unsafe {
             limbs[i + 1] = _mm512_add_epi64(limbs[i + 1], _mm512_srai_epi64::<LIMB>(limbs[i]));
             limbs[i] = _mm512_and_si512(limbs[i], _mm512_set1_epi64(LIMB_MASK as i64));
         }
     }
-    Ifma(limbs)
+    Avx512Lanes(limbs)
 }
 
 /// From less than `12 p` to less than `9 p`, from less than `7 p` to less than `4 p`. The top column, though it lacks carries,
 /// decides: if it is more than that of `3 p`, so is the number; if not, the number is less than `3 p` and a few times `2^208`.
 #[inline(always)]
-fn subtract_3p_if_more(mut limbs: [__m512i; 5]) -> Ifma {
+fn subtract_3p_if_more(mut limbs: [__m512i; 5]) -> Avx512Lanes {
     unsafe {
         let more = _mm512_cmpgt_epu64_mask(limbs[4], _mm512_set1_epi64(P3[4] as i64));
         for i in 0..5 {
@@ -372,7 +365,7 @@ fn transpose([r0, r1, r2, r3]: [__m512i; 4]) -> [__m512i; 4] {
 /// From elements in Montgomery form `x 2^256` to `x 2^260`: sixteen times the words, less the greatest multiple of `p` that the
 /// upper bits allow.
 #[inline(always)]
-fn times_16([w0, w1, w2, w3]: [__m512i; 4]) -> Ifma {
+fn times_16([w0, w1, w2, w3]: [__m512i; 4]) -> Avx512Lanes {
     unsafe {
         let mask = _mm512_set1_epi64(LIMB_MASK as i64);
         let limb1 = _mm512_or_si512(_mm512_srli_epi64::<48>(w0), _mm512_slli_epi64::<16>(w1));

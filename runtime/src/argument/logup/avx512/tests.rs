@@ -5,7 +5,7 @@ use crate::argument::logup::lanes::SUM_LOG2;
 use crate::argument::logup::tests::random_field;
 use ark_ff::Field;
 
-fn elements(lanes: Ifma) -> [Fr; WIDTH] {
+fn elements(lanes: Avx512Lanes) -> [Fr; WIDTH] {
     let mut out = [Fr::ZERO; WIDTH];
     lanes.store(&mut out);
     out
@@ -25,49 +25,54 @@ fn random(seed: &mut u64) -> [Fr; WIDTH] {
 
 #[test]
 fn equals_the_field() {
-    if !Ifma::is_available() {
+    if !crate::field::avx512::available() {
         return;
     }
     let mut seed = 1;
     for _ in 0..300 {
         let [a, b, c, d] = [(); 4].map(|()| random(&mut seed));
-        let [x, y, z, w] = [a, b, c, d].map(|e| Ifma::load(|lane| &e[lane]));
+        let [x, y, z, w] = [a, b, c, d].map(|e| Avx512Lanes::load(|lane| &e[lane]));
         let s = d[7];
-        let at = Ifma::constant(s);
+        let at = Avx512Lanes::constant(s);
         let all = |f: &dyn Fn(usize) -> Fr| std::array::from_fn::<Fr, WIDTH, _>(f);
         assert_eq!(elements(x), a);
         assert_eq!(elements(x.add(y)), all(&|i| a[i] + b[i]));
         assert_eq!(elements(x.product(y)), all(&|i| a[i] * b[i]));
         assert_eq!(
-            elements(Ifma::products(x, y, z, w)),
+            elements(Avx512Lanes::products(x, y, z, w)),
             all(&|i| a[i] * b[i] + c[i] * d[i])
         );
-        let bound = Ifma::bind(x, y, at);
+        let bound = Avx512Lanes::bind(x, y, at);
         assert_eq!(elements(bound), all(&|i| a[i] + s * (b[i] - a[i])));
         assert_eq!(elements(x.mul_add(at, y)), all(&|i| a[i] * s + b[i]));
         let factor = x.diff(y).diff_mul_add(at, z.diff(w));
         let expected = all(&|i| (a[i] - b[i]) * s + c[i] - d[i]);
         assert_eq!(
-            elements(Ifma::products(factor, x.diff(w), y.diff(x), z.diff(x))),
+            elements(Avx512Lanes::products(
+                factor,
+                x.diff(w),
+                y.diff(x),
+                z.diff(x)
+            )),
             all(&|i| expected[i] * (a[i] - d[i]) + (b[i] - a[i]) * (c[i] - a[i]))
         );
-        assert_eq!(elements(Ifma::splat(at)), [s; WIDTH]);
+        assert_eq!(elements(Avx512Lanes::splat(at)), [s; WIDTH]);
     }
 }
 
 /// Limbs of `4 p - 1`: the greatest that any method takes.
 #[test]
 fn bounds_hold() {
-    if !Ifma::is_available() {
+    if !crate::field::avx512::available() {
         return;
     }
     let mut limbs = multiple(4);
     limbs[0] -= 1;
-    let most = Ifma::splat(limbs);
-    let least = Ifma::ZEROS;
-    let at = Ifma::constant(-Fr::ONE);
+    let most = Avx512Lanes::splat(limbs);
+    let least = Avx512Lanes::ZEROS;
+    let at = Avx512Lanes::constant(-Fr::ONE);
     let one = elements(most)[0];
-    let less = |value: Ifma, bound: Limbs| {
+    let less = |value: Avx512Lanes, bound: Limbs| {
         let mut rows = [[0u64; WIDTH]; 5];
         for (row, limb) in rows.iter_mut().zip(value.0) {
             unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), limb) };
@@ -83,8 +88,8 @@ fn bounds_hold() {
         most.add(most),
         most.add(least),
         most.product(most),
-        Ifma::bind(least, most, at),
-        Ifma::bind(most, least, at),
+        Avx512Lanes::bind(least, most, at),
+        Avx512Lanes::bind(most, least, at),
         most.mul_add(at, most),
     ] {
         less(value, multiple(4));
@@ -93,19 +98,22 @@ fn bounds_hold() {
     less(factor, multiple(9).map(|limb| limb + 1));
     let other = factor.diff_mul_add(at, factor);
     less(other, multiple(9));
-    less(Ifma::products(factor, factor, other, factor), multiple(4));
-    let mut sum = Ifma::sum();
+    less(
+        Avx512Lanes::products(factor, factor, other, factor),
+        multiple(4),
+    );
+    let mut sum = Avx512Lanes::sum();
     for _ in 0..1 << SUM_LOG2 {
-        Ifma::accumulate(&mut sum, at, most);
+        Avx512Lanes::accumulate(&mut sum, at, most);
     }
-    less(Ifma::total(sum), multiple(4));
+    less(Avx512Lanes::total(sum), multiple(4));
     let terms = Fr::from(1u64 << SUM_LOG2);
-    assert_eq!(elements(Ifma::total(sum)), [-one * terms; WIDTH]);
+    assert_eq!(elements(Avx512Lanes::total(sum)), [-one * terms; WIDTH]);
 }
 
 #[test]
 fn loads_integers() {
-    if !Ifma::is_available() {
+    if !crate::field::avx512::available() {
         return;
     }
     let integers = [
@@ -118,6 +126,6 @@ fn loads_integers() {
         1 << 52,
         -(1 << 53),
     ];
-    let lanes = Ifma::load_integers(|lane| integers[lane]);
+    let lanes = Avx512Lanes::load_integers(|lane| integers[lane]);
     assert_eq!(elements(lanes), integers.map(Fr::from));
 }
