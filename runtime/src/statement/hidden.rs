@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::relations::{Relation, column};
+use super::relations::column;
 use crate::error::{VerifyError, check};
 use crate::statement::model::{
     Accumulator, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Term, View, Visibility,
@@ -59,7 +59,7 @@ pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
     let ranges = |port: &Port| {
         let relations = model.nodes.iter().map(|node| &node.relation);
         let mut readers = relations.filter(|relation| is_whole(relation.reads(), port));
-        readers.any(|relation| !matches!(relation, Relation::Exact(_)))
+        readers.any(|relation| relation.bounds())
     };
     let hidden = |port: &&Port| port.visibility != Visibility::Public;
     check(
@@ -91,6 +91,7 @@ pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
 mod tests {
     use super::*;
     use crate::statement::model::ColumnId;
+    use crate::statement::relations::Relation;
     use crate::statement::relations::testing::everything;
 
     fn verdict(change: impl Fn(&mut Model)) -> Result<(), VerifyError> {

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, narrow};
+use super::{Columns, Constraints, Provable, narrow};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, ColumnId, Model};
 
@@ -19,9 +19,9 @@ pub struct Exact {
     pub output: ColumnId,
 }
 
-impl Exact {
+impl Provable for Exact {
     /// Fills the output.
-    pub(super) fn fill(
+    fn fill(
         &self,
         node: &str,
         _model: &Model,
@@ -34,15 +34,24 @@ impl Exact {
     }
 
     // verify-path: begin
-    pub(super) fn constrain(
-        &self,
-        _model: &Model,
-        constraints: &mut Constraints,
-    ) -> Result<(), VerifyError> {
+    fn constrain(&self, _model: &Model, constraints: &mut Constraints) -> Result<(), VerifyError> {
         constraints
             .zeros
             .push(self.accumulator.clone().plus_column(-1, self.output));
         Ok(())
+    }
+
+    fn reads(&self) -> &Accumulator {
+        &self.accumulator
+    }
+
+    fn writes(&self) -> Vec<ColumnId> {
+        vec![self.output]
+    }
+
+    /// An equation confines nothing.
+    fn bounds(&self) -> bool {
+        false
     }
     // verify-path: end
 }

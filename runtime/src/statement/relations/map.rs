@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, Entry, table_keys};
+use super::{Columns, Constraints, Entry, Provable, table_keys};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId};
 
@@ -21,14 +21,9 @@ pub struct Map {
     pub mapped: List<ColumnId>,
 }
 
-impl Map {
+impl Provable for Map {
     /// Fills what the accumulator maps to.
-    pub(super) fn fill(
-        &self,
-        node: &str,
-        model: &Model,
-        columns: &mut dyn Columns,
-    ) -> Result<(), ProveError> {
+    fn fill(&self, node: &str, model: &Model, columns: &mut dyn Columns) -> Result<(), ProveError> {
         let table = &model.tables[self.table.0 as usize];
         let keys = table_keys(node, table, &columns.evaluate(&self.accumulator), |value| {
             value
@@ -38,14 +33,22 @@ impl Map {
     }
 
     // verify-path: begin
-    pub(super) fn constrain(
-        &self,
-        model: &Model,
-        constraints: &mut Constraints,
-    ) -> Result<(), VerifyError> {
+    fn constrain(&self, model: &Model, constraints: &mut Constraints) -> Result<(), VerifyError> {
         let mut entries = vec![Entry::exact(self.accumulator.clone())];
         entries.extend(Entry::columns(&self.accumulator.shape, self.mapped.iter()));
         constraints.look_up(model, self.table, entries)
+    }
+
+    fn reads(&self) -> &Accumulator {
+        &self.accumulator
+    }
+
+    fn writes(&self) -> Vec<ColumnId> {
+        self.mapped.to_vec()
+    }
+
+    fn bounds(&self) -> bool {
+        true
     }
     // verify-path: end
 }

@@ -30,33 +30,64 @@ use serde::{Deserialize, Serialize};
 
 pub use columns::Columns;
 pub(crate) use columns::{check_range, narrow, out_of_range, row_of, table_keys};
-pub use exact::Exact;
 pub use limbs::{Limbs, MAX_BITS};
-pub use map::Map;
-pub use one_hot::OneHot;
-pub use quotient::Quotient;
-pub use requant::Requant;
-pub use row_max::RowMax;
 
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, Column, ColumnId, List, Model, Table, TableId};
 
-/// One step's statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Relation {
-    /// See [`Requant`].
-    Requant(Requant),
-    /// See [`Map`].
-    Map(Map),
-    /// See [`Exact`].
-    Exact(Exact),
-    /// See [`RowMax`].
-    RowMax(RowMax),
-    /// See [`Quotient`].
-    Quotient(Quotient),
-    /// See [`OneHot`].
-    OneHot(OneHot),
+/// What a kind of relation says of itself; all of it is in the relation's own file.
+pub(crate) trait Provable {
+    /// The exact integer reference: fills the relation's columns and records its lookups, in the order of [`Self::constrain`].
+    fn fill(&self, node: &str, model: &Model, columns: &mut dyn Columns) -> Result<(), ProveError>;
+
+    /// What is proved: adds lookups and zero checks.
+    fn constrain(&self, model: &Model, constraints: &mut Constraints) -> Result<(), VerifyError>;
+
+    /// The accumulator that must be known before the relation is filled.
+    fn reads(&self) -> &Accumulator;
+
+    /// Columns that the relation fills.
+    fn writes(&self) -> Vec<ColumnId>;
+
+    /// Whether the constraints confine what is read to the range of a table.
+    fn bounds(&self) -> bool;
+}
+
+/// From one list: what is exported, the enum, and its dispatch.
+macro_rules! relations {
+    ($($module:ident::$name:ident),+ $(,)?) => {
+        $(pub use $module::$name;)+
+
+        /// One step's statement.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Relation {
+            $(
+                #[doc = concat!("See [`", stringify!($name), "`].")]
+                $name($name),
+            )+
+        }
+
+        impl Relation {
+            // verify-path: begin
+            fn provable(&self) -> &dyn Provable {
+                match self {
+                    $(Self::$name(relation) => relation,)+
+                }
+            }
+            // verify-path: end
+        }
+    };
+}
+
+// The order is that of the encoding: a new relation goes last.
+relations! {
+    requant::Requant,
+    map::Map,
+    exact::Exact,
+    row_max::RowMax,
+    quotient::Quotient,
+    one_hot::OneHot,
 }
 
 /// One value of a looked-up tuple: `accumulator / 2^shift_log2`, in the field.
@@ -100,14 +131,7 @@ impl Relation {
         model: &Model,
         columns: &mut dyn Columns,
     ) -> Result<(), ProveError> {
-        match self {
-            Self::Requant(relation) => relation.fill(node, model, columns),
-            Self::Map(relation) => relation.fill(node, model, columns),
-            Self::Exact(relation) => relation.fill(node, model, columns),
-            Self::RowMax(relation) => relation.fill(node, model, columns),
-            Self::Quotient(relation) => relation.fill(node, model, columns),
-            Self::OneHot(relation) => relation.fill(node, model, columns),
-        }
+        self.provable().fill(node, model, columns)
     }
 
     // verify-path: begin
@@ -117,56 +141,23 @@ impl Relation {
     /// [`VerifyError::Key`] when the relation does not fit the model.
     pub fn constraints(&self, model: &Model) -> Result<Constraints, VerifyError> {
         let mut constraints = Constraints::default();
-        match self {
-            Self::Requant(relation) => relation.constrain(model, &mut constraints),
-            Self::Map(relation) => relation.constrain(model, &mut constraints),
-            Self::Exact(relation) => relation.constrain(model, &mut constraints),
-            Self::RowMax(relation) => relation.constrain(model, &mut constraints),
-            Self::Quotient(relation) => relation.constrain(model, &mut constraints),
-            Self::OneHot(relation) => relation.constrain(model, &mut constraints),
-        }?;
+        self.provable().constrain(model, &mut constraints)?;
         Ok(constraints)
     }
 
-    /// Accumulators that must be known before the relation is filled.
+    /// The accumulator that must be known before the relation is filled.
     pub fn reads(&self) -> &Accumulator {
-        match self {
-            Self::Requant(relation) => &relation.accumulator,
-            Self::Map(relation) => &relation.accumulator,
-            Self::Exact(relation) => &relation.accumulator,
-            Self::RowMax(relation) => &relation.scores,
-            Self::Quotient(relation) => &relation.denominator,
-            Self::OneHot(relation) => &relation.index,
-        }
+        self.provable().reads()
     }
 
     /// Columns that the relation fills.
     pub fn writes(&self) -> Vec<ColumnId> {
-        match self {
-            Self::Requant(Requant {
-                output,
-                mapped,
-                remainder,
-                ..
-            }) => [&[*output], &**mapped, &*remainder.columns].concat(),
-            Self::Map(relation) => relation.mapped.to_vec(),
-            Self::Exact(relation) => vec![relation.output],
-            Self::RowMax(RowMax { max, exp, hit, .. }) => vec![*max, *exp, *hit],
-            Self::Quotient(Quotient {
-                quotient,
-                quotient_limbs,
-                remainder,
-                slack,
-                ..
-            }) => {
-                let limbs = [&quotient_limbs.columns, &remainder.columns, &slack.columns];
-                [*quotient]
-                    .into_iter()
-                    .chain(limbs.into_iter().flat_map(|l| l.iter().copied()))
-                    .collect()
-            }
-            Self::OneHot(relation) => vec![relation.hot],
-        }
+        self.provable().writes()
+    }
+
+    /// Whether the relation confines what it reads to the range of a table.
+    pub fn bounds(&self) -> bool {
+        self.provable().bounds()
     }
     // verify-path: end
 }

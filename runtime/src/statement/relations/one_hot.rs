@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, check_range, column};
+use super::{Columns, Constraints, Provable, check_range, column};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::layout::true_offsets;
 use crate::statement::model::{Accumulator, ColumnId, ColumnKind, Model, View};
@@ -23,14 +23,9 @@ pub struct OneHot {
     pub iota: ColumnId,
 }
 
-impl OneHot {
+impl Provable for OneHot {
     /// Fills the one-hot rows.
-    pub(super) fn fill(
-        &self,
-        node: &str,
-        model: &Model,
-        columns: &mut dyn Columns,
-    ) -> Result<(), ProveError> {
+    fn fill(&self, node: &str, model: &Model, columns: &mut dyn Columns) -> Result<(), ProveError> {
         let len = model.columns[self.iota.0 as usize].shape[0];
         let stride = (len as usize).next_power_of_two();
         let mut indices = columns.evaluate(&self.index);
@@ -47,11 +42,7 @@ impl OneHot {
     }
 
     // verify-path: begin
-    pub(super) fn constrain(
-        &self,
-        model: &Model,
-        constraints: &mut Constraints,
-    ) -> Result<(), VerifyError> {
+    fn constrain(&self, model: &Model, constraints: &mut Constraints) -> Result<(), VerifyError> {
         let rows = &self.index.shape;
         let shape = &column(model, self.hot)?.shape;
         let (Some((&len, hot_rows)), &[iota_len]) =
@@ -80,6 +71,18 @@ impl OneHot {
             .minus(&self.index)?;
         constraints.zeros.extend([bits, one, index]);
         Ok(())
+    }
+
+    fn reads(&self) -> &Accumulator {
+        &self.index
+    }
+
+    fn writes(&self) -> Vec<ColumnId> {
+        vec![self.hot]
+    }
+
+    fn bounds(&self) -> bool {
+        true
     }
     // verify-path: end
 }

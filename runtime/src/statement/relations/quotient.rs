@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, Limbs, narrow, out_of_range};
+use super::{Columns, Constraints, Limbs, Provable, narrow, out_of_range};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::layout::true_offsets;
 use crate::statement::model::{Accumulator, ColumnId, Model};
@@ -29,14 +29,9 @@ pub struct Quotient {
     pub slack: Limbs,
 }
 
-impl Quotient {
+impl Provable for Quotient {
     /// Fills the quotient and all limbs.
-    pub(super) fn fill(
-        &self,
-        node: &str,
-        model: &Model,
-        columns: &mut dyn Columns,
-    ) -> Result<(), ProveError> {
+    fn fill(&self, node: &str, model: &Model, columns: &mut dyn Columns) -> Result<(), ProveError> {
         // In the padding quotient and remainder are zero, and the slack is what the denominator holds there.
         let mut slacks = columns.evaluate(&self.denominator);
         let mut quotients = vec![0i64; slacks.len()];
@@ -61,11 +56,7 @@ impl Quotient {
     }
 
     // verify-path: begin
-    pub(super) fn constrain(
-        &self,
-        model: &Model,
-        constraints: &mut Constraints,
-    ) -> Result<(), VerifyError> {
+    fn constrain(&self, model: &Model, constraints: &mut Constraints) -> Result<(), VerifyError> {
         if self.numerator < 1 {
             return Err(VerifyError::Key("a numerator is not positive"));
         }
@@ -82,6 +73,20 @@ impl Quotient {
             .plus_constant(-1)
             .minus(&remainder)?;
         self.slack.constrain(model, slack, constraints)
+    }
+
+    fn reads(&self) -> &Accumulator {
+        &self.denominator
+    }
+
+    fn writes(&self) -> Vec<ColumnId> {
+        let limbs = [&self.quotient_limbs, &self.remainder, &self.slack];
+        let limbs = limbs.into_iter().flat_map(|limbs| limbs.columns.iter());
+        [self.quotient].iter().chain(limbs).copied().collect()
+    }
+
+    fn bounds(&self) -> bool {
+        true
     }
     // verify-path: end
 }

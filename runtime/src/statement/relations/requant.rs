@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, Entry, Limbs, table_keys};
+use super::{Columns, Constraints, Entry, Limbs, Provable, table_keys};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId};
 
@@ -28,14 +28,9 @@ pub struct Requant {
     pub mapped: List<ColumnId>,
 }
 
-impl Requant {
+impl Provable for Requant {
     /// Fills the output, the remainder's limbs and what the output maps to.
-    pub(super) fn fill(
-        &self,
-        node: &str,
-        model: &Model,
-        columns: &mut dyn Columns,
-    ) -> Result<(), ProveError> {
+    fn fill(&self, node: &str, model: &Model, columns: &mut dyn Columns) -> Result<(), ProveError> {
         let half = 1i64 << (self.shift - 1);
         let mut values = columns.evaluate(&self.accumulator.clone().plus_constant(half));
         let table = &model.tables[self.table.0 as usize];
@@ -49,11 +44,7 @@ impl Requant {
     }
 
     // verify-path: begin
-    pub(super) fn constrain(
-        &self,
-        model: &Model,
-        constraints: &mut Constraints,
-    ) -> Result<(), VerifyError> {
+    fn constrain(&self, model: &Model, constraints: &mut Constraints) -> Result<(), VerifyError> {
         if self.shift == 0 || self.remainder.bits(model)? != self.shift {
             return Err(VerifyError::Key("limbs do not cover a remainder"));
         }
@@ -69,6 +60,18 @@ impl Requant {
         self.remainder.constrain(model, remainder, constraints)?;
         let entries = Entry::columns(shape, [self.output].iter().chain(self.mapped.iter()));
         constraints.look_up(model, self.table, entries)
+    }
+
+    fn reads(&self) -> &Accumulator {
+        &self.accumulator
+    }
+
+    fn writes(&self) -> Vec<ColumnId> {
+        [&[self.output], &*self.mapped, &*self.remainder.columns].concat()
+    }
+
+    fn bounds(&self) -> bool {
+        true
     }
     // verify-path: end
 }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, Entry, out_of_range, table, table_keys};
+use super::{Columns, Constraints, Entry, Provable, out_of_range, table, table_keys};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::layout::true_offsets;
 use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId, View};
@@ -34,14 +34,9 @@ pub struct RowMax {
     pub count_range: TableId,
 }
 
-impl RowMax {
+impl Provable for RowMax {
     /// Fills the maximum, the exponentials and the hits.
-    pub(super) fn fill(
-        &self,
-        node: &str,
-        model: &Model,
-        columns: &mut dyn Columns,
-    ) -> Result<(), ProveError> {
+    fn fill(&self, node: &str, model: &Model, columns: &mut dyn Columns) -> Result<(), ProveError> {
         let (&len, rows) = self.scores.shape.split_last().expect("scores have an axis");
         let len = len as usize;
         let stride = len.next_power_of_two();
@@ -81,11 +76,7 @@ impl RowMax {
     }
 
     // verify-path: begin
-    pub(super) fn constrain(
-        &self,
-        model: &Model,
-        constraints: &mut Constraints,
-    ) -> Result<(), VerifyError> {
+    fn constrain(&self, model: &Model, constraints: &mut Constraints) -> Result<(), VerifyError> {
         let Some((&len, rows)) = self.scores.shape.split_last() else {
             return Err(VerifyError::Key("scores have no axis"));
         };
@@ -109,6 +100,18 @@ impl RowMax {
             .plus_product(1, vec![len], vec![hits])
             .plus_constant(-1);
         constraints.look_up(model, self.count_range, vec![Entry::exact(count)])
+    }
+
+    fn reads(&self) -> &Accumulator {
+        &self.scores
+    }
+
+    fn writes(&self) -> Vec<ColumnId> {
+        vec![self.max, self.exp, self.hit]
+    }
+
+    fn bounds(&self) -> bool {
+        true
     }
     // verify-path: end
 }
