@@ -118,11 +118,7 @@ fn keys_are_decoded_strictly() {
 #[test]
 fn transcript_is_as_written_down() {
     let (key, inputs) = key(5, Show::Some);
-    let mut prover = Prover::start(&key, &inputs).unwrap();
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
+    let prover = Prover::start(&key, &inputs).unwrap().steps();
     let mut lines: Vec<(String, usize)> = Vec::new();
     for (kind, label, bytes) in prover.transcript_log() {
         let line = format!("{kind} {label} ({bytes} bytes)");

@@ -18,7 +18,7 @@ use battery::{ELEMENT, Elements, SIGMAS, battery};
 use rayon::prelude::*;
 use support::Show;
 use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, Prover, Statement, prove, run};
+use zkiln_runtime::protocol::{Blinding, Proof, Proven, Statement, prove, prove_with, run};
 use zkiln_runtime::randomness::Randomness;
 
 /// Proofs of one population.
@@ -58,12 +58,7 @@ fn seeded(key: &ProverKey, inputs: &[Vec<i64>], show: Show, seed: [u8; 2]) -> Pr
         &[]
     };
     let randomness = Randomness::from_seed("test", seed);
-    let mut prover = Prover::start_seeded(key, inputs, chosen, randomness).unwrap();
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
-    prover.finish()
+    prove_with(key, inputs, chosen, randomness).unwrap()
 }
 
 /// Proofs of one input, seeded by `population` and their number.

@@ -14,7 +14,8 @@ use support::{Show, everything, key, stream};
 use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::{ColumnId, Model};
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, Prover, prove, verify};
+use zkiln_runtime::protocol::testing::prove_trace;
+use zkiln_runtime::protocol::{Blinding, Proof, Proven, prove, prove_with, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::trace::{self, Constants, Trace};
 
@@ -65,18 +66,10 @@ fn a_true_trace_argued_slowly_gives_the_same_proof() {
         } else {
             &[]
         };
-        let fast = Prover::start_seeded(&key, &inputs, chosen, randomness()).unwrap();
-        let slow = Prover::from_trace(&key, trace, &inputs, outputs, chosen, randomness());
-        assert_eq!(argue(fast), argue(slow));
+        let fast = prove_with(&key, &inputs, chosen, randomness()).unwrap();
+        let slow = prove_trace(&key, trace, &inputs, outputs, chosen, randomness());
+        assert_eq!(fast, slow);
     }
-}
-
-fn argue(mut prover: Prover) -> Proven {
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
-    prover.finish()
 }
 
 #[test]
@@ -214,8 +207,7 @@ fn argue_and_verify(
     inputs: &[Vec<i64>],
     outputs: Vec<Vec<i64>>,
 ) -> Result<(), VerifyError> {
-    let prover = Prover::from_trace(key, trace, inputs, outputs, &[], randomness());
-    let proven = argue(prover);
+    let proven = prove_trace(key, trace, inputs, outputs, &[], randomness());
     verify(key.verifier_key(), &proven.statement, &proven.proof)
 }
 

@@ -13,8 +13,9 @@ use zkiln_runtime::key::ProverKey;
 pub use zkiln_runtime::key::VerifierKey;
 use zkiln_runtime::protocol;
 pub use zkiln_runtime::protocol::{
-    Blinding, Commitment, Opening, Proof, Proven, Prover, Shown, Statement, verify,
+    Blinding, Commitment, Opening, Proof, Proven, Shown, Statement, verify,
 };
+use zkiln_runtime::randomness::Randomness;
 
 use super::error::CliError;
 use crate::tensors::OutTensor;
@@ -170,12 +171,7 @@ impl Program {
         inputs: &[Vec<i64>],
         blindings: &[(&str, Blinding)],
     ) -> Result<Proven, ProveError> {
-        let mut prover = Prover::start_with(&self.prover, inputs, blindings)?;
-        prover.commit();
-        prover.lookups();
-        prover.contractions();
-        prover.opening();
-        Ok(prover.finish())
+        protocol::prove_with(&self.prover, inputs, blindings, Randomness::from_system())
     }
 
     /// The public half.

@@ -24,17 +24,28 @@ const NAME: &str = "opening";
 /// Weights of the rows of each column that a functional group reads.
 type RowWeights = BTreeMap<ColumnId, Vec<Fr>>;
 
-/// Opens `sum_i scales[i] * functional_i`, with functionals in the order of [`Schedule::pieces`], for rows that were committed under
-/// `blinders`: constants' rows, then the witness'.
+/// `sum_i scales[i] * functional_i`, with functionals in the order of [`Schedule::pieces`]: what is opened.
+#[derive(Clone, Copy)]
+pub(crate) struct BatchedClaims<'a> {
+    pub model: &'a Model,
+    pub schedule: &'a Schedule,
+    pub scales: &'a [Fr],
+    pub challenges: &'a Challenges,
+}
+
+/// Opens the claims for rows that were committed under `blinders`: constants' rows, then the witness'.
 pub(crate) fn prove(
-    model: &Model,
-    schedule: &Schedule,
+    claims: &BatchedClaims,
     trace: &Trace,
     blinders: [&[Fr]; 2],
-    scales: &[Fr],
-    challenges: &Challenges,
     transcript: &mut ProverTranscript,
 ) {
+    let &BatchedClaims {
+        model,
+        schedule,
+        scales,
+        challenges,
+    } = claims;
     let weights = row_weights(schedule, &schedule.pieces, scales, challenges)
         .expect("schedule and challenges agree");
     let row = 1usize << model.row_log2;
@@ -166,18 +177,21 @@ pub(crate) fn constant_value(schedule: &Schedule, scales: &[Fr]) -> Result<Fr, V
         .sum())
 }
 
-/// Verifies that `total = sum_i scales[i] * functional_i` for the committed rows, whose opening is left to the transcript.
+/// Verifies that the claims sum to `total` for the committed rows, whose opening is left to the transcript.
 ///
 /// # Errors
 /// [`VerifyError::Sumcheck`] or [`VerifyError::Opening`].
 pub(crate) fn verify(
-    model: &Model,
-    schedule: &Schedule,
+    claims: &BatchedClaims,
     total: Form,
-    scales: &[Fr],
-    challenges: &Challenges,
     transcript: &mut VerifierTranscript,
 ) -> Result<(), VerifyError> {
+    let &BatchedClaims {
+        model,
+        schedule,
+        scales,
+        challenges,
+    } = claims;
     let mut claim = total;
     let mut point = Vec::with_capacity(usize::from(model.row_log2));
     for _ in 0..model.row_log2 {

@@ -139,8 +139,20 @@ impl<'a> Scales<'a> {
             .plus_constant(known))
     }
 
+    /// The factors of all contractions, and of all linear summands.
+    pub fn factors(&self, challenges: &Challenges) -> Result<[Vec<Fr>; 2], VerifyError> {
+        let contractions = self.schedule.contractions.iter();
+        let products = contractions.map(|contraction| self.factor(&contraction.scale, challenges));
+        let summands = self.schedule.linear.iter();
+        let linear = summands.map(|linear| self.factor(&linear.scale, challenges));
+        Ok([
+            products.collect::<Result<_, _>>()?,
+            linear.collect::<Result<_, _>>()?,
+        ])
+    }
+
     /// `factor(source) * coefficients * truncations`.
-    pub fn factor(&self, scale: &Scale, challenges: &Challenges) -> Result<Fr, VerifyError> {
+    fn factor(&self, scale: &Scale, challenges: &Challenges) -> Result<Fr, VerifyError> {
         let mut factor = self.source(scale.source)?;
         for &coefficient in &scale.coefficients {
             factor *= from_i64(coefficient);

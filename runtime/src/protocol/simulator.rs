@@ -34,6 +34,7 @@ fn simulate(
     let mut bytes: Vec<u8> = points.iter().flat_map(encode_point).collect();
     let oracle = Sponge::of_oracle(challenges.to_vec());
     let (claims, witness, mut sponge) = Verifier::replay(key, statement, oracle, &bytes)
+        .and_then(Verifier::steps)
         .and_then(Verifier::before_closing)
         .unwrap();
     let rows = closing::Rows {
@@ -54,12 +55,9 @@ fn verdict(
     proof: &Proof,
 ) -> Result<(), VerifyError> {
     assert_eq!(proof.as_bytes().len(), key.proof_bytes());
-    let mut verifier = Verifier::replay(key, statement, sponge, proof.elements()?)?;
-    verifier.commit()?;
-    verifier.lookups()?;
-    verifier.contractions()?;
-    verifier.opening()?;
-    verifier.finish()
+    Verifier::replay(key, statement, sponge, proof.elements()?)?
+        .steps()?
+        .finish()
 }
 
 fn challenges(seed: u8) -> Vec<Fr> {
@@ -363,7 +361,10 @@ fn every_challenge_counts() {
     let proof = simulate(&key, &statement, &challenges, &mut randomness);
     let oracle = Sponge::of_oracle(challenges.clone());
     let replay = Verifier::replay(&key, &statement, oracle, proof.elements().unwrap());
-    let (.., sponge) = replay.and_then(Verifier::before_closing).unwrap();
+    let (.., sponge) = replay
+        .and_then(Verifier::steps)
+        .and_then(Verifier::before_closing)
+        .unwrap();
     let drawn = sponge
         .log()
         .iter()
@@ -392,11 +393,7 @@ fn an_honest_proof_does_not_depend_on_where_challenges_come_from() {
     let mut prover = Prover::start_seeded(&key, &[vec![4, 0, 2]], &[], randomness).unwrap();
     let oracle = Sponge::of_oracle(challenges(1));
     prover.set_oracle(oracle.clone());
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
-    let proven = prover.finish();
+    let proven = prover.steps().finish();
     let key = key.verifier_key();
     assert_eq!(
         verdict(key, &proven.statement, oracle, &proven.proof),

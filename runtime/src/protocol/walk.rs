@@ -60,10 +60,7 @@ fn elements(key: &ProverKey, inputs: &[Vec<i64>], seed: u8, oracle: bool) -> Vec
         let challenges = Randomness::from_seed("oracle", [0; 32]).scalars(600);
         prover.set_oracle(Sponge::of_oracle(challenges));
     }
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
+    let mut prover = prover.steps();
     prover.close();
     let sent = |(kind, label, _): &&(&str, &str, usize)| {
         *kind == "absorb" && !["protocol", "model", "statement"].contains(label)

@@ -25,18 +25,27 @@ pub enum Coordinate {
 }
 
 /// The values of all coordinates.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Challenges {
     /// Leaf point of the lookup argument.
     pub rho: Vec<Fr>,
     /// Point of the zero checks.
     pub tau: Vec<Fr>,
-    /// Challenges of the contraction sumcheck.
+    /// Challenges of the contraction sumcheck, one more with each of its rounds.
     pub sum: Vec<Fr>,
 }
 
 // verify-path: begin
 impl Challenges {
+    /// After the lookups: nothing is drawn for the contractions yet.
+    pub fn new(rho: Vec<Fr>, tau: Vec<Fr>) -> Self {
+        Self {
+            rho,
+            tau,
+            sum: Vec::new(),
+        }
+    }
+
     /// Values of `coordinates`.
     ///
     /// # Errors
