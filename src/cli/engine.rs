@@ -13,7 +13,7 @@ use zkiln_runtime::key::ProverKey;
 pub use zkiln_runtime::key::VerifierKey;
 use zkiln_runtime::protocol;
 pub use zkiln_runtime::protocol::{
-    Blinding, Commitment, Opening, Proof, Proven, Shown, Statement, verify,
+    Blinding, Commitment, CommitmentOpening, Proof, Proven, Shown, Statement, verify,
 };
 use zkiln_runtime::randomness::Randomness;
 

@@ -123,7 +123,7 @@ fn module(compiled: &Compiled, weights_digest: &[u8; 32]) -> TokenStream {
         #[allow(dead_code, unused_imports, clippy::all, clippy::pedantic)]
         pub mod #module {
             use ::zkiln::__private::*;
-            pub use ::zkiln::{Blinding, Commitment, Opening, Proof, ProveError, VerifyError};
+            pub use ::zkiln::{Blinding, Commitment, CommitmentOpening, Proof, ProveError, VerifyError};
 
             #input
             #output
@@ -189,7 +189,7 @@ fn api(model: &Model) -> TokenStream {
             /// That the output is the model's for the input.
             pub proof: Proof,
             /// What opens the statement's commitments: secret.
-            pub openings: Vec<Opening>,
+            pub openings: Vec<CommitmentOpening>,
         }
 
         /// Computes the model in the integers that a proof would be about, without a proof.

@@ -215,9 +215,9 @@ mod tests {
                 other[at] += Fr::ONE;
                 // An honest answer for another commitment, and another answer, whose value is right or not.
                 assert!(!holds(&other, value, &form, rounds, &honest));
-                let lie = proof(&other, &form, rounds);
-                assert!(!holds(&answer, value, &form, rounds, &lie));
-                assert!(!holds(&answer, dot(&other, &form), &form, rounds, &lie));
+                let forged = proof(&other, &form, rounds);
+                assert!(!holds(&answer, value, &form, rounds, &forged));
+                assert!(!holds(&answer, dot(&other, &form), &form, rounds, &forged));
                 let mut form = form.clone();
                 form[at] += Fr::ONE;
                 assert!(!holds(&answer, value, &form, rounds, &honest));
@@ -231,11 +231,11 @@ mod tests {
         let (answer, form, value) = setting();
         let mut other = form.clone();
         other[5] += Fr::ONE;
-        let lie = dot(&answer, &other);
+        let forged = dot(&answer, &other);
         let proof = proof(&answer, &other, 2);
-        assert!(holds(&answer, lie, &other, 2, &proof));
-        assert!(!holds(&answer, lie, &form, 2, &proof));
-        assert_ne!(lie, value);
+        assert!(holds(&answer, forged, &other, 2, &proof));
+        assert!(!holds(&answer, forged, &form, 2, &proof));
+        assert_ne!(forged, value);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::error::VerifyError;
 use crate::field::eq_table;
 use crate::field::{combine_rows_small, dot};
 use crate::statement::model::{ColumnId, ColumnKind, Model};
-use crate::transcript::{Equation, Form, ProverTranscript, VerifierTranscript};
+use crate::transcript::{AffineForm, Equation, ProverTranscript, VerifierTranscript};
 use crate::witness::trace::Trace;
 
 const NAME: &str = "opening";
@@ -24,12 +24,12 @@ const NAME: &str = "opening";
 /// Weights of the rows of each column that a functional group reads.
 type RowWeights = BTreeMap<ColumnId, Vec<Fr>>;
 
-/// `sum_i scales[i] * functional_i`, with functionals in the order of [`Schedule::pieces`]: what is opened.
+/// `sum_i coefficients[i] * functional_i`, with functionals in the order of [`Schedule::pieces`]: what is opened.
 #[derive(Clone, Copy)]
 pub(crate) struct BatchedClaims<'a> {
     pub model: &'a Model,
     pub schedule: &'a Schedule,
-    pub scales: &'a [Fr],
+    pub coefficients: &'a [Fr],
     pub challenges: &'a Challenges,
 }
 
@@ -43,10 +43,10 @@ pub(crate) fn prove(
     let &BatchedClaims {
         model,
         schedule,
-        scales,
+        coefficients,
         challenges,
     } = claims;
-    let weights = row_weights(schedule, &schedule.pieces, scales, challenges)
+    let weights = row_weights(schedule, &schedule.pieces, coefficients, challenges)
         .expect("schedule and challenges agree");
     let row = 1usize << model.row_log2;
     let combined: Vec<Vec<Fr>> = weights
@@ -140,16 +140,16 @@ fn combine(schedule: &Schedule, group: &RowWeights, trace: &Trace, row: usize) -
 pub(crate) fn linear_value(
     schedule: &Schedule,
     trace: &Trace,
-    scales: &[Fr],
+    coefficients: &[Fr],
     challenges: &Challenges,
     row: usize,
 ) -> Fr {
     let pieces = schedule
         .pieces
-        .get(..scales.len())
+        .get(..coefficients.len())
         .expect("linear summands come first");
-    let groups =
-        row_weights(schedule, pieces, scales, challenges).expect("schedule and challenges agree");
+    let groups = row_weights(schedule, pieces, coefficients, challenges)
+        .expect("schedule and challenges agree");
     let value = |(group, low): (&RowWeights, &crate::argument::schedule::TensorFunctional)| {
         if group.is_empty() {
             return Fr::zero();
@@ -161,19 +161,19 @@ pub(crate) fn linear_value(
         )
     };
     let functionals: Fr = groups.par_iter().zip_eq(&schedule.lows).map(value).sum();
-    functionals + constant_value(schedule, scales).expect("one scale a summand")
+    functionals + constant_value(schedule, coefficients).expect("one coefficient a summand")
 }
 
 // verify-path: begin
 /// Value of the linear summands that read no column: constants.
-pub(crate) fn constant_value(schedule: &Schedule, scales: &[Fr]) -> Result<Fr, VerifyError> {
-    if scales.len() != schedule.linear.len() {
-        return Err(VerifyError::Key("a summand has no scale"));
+pub(crate) fn constant_value(schedule: &Schedule, coefficients: &[Fr]) -> Result<Fr, VerifyError> {
+    if coefficients.len() != schedule.linear.len() {
+        return Err(VerifyError::Key("a summand has no coefficient"));
     }
-    let summands = schedule.linear.iter().zip(scales); // len: checked above
+    let summands = schedule.linear.iter().zip(coefficients); // len: checked above
     Ok(summands
         .filter(|(linear, _)| linear.functional.is_constant())
-        .map(|(_, scale)| *scale)
+        .map(|(_, coefficient)| *coefficient)
         .sum())
 }
 
@@ -183,13 +183,13 @@ pub(crate) fn constant_value(schedule: &Schedule, scales: &[Fr]) -> Result<Fr, V
 /// [`VerifyError::Sumcheck`] or [`VerifyError::Opening`].
 pub(crate) fn verify(
     claims: &BatchedClaims,
-    total: Form,
+    total: AffineForm,
     transcript: &mut VerifierTranscript,
 ) -> Result<(), VerifyError> {
     let &BatchedClaims {
         model,
         schedule,
-        scales,
+        coefficients,
         challenges,
     } = claims;
     let mut claim = total;
@@ -218,11 +218,11 @@ pub(crate) fn verify(
     let weights = fold_rows(
         model,
         schedule,
-        &row_weights(schedule, &schedule.pieces, scales, challenges)?,
+        &row_weights(schedule, &schedule.pieces, coefficients, challenges)?,
         delta,
     )?;
     let opened = transcript.open_row(row, model.answer_rounds(), weights)?;
-    let mut folded = Form::default();
+    let mut folded = AffineForm::default();
     let mut power = -Fr::one();
     for value in &values {
         folded.add(power, value);
@@ -281,15 +281,15 @@ fn fold_rows(
 fn row_weights(
     schedule: &Schedule,
     pieces: &[Vec<Piece>],
-    scales: &[Fr],
+    coefficients: &[Fr],
     challenges: &Challenges,
 ) -> Result<Vec<RowWeights>, VerifyError> {
-    if scales.len() != pieces.len() {
-        return Err(VerifyError::Key("a functional has no scale"));
+    if coefficients.len() != pieces.len() {
+        return Err(VerifyError::Key("a functional has no coefficient"));
     }
     let mut groups = vec![RowWeights::new(); schedule.lows.len()];
     // len: checked above
-    for (pieces, scale) in pieces.iter().zip(scales) {
+    for (pieces, coefficient) in pieces.iter().zip(coefficients) {
         for Piece { low, column, high } in pieces {
             let weights = high.vector(challenges)?;
             let group = groups
@@ -306,7 +306,7 @@ fn row_weights(
             sums.iter_mut()
                 // len: checked above
                 .zip(&weights)
-                .for_each(|(sum, weight)| *sum += *scale * weight);
+                .for_each(|(sum, weight)| *sum += *coefficient * weight);
         }
     }
     Ok(groups)

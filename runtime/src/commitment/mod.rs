@@ -1,7 +1,9 @@
 //! Pedersen commitments to rows of small integers, on BN254's G1.
 //!
-//! A row `v` of at most `C` integers is committed as `sum_j v_j G_j + r H`, where `r` is secret and uniform if `v` is to be hidden, else zero. The group has prime order (cofactor 1), so that a point on the
-//! curve is a point of the group.
+//! A row `v` of at most `C` integers is committed as `sum_j v_j G_j + r H`, where `r` is secret and uniform if `v` is to be hidden, else zero. The
+//! group has prime order (cofactor 1), so that a point on the curve is a point of the group.
+//!
+//! This room knows vectors and points. It must not know which of them a protocol commits to, or when.
 //!
 //! | file | what |
 //! |---|---|

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::batch_affine::{Entry, segment_sums};
 use super::generators::{Generators, blinding_generator};
 use super::msm::{msm, signed_digit};
-use super::point::{Point, vectorised};
+use super::point::{Point, vectorized};
 #[cfg(target_arch = "x86_64")]
 use crate::field::avx512::LANES;
 
@@ -90,7 +90,7 @@ fn digits(base: usize, scalar: &Fr) -> impl Iterator<Item = Entry> {
 /// The sum of each list of entries: few of them, and soon.
 fn few_sums(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective> {
     #[cfg(target_arch = "x86_64")]
-    if vectorised() {
+    if vectorized() {
         return lists
             .chunks(LANES)
             .flat_map(|lists| few_sums_by_lanes(table, lists))

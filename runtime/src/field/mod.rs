@@ -2,6 +2,8 @@
 //!
 //! Everything that meets a witness is a small integer; everything that meets a challenge is an [`Fr`].
 //! The kernels here multiply the one by the other, or add up many products, and reduce once at the end.
+//!
+//! This room knows numbers. It must not know what they are for: no points, no messages, no models.
 
 pub use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};

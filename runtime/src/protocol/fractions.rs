@@ -3,7 +3,7 @@
 use ark_bn254::Fr;
 use rayon::prelude::*;
 
-use super::scales::Fingerprint;
+use super::coefficients::Fingerprint;
 use crate::argument::schedule::{BlockKind, Schedule};
 use crate::field::from_i64;
 use crate::statement::model::{Model, Table};

@@ -14,14 +14,16 @@
 //! The sequence stands once a side: [`Prover::steps`], [`Verifier::steps`].
 //!
 //! One equation ties the steps: `sum_e eta^e value_e = linear part + contractions`, where equation 0 is the leaves' denominators, 1 their numerators,
-//! then the zero checks and the public ports. `Scales` is its one formula, evaluated by both sides.
+//! then the zero checks and the public ports. `Coefficients` is its one formula, evaluated by both sides.
 
+#[cfg(test)]
+mod blinding_census;
+mod coefficients;
 mod commitment;
 mod fractions;
 pub mod key;
 mod proof;
 pub mod prover;
-mod scales;
 pub mod security;
 #[cfg(test)]
 mod simulator;
@@ -29,12 +31,10 @@ mod statement;
 #[doc(hidden)]
 pub mod testing;
 pub mod verifier;
-#[cfg(test)]
-mod walk;
 
 pub use commitment::{Blinding, Commitment};
 pub use proof::{Proof, protocol_digest};
-pub use prover::{Opening, Proven, Prover};
+pub use prover::{CommitmentOpening, Proven, Prover};
 pub use statement::{Shown, Statement};
 pub use verifier::Verifier;
 
@@ -43,7 +43,7 @@ use crate::randomness::Randomness;
 use crate::witness::trace;
 use key::{ProverKey, VerifierKey};
 
-/// Quantised inference: the integers of every output port, row-major.
+/// Quantized inference: the integers of every output port, row-major.
 ///
 /// # Errors
 /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.

@@ -5,11 +5,11 @@ use ark_ff::Zero;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+use super::coefficients::{Coefficients, Fingerprint};
 use super::commitment::{Blinding, Commitment, commit_padded};
 use super::fractions::Fractions;
 use super::key::ProverKey;
 use super::proof::Proof;
-use super::scales::{Fingerprint, Scales};
 use super::statement::{Shown, Statement};
 use super::verifier::{Verifier, public_sponge};
 use crate::argument::schedule::{Challenges, Schedule};
@@ -33,7 +33,7 @@ struct Session<'k> {
     trace: Trace,
     outputs: Vec<Vec<i64>>,
     statement: Statement,
-    openings: Vec<Opening>,
+    openings: Vec<CommitmentOpening>,
     /// The transcript before the first message.
     public: Sponge,
     transcript: ProverTranscript,
@@ -64,7 +64,7 @@ pub struct Contracted {
     blinders: Zeroizing<Vec<Fr>>,
     challenges: Challenges,
     /// Factor of each claim.
-    scales: Vec<Fr>,
+    coefficients: Vec<Fr>,
 }
 
 /// All claims are reduced to one row, and to equations in what is hidden.
@@ -72,7 +72,7 @@ pub struct Opened(());
 
 /// What opens a committed port: keep it with the tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opening {
+pub struct CommitmentOpening {
     /// ONNX name of the port.
     pub port: String,
     /// The tensor's integers, row-major.
@@ -91,7 +91,7 @@ pub struct Proven {
     /// That it is true.
     pub proof: Proof,
     /// What opens the statement's commitments, in their order.
-    pub openings: Vec<Opening>,
+    pub openings: Vec<CommitmentOpening>,
 }
 
 impl<'k> Prover<'k> {
@@ -162,7 +162,7 @@ impl<'k> Prover<'k> {
                 let column = port.column().expect("a committed port is one column");
                 let rows = commit_padded(trace.column(column));
                 let factors = blinding.factors(&rows);
-                openings.push(Opening {
+                openings.push(CommitmentOpening {
                     port: port.name.to_string(),
                     integers: integers.clone(),
                     blinding,
@@ -301,9 +301,11 @@ impl<'k> Prover<'k, Reduced> {
         let (model, schedule) = session.model_and_schedule();
         let mut challenges = step.challenges;
         let eta = session.transcript.sponge.challenge("eta");
-        let scales = Scales::new(model, schedule, step.fingerprint, &challenges, eta)
+        let coefficients = Coefficients::new(model, schedule, step.fingerprint, &challenges, eta)
             .expect("the key is well-formed");
-        let [products, mut linear] = scales.factors(&challenges).expect("the key is well-formed");
+        let [products, mut linear] = coefficients
+            .factors(&challenges)
+            .expect("the key is well-formed");
         let part = opening::linear_value(
             schedule,
             &session.trace,
@@ -325,7 +327,7 @@ impl<'k> Prover<'k, Reduced> {
         session.after(Contracted {
             blinders: step.blinders,
             challenges,
-            scales: linear,
+            coefficients: linear,
         })
     }
 }
@@ -339,7 +341,7 @@ impl<'k> Prover<'k, Contracted> {
         let claims = opening::BatchedClaims {
             model,
             schedule,
-            scales: &step.scales,
+            coefficients: &step.coefficients,
             challenges: &step.challenges,
         };
         let blinders = [session.key.blinders(), &step.blinders];

@@ -401,10 +401,10 @@ fn an_honest_proof_does_not_depend_on_where_challenges_come_from() {
     );
     assert!(verify(key, &proven.statement, &proven.proof).is_err());
     // A false statement has no honest proof: an oracle that cannot be programmed after the fact does not help.
-    let mut lie = proven.statement.clone();
-    if let Shown::Public(integers) = &mut lie.outputs[0] {
+    let mut forged = proven.statement.clone();
+    if let Shown::Public(integers) = &mut forged.outputs[0] {
         integers[0] += 1;
     }
     let oracle = Sponge::of_oracle(challenges(1));
-    assert!(verdict(key, &lie, oracle, &proven.proof).is_err());
+    assert!(verdict(key, &forged, oracle, &proven.proof).is_err());
 }

@@ -4,16 +4,16 @@ use ark_bn254::{Fr, G1Affine};
 use ark_ff::One;
 use rayon::prelude::*;
 
+use super::coefficients::{Coefficients, Fingerprint};
 use super::key::VerifierKey;
 use super::proof::{PROTOCOL, Proof};
-use super::scales::{Fingerprint, Scales};
 use super::statement::{Shown, Statement};
 use crate::argument::schedule::Challenges;
 use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::decode_point;
 use crate::error::VerifyError;
 use crate::statement::model::{ColumnId, ColumnKind};
-use crate::transcript::{Claims, ELEMENT_BYTES, Form, Sponge, VerifierTranscript};
+use crate::transcript::{AffineForm, Claims, ELEMENT_BYTES, Sponge, VerifierTranscript};
 
 // verify-path: begin
 /// A verification in the making, after the step `Step`.
@@ -44,7 +44,7 @@ pub struct Reduced<'a> {
     fingerprint: Fingerprint,
     challenges: Challenges,
     /// Numerator and denominator.
-    leaf: (Form, Form),
+    leaf: (AffineForm, AffineForm),
 }
 
 /// Products are reduced to claims on their operands: all claims that are left are linear.
@@ -52,9 +52,9 @@ pub struct Contracted<'a> {
     witness: Witness<'a>,
     challenges: Challenges,
     /// Factor of each claim.
-    scales: Vec<Fr>,
+    coefficients: Vec<Fr>,
     /// What the claims sum to.
-    total: Form,
+    total: AffineForm,
 }
 
 /// All claims are reduced to one row, and to equations in what is hidden.
@@ -163,10 +163,11 @@ impl<'a> Verifier<'a, Reduced<'a>> {
         let (model, schedule) = (session.key.model(), session.key.schedule());
         let mut challenges = step.challenges;
         let eta = session.transcript.sponge.challenge("eta");
-        let scales = Scales::new(model, schedule, step.fingerprint, &challenges, eta)?;
+        let coefficients = Coefficients::new(model, schedule, step.fingerprint, &challenges, eta)?;
         let (numerator, denominator) = &step.leaf;
-        let target = scales.target((numerator, denominator), &challenges, session.statement)?;
-        let [products, mut linear] = scales.factors(&challenges)?;
+        let target =
+            coefficients.target((numerator, denominator), &challenges, session.statement)?;
+        let [products, mut linear] = coefficients.factors(&challenges)?;
         let [part] = session.transcript.receive_array("linear part")?;
         let evaluations = contraction::verify(
             schedule,
@@ -186,7 +187,7 @@ impl<'a> Verifier<'a, Reduced<'a>> {
         Ok(session.after(Contracted {
             witness: step.witness,
             challenges,
-            scales: linear,
+            coefficients: linear,
             total,
         }))
     }
@@ -203,7 +204,7 @@ impl<'a> Verifier<'a, Contracted<'a>> {
         let claims = opening::BatchedClaims {
             model: session.key.model(),
             schedule: session.key.schedule(),
-            scales: &step.scales,
+            coefficients: &step.coefficients,
             challenges: &step.challenges,
         };
         opening::verify(&claims, step.total, &mut session.transcript)?;

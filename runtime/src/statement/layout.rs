@@ -9,7 +9,7 @@ pub(crate) fn true_len(shape: &[u32]) -> usize {
     shape.iter().map(|&len| len as usize).product()
 }
 
-/// How far each axis' neighbours lie apart in the padded cube.
+/// How far each axis' neighbors lie apart in the padded cube.
 pub(crate) fn padded_strides(shape: &[u32]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {

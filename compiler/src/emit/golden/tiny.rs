@@ -12,7 +12,7 @@
 #[allow(dead_code, unused_imports, clippy::all, clippy::pedantic)]
 pub mod tiny {
     use ::zkiln::__private::*;
-    pub use ::zkiln::{Blinding, Commitment, Opening, Proof, ProveError, VerifyError};
+    pub use ::zkiln::{Blinding, Commitment, CommitmentOpening, Proof, ProveError, VerifyError};
 
     /// What the model computes on.
     #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +108,7 @@ pub mod tiny {
         /// That the output is the model's for the input.
         pub proof: Proof,
         /// What opens the statement's commitments: secret.
-        pub openings: Vec<Opening>,
+        pub openings: Vec<CommitmentOpening>,
     }
 
     /// Computes the model in the integers that a proof would be about, without a proof.

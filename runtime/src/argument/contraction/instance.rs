@@ -46,7 +46,7 @@ fn project(has: &[bool]) -> Vec<u32> {
 }
 
 pub(super) struct Instance {
-    scale: Fr,
+    coefficient: Fr,
     rounds: usize,
     operands: usize,
     /// Operands first, then the eq factor if any.
@@ -56,7 +56,7 @@ pub(super) struct Instance {
 impl Instance {
     pub(super) fn new(
         contraction: &Contraction,
-        scale: Fr,
+        coefficient: Fr,
         trace: &Trace,
         challenges: &Challenges,
     ) -> Self {
@@ -94,19 +94,19 @@ impl Instance {
             factors.push(Factor::new(eq_table(&point), spread(&shared)));
         }
         Self {
-            scale,
+            coefficient,
             rounds,
             operands: contraction.operands.len(),
             factors,
         }
     }
 
-    /// Coefficients of this round's polynomial, times the scale.
+    /// Coefficients of this round's polynomial, times the coefficient.
     pub(super) fn round(&self, round: usize) -> Vec<Fr> {
         if round >= self.rounds {
             let value: Fr = self.factors.iter().map(|factor| factor.table[0]).product();
             let half = Fr::from(2u64).inverse().expect("2 is not zero");
-            return vec![self.scale * value * half.pow([(round - self.rounds + 1) as u64])];
+            return vec![self.coefficient * value * half.pow([(round - self.rounds + 1) as u64])];
         }
         let (active, idle): (Vec<&Factor>, Vec<&Factor>) =
             self.factors.iter().partition(|factor| factor.has[round]);
@@ -135,7 +135,7 @@ impl Instance {
             );
         interpolate(&sums)
             .into_iter()
-            .map(|c| c * self.scale)
+            .map(|c| c * self.coefficient)
             .collect()
     }
 

@@ -6,7 +6,7 @@
 //!
 //! | symbol | meaning |
 //! |---|---|
-//! | `c_t` | scale of contraction `t`, known to both sides |
+//! | `c_t` | coefficient of contraction `t`, known to both sides |
 //! | `n_t`, `n` | its rounds, and the most of all |
 //! | `D` | greatest degree of a round; a round sends the coefficients 0, 2, .., D |
 //!
@@ -23,25 +23,27 @@ use crate::argument::schedule::{Challenges, Contraction, Coordinate, Schedule};
 use crate::error::VerifyError;
 use crate::field::Fr;
 use crate::field::eq_eval;
-use crate::transcript::{Equation, Form, ProverTranscript, VerifierTranscript};
+use crate::transcript::{AffineForm, Equation, ProverTranscript, VerifierTranscript};
 use crate::witness::trace::Trace;
 use instance::Instance;
 
 const NAME: &str = "contractions";
 
-/// Proves `total = sum_t scales[t] * contraction_t`. Extends `challenges.sum` by the rounds' challenges.
+/// Proves `total = sum_t coefficients[t] * contraction_t`. Extends `challenges.sum` by the rounds' challenges.
 pub(crate) fn prove(
     schedule: &Schedule,
     trace: &Trace,
-    scales: &[Fr],
+    coefficients: &[Fr],
     challenges: &mut Challenges,
     transcript: &mut ProverTranscript,
 ) {
     let mut instances: Vec<Instance> = {
         let _span = tracing::info_span!(target: "zkiln", "contractions/bind").entered();
-        let pairs = schedule.contractions.par_iter().zip_eq(scales);
+        let pairs = schedule.contractions.par_iter().zip_eq(coefficients);
         pairs
-            .map(|(contraction, &scale)| Instance::new(contraction, scale, trace, challenges))
+            .map(|(contraction, &coefficient)| {
+                Instance::new(contraction, coefficient, trace, challenges)
+            })
             .collect()
     };
     for round in 0..schedule.contraction_rounds {
@@ -82,11 +84,11 @@ pub(crate) fn prove(
 /// [`VerifyError::Sumcheck`] when the last claim is not what the operands' evaluations make it.
 pub(crate) fn verify(
     schedule: &Schedule,
-    total: Form,
-    scales: &[Fr],
+    total: AffineForm,
+    coefficients: &[Fr],
     challenges: &mut Challenges,
     transcript: &mut VerifierTranscript,
-) -> Result<Vec<Form>, VerifyError> {
+) -> Result<Vec<AffineForm>, VerifyError> {
     let mut claim = total;
     for _ in 0..schedule.contraction_rounds {
         let sent = transcript.receive("contraction round", schedule.contraction_degree)?;
@@ -99,18 +101,18 @@ pub(crate) fn verify(
         .split_at_checked(schedule.operand_count())
         .ok_or(VerifyError::Key("an operand has no evaluation"))?;
     let (mut operands, mut partials) = (evaluations.iter(), partials.iter());
-    if scales.len() != schedule.contractions.len() {
-        return Err(VerifyError::Key("a contraction has no scale"));
+    if coefficients.len() != schedule.contractions.len() {
+        return Err(VerifyError::Key("a contraction has no coefficient"));
     }
     const MISSING: VerifyError = VerifyError::Key("an operand has no evaluation");
-    let one = Form::constant(Fr::one());
+    let one = AffineForm::constant(Fr::one());
     let mut last = Equation::linear(claim.times(-Fr::one()));
     // len: checked above
-    for (contraction, scale) in schedule.contractions.iter().zip(scales) {
+    for (contraction, coefficient) in schedule.contractions.iter().zip(coefficients) {
         let idle = schedule
             .contraction_rounds
             .saturating_sub(contraction.rounds());
-        let factor = *scale * eq_factor(contraction, challenges)? * half_power(idle);
+        let factor = *coefficient * eq_factor(contraction, challenges)? * half_power(idle);
         // ((o_0 o_1) o_2) o_3: all but the last product are sent.
         let mut product = operands.next().ok_or(MISSING)?;
         let tail = contraction.operands.len().saturating_sub(1);
@@ -138,7 +140,7 @@ pub(crate) fn verify(
 }
 
 /// The value at `r` of the round polynomial with coefficients `sent` (0, 2, 3, ..) whose values at 0 and 1 sum to `claim`.
-fn evaluate_round(claim: Form, sent: &[Form], r: Fr) -> Form {
+fn evaluate_round(claim: AffineForm, sent: &[AffineForm], r: Fr) -> AffineForm {
     // constant + r (claim - 2 constant - sum high) + r^2 high_2 + r^3 high_3 + ..
     let mut value = claim.times(r);
     let mut power = Fr::one();

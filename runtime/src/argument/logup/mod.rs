@@ -33,7 +33,7 @@ use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
 use crate::error::VerifyError;
-use crate::transcript::{Equation, Form, ProverTranscript, VerifierTranscript};
+use crate::transcript::{AffineForm, Equation, ProverTranscript, VerifierTranscript};
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -136,19 +136,19 @@ fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> Le
 pub fn verify(
     len_log2: usize,
     transcript: &mut VerifierTranscript,
-) -> Result<LeafClaim<Form>, VerifyError> {
+) -> Result<LeafClaim<AffineForm>, VerifyError> {
     if len_log2 == 0 {
         let [denominator] = transcript.receive_array("lookup.root")?;
         return Ok(LeafClaim {
             point: Vec::new(),
-            numerator: Form::default(),
+            numerator: AffineForm::default(),
             denominator,
         });
     }
     let mut children = receive_children(transcript)?;
     let root = Equation {
         products: sum_of_fractions(&children),
-        linear: Form::default(),
+        linear: AffineForm::default(),
     };
     transcript.require(root, VerifyError::Lookup)?;
     let mut point = Vec::new();
@@ -168,7 +168,8 @@ pub fn verify(
     }
     let bit = transcript.sponge.challenge("lookup.leaf");
     let [p0, p1, q0, q1] = &children;
-    let fold = |low: &Form, high: &Form| low.clone().times(Fr::ONE - bit).plus(bit, high);
+    let fold =
+        |low: &AffineForm, high: &AffineForm| low.clone().times(Fr::ONE - bit).plus(bit, high);
     Ok(LeafClaim {
         point: leaf_point(point, bit),
         numerator: fold(p0, p1),
@@ -176,13 +177,13 @@ pub fn verify(
     })
 }
 
-fn receive_children(transcript: &mut VerifierTranscript) -> Result<[Form; 4], VerifyError> {
+fn receive_children(transcript: &mut VerifierTranscript) -> Result<[AffineForm; 4], VerifyError> {
     let children = transcript.receive_factors("lookup.children", 4)?;
     children.try_into().map_err(|_| VerifyError::Truncated)
 }
 
 /// `p0 q1 + p1 q0`.
-fn sum_of_fractions([p0, p1, q0, q1]: &[Form; 4]) -> Vec<(Fr, Form, Form)> {
+fn sum_of_fractions([p0, p1, q0, q1]: &[AffineForm; 4]) -> Vec<(Fr, AffineForm, AffineForm)> {
     vec![
         (Fr::ONE, p0.clone(), q1.clone()),
         (Fr::ONE, p1.clone(), q0.clone()),
@@ -257,14 +258,14 @@ impl<'a> Rounds<'a> {
 /// The verifier's side of [`Rounds`], over one variable more than `point` has; the last claim and the challenges.
 fn verify_rounds(
     transcript: &mut VerifierTranscript,
-    [p0, p1, q0, q1]: &[Form; 4],
+    [p0, p1, q0, q1]: &[AffineForm; 4],
     lambda: Fr,
     point: &[Fr],
-) -> Result<(Form, Vec<Fr>), VerifyError> {
+) -> Result<(AffineForm, Vec<Fr>), VerifyError> {
     let [c] = transcript.receive_array("lookup.first_round")?;
     let mut at = transcript.sponge.challenge("lookup.at");
     // h(0) + at (h(1) - h(0) - c) + at^2 c
-    let mut claim = Form::default();
+    let mut claim = AffineForm::default();
     for (weight, p, q) in [(Fr::ONE - at, p0, q0), (at, p1, q1)] {
         claim.add(weight, p);
         claim.add(weight * lambda, q);

@@ -392,7 +392,7 @@ pub struct RankOne {
     pub low: TensorFunctional,
 }
 
-/// A tensor product of axis functionals, most significant first; neighbouring eq vectors are merged.
+/// A tensor product of axis functionals, most significant first; neighboring eq vectors are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TensorFunctional(Vec<AxisFunctional>);
 

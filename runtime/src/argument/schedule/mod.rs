@@ -53,13 +53,13 @@ pub enum Source {
     Port(usize),
 }
 
-/// `factor(source) * coefficient * prod less_than(point, len)`: what multiplies a functional or a contraction.
+/// `factor(source) * integers * prod less_than(point, len)`: what multiplies a functional or a contraction.
 #[derive(Clone, Debug)]
-pub struct Scale {
+pub struct Coefficient {
     /// Equation it belongs to.
     pub source: Source,
     /// Integer factors: the term's coefficient and lengths of axes that are summed without being read.
-    pub coefficients: Vec<i64>,
+    pub integers: Vec<i64>,
     /// Output axes that no operand reads, and whose length is no power of two: point and length.
     pub truncations: Vec<(Vec<Coordinate>, u32)>,
 }
@@ -68,7 +68,7 @@ pub struct Scale {
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// Its factor.
-    pub scale: Scale,
+    pub coefficient: Coefficient,
     /// What it weighs.
     pub functional: Functional,
 }
@@ -97,11 +97,11 @@ pub struct KeptAxis {
     pub eq: Option<Vec<Coordinate>>,
 }
 
-/// `scale * sum over kept axes of prod eq * prod operands`.
+/// `coefficient * sum over kept axes of prod eq * prod operands`.
 #[derive(Clone, Debug)]
 pub struct Contraction {
     /// Its factor.
-    pub scale: Scale,
+    pub coefficient: Coefficient,
     /// Lengths of all axes of the term.
     pub lens: Vec<u32>,
     /// Axes of the sumcheck, in binding order.

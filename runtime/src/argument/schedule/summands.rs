@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::functional::{AxisFunctional, AxisWeights, Coordinate, Functional};
 use super::{
-    BlockKind, Contraction, KeptAxis, LeafLayout, Linear, Operand, Scale, Source, bounds, suffix,
+    BlockKind, Coefficient, Contraction, KeptAxis, LeafLayout, Linear, Operand, Source, bounds,
+    suffix,
 };
 use crate::error::VerifyError;
 use crate::statement::model::{Accumulator, ColumnId, Model, Term, View, axis_log2};
@@ -73,8 +74,8 @@ impl Summands<'_> {
         point: &[Coordinate],
     ) -> Result<(), VerifyError> {
         let point = suffix(point, accumulator.len_log2())?;
-        for &(coefficient, column) in accumulator.columns.iter() {
-            self.add_whole(column, coefficient, source, point)?;
+        for &(factor, column) in accumulator.columns.iter() {
+            self.add_whole(column, factor, source, point)?;
         }
         for term in accumulator.terms.iter() {
             self.add_term(&accumulator.shape, term, source, point)?;
@@ -85,7 +86,7 @@ impl Summands<'_> {
     fn add_whole(
         &mut self,
         id: ColumnId,
-        coefficient: i64,
+        factor: i64,
         source: Source,
         point: &[Coordinate],
     ) -> Result<(), VerifyError> {
@@ -96,12 +97,15 @@ impl Summands<'_> {
             .ok_or(VerifyError::Key("no such column"))?;
         self.count(1)?;
         let functional = Functional::whole(id, column, point)?;
-        let scale = Scale {
+        let coefficient = Coefficient {
             source,
-            coefficients: vec![coefficient],
+            integers: vec![factor],
             truncations: Vec::new(),
         };
-        self.linear.push(Linear { scale, functional });
+        self.linear.push(Linear {
+            coefficient,
+            functional,
+        });
         Ok(())
     }
 
@@ -114,18 +118,18 @@ impl Summands<'_> {
     ) -> Result<(), VerifyError> {
         self.count(term.operands.len())?;
         let axes = term_axes(shape, term, point)?;
-        let mut scale = Scale {
+        let mut coefficient = Coefficient {
             source,
-            coefficients: vec![term.coefficient],
+            integers: vec![term.coefficient],
             truncations: Vec::new(),
         };
         let mut kept = Vec::new();
         for (index, axis) in axes.iter().enumerate() {
             match (axis.readers, &axis.point) {
                 (0, Some(point)) if !axis.len.is_power_of_two() => {
-                    scale.truncations.push((point.clone(), axis.len))
+                    coefficient.truncations.push((point.clone(), axis.len))
                 }
-                (0, None) => scale.coefficients.push(i64::from(axis.len)),
+                (0, None) => coefficient.integers.push(i64::from(axis.len)),
                 (0 | 1, _) => {}
                 (_, eq) => kept.push(KeptAxis {
                     axis: index,
@@ -143,13 +147,13 @@ impl Summands<'_> {
             .map(|view| self.operand(view, &axes, &kept, &places))
             .collect::<Result<Vec<_>, _>>()?;
         match operands.as_slice() {
-            [] => self.linear_constant(scale),
+            [] => self.linear_constant(coefficient),
             [operand] => self.linear.push(Linear {
-                scale,
+                coefficient,
                 functional: operand.functional.clone(),
             }),
             _ => self.contractions.push(Contraction {
-                scale,
+                coefficient,
                 lens: axes.iter().map(|axis| axis.len).collect(),
                 kept,
                 operands,
@@ -159,9 +163,9 @@ impl Summands<'_> {
     }
 
     /// A constant is a linear summand without a functional: the empty functional of no column.
-    fn linear_constant(&mut self, scale: Scale) {
+    fn linear_constant(&mut self, coefficient: Coefficient) {
         self.linear.push(Linear {
-            scale,
+            coefficient,
             functional: Functional::constant(),
         });
     }

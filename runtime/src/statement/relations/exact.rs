@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_and_lies_are_caught() {
+    fn equals_and_tampering_is_caught() {
         let (draft, output) = draft();
         let mut trace = draft.run(&[vec![1, 10, 100]]);
         assert_eq!(trace.column(output), [219, 552, 885, 1218, 1551, 0, 0, 0]);

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn lies_are_caught() {
+    fn tampering_is_caught() {
         let (draft, map) = draft();
         let mut trace = draft.run(&[vec![-4, -1, 0, 1, 2, 3]]);
         for &column in map.mapped.iter() {

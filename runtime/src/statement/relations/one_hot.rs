@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn lies_are_caught() {
+    fn tampering_is_caught() {
         let (draft, OneHot { hot, .. }) = draft();
         let mut trace = draft.run(&[vec![4, 0, 2]]);
         draft.assert_all_caught(&mut trace, hot);

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn lies_are_caught() {
+    fn tampering_is_caught() {
         let (draft, quotient) = draft();
         let mut trace = draft.run(&input());
         for at in 0..3 {

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn lies_are_caught() {
+    fn tampering_is_caught() {
         for widths in [&[6u8][..], &[2, 4], &[1, 2, 3]] {
             let (draft, requant) = draft(widths);
             let mut trace = draft.run(&[input()]);

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn lies_are_caught() {
+    fn tampering_is_caught() {
         let (draft, row_max) = draft();
         let mut trace = draft.run(&[input()]);
         draft.assert_all_caught(&mut trace, row_max.exp);

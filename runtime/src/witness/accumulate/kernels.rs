@@ -1,7 +1,7 @@
 //! Inner loops over contiguous integers, compiled a second time for AVX2.
 
 /// Defines `fn name`, which runs the AVX2 copy of its body where the machine has it.
-macro_rules! vectorised {
+macro_rules! vectorized {
     ($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         pub(super) fn $name($($arg: $type),*) $(-> $ret)? {
@@ -24,21 +24,21 @@ macro_rules! vectorised {
     };
 }
 
-vectorised! {
+vectorized! {
     /// `sum a[i]`.
     fn sum(a: &[i32]) -> i64 {
         a.iter().map(|&a| i64::from(a)).fold(0, i64::wrapping_add)
     }
 }
 
-vectorised! {
+vectorized! {
     /// `sum a[i] * b[i]`.
     fn dot(a: &[i32], b: &[i32]) -> i64 {
         a.iter().zip(b).map(|(&a, &b)| i64::from(a) * i64::from(b)).fold(0, i64::wrapping_add)
     }
 }
 
-vectorised! {
+vectorized! {
     /// `out[i] += factor * a[i]`.
     fn add_scaled(out: &mut [i64], factor: i64, a: &[i32]) {
         if let Ok(factor) = i32::try_from(factor) {
@@ -53,7 +53,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     /// `out[i] += factor * a[i] * b[i]`.
     fn add_product(out: &mut [i64], factor: i64, a: &[i32], b: &[i32]) {
         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -63,7 +63,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     /// `out[i] += sum_k factors[k] * values[starts[k] + i]`.
     fn add_combination(out: &mut [i64], factors: &[i32], values: &[i32], starts: &[usize]) {
         let len = out.len();

@@ -70,7 +70,7 @@ struct Product<'a> {
     rows: Vec<Offsets>,
     columns: Vec<Offsets>,
     summed: Vec<Offsets>,
-    /// Whether neighbouring columns are neighbours in `B`.
+    /// Whether neighboring columns are neighbors in `B`.
     is_contiguous: bool,
 }
 

@@ -21,7 +21,7 @@ const UNIFORM: usize = 30;
 pub type Elements = Vec<[u8; ELEMENT]>;
 
 /// All statistics: name and standard deviations.
-pub fn battery(a: &[Elements], b: &[Elements]) -> Vec<(&'static str, f64)> {
+pub fn statistics(a: &[Elements], b: &[Elements]) -> Vec<(&'static str, f64)> {
     assert_eq!((a.len(), a[0].len()), (b.len(), b[0].len()));
     let of_each = |statistic: fn(&[Elements]) -> f64| statistic(a).max(statistic(b));
     let together = [a, b].concat();
@@ -34,8 +34,8 @@ pub fn battery(a: &[Elements], b: &[Elements]) -> Vec<(&'static str, f64)> {
         ("mean of an element", mean_of_an_element(a, b)),
         ("equal elements", equal(together.iter().flatten().copied())),
         ("equal differences", equal_differences(&together)),
-        ("neighbours", of_each(neighbours)),
-        ("correlation of neighbours", of_each(correlation)),
+        ("neighbors", of_each(neighbors)),
+        ("correlation of neighbors", of_each(correlation)),
         ("runs", of_each(runs)),
         ("collisions of words", collisions(&together)),
     ]
@@ -157,7 +157,7 @@ fn equal(values: impl Iterator<Item = [u8; ELEMENT]>) -> f64 {
     0.0
 }
 
-/// Whether neighbours differ by the same in two proofs, as residues: what is masked by the same mask.
+/// Whether neighbors differ by the same in two proofs, as residues: what is masked by the same mask.
 fn equal_differences(proofs: &[Elements]) -> f64 {
     let residue = |element: &[u8; ELEMENT]| Fr::from_le_bytes_mod_order(element);
     let differences = proofs.iter().flat_map(|proof| {
@@ -170,8 +170,8 @@ fn equal_differences(proofs: &[Elements]) -> f64 {
     equal(differences)
 }
 
-/// Bits in which neighbours differ: half of them.
-fn neighbours(proofs: &[Elements]) -> f64 {
+/// Bits in which neighbors differ: half of them.
+fn neighbors(proofs: &[Elements]) -> f64 {
     let differing = |pair: &[[u8; ELEMENT]]| -> u32 {
         let bytes = pair[0].iter().zip(&pair[1]).take(UNIFORM);
         bytes.map(|(x, y)| (x ^ y).count_ones()).sum()
@@ -182,7 +182,7 @@ fn neighbours(proofs: &[Elements]) -> f64 {
     (counts.iter().sum::<f64>() - bits / 2.0).abs() / (bits / 4.0).sqrt()
 }
 
-/// Correlation of neighbours' sizes, over all and at each place: a proof is a sample.
+/// Correlation of neighbors' sizes, over all and at each place: a proof is a sample.
 fn correlation(proofs: &[Elements]) -> f64 {
     let product =
         |pair: &[[u8; ELEMENT]]| (fraction(&pair[0]) - 0.5) * (fraction(&pair[1]) - 0.5) * 12.0;

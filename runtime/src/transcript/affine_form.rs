@@ -1,6 +1,6 @@
 //! What the verifier knows of a hidden value: an affine form in committed elements.
 //!
-//! The verifier computes with [`Form`]s as it would with numbers. In a proof that hides nothing every form is a constant. In one that hides,
+//! The verifier computes with [`AffineForm`]s as it would with numbers. In a proof that hides nothing every form is a constant. In one that hides,
 //! each element of a message is a variable, and an equation between forms is proved at the end (`argument::closing`).
 
 use ark_bn254::Fr;
@@ -12,7 +12,7 @@ pub type Variable = u32;
 // verify-path: begin
 /// `constant + sum coefficient * variable`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form {
+pub struct AffineForm {
     constant: Fr,
     terms: Vec<(Variable, Fr)>,
 }
@@ -21,18 +21,18 @@ pub struct Form {
 #[derive(Clone, Debug)]
 pub struct Equation {
     /// Products.
-    pub products: Vec<(Fr, Form, Form)>,
+    pub products: Vec<(Fr, AffineForm, AffineForm)>,
     /// The rest.
-    pub linear: Form,
+    pub linear: AffineForm,
 }
 
-impl Default for Form {
+impl Default for AffineForm {
     fn default() -> Self {
         Self::constant(Fr::ZERO)
     }
 }
 
-impl Form {
+impl AffineForm {
     /// A number.
     pub fn constant(constant: Fr) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl Form {
 
 impl Equation {
     /// `linear = 0`.
-    pub fn linear(linear: Form) -> Self {
+    pub fn linear(linear: AffineForm) -> Self {
         Self {
             products: Vec::new(),
             linear,
@@ -105,7 +105,7 @@ impl Equation {
 
     /// The left side, if nothing hidden is in it.
     pub fn value(&self) -> Option<Fr> {
-        let product = |(c, a, b): &(Fr, Form, Form)| Some(*c * a.value()? * b.value()?);
+        let product = |(c, a, b): &(Fr, AffineForm, AffineForm)| Some(*c * a.value()? * b.value()?);
         let products = self.products.iter().map(product).sum::<Option<Fr>>()?;
         Some(products + self.linear.value()?)
     }

@@ -1,4 +1,4 @@
-//! A walk over all elements of a proof that hides: each is blinded, by randomness of its own.
+//! A census of the elements of a proof that hides: each is blinded, by randomness of its own.
 //!
 //! The challenges are fixed by a programmed oracle. Then everything that a prover computes from the witness is the same in two proofs, and they
 //! differ by their blinding alone: an element that is equal in both, or differs in both by as much as another, depends on too little
@@ -39,10 +39,10 @@ const MESSAGES: [(&str, bool); 17] = [
     ("operand evaluations", true),
     ("witness rows", true),
 ];
-/// Proofs of one walk: for an element without blinding to look like a point in all of them is a matter of `2^-24`.
+/// Proofs of one census: for an element without blinding to look like a point in all of them is a matter of `2^-24`.
 const PROOFS: u8 = 24;
 
-/// A labelled element of a proof.
+/// A labeled element of a proof.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Element {
     label: &'static str,
@@ -112,7 +112,7 @@ fn points(proofs: &[Vec<Element>]) -> BTreeMap<&'static str, bool> {
 ///
 /// # Errors
 /// The label and place of an element that is blinded too little.
-fn walk(proofs: &[Vec<Element>]) -> Result<(), String> {
+fn census(proofs: &[Vec<Element>]) -> Result<(), String> {
     let is_point = points(proofs);
     let mut seen = HashMap::new();
     for proof in proofs {
@@ -166,7 +166,7 @@ fn product() -> Draft {
     draft
 }
 
-/// Models with the inputs to walk over.
+/// Models with the inputs to prove.
 fn models() -> Vec<(&'static str, Draft, Vec<Vec<i64>>)> {
     use Visibility::{Committed, Private, Public};
     let tokens = vec![vec![4, 0, 2]];
@@ -193,7 +193,7 @@ fn models() -> Vec<(&'static str, Draft, Vec<Vec<i64>>)> {
 #[test]
 fn every_element_is_blinded_by_itself() {
     for (name, draft, inputs) in models() {
-        let verdict = walk(&proofs(&draft.key(), &inputs));
+        let verdict = census(&proofs(&draft.key(), &inputs));
         assert_eq!(verdict, Ok(()), "{name}");
     }
 }
@@ -213,17 +213,17 @@ fn messages_are_the_known_ones_and_committed_or_masked() {
 }
 
 #[test]
-fn a_proof_in_the_clear_does_not_pass_the_walk() {
+fn a_proof_in_the_clear_does_not_pass_the_census() {
     let public = Visibility::Public;
     let key = draft(public, public, public).key();
     let proofs = proofs(&key, &[vec![4, 0, 2]]);
     assert_eq!(proofs[0], proofs[1]);
-    let verdict = walk(&proofs).unwrap_err();
+    let verdict = census(&proofs).unwrap_err();
     assert!(verdict.contains("`witness rows`"), "{verdict}");
 }
 
 #[test]
-fn the_walk_finds_what_is_not_blinded() {
+fn the_census_finds_what_is_not_blinded() {
     let hidden = Visibility::Private;
     let key = draft(hidden, hidden, hidden).key();
     let honest = proofs(&key, &[vec![4, 0, 2]]);
@@ -236,7 +236,7 @@ fn the_walk_finds_what_is_not_blinded() {
         // One element as it was in another proof.
         let mut planted = honest.clone();
         planted[1][at] = honest[0][at].clone();
-        let verdict = walk(&planted).unwrap_err();
+        let verdict = census(&planted).unwrap_err();
         assert!(verdict.contains(&format!("`{label}`")), "{verdict}");
         // One element that differs from another of its kind by something without randomness.
         let is_like = |element: &Element| is_point[element.label] == is_point[label];
@@ -256,7 +256,7 @@ fn the_walk_finds_what_is_not_blinded() {
                 encode_field(&(decode_field(&from).unwrap() + step))
             };
         }
-        let verdict = walk(&planted).unwrap_err();
+        let verdict = census(&planted).unwrap_err();
         assert!(verdict.contains("is blinded as"), "{label}: {verdict}");
     }
 }

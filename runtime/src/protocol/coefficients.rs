@@ -3,12 +3,12 @@
 use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero};
 
-use crate::argument::schedule::{BlockKind, Challenges, Scale, Schedule, Source};
+use crate::argument::schedule::{BlockKind, Challenges, Coefficient, Schedule, Source};
 use crate::error::VerifyError;
 use crate::field::from_i64;
 use crate::field::less_than;
 use crate::statement::model::{Accumulator, Model, axis_log2};
-use crate::transcript::Form;
+use crate::transcript::AffineForm;
 
 use super::statement::{Shown, Statement};
 
@@ -35,7 +35,7 @@ impl Fingerprint {
 }
 
 /// Factors of every source once `rho`, `tau` and `eta` are known.
-pub(super) struct Scales<'a> {
+pub(super) struct Coefficients<'a> {
     model: &'a Model,
     schedule: &'a Schedule,
     fingerprint: Fingerprint,
@@ -44,7 +44,7 @@ pub(super) struct Scales<'a> {
     eta: Fr,
 }
 
-impl<'a> Scales<'a> {
+impl<'a> Coefficients<'a> {
     pub fn new(
         model: &'a Model,
         schedule: &'a Schedule,
@@ -87,10 +87,10 @@ impl<'a> Scales<'a> {
     /// The equation's left side: what `linear part + contractions` must be.
     pub fn target(
         &self,
-        (numerator, denominator): (&Form, &Form),
+        (numerator, denominator): (&AffineForm, &AffineForm),
         challenges: &Challenges,
         statement: &Statement,
-    ) -> Result<Form, VerifyError> {
+    ) -> Result<AffineForm, VerifyError> {
         let mut known_denominator = Fr::one();
         let mut known_numerator = Fr::zero();
         // len: one weight a block
@@ -142,22 +142,27 @@ impl<'a> Scales<'a> {
     /// The factors of all contractions, and of all linear summands.
     pub fn factors(&self, challenges: &Challenges) -> Result<[Vec<Fr>; 2], VerifyError> {
         let contractions = self.schedule.contractions.iter();
-        let products = contractions.map(|contraction| self.factor(&contraction.scale, challenges));
+        let products =
+            contractions.map(|contraction| self.factor(&contraction.coefficient, challenges));
         let summands = self.schedule.linear.iter();
-        let linear = summands.map(|linear| self.factor(&linear.scale, challenges));
+        let linear = summands.map(|linear| self.factor(&linear.coefficient, challenges));
         Ok([
             products.collect::<Result<_, _>>()?,
             linear.collect::<Result<_, _>>()?,
         ])
     }
 
-    /// `factor(source) * coefficients * truncations`.
-    fn factor(&self, scale: &Scale, challenges: &Challenges) -> Result<Fr, VerifyError> {
-        let mut factor = self.source(scale.source)?;
-        for &coefficient in &scale.coefficients {
-            factor *= from_i64(coefficient);
+    /// `factor(source) * integers * truncations`.
+    fn factor(
+        &self,
+        coefficient: &Coefficient,
+        challenges: &Challenges,
+    ) -> Result<Fr, VerifyError> {
+        let mut factor = self.source(coefficient.source)?;
+        for &integer in &coefficient.integers {
+            factor *= from_i64(integer);
         }
-        for (point, len) in &scale.truncations {
+        for (point, len) in &coefficient.truncations {
             factor *= less_than(&challenges.point(point)?, *len as usize);
         }
         Ok(factor)
