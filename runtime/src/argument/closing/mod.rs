@@ -196,39 +196,62 @@ impl Check {
     }
 }
 
-/// Checks what the transcript has left open.
-///
-/// # Errors
-/// [`VerifyError::Closing`], [`VerifyError::Opening`] when it does not hold; [`VerifyError::NonCanonical`], [`VerifyError::Truncated`].
-pub(crate) fn verify(
-    hides: bool,
-    rows: Rows,
-    transcript: &mut VerifierTranscript,
-) -> Result<(), VerifyError> {
-    let claims = transcript.take_claims();
-    let otherwise = || match hides {
-        true => VerifyError::Closing,
-        false => VerifyError::Opening,
-    };
-    let fold = transcript.sponge.challenge("closing equations");
-    let folded = Folded::new(&claims, fold)?;
-    let mut c = Fr::ONE;
-    let (mut sums, mut masks) = (Default::default(), [].iter());
-    if hides {
-        sums = transcript.receive_points("closing sums", 2)?;
-        let masked = claims.masked().count();
-        masks = transcript.receive_points("closing masks", masked)?.iter();
-        c = transcript.sponge.challenge("closing");
+/// The prover's first message, and the challenge after it.
+struct Announced<'a> {
+    /// Commitments to `t_0` and `t_1`.
+    sums: [&'a [u8; 32]; 2],
+    /// One for each row that is answered for.
+    masks: &'a [[u8; 32]],
+    challenge: Fr,
+}
+
+impl<'a> Announced<'a> {
+    fn receive(
+        claims: &Claims,
+        transcript: &mut VerifierTranscript<'a>,
+    ) -> Result<Self, VerifyError> {
+        let [zero, one] = transcript.receive_points("closing sums", 2)? else {
+            return Err(VerifyError::Truncated);
+        };
+        let masks = transcript.receive_points("closing masks", claims.masked().count())?;
+        Ok(Self {
+            sums: [zero, one],
+            masks,
+            challenge: transcript.sponge.challenge("closing"),
+        })
     }
+}
+
+/// What is answered for one row.
+struct RowAnswer<'c, 'a> {
+    row: &'c HiddenRow,
+    /// Commitment to its mask; none where nothing is hidden.
+    mask: Option<&'a [u8; 32]>,
+    /// `b + c r`.
+    blinder: Fr,
+    /// `s`.
+    answer: folding::Answer<'a>,
+}
+
+/// Receives the answers to the challenge: for each row, and `Q(s) + c L(s) + c^2 k` of all.
+fn receive_answers<'c, 'a>(
+    claims: &'c Claims,
+    folded: &Folded,
+    announced: Option<&Announced<'a>>,
+    transcript: &mut VerifierTranscript<'a>,
+) -> Result<(Vec<RowAnswer<'c, 'a>>, Fr), VerifyError> {
+    let c = announced.map_or(Fr::ONE, |announced| announced.challenge);
     let mut factors = vec![Fr::ZERO; claims.variables()];
     let mut answers = Vec::new();
     let mut value = c.square() * folded.known;
-    for row in claims.masked() {
+    for (index, row) in claims.masked().enumerate() {
         let linear = row.of(&folded.linear)?;
-        let blinder: Fr = match hides {
-            true => transcript.receive_clear("closing blinder", 1)?.iter().sum(),
-            false => Fr::ZERO,
-        };
+        let (mut mask, mut blinder) = (None, Fr::ZERO);
+        if let Some(announced) = announced {
+            mask = Some(announced.masks.get(index).ok_or(VerifyError::Truncated)?);
+            let sent = transcript.receive_clear("closing blinder", 1)?;
+            blinder = sent.iter().sum();
+        }
         let rounds = row.rounds();
         let answer = folding::verify(linear, rounds.unwrap_or(0), transcript)?;
         value += c * answer.value;
@@ -239,59 +262,115 @@ pub(crate) fn verify(
                 *slot = *factor;
             }
         }
-        answers.push((row, blinder, answer));
+        answers.push(RowAnswer {
+            row,
+            mask,
+            blinder,
+            answer,
+        });
     }
     value += folded.quadratic(&factors)?;
+    Ok((answers, value))
+}
 
-    let mut check = Check::new();
-    if hides {
-        // Equation 0 of the batch: the folded equation in the exponent.
-        let z: Fr = transcript
-            .receive_clear("closing sum blinder", 1)?
-            .iter()
-            .sum();
+impl Check {
+    /// Adds the folded equation, whose terms in rows and in what is known are `value`.
+    fn add_equation(
+        &mut self,
+        claims: &Claims,
+        folded: &Folded,
+        announced: &Announced,
+        (value, blinder): (Fr, Fr),
+    ) -> Result<(), VerifyError> {
+        let c = announced.challenge;
         for row in &claims.hidden {
             if let Committed::Scalar(bytes) = &row.commitment {
                 let factor: Fr = row.of(&folded.linear)?.iter().sum();
-                check.add(c.square() * factor, "hidden scalar", bytes);
+                self.add(c.square() * factor, "hidden scalar", bytes);
             }
         }
-        let [zero, one] = sums else {
-            return Err(VerifyError::Truncated);
-        };
-        check.add(-Fr::ONE, "closing sums", zero);
-        check.add(-c, "closing sums", one);
-        check.add_generators(Fr::ONE, &[value]);
-        check.blinding -= z;
-    } else if !value.is_zero() {
-        return Err(VerifyError::Opening);
+        let [zero, one] = announced.sums;
+        self.add(-Fr::ONE, "closing sums", zero);
+        self.add(-c, "closing sums", one);
+        self.add_generators(Fr::ONE, &[value]);
+        self.blinding -= blinder;
+        Ok(())
     }
 
-    // One equation for each row.
-    let batch = transcript.sponge.challenge("closing batch");
-    let mut power = batch;
-    for (row, blinder, answer) in &answers {
-        check.add_generators(power, &answer.generators);
-        check.blinding += power * (answer.scale * blinder + answer.blinding);
-        for (bytes, factor) in &answer.points {
-            check.add(-(power * factor), "answer round", bytes);
+    /// Adds `factor` times the equation of one row, answered for under the challenge `c`.
+    fn add_answer(
+        &mut self,
+        factor: Fr,
+        c: Fr,
+        received: &RowAnswer,
+        rows: Rows,
+    ) -> Result<(), VerifyError> {
+        let RowAnswer {
+            row,
+            mask,
+            blinder,
+            answer,
+        } = received;
+        self.add_generators(factor, &answer.generators);
+        self.blinding += factor * (answer.scale * blinder + answer.blinding);
+        for (bytes, weight) in &answer.points {
+            self.add(-(factor * weight), "answer round", bytes);
         }
-        let scale = power * answer.scale;
-        if hides {
-            let mask = masks.next().ok_or(VerifyError::Truncated)?;
-            check.add(-scale, "closing masks", mask);
+        let scale = factor * answer.scale;
+        if let Some(mask) = mask {
+            self.add(-scale, "closing masks", mask);
         }
         match &row.commitment {
             Committed::Scalar(_) => return Err(VerifyError::Closing),
-            Committed::Factors(bytes) => check.add(-(scale * c), "hidden row", bytes),
-            Committed::Opened { weights, .. } => check.add_rows(-(scale * c), rows, weights)?,
+            Committed::Factors(bytes) => self.add(-(scale * c), "hidden row", bytes),
+            Committed::Opened { weights, .. } => self.add_rows(-(scale * c), rows, weights)?,
         }
+        Ok(())
+    }
+}
+
+/// Checks what the transcript has left open.
+///
+/// # Errors
+/// [`VerifyError::Closing`], [`VerifyError::Opening`] when it does not hold; [`VerifyError::NonCanonical`], [`VerifyError::Truncated`].
+pub(crate) fn verify(
+    hides: bool,
+    rows: Rows,
+    transcript: &mut VerifierTranscript,
+) -> Result<(), VerifyError> {
+    let claims = transcript.take_claims();
+    let fold = transcript.sponge.challenge("closing equations");
+    let folded = Folded::new(&claims, fold)?;
+    let mut announced = None;
+    if hides {
+        announced = Some(Announced::receive(&claims, transcript)?);
+    }
+    let announced = announced.as_ref();
+    let c = announced.map_or(Fr::ONE, |announced| announced.challenge);
+    let (answers, value) = receive_answers(&claims, &folded, announced, transcript)?;
+
+    // The folded equation, in the exponent if it is hidden.
+    let mut check = Check::new();
+    if let Some(announced) = announced {
+        let sent = transcript.receive_clear("closing sum blinder", 1)?;
+        let z = sent.iter().sum();
+        check.add_equation(&claims, &folded, announced, (value, z))?;
+    } else if !value.is_zero() {
+        return Err(VerifyError::Opening);
+    }
+    // One equation for each row.
+    let batch = transcript.sponge.challenge("closing batch");
+    let mut power = batch;
+    for answer in &answers {
+        check.add_answer(power, c, answer, rows)?;
         power *= batch;
     }
     if check.holds()? {
         Ok(())
+    } else if hides {
+        Err(VerifyError::Closing)
     } else {
-        Err(otherwise())
+        Err(VerifyError::Opening)
     }
 }
 
