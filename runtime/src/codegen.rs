@@ -1,4 +1,4 @@
-//! The vocabulary of generated modules: short constant constructors for the parts of a [`Model`](crate::statement::model::Model).
+//! The vocabulary of generated modules: short constant constructors for the parts of a [`Model`].
 //!
 //! Everything here is for the reader of a generated file. A view reads as
 //! `View { column: column::X, index: list(&[A, C]) }`: element `[a, c]` of column `x`, where `a`, `b`, ... number the

@@ -1,6 +1,6 @@
 //! Many independent affine additions with one inversion: eight at a time.
 //!
-//! The same as `addition`, by [`Packed`] arithmetic. Exceptional lanes get a harmless denominator in the first pass, and their own slope
+//! The same as `addition`, by [`PackedFq`] arithmetic. Exceptional lanes get a harmless denominator in the first pass, and their own slope
 //! or result in the second.
 
 use std::arch::x86_64::*;
@@ -33,7 +33,7 @@ struct Coordinates {
     identity: __mmask8,
 }
 
-/// Lanes that are no ordinary addition.
+/// Lanes that are not an ordinary addition.
 #[derive(Clone, Copy, Default)]
 struct Exceptions {
     any: __mmask8,

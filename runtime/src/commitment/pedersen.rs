@@ -99,7 +99,7 @@ fn few_sums(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective> {
     few_sums_by_one(table, lists)
 }
 
-/// Where there are no lanes.
+/// Without lanes.
 fn few_sums_by_one(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective> {
     let add = |sum: G1Projective, entry: &Entry| {
         let point = entry.point(table).to_affine();

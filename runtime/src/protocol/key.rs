@@ -8,7 +8,7 @@
 //! | the model | postcard |
 //! | the commitments | a nonce, then compressed points, 32 bytes each |
 //!
-//! The nonce tells whoever has the salt which blinding the points have; it is a hash of the salt, and tells others nothing. Zeros without blinding.
+//! With the salt, the nonce gives the blinding of the points; it is a hash of the salt, and gives nothing without it. All zeros without blinding.
 
 use std::borrow::Cow;
 
@@ -61,9 +61,9 @@ impl VerifierKey {
         if !rest.is_empty() || chunks.len() != schedule.constant_rows {
             return Err(COUNT);
         }
-        let points = chunks
-            .iter()
-            .map(|bytes| decode_point(bytes).ok_or(VerifyError::Key("a commitment is no point")));
+        let points = chunks.iter().map(|bytes| {
+            decode_point(bytes).ok_or(VerifyError::Key("a commitment is not a point"))
+        });
         let points = points.collect::<Result<Vec<_>, _>>()?;
         let elements = schedule.proof_elements(&model);
         let proof_bytes = elements
@@ -176,7 +176,7 @@ impl VerifierKey {
 // verify-path: end
 
 impl VerifierKey {
-    /// The constants' row commitments without their blinding, compressed: for whoever has the salt; from another salt come other points.
+    /// The constants' row commitments without their blinding, compressed. Only the right salt removes it; another one gives other points.
     pub fn without_blinding(&self, salt: &[u8; SEED_BYTES]) -> Vec<[u8; ELEMENT_BYTES]> {
         let blinding = WeightBlinding::new(salt, &self.nonce);
         let factors = blinding.factors(&self.model, self.commitments.len());

@@ -60,7 +60,7 @@ pub fn prove(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Proven, ProveError>
     prove_with(key, inputs, &[], Randomness::from_system())
 }
 
-/// As [`prove`], with the blinding of some committed ports, by name, and with this randomness: a proof hides nothing from whoever knows it.
+/// As [`prove`], with the blinding of some committed ports, by name, and with this randomness: a proof hides nothing from anyone who knows it.
 ///
 /// # Errors
 /// Also [`ProveError::Blinding`] when a name is not that of a committed port.

@@ -175,7 +175,7 @@ impl std::str::FromStr for Visibility {
             "private" => Ok(Self::Private),
             "committed" => Ok(Self::Committed),
             _ => Err(format!(
-                "`{text}` is no visibility: use `public`, `private` or `committed`"
+                "`{text}` is not a visibility: use `public`, `private` or `committed`"
             )),
         }
     }

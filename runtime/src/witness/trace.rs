@@ -60,7 +60,7 @@ pub struct LookupValues {
     pub entries: Vec<Arc<Vec<i32>>>,
 }
 
-/// `constants` over their padded cubes, one after the other: whoever needs them once holds one at a time.
+/// `constants` over their padded cubes, one after the other, so that a caller who needs each once holds only one at a time.
 ///
 /// # Errors
 /// [`ProveError::Weights`] when their number does not match the model, or, with the column, when a length does not.

@@ -62,7 +62,7 @@ impl Folded {
     /// [`VerifyError::Key`] when anything but factors is multiplied: only they are answered for one by one.
     fn new(claims: &Claims, challenge: Fr) -> Result<Self, VerifyError> {
         const MISSING: VerifyError = VerifyError::Key("an equation names no hidden element");
-        const OTHER: VerifyError = VerifyError::Key("an equation multiplies what is no factor");
+        const OTHER: VerifyError = VerifyError::Key("an equation multiplies what is not a factor");
         let mut is_factor = vec![false; claims.variables()];
         for row in claims.masked().filter(|row| row.rounds().is_none()) {
             let slots = is_factor.iter_mut().skip(row.first as usize).take(row.len);
@@ -479,7 +479,7 @@ pub(crate) fn prove(
             z += c.square() * linear[0] * blinder;
             continue;
         }
-        let (mask, mask_blinder) = rows.next().expect("one a masked row");
+        let (mask, mask_blinder) = rows.next().expect("one for each masked row");
         let pairs = mask.iter().zip(&values[range(row)]);
         let answer = pairs.map(|(mask, value)| *mask + c * value).collect();
         transcript.send_clear("closing blinder", &[*mask_blinder + c * blinder]);

@@ -2,7 +2,7 @@
 //!
 //! Statement: `sum_i n_i prod_{j != i} d_j = 0` over the leaves `0 <= i < 2^len_log2`. It is reduced to one claim on the numerators and one on
 //! the denominators at a common random point. With `d_i = alpha - f_i` and `alpha` drawn after all `f_i`, the sum is a polynomial in `alpha`, zero
-//! just if `sum_i n_i / (X - f_i)` is: no denominator need be shown not to vanish.
+//! if and only if `sum_i n_i / (X - f_i)` is: denominators need not be shown to be nonzero.
 //!
 //! The leaves are the last layer of a binary tree of fractions; a node is the sum of its children `2x` and `2x + 1`:
 //!

@@ -6,7 +6,7 @@ use crate::error::{VerifyError, check};
 const MAX_PIECES: u64 = 1 << 18;
 /// Most steps to the weights of all pieces.
 const MAX_STEPS: u64 = 1 << 30;
-/// Most combinations of term indices along one axis that is no eq vector.
+/// Most combinations of term indices along one axis that is not an eq vector.
 const MAX_COMBINATIONS: u64 = 1 << 22;
 /// Most rows of constants, and most of witness columns.
 const MAX_ROWS: usize = 1 << 24;

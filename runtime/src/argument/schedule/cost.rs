@@ -13,7 +13,7 @@ pub(crate) fn lookup_scalars(len_log2: usize) -> usize {
     }
 }
 
-/// Rows of four factors in the lookup argument for `2^len_log2` leaves: one a layer.
+/// Rows of four factors in the lookup argument for `2^len_log2` leaves: one per layer.
 pub(crate) fn lookup_factor_rows(len_log2: usize) -> usize {
     len_log2
 }

@@ -60,7 +60,7 @@ pub struct Coefficient {
     pub source: Source,
     /// Integer factors: the term's coefficient and lengths of axes that are summed without being read.
     pub integers: Vec<i64>,
-    /// Output axes that no operand reads, and whose length is no power of two: point and length.
+    /// Output axes that no operand reads, and whose length is not a power of two: point and length.
     pub truncations: Vec<(Vec<Coordinate>, u32)>,
 }
 

@@ -1,4 +1,4 @@
-//! Clamping is no relation of its own but composed of others, as the compiler does; these are the attacks on it.
+//! Clamping is not a relation of its own but composed of others, as the compiler does; these are the attacks on it.
 
 use super::testing::Draft;
 use super::{Exact, Limbs, Relation, Requant};

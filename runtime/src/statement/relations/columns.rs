@@ -36,7 +36,7 @@ pub trait Columns: Sync {
     /// Looks `keys` up: fills `mapped` with the table's outputs and records the lookup.
     ///
     /// # Panics
-    /// If a key is not in the table, which [`table_keys`] makes sure of.
+    /// If a key is not in the table, which `table_keys` makes sure of.
     fn look_up(&mut self, model: &Model, id: TableId, keys: Arc<Vec<i32>>, mapped: &[ColumnId]) {
         let table = &model.tables[id.0 as usize];
         assert_eq!(table.outputs.len(), mapped.len(), "table `{}`", table.name);

@@ -4,7 +4,7 @@
 //! `(v - lower limbs) / 2^offset` in the field.
 //!
 //! **Unique**, because every limb is a digit: the lower limbs' ranges start at 0 and end where the next limb starts, so that a wrong digit
-//! makes the top one a fraction, which in the field is no small integer. `bits` is at most [`MAX_BITS`], so nothing wraps the field.
+//! makes the top one a fraction, which in the field is not a small integer. `bits` is at most [`MAX_BITS`], so nothing wraps the field.
 
 use std::sync::Arc;
 

@@ -56,7 +56,9 @@ impl Provable for OneHot {
             return Err(VerifyError::Key("one-hot rows do not fit their indices"));
         }
         if column(model, self.iota)?.kind != ColumnKind::Constant {
-            return Err(VerifyError::Key("a one-hot row's numbers are no constant"));
+            return Err(VerifyError::Key(
+                "a one-hot row's numbers are not a constant",
+            ));
         }
         let hot = View::identity(self.hot, shape.len())?;
         let iota = View::along(self.iota, rows.len())?;
@@ -121,7 +123,7 @@ mod tests {
         let (draft, OneHot { hot, .. }) = draft();
         let mut trace = draft.run(&[vec![4, 0, 2]]);
         draft.assert_all_caught(&mut trace, hot);
-        // Another index; two bits whose numbers add up to the index; values that are no bits but satisfy both sums.
+        // Another index; two bits whose numbers add up to the index; values that are not bits but satisfy both sums.
         draft.assert_caught(&mut trace, &[(hot, 4, -1), (hot, 3, 1)]);
         draft.assert_caught(&mut trace, &[(hot, 4, -1), (hot, 3, 1), (hot, 1, 1)]);
         draft.assert_caught(&mut trace, &[(hot, 18, -2), (hot, 17, 1), (hot, 19, 1)]);
@@ -154,7 +156,9 @@ mod tests {
         let unfit = Some(VerifyError::Key("one-hot rows do not fit their indices"));
         assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[3, 4])), unfit);
         assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[2, 5])), unfit);
-        let free = Some(VerifyError::Key("a one-hot row's numbers are no constant"));
+        let free = Some(VerifyError::Key(
+            "a one-hot row's numbers are not a constant",
+        ));
         assert_eq!(wrong(|o, draft| o.iota = draft.witness("i", &[5])), free);
         let rank = Some(VerifyError::Key(
             "one-hot rows or their indices have the wrong rank",

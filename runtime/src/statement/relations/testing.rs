@@ -274,7 +274,7 @@ fn add(trace: &mut Trace, column: ColumnId, at: usize, by: i32) {
     trace.set(column, values);
 }
 
-/// An entry's value; `None` for a fraction, which in the field is no small integer.
+/// An entry's value; `None` for a fraction, which in the field is not a small integer.
 fn value(entry: &Entry, accumulated: i64) -> Option<i64> {
     let divisor = 1i64 << entry.shift_log2;
     (accumulated % divisor == 0).then_some(accumulated / divisor)
@@ -303,7 +303,7 @@ pub(crate) fn check(model: &Model, trace: &Trace) -> Result<(), String> {
                 };
                 if !row.as_ref().is_some_and(is_row) {
                     return Err(format!(
-                        "{node}: lookup {index} at {at}: {row:?} is no row of `{}`",
+                        "{node}: lookup {index} at {at}: {row:?} is not a row of `{}`",
                         table.name
                     ));
                 }
