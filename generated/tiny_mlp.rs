@@ -13,7 +13,9 @@
 #[allow(dead_code, unused_imports, clippy::all, clippy::pedantic)]
 pub mod tiny_mlp {
     use ::zkiln::__private::*;
-    pub use ::zkiln::{Blinding, Commitment, CommitmentOpening, Proof, ProveError, VerifyError};
+    pub use ::zkiln::{
+        Blinding, Commitment, CommitmentOpening, Proof, ProveError, VerifyError,
+    };
 
     /// What the model computes on.
     #[derive(Clone, Debug, PartialEq)]
