@@ -52,7 +52,7 @@ pub use zkiln_compiler::build;
 pub use zkiln_compiler::{CompileError, Diagnostic};
 pub use zkiln_macros::include_model;
 pub use zkiln_runtime::error::{ProveError, VerifyError};
-pub use zkiln_runtime::protocol::{Blinding, Commitment, Opening, Proof};
+pub use zkiln_runtime::protocol::{Blinding, Commitment, CommitmentOpening, Proof};
 
 /// What generated modules are written in. Not for people, and not stable.
 #[doc(hidden)]

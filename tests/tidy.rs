@@ -12,33 +12,37 @@ use house::{Finding, files, report, root};
 /// Files that verifying runs through. Each marks what a verifier executes between `// verify-path: begin` and
 /// `// verify-path: end`; a file that is not listed may have such marks too.
 const VERIFY_PATH: &[&str] = &[
-    "runtime/src/closing.rs",
+    "runtime/src/argument/closing/mod.rs",
+    "runtime/src/argument/contraction/mod.rs",
+    "runtime/src/argument/folding.rs",
+    "runtime/src/argument/logup/mod.rs",
+    "runtime/src/argument/opening.rs",
+    "runtime/src/argument/schedule/bounds.rs",
+    "runtime/src/argument/schedule/cost.rs",
+    "runtime/src/argument/schedule/functional.rs",
+    "runtime/src/argument/schedule/leaves.rs",
+    "runtime/src/argument/schedule/mod.rs",
     "runtime/src/commitment/encoding.rs",
-    "runtime/src/contraction/mod.rs",
-    "runtime/src/folding.rs",
-    "runtime/src/key.rs",
-    "runtime/src/logup/mod.rs",
-    "runtime/src/opening.rs",
+    "runtime/src/protocol/coefficients.rs",
     "runtime/src/protocol/commitment.rs",
+    "runtime/src/protocol/key.rs",
     "runtime/src/protocol/mod.rs",
-    "runtime/src/protocol/scales.rs",
+    "runtime/src/protocol/proof.rs",
     "runtime/src/protocol/statement.rs",
     "runtime/src/protocol/verifier.rs",
-    "runtime/src/relations/algebra.rs",
-    "runtime/src/relations/exact.rs",
-    "runtime/src/relations/hidden.rs",
-    "runtime/src/relations/limbs.rs",
-    "runtime/src/relations/map.rs",
-    "runtime/src/relations/mod.rs",
-    "runtime/src/relations/one_hot.rs",
-    "runtime/src/relations/quotient.rs",
-    "runtime/src/relations/requant.rs",
-    "runtime/src/relations/row_max.rs",
-    "runtime/src/relations/validate.rs",
-    "runtime/src/schedule/functional.rs",
-    "runtime/src/schedule/leaves.rs",
-    "runtime/src/schedule/mod.rs",
-    "runtime/src/transcript/form.rs",
+    "runtime/src/statement/algebra.rs",
+    "runtime/src/statement/constraints.rs",
+    "runtime/src/statement/hidden.rs",
+    "runtime/src/statement/relations/exact.rs",
+    "runtime/src/statement/relations/limbs.rs",
+    "runtime/src/statement/relations/map.rs",
+    "runtime/src/statement/relations/mod.rs",
+    "runtime/src/statement/relations/one_hot.rs",
+    "runtime/src/statement/relations/quotient.rs",
+    "runtime/src/statement/relations/requant.rs",
+    "runtime/src/statement/relations/row_max.rs",
+    "runtime/src/statement/validate/mod.rs",
+    "runtime/src/transcript/affine_form.rs",
     "runtime/src/transcript/mod.rs",
     "runtime/src/transcript/verifier.rs",
 ];
@@ -112,6 +116,33 @@ fn files_fit_a_head() {
                 line,
                 what: format!("more than {LINES} lines"),
             });
+        }
+    }
+    report(&findings);
+}
+
+/// What only files of eight lanes may contain.
+const AVX512: &[&str] = &[
+    concat!("_mm", "512"),
+    concat!("__m", "512"),
+    concat!("\"avx", "512"),
+];
+
+#[test]
+fn eight_lanes_are_in_files_named_after_them() {
+    let mut findings = Vec::new();
+    for (place, text) in files("rs") {
+        if place.contains(concat!("avx", "512")) {
+            continue;
+        }
+        for (line, content) in (1..).zip(text.lines()) {
+            if let Some(word) = AVX512.iter().find(|word| content.contains(**word)) {
+                findings.push(Finding {
+                    place: place.clone(),
+                    line,
+                    what: format!("`{word}` belongs into `avx512/` or a file `*_avx512.rs`"),
+                });
+            }
         }
     }
     report(&findings);

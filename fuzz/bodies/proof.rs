@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, Prover, Statement, verify};
+use zkiln_runtime::protocol::{Blinding, Proof, Proven, Statement, prove_with, verify};
 use zkiln_runtime::randomness::Randomness;
 
 use crate::support::{self, Show};
@@ -22,12 +22,7 @@ pub fn known(show: Show) -> Known {
     let ports = ["tokens", "gain"].map(|port| (port, Blinding::from_bytes([5; 32])));
     let chosen = if show == Show::Some { &ports[..] } else { &[] };
     let randomness = Randomness::from_seed("fuzz", [7; 32]);
-    let mut prover = Prover::start_seeded(&key, &inputs, chosen, randomness).expect("starts");
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
-    let proven = prover.finish();
+    let proven = prove_with(&key, &inputs, chosen, randomness).expect("proves");
     Known { key, proven }
 }
 

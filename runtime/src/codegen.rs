@@ -1,4 +1,4 @@
-//! The vocabulary of generated modules: short constant constructors for the parts of a [`Model`](crate::model::Model).
+//! The vocabulary of generated modules: short constant constructors for the parts of a [`Model`].
 //!
 //! Everything here is for the reader of a generated file. A view reads as
 //! `View { column: column::X, index: list(&[A, C]) }`: element `[a, c]` of column `x`, where `a`, `b`, ... number the
@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 pub use std::borrow::Cow::{Borrowed as list, Borrowed as name};
 
-pub use crate::model::*;
-pub use crate::relations::*;
+pub use crate::statement::model::*;
+pub use crate::statement::relations::*;
 
 /// A column that the prover fills.
 pub const fn witness(title: &'static str, shape: &'static [u32]) -> Column {

@@ -20,7 +20,7 @@ pub enum ProveError {
         /// Greatest allowed.
         high: i64,
     },
-    /// An element of an input has no integer in its port's range: it is too large, or no number.
+    /// An element of an input has no integer in its port's range: it is too large, or not a number.
     #[error(
         "input `{input}`, element {index}: {value} is outside the calibrated range {low}..={high}; give sample inputs that cover it when compiling"
     )]
@@ -55,7 +55,7 @@ pub enum ProveError {
         got: usize,
     },
     /// A blinding was given for a port that has no commitment.
-    #[error("`{port}` is no committed input or output, so no blinding can be chosen for it")]
+    #[error("`{port}` is not a committed input or output, so its blinding cannot be chosen")]
     Blinding {
         /// As given.
         port: String,
@@ -111,3 +111,15 @@ pub enum VerifyError {
     #[error("the opening does not match the commitments")]
     Opening,
 }
+
+// verify-path: begin
+/// # Errors
+/// [`VerifyError::Key`] with this reason, unless the key `holds` to it.
+pub(crate) fn check(holds: bool, reason: &'static str) -> Result<(), VerifyError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(VerifyError::Key(reason))
+    }
+}
+// verify-path: end

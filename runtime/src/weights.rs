@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use sha3::{Digest, Sha3_256};
 
 use crate::error::ProveError;
-use crate::key::WeightBlinding;
+use crate::protocol::key::WeightBlinding;
 use crate::randomness::SEED_BYTES;
 
 const MAGIC: &[u8; 8] = b"zkilnw2\0";

@@ -118,11 +118,7 @@ fn keys_are_decoded_strictly() {
 #[test]
 fn transcript_is_as_written_down() {
     let (key, inputs) = key(5, Show::Some);
-    let mut prover = Prover::start(&key, &inputs).unwrap();
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
+    let prover = Prover::start(&key, &inputs).unwrap().steps();
     let mut lines: Vec<(String, usize)> = Vec::new();
     for (kind, label, bytes) in prover.transcript_log() {
         let line = format!("{kind} {label} ({bytes} bytes)");
@@ -164,14 +160,14 @@ fn everything_shown_counts() {
         } = prove(&key, &inputs).unwrap();
         let rejected = |change: &dyn Fn(&mut Vec<Shown>), what: &str| {
             for inputs in [true, false] {
-                let mut lie = statement.clone();
+                let mut forged = statement.clone();
                 change(if inputs {
-                    &mut lie.inputs
+                    &mut forged.inputs
                 } else {
-                    &mut lie.outputs
+                    &mut forged.outputs
                 });
-                if lie != statement {
-                    let verdict = verify(key.verifier_key(), &lie, &proof);
+                if forged != statement {
+                    let verdict = verify(key.verifier_key(), &forged, &proof);
                     assert!(verdict.is_err(), "{what}, inputs: {inputs}");
                 }
             }
@@ -187,14 +183,14 @@ fn everything_shown_counts() {
             .flat_map(|t| (0..15).map(move |at| (t, at)))
             .flat_map(|(tensor, at)| changes.map(|change| (tensor, at, change)))
         {
-            let lie = |shown: &mut Vec<Shown>| {
+            let forged = |shown: &mut Vec<Shown>| {
                 if let Some(Shown::Public(integers)) = shown.get_mut(tensor)
                     && let Some(value) = integers.get_mut(at)
                 {
                     *value = change(*value);
                 }
             };
-            rejected(&lie, "an integer");
+            rejected(&forged, "an integer");
         }
         let other = Commitment::new(&[5], &[3, 0, 5, 1, 3], &Blinding::random()).unwrap();
         let longer = Commitment::new(&[300], &[0; 300], &Blinding::random()).unwrap();
@@ -205,12 +201,12 @@ fn everything_shown_counts() {
                 Shown::Committed(other.clone()),
                 Shown::Committed(longer.clone()),
             ] {
-                let lie = |shown: &mut Vec<Shown>| {
+                let forged = |shown: &mut Vec<Shown>| {
                     if let Some(slot) = shown.get_mut(tensor) {
                         *slot = replaced.clone();
                     }
                 };
-                rejected(&lie, "another kind of entry");
+                rejected(&forged, "another kind of entry");
             }
         }
         rejected(&|shown| shown.swap(0, 1), "order");

@@ -4,21 +4,21 @@
 //! |---|---|
 //! | two proofs of one input have nothing in common but the header | [`fresh_randomness_changes_every_element`] |
 //! | commitments in the statement are fresh | [`fresh_blindings_change_every_commitment`] |
-//! | proofs of two inputs pass the [`battery`] | [`proofs_of_two_inputs_look_alike`], [`proofs_with_one_public_output_look_alike`] |
-//! | the battery finds proofs in the clear, and small leaks | [`proofs_in_the_clear_are_told_apart`], [`small_leaks_are_found`] |
+//! | proofs of two inputs pass the [`statistics`] | [`proofs_of_two_inputs_look_alike`], [`proofs_with_one_public_output_look_alike`] |
+//! | the statistics find proofs in the clear, and small leaks | [`proofs_in_the_clear_are_told_apart`], [`small_leaks_are_found`] |
 //!
 //! Statistics prove nothing, but would see a missing blinding. That nothing is missing is argued in the closing's documentation, simulated in the
-//! protocol's unit tests, and walked over element by element there.
-mod battery;
+//! protocol's unit tests, and taken stock of, element by element, there.
+mod statistics;
 mod support;
 
 use std::collections::HashSet;
 
-use battery::{ELEMENT, Elements, SIGMAS, battery};
 use rayon::prelude::*;
+use statistics::{ELEMENT, Elements, SIGMAS, statistics};
 use support::Show;
 use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, Prover, Statement, prove, run};
+use zkiln_runtime::protocol::{Blinding, Proof, Proven, Statement, prove, prove_with, run};
 use zkiln_runtime::randomness::Randomness;
 
 /// Proofs of one population.
@@ -58,12 +58,7 @@ fn seeded(key: &ProverKey, inputs: &[Vec<i64>], show: Show, seed: [u8; 2]) -> Pr
         &[]
     };
     let randomness = Randomness::from_seed("test", seed);
-    let mut prover = Prover::start_seeded(key, inputs, chosen, randomness).unwrap();
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
-    prover.finish()
+    prove_with(key, inputs, chosen, randomness).unwrap()
 }
 
 /// Proofs of one input, seeded by `population` and their number.
@@ -83,14 +78,14 @@ fn two_inputs() -> [Vec<Vec<i64>>; 2] {
 
 #[track_caller]
 fn assert_alike(a: &[Elements], b: &[Elements]) {
-    for (name, sigmas) in battery(a, b) {
+    for (name, sigmas) in statistics(a, b) {
         assert!(sigmas < SIGMAS, "{name}: {sigmas:.1} sigmas");
     }
 }
 
 /// What tells two populations apart.
 fn found(a: &[Elements], b: &[Elements]) -> Vec<&'static str> {
-    let findings = battery(a, b).into_iter();
+    let findings = statistics(a, b).into_iter();
     findings
         .filter(|(_, sigmas)| *sigmas >= SIGMAS)
         .map(|(name, _)| name)
@@ -172,7 +167,7 @@ fn proofs_in_the_clear_are_told_apart() {
     // So are single ones.
     let [a, b] = [&a, &b].map(|proofs| proofs[..1].to_vec());
     assert!(!self::found(&a, &b).is_empty());
-    // Proofs of one input by the same battery: what it sees is not the populations' order or number.
+    // Proofs of one input by the same statistics: what they see is not the populations' order or number.
     let (key, _) = support::key(5, Show::Nothing);
     let [one, _] = two_inputs();
     let [a, b] = [2, 3].map(|population| proofs(&key, &one, Show::Nothing, population));
@@ -204,7 +199,7 @@ fn small_leaks_are_found() {
         ("an element that repeats", "equal elements", |e, number| {
             e[20] = [number as u8 / 2; ELEMENT]
         }),
-        ("neighbours that agree", "neighbours", |e, _| {
+        ("neighbors that agree", "neighbors", |e, _| {
             for at in (1..e.len()).step_by(9) {
                 e[at] = std::array::from_fn(|byte| e[at - 1][byte] & 0x7f | e[at][byte] & 0x80);
             }

@@ -5,8 +5,9 @@ use support::Show;
 use zkiln_runtime::error::ProveError;
 use zkiln_runtime::key::{ProverKey, VerifierKey, WeightBlinding};
 use zkiln_runtime::protocol::{
-    Blinding, Commitment, Proof, Prover, Shown, Statement, prove, run, verify,
+    Blinding, Commitment, Proof, Prover, Shown, Statement, prove, prove_with, run, verify,
 };
+use zkiln_runtime::randomness::Randomness;
 
 #[test]
 fn a_model_with_every_relation_proves_and_verifies() {
@@ -60,12 +61,8 @@ fn a_chosen_blinding_links_proofs_by_different_models() {
         .map(|row_log2| {
             let (key, inputs) = support::key(row_log2, Show::Some);
             let chosen = [("tokens", blinding.clone())];
-            let mut prover = Prover::start_with(&key, &inputs, &chosen).unwrap();
-            prover.commit();
-            prover.lookups();
-            prover.contractions();
-            prover.opening();
-            let proven = prover.finish();
+            let randomness = Randomness::from_system();
+            let proven = prove_with(&key, &inputs, &chosen, randomness).unwrap();
             verify(key.verifier_key(), &proven.statement, &proven.proof).unwrap();
             proven.statement.inputs[0].commitment().unwrap().clone()
         })

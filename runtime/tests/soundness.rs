@@ -4,7 +4,7 @@
 //! |---|---|
 //! | any element of a proof: flipped, zeroed, swapped, non-canonical | [`every_element_of_a_proof_counts`] |
 //! | length of a proof | [`length_is_exact`] |
-//! | one column of one relation, everything after it recomputed to fit; a forged multiplicity; padding; ranges | [`lies`] |
+//! | one column of one relation, everything after it recomputed to fit; a forged multiplicity; padding; ranges | [`tampering`] |
 //! | a weight | [`another_weight_does_not_verify`] |
 //! | statement, model, visibility, protocol, places of commitments, order of what is absorbed | `binding.rs` |
 //! | random bytes | [`random_bytes_are_rejected`] |
@@ -14,7 +14,8 @@ use support::{Show, everything, key, stream};
 use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::{ColumnId, Model};
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, Prover, prove, verify};
+use zkiln_runtime::protocol::testing::prove_trace;
+use zkiln_runtime::protocol::{Blinding, Proof, Proven, prove, prove_with, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::trace::{self, Constants, Trace};
 
@@ -65,18 +66,10 @@ fn a_true_trace_argued_slowly_gives_the_same_proof() {
         } else {
             &[]
         };
-        let fast = Prover::start_seeded(&key, &inputs, chosen, randomness()).unwrap();
-        let slow = Prover::from_trace(&key, trace, &inputs, outputs, chosen, randomness());
-        assert_eq!(argue(fast), argue(slow));
+        let fast = prove_with(&key, &inputs, chosen, randomness()).unwrap();
+        let slow = prove_trace(&key, trace, &inputs, outputs, chosen, randomness());
+        assert_eq!(fast, slow);
     }
-}
-
-fn argue(mut prover: Prover) -> Proven {
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
-    prover.finish()
 }
 
 #[test]
@@ -167,10 +160,10 @@ fn length_is_exact() {
 }
 
 /// A change to the integers of a column, given its true and padded shapes.
-type Lie = fn(&mut [i32]);
+type Change = fn(&mut [i32]);
 
-/// Runs the model honestly, changes columns, lets every later node follow the lie, recounts multiplicities and argues for the result.
-fn lie_about(show: Show, changes: &[(&str, Lie)]) -> Result<(), VerifyError> {
+/// Runs the model honestly, changes columns, lets every later node follow, recounts multiplicities and argues for the result.
+fn tamper_with(show: Show, changes: &[(&str, Change)]) -> Result<(), VerifyError> {
     let (model, constants, inputs) = everything(5, show);
     let (key, _) = key(5, show);
     let constants = Constants::new(&model, constants).unwrap();
@@ -183,7 +176,7 @@ fn lie_about(show: Show, changes: &[(&str, Lie)]) -> Result<(), VerifyError> {
         assert_ne!(
             values,
             trace.column(id),
-            "`{name}` is not changed: the lie is none"
+            "`{name}` is not changed: nothing is tampered with"
         );
         trace.set(id, values);
         after = after.max(
@@ -195,7 +188,7 @@ fn lie_about(show: Show, changes: &[(&str, Lie)]) -> Result<(), VerifyError> {
         );
     }
     for node in &model.nodes[after..] {
-        // A later node may find that the lie leaves its range; its columns then stay as they were.
+        // A later node may find that the change leaves its range; its columns then stay as they were.
         let _ = node.relation.fill(&node.name, &model, &mut trace);
     }
     if !changes
@@ -214,8 +207,7 @@ fn argue_and_verify(
     inputs: &[Vec<i64>],
     outputs: Vec<Vec<i64>>,
 ) -> Result<(), VerifyError> {
-    let prover = Prover::from_trace(key, trace, inputs, outputs, &[], randomness());
-    let proven = argue(prover);
+    let proven = prove_trace(key, trace, inputs, outputs, &[], randomness());
     verify(key.verifier_key(), &proven.statement, &proven.proof)
 }
 
@@ -246,9 +238,9 @@ fn recount(key: &ProverKey, trace: &mut Trace) {
 }
 
 #[test]
-fn lies() {
+fn tampering() {
     // Shapes: [5, 6] is padded to [8, 8], [5, 7] to [8, 8], [5] to [8].
-    let lies: &[(&str, &[(&str, Lie)])] = &[
+    let tampering: &[(&str, &[(&str, Change)])] = &[
         ("one-hot row with two ones", &[("hot", |h| h[0] = 1)]),
         (
             "one-hot row of fractions that sum to one",
@@ -321,7 +313,7 @@ fn lies() {
             "reciprocal's slack limb shifted",
             &[("softmax/recip/slack/limb1", |l| l[1] ^= 1)],
         ),
-        ("normalised value off by one", &[("mixed", |m| m[3] += 1)]),
+        ("normalized value off by one", &[("mixed", |m| m[3] += 1)]),
         ("difference's gain off by one", &[("gain", |g| g[0] += 1)]),
         ("an input beyond its range", &[("x", |x| x[0] += 400)]),
         ("a token beyond the last", &[("tokens", |t| t[0] = 6)]),
@@ -340,12 +332,12 @@ fn lies() {
     ];
     for (show, (what, changes)) in Show::ALL
         .into_iter()
-        .flat_map(|s| lies.iter().map(move |l| (s, l)))
+        .flat_map(|s| tampering.iter().map(move |l| (s, l)))
     {
-        let result = lie_about(show, changes);
+        let result = tamper_with(show, changes);
         assert!(result.is_err(), "accepted: {what}, {show:?}");
     }
-    let public: &[(&str, &[(&str, Lie)])] = &[
+    let public: &[(&str, &[(&str, Change)])] = &[
         (
             "the input in the trace is not the public one",
             &[("x", |x| x[0] += 1)],
@@ -357,15 +349,15 @@ fn lies() {
         ("garbage in an input's padding", &[("x", |x| x[3] = 7)]),
     ];
     for (what, changes) in public {
-        let result = lie_about(Show::Everything, changes);
+        let result = tamper_with(Show::Everything, changes);
         assert!(result.is_err(), "accepted: {what}");
-        let result = lie_about(Show::Ports, changes);
+        let result = tamper_with(Show::Ports, changes);
         assert!(result.is_err(), "accepted: {what}, hidden weights");
     }
     // What a commitment is to has the port's shape: a looked-up input is bounded in its padding, and zero only by the commitment's own check.
-    let padding: &[(&str, Lie)] = &[("x", |x| x[3] = 7)];
-    assert!(lie_about(Show::Inputs, padding).is_err());
-    assert_eq!(lie_about(Show::Nothing, padding), Ok(()));
+    let padding: &[(&str, Change)] = &[("x", |x| x[3] = 7)];
+    assert!(tamper_with(Show::Inputs, padding).is_err());
+    assert_eq!(tamper_with(Show::Nothing, padding), Ok(()));
 }
 
 #[test]
@@ -420,8 +412,8 @@ fn another_weight_does_not_verify() {
         let bytes = key.verifier_key().commitment_bytes();
         let verifier = VerifierKey::from_parts(model, &bytes).unwrap();
         let blinding = key.blinding().clone();
-        let liar = ProverKey::from_parts(verifier, constants, blinding).unwrap();
-        let Ok(proven) = prove(&liar, &inputs) else {
+        let other = ProverKey::from_parts(verifier, constants, blinding).unwrap();
+        let Ok(proven) = prove(&other, &inputs) else {
             continue;
         };
         let verdict = verify(key.verifier_key(), &proven.statement, &proven.proof);

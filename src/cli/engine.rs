@@ -11,8 +11,9 @@ use zkiln_runtime::protocol;
 
 pub use zkiln_runtime::key::VerifierKey;
 pub use zkiln_runtime::protocol::{
-    Blinding, Commitment, Opening, Proof, Proven, Prover, Shown, Statement, verify,
+    Blinding, Commitment, CommitmentOpening, Proof, Proven, Shown, Statement, verify,
 };
+use zkiln_runtime::randomness::Randomness;
 
 use super::error::CliError;
 use zkiln_compiler::tensors::OutTensor;
@@ -113,12 +114,7 @@ impl Program {
         inputs: &[Vec<i64>],
         blindings: &[(&str, Blinding)],
     ) -> Result<Proven, ProveError> {
-        let mut prover = Prover::start_with(&self.prover, inputs, blindings)?;
-        prover.commit();
-        prover.lookups();
-        prover.contractions();
-        prover.opening();
-        Ok(prover.finish())
+        protocol::prove_with(&self.prover, inputs, blindings, Randomness::from_system())
     }
 
     /// The public half.

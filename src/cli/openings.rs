@@ -8,7 +8,7 @@ use zkiln_compiler::PortInfo;
 use zkiln_compiler::text::{hex, unhex};
 
 use super::args;
-use super::engine::{Blinding, Commitment, Opening};
+use super::engine::{Blinding, Commitment, CommitmentOpening};
 use super::error::CliError;
 use super::public::Public;
 use super::terminal::{say, say_json};
@@ -52,8 +52,8 @@ struct OpenTensor {
 
 impl Openings {
     /// For the proving side's file.
-    pub fn new(openings: &[Opening], inputs: &[PortInfo], outputs: &[PortInfo]) -> Self {
-        let tensor = |opening: &Opening| {
+    pub fn new(openings: &[CommitmentOpening], inputs: &[PortInfo], outputs: &[PortInfo]) -> Self {
+        let tensor = |opening: &CommitmentOpening| {
             let mut ports = inputs.iter().chain(outputs);
             let port = ports.find(|port| port.name == opening.port);
             OpenTensor {

@@ -123,7 +123,7 @@ fn module(compiled: &Compiled, weights_digest: &[u8; 32]) -> TokenStream {
         #[allow(dead_code, unused_imports, clippy::all, clippy::pedantic)]
         pub mod #module {
             use ::zkiln::__private::*;
-            pub use ::zkiln::{Blinding, Commitment, Opening, Proof, ProveError, VerifyError};
+            pub use ::zkiln::{Blinding, Commitment, CommitmentOpening, Proof, ProveError, VerifyError};
 
             #input
             #output
@@ -189,7 +189,7 @@ fn api(model: &Model) -> TokenStream {
             /// That the output is the model's for the input.
             pub proof: Proof,
             /// What opens the statement's commitments: secret.
-            pub openings: Vec<Opening>,
+            pub openings: Vec<CommitmentOpening>,
         }
 
         /// Computes the model in the integers that a proof would be about, without a proof.
@@ -204,13 +204,12 @@ fn api(model: &Model) -> TokenStream {
 
         /// Checks a proof. Needs no weights.
         pub fn verify(statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
-            let key = loaded(&VERIFIER_KEY)?;
-            let mut verifier = Verifier::start(key, &statement.0, proof)?;
-            verifier.commit()?;
-            verifier.lookups()?;
-            verifier.contractions()?;
-            verifier.opening()?;
-            verifier.finish()
+            Verifier::start(loaded(&VERIFIER_KEY)?, &statement.0, proof)?
+                .commit()?
+                .lookups()?
+                .contractions()?
+                .opening()?
+                .finish()
         }
 
         /// The verifier key as bytes: all that a verifier without this module needs.
@@ -223,11 +222,12 @@ fn api(model: &Model) -> TokenStream {
 /// The proving functions: blindings can be chosen where something is committed.
 fn prove(model: &Model) -> TokenStream {
     let steps = quote! {
-        prover.commit();
-        prover.lookups();
-        prover.contractions();
-        prover.opening();
-        let protocol::Proven { outputs, statement, proof, openings } = prover.finish();
+            .commit()
+            .lookups()
+            .contractions()
+            .opening()
+            .finish();
+        let protocol::Proven { outputs, statement, proof, openings } = proven;
         let output = Output::from_integers(&outputs);
         Ok(Proven { output, statement: Statement(statement), proof, openings })
     };
@@ -240,8 +240,7 @@ fn prove(model: &Model) -> TokenStream {
             /// Computes the model and proves it.
             pub fn prove(input: &Input) -> Result<Proven, ProveError> {
                 #start
-                let mut prover = Prover::start(key, &inputs)?;
-                #steps
+                let proven = Prover::start(key, &inputs)? #steps
             }
         };
     }
@@ -255,8 +254,7 @@ fn prove(model: &Model) -> TokenStream {
         /// commitments, in the statements of other models, too.
         pub fn prove_with(input: &Input, blindings: &[(&str, Blinding)]) -> Result<Proven, ProveError> {
             #start
-            let mut prover = Prover::start_with(key, &inputs, blindings)?;
-            #steps
+            let proven = Prover::start_with(key, &inputs, blindings)? #steps
         }
     }
 }

@@ -4,7 +4,7 @@
 //! inversion (Montgomery's trick), against eleven for a mixed Jacobian one. The exceptional cases (identity, equal and opposite
 //! points) are exact: verifiers meet them on purpose.
 //!
-//! This is the reference for `addition_ifma`. It works on words of any Montgomery radix that the multiplication of [`Fq`] has.
+//! This is the reference for `addition_avx512`. It works on words of any Montgomery radix that the multiplication of [`Fq`] has.
 
 use ark_bn254::Fq;
 use ark_ff::{AdditiveGroup, BigInt, Field};

@@ -5,7 +5,7 @@
 use ark_bn254::G1Projective;
 use ark_ec::AdditiveGroup;
 
-use super::point::{Point, vectorised};
+use super::point::{Point, vectorized};
 
 /// Additions that share an inversion; their operands and scratch fit the second-level cache.
 pub(super) const BATCH: usize = 2048;
@@ -43,9 +43,9 @@ impl Entry {
 fn add_pairs(table: &[Point], pairs: &[[Entry; 2]]) -> Vec<Point> {
     let mut sums = vec![Point::IDENTITY; pairs.len()];
     #[cfg(target_arch = "x86_64")]
-    if vectorised() {
+    if vectorized() {
         // SAFETY: the instructions are there.
-        unsafe { super::addition_ifma::add_pairs(table, pairs, &mut sums) };
+        unsafe { super::addition_avx512::add_pairs(table, pairs, &mut sums) };
         return sums;
     }
     super::addition::add_pairs(table, pairs, &mut sums);
@@ -91,7 +91,7 @@ struct Level {
 }
 
 impl Level {
-    /// Adds neighbours; the last of an odd number is handed on with its sign.
+    /// Adds neighbors; the last of an odd number is handed on with its sign.
     fn next(table: &[Point], entries: &[Entry], lengths: &[usize]) -> Self {
         let mut pairs = Vec::with_capacity(entries.len() / 2);
         let mut rest = entries;
@@ -134,7 +134,7 @@ pub(super) enum Weights {
 
 /// `sum_k weight_k * bucket_k` for each group of `2^group_log2` consecutive buckets.
 ///
-/// With `T` the plain sum and `W = sum_k k * bucket_k`, it is `T + W` or `T + 2 W`. Pairing neighbours gives half as many buckets
+/// With `T` the plain sum and `W = sum_k k * bucket_k`, it is `T + W` or `T + 2 W`. Pairing neighbors gives half as many buckets
 /// with the same `T`, and `W = 2 W' + (sum of odd-numbered buckets)`. Two additions a bucket, like a running sum, but
 /// in `2 group_log2` levels.
 pub(super) fn weighted_sums(

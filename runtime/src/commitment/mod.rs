@@ -1,22 +1,24 @@
 //! Pedersen commitments to rows of small integers, on BN254's G1.
 //!
-//! A row `v` of at most `C` integers is committed as `sum_j v_j G_j + r H`, where `r` is secret and uniform if `v` is to be hidden, else zero. The group has prime order (cofactor 1), so that a point on the
-//! curve is a point of the group.
+//! A row `v` of at most `C` integers is committed as `sum_j v_j G_j + r H`, where `r` is secret and uniform if `v` is to be hidden, else zero. The
+//! group has prime order (cofactor 1), so that a point on the curve is a point of the group.
+//!
+//! This room knows vectors and points. It must not know which of them a protocol commits to, or when.
 //!
 //! | file | what |
 //! |---|---|
 //! | `generators` | `G_j`: hashed to the curve, nothing up the sleeve |
 //! | `point` | affine points as the sums below hold them |
-//! | `addition`, `addition_ifma` | many independent additions with one inversion: one, or eight, at a time |
+//! | `addition`, `addition_avx512` | many independent additions with one inversion: one, or eight, at a time |
 //! | `batch_affine` | sums of many points as levels of independent additions |
 //! | `commit` | rows of small integers by fixed generators (prover) |
 //! | `msm` | any points by full-width scalars (verifier) |
-//! | `pedersen`, `sums_ifma` | field elements with blinding (prover) |
+//! | `pedersen`, `sums_avx512` | field elements with blinding (prover) |
 //! | `encoding` | 32 canonical bytes a point |
 
 mod addition;
 #[cfg(target_arch = "x86_64")]
-mod addition_ifma;
+mod addition_avx512;
 mod batch_affine;
 mod commit;
 mod encoding;
@@ -25,7 +27,7 @@ mod msm;
 mod pedersen;
 mod point;
 #[cfg(target_arch = "x86_64")]
-mod sums_ifma;
+mod sums_avx512;
 
 pub use commit::commit_rows;
 pub use encoding::{decode_point, encode_point};

@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use super::batch_affine::{Entry, segment_sums};
 use super::generators::{Generators, blinding_generator};
 use super::msm::{msm, signed_digit};
-use super::point::{Point, vectorised};
+use super::point::{Point, vectorized};
 #[cfg(target_arch = "x86_64")]
-use crate::field::ifma::LANES;
+use crate::field::avx512::LANES;
 
 /// Bits of a digit.
 const DIGIT_BITS: u32 = 8;
@@ -90,7 +90,7 @@ fn digits(base: usize, scalar: &Fr) -> impl Iterator<Item = Entry> {
 /// The sum of each list of entries: few of them, and soon.
 fn few_sums(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective> {
     #[cfg(target_arch = "x86_64")]
-    if vectorised() {
+    if vectorized() {
         return lists
             .chunks(LANES)
             .flat_map(|lists| few_sums_by_lanes(table, lists))
@@ -99,7 +99,7 @@ fn few_sums(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective> {
     few_sums_by_one(table, lists)
 }
 
-/// Where there are no lanes.
+/// Without lanes.
 fn few_sums_by_one(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective> {
     let add = |sum: G1Projective, entry: &Entry| {
         let point = entry.point(table).to_affine();
@@ -125,7 +125,7 @@ fn few_sums_by_lanes(table: &[Point], lists: &[Vec<Entry>]) -> Vec<G1Projective>
         }
     }
     // SAFETY: the instructions are there.
-    let lanes = unsafe { super::sums_ifma::lane_sums(table, &rows) };
+    let lanes = unsafe { super::sums_avx512::lane_sums(table, &rows) };
     let lists = lanes.chunks(share).take(lists.len());
     lists.map(|lanes| lanes.iter().sum()).collect()
 }

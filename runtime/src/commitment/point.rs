@@ -5,10 +5,10 @@ use ark_ff::{AdditiveGroup, BigInt};
 
 /// True if additions run eight at a time, and coordinates have their radix.
 #[inline]
-pub(super) fn vectorised() -> bool {
+pub(super) fn vectorized() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
-        crate::field::ifma::available()
+        crate::field::avx512::available()
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
@@ -18,7 +18,7 @@ pub(super) fn vectorised() -> bool {
 
 /// An affine point: canonical Montgomery words of its coordinates, on a cache line of its own. Both zero for the identity.
 ///
-/// The radix is `2^260` where the machine adds eight points at a time ([`vectorised`]), `2^256` elsewhere.
+/// The radix is `2^260` where the machine adds eight points at a time ([`vectorized`]), `2^256` elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub(super) struct Point {
@@ -35,7 +35,7 @@ impl Point {
     /// In this machine's radix.
     pub(super) fn from_affine(point: &G1Affine) -> Self {
         let words = |coordinate: Fq| {
-            if vectorised() {
+            if vectorized() {
                 coordinate.double().double().double().double().0.0
             } else {
                 coordinate.0.0
@@ -53,7 +53,7 @@ impl Point {
         const SIXTEENTH: Fq = Fq::new_unchecked(BigInt([0, 0, 0, 1 << 60]));
         let element = |words: [u64; 4]| {
             let element = Fq::new_unchecked(BigInt(words));
-            if vectorised() {
+            if vectorized() {
                 element * SIXTEENTH
             } else {
                 element

@@ -32,9 +32,9 @@ pub fn eq_table(point: &[Fr]) -> Vec<Fr> {
 /// `high = low * coordinate`, `low = low * (1 - coordinate)`.
 fn split(low: &mut [Fr], high: &mut [Fr], coordinate: &Fr) {
     #[cfg(target_arch = "x86_64")]
-    if super::ifma::available() {
+    if super::avx512::available() {
         // SAFETY: the instructions are there.
-        return unsafe { super::small_ifma::split(low, high, coordinate) };
+        return unsafe { super::small_avx512::split(low, high, coordinate) };
     }
     split_scalar(low, high, coordinate);
 }

@@ -2,16 +2,18 @@
 //!
 //! Everything that meets a witness is a small integer; everything that meets a challenge is an [`Fr`].
 //! The kernels here multiply the one by the other, or add up many products, and reduce once at the end.
+//!
+//! This room knows numbers. It must not know what they are for: no points, no messages, no models.
 
 pub use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
-mod eq;
 #[cfg(target_arch = "x86_64")]
-pub mod ifma;
+pub mod avx512;
+mod eq;
 mod small;
 #[cfg(target_arch = "x86_64")]
-mod small_ifma;
+mod small_avx512;
 
 pub use eq::{eq_eval, eq_table, less_than};
 pub use small::{

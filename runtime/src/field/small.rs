@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::Fr;
 #[cfg(target_arch = "x86_64")]
-use super::{ifma, small_ifma};
+use super::{avx512, small_avx512};
 
 const MODULUS: [u64; 4] = Fr::MODULUS.0;
 /// `-p^-1 mod 2^64`.
@@ -138,9 +138,9 @@ pub fn dot_small(values: &[i32], weights: &[Fr]) -> Fr {
 
 fn dot_small_serial(values: &[i32], weights: &[Fr]) -> Fr {
     #[cfg(target_arch = "x86_64")]
-    if ifma::available() {
+    if avx512::available() {
         // SAFETY: the instructions are there.
-        return unsafe { small_ifma::dot_small(values, weights) };
+        return unsafe { small_avx512::dot_small(values, weights) };
     }
     dot_small_scalar(values, weights)
 }
@@ -193,9 +193,9 @@ fn combine_rows_serial(rows: &[i32], row_len: usize, weights: &[Fr]) -> Vec<Fr> 
         .filter(|(_, weight)| **weight != Fr::ZERO)
         .collect();
     #[cfg(target_arch = "x86_64")]
-    if ifma::available() {
+    if avx512::available() {
         // SAFETY: the instructions are there.
-        return unsafe { small_ifma::combine_rows(&live, row_len) };
+        return unsafe { small_avx512::combine_rows(&live, row_len) };
     }
     combine_rows_scalar(&live, row_len)
 }
@@ -310,9 +310,9 @@ pub fn dot(a: &[Fr], b: &[Fr]) -> Fr {
 
 fn dot_serial(a: &[Fr], b: &[Fr]) -> Fr {
     #[cfg(target_arch = "x86_64")]
-    if ifma::available() {
+    if avx512::available() {
         // SAFETY: the instructions are there.
-        return unsafe { small_ifma::dot(a, b) };
+        return unsafe { small_avx512::dot(a, b) };
     }
     dot_scalar(a, b)
 }

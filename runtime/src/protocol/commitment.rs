@@ -9,9 +9,9 @@ use ark_bn254::{Fr, G1Affine};
 use sha3::{Digest, Keccak256};
 
 use crate::commitment::{Generators, add_all, blind_all, commit_rows, decode_point, encode_point};
-use crate::model::{SHOWN_ROW_LOG2, cube_log2};
 use crate::randomness::{Randomness, SEED_BYTES, system_seed};
-use crate::trace;
+use crate::statement::layout::pad;
+use crate::statement::model::{SHOWN_ROW_LOG2, cube_log2};
 use crate::transcript::ELEMENT_BYTES;
 
 /// A hiding commitment to a tensor of integers.
@@ -65,7 +65,7 @@ impl Commitment {
         if small.len() != expected {
             return None;
         }
-        let padded = trace::pad(shape, small);
+        let padded = pad(shape, small);
         let rows = commit_padded(&padded);
         let blinders = blinding.factors(&rows);
         Some(Self::blinded(&rows, &blinders))

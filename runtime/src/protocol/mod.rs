@@ -1,47 +1,49 @@
 //! The argument, side by side: [`Prover`] and [`Verifier`] take the same steps in the same order.
 //!
-//! | step | prover sends | challenges after it |
-//! |---|---|---|
-//! | `start` | nothing; digest and statement are absorbed | |
-//! | `commit` | witness rows, multiplicities among them | `alpha`, `beta` |
-//! | `lookups` | LogUp-GKR | `rho` (inside), `tau`, `eta` |
-//! | `contractions` | the linear part, rounds, operand evaluations | inside, `gamma` |
-//! | `opening` | rounds, values | inside |
-//! | `finish` | the closing Sigma protocol, with one vector's answer | inside |
+//! This room knows keys, statements and proofs as bytes, and in which order the parts of the argument are run. It must not know how a part works.
 //!
-//! One equation ties them: `sum_e eta^e value_e = linear part + contractions`, where equation 0 is the leaves' denominators, 1 their numerators, then
-//! the zero checks and the public ports. [`Scales`] is its one formula, evaluated by both sides.
+//! | step | prover sends | challenges after it | gives |
+//! |---|---|---|---|
+//! | `start` | nothing; digest and statement are absorbed | | `Started` |
+//! | `commit` | witness rows, multiplicities among them | `alpha`, `beta` | `Committed` |
+//! | `lookups` | LogUp-GKR | `rho` (inside), `tau`, `eta` | `Reduced` |
+//! | `contractions` | the linear part, rounds, operand evaluations | inside, `gamma` | `Contracted` |
+//! | `opening` | rounds, values | inside | `Opened` |
+//! | `finish` | the closing Sigma protocol, with one vector's answer | inside | a proof, or a verdict |
+//!
+//! The sequence stands once a side: [`Prover::steps`], [`Verifier::steps`].
+//!
+//! One equation ties the steps: `sum_e eta^e value_e = linear part + contractions`, where equation 0 is the leaves' denominators, 1 their numerators,
+//! then the zero checks and the public ports. `Coefficients` is its one formula, evaluated by both sides.
 
+#[cfg(test)]
+mod blinding_census;
+mod coefficients;
 mod commitment;
-mod prover;
-mod scales;
+mod fractions;
+pub mod key;
+mod proof;
+pub mod prover;
+pub mod security;
 #[cfg(test)]
 mod simulator;
 mod statement;
-mod verifier;
-#[cfg(test)]
-mod walk;
+#[doc(hidden)]
+pub mod testing;
+pub mod verifier;
 
 pub use commitment::{Blinding, Commitment};
-pub use prover::{Opening, Proven, Prover};
-pub use statement::{Proof, Shown, Statement};
+pub use proof::{Proof, protocol_digest};
+pub use prover::{CommitmentOpening, Proven, Prover};
+pub use statement::{Shown, Statement};
 pub use verifier::Verifier;
 
-use sha3::{Digest, Keccak256};
-
 use crate::error::{ProveError, VerifyError};
-use crate::key::{ProverKey, VerifierKey};
-use crate::trace;
+use crate::randomness::Randomness;
+use crate::witness::trace;
+use key::{ProverKey, VerifierKey};
 
-/// Names the protocol and its version in the transcript.
-pub(crate) const PROTOCOL: &str = "zkiln 3: hiding Pedersen rows, LogUp-GKR, batched contractions, linear opening, one Sigma protocol with a folded answer";
-
-/// Keccak-256 of the protocol's name and version: in the header of every key and proof.
-pub fn protocol_digest() -> [u8; 32] {
-    Keccak256::digest(PROTOCOL.as_bytes()).into()
-}
-
-/// Quantised inference: the integers of every output port, row-major.
+/// Quantized inference: the integers of every output port, row-major.
 ///
 /// # Errors
 /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
@@ -50,17 +52,26 @@ pub fn run(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveE
     trace.outputs(key.verifier_key().model())
 }
 
-/// Runs the model on `inputs` (the integers of every input port, row-major) and proves it.
+/// Runs the model on `inputs` (the integers of every input port, row-major) and proves it. Blindings are fresh.
 ///
 /// # Errors
 /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
 pub fn prove(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Proven, ProveError> {
-    let mut prover = Prover::start(key, inputs)?;
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
-    Ok(prover.finish())
+    prove_with(key, inputs, &[], Randomness::from_system())
+}
+
+/// As [`prove`], with the blinding of some committed ports, by name, and with this randomness: a proof hides nothing from anyone who knows it.
+///
+/// # Errors
+/// Also [`ProveError::Blinding`] when a name is not that of a committed port.
+pub fn prove_with(
+    key: &ProverKey,
+    inputs: &[Vec<i64>],
+    blindings: &[(&str, Blinding)],
+    randomness: Randomness,
+) -> Result<Proven, ProveError> {
+    let prover = Prover::start_seeded(key, inputs, blindings, randomness)?;
+    Ok(prover.steps().finish())
 }
 
 // verify-path: begin
@@ -69,11 +80,6 @@ pub fn prove(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Proven, ProveError>
 /// # Errors
 /// [`VerifyError`] says which check failed.
 pub fn verify(key: &VerifierKey, statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
-    let mut verifier = Verifier::start(key, statement, proof)?;
-    verifier.commit()?;
-    verifier.lookups()?;
-    verifier.contractions()?;
-    verifier.opening()?;
-    verifier.finish()
+    Verifier::start(key, statement, proof)?.steps()?.finish()
 }
 // verify-path: end

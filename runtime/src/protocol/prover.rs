@@ -1,49 +1,78 @@
-//! The prover's steps.
+//! The prover's steps. Each takes what the one before it gives: no step can be left out, or taken twice.
 
 use ark_bn254::{Fr, G1Affine};
-use ark_ff::{Field, Zero};
+use ark_ff::Zero;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
-use super::commitment::commit_padded;
-use super::scales::{Fingerprint, Scales};
-use super::verifier::public_sponge;
-use super::{Blinding, Commitment, Proof, Shown, Statement, Verifier};
+use super::coefficients::{Coefficients, Fingerprint};
+use super::commitment::{Blinding, Commitment, commit_padded};
+use super::fractions::Fractions;
+use super::key::ProverKey;
+use super::proof::Proof;
+use super::statement::{Shown, Statement};
+use super::verifier::{Verifier, public_sponge};
+use crate::argument::schedule::{Challenges, Schedule};
+use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::{Generators, add_all, commit_rows};
 use crate::error::ProveError;
-use crate::field::from_i64;
-use crate::key::ProverKey;
-use crate::model::{ColumnId, ColumnKind, Model, Port, Table, Visibility};
 use crate::randomness::Randomness;
-use crate::schedule::{BlockKind, Challenges, Schedule};
-use crate::trace::{self, Trace};
+use crate::statement::model::{ColumnId, ColumnKind, Model, Port, Visibility};
 use crate::transcript::{ProverTranscript, Sponge};
-use crate::{closing, contraction, logup, opening};
+use crate::witness::trace::{self, Trace};
 
-/// A proof in the making.
-pub struct Prover<'k> {
+/// A proof in the making, after the step `Step`.
+pub struct Prover<'k, Step = Started> {
+    session: Session<'k>,
+    step: Step,
+}
+
+/// What all steps need.
+struct Session<'k> {
     key: &'k ProverKey,
     trace: Trace,
     outputs: Vec<Vec<i64>>,
     statement: Statement,
-    openings: Vec<Opening>,
-    /// Of the rows in the statement, by committed port.
-    shown_blinders: Zeroizing<Vec<Vec<Fr>>>,
-    /// Of the witness' rows.
-    blinders: Zeroizing<Vec<Fr>>,
+    openings: Vec<CommitmentOpening>,
     /// The transcript before the first message.
     public: Sponge,
     transcript: ProverTranscript,
-    challenges: Challenges,
-    fingerprint: Fingerprint,
-    scales: Vec<Fr>,
-    /// The trace comes from the reference, so that every lookup is a row of its table.
-    honest: bool,
 }
+
+/// The model was run; nothing is sent.
+pub struct Started {
+    /// Of the rows in the statement, by committed port.
+    shown_blinders: Zeroizing<Vec<Vec<Fr>>>,
+}
+
+/// The witness is committed to.
+pub struct Committed {
+    /// Of the witness' rows.
+    blinders: Zeroizing<Vec<Fr>>,
+    fingerprint: Fingerprint,
+}
+
+/// Lookups are reduced to a claim on their leaves.
+pub struct Reduced {
+    blinders: Zeroizing<Vec<Fr>>,
+    fingerprint: Fingerprint,
+    challenges: Challenges,
+}
+
+/// Products are reduced to claims on their operands: all claims that are left are linear.
+pub struct Contracted {
+    blinders: Zeroizing<Vec<Fr>>,
+    challenges: Challenges,
+    /// Factor of each claim.
+    coefficients: Vec<Fr>,
+}
+
+/// All claims are reduced to one row, and to equations in what is hidden.
+pub struct Opened(());
 
 /// What opens a committed port: keep it with the tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opening {
+pub struct CommitmentOpening {
     /// ONNX name of the port.
     pub port: String,
     /// The tensor's integers, row-major.
@@ -62,7 +91,7 @@ pub struct Proven {
     /// That it is true.
     pub proof: Proof,
     /// What opens the statement's commitments, in their order.
-    pub openings: Vec<Opening>,
+    pub openings: Vec<CommitmentOpening>,
 }
 
 impl<'k> Prover<'k> {
@@ -86,9 +115,8 @@ impl<'k> Prover<'k> {
         Self::start_seeded(key, inputs, blindings, Randomness::from_system())
     }
 
-    /// For tests: a proof hides nothing from whoever knows its randomness.
-    #[doc(hidden)]
-    pub fn start_seeded(
+    /// As [`Self::start_with`], with this randomness.
+    pub(super) fn start_seeded(
         key: &'k ProverKey,
         inputs: &[Vec<i64>],
         blindings: &[(&str, Blinding)],
@@ -107,15 +135,13 @@ impl<'k> Prover<'k> {
         }
         let trace = trace::run(model, key.constants(), inputs)?;
         let outputs = trace.outputs(model)?;
-        Ok(Self {
-            honest: true,
-            ..Self::from_trace(key, trace, inputs, outputs, blindings, randomness)
-        })
+        Ok(Self::of_trace(
+            key, trace, inputs, outputs, blindings, randomness,
+        ))
     }
 
-    /// Starts from any trace and any public values, however false, and argues for them as well as can be: what a lying prover does.
-    /// Slower than [`Self::start`]; for a true trace the proof is the same.
-    pub fn from_trace(
+    /// Starts from a trace and its ports' values.
+    pub(super) fn of_trace(
         key: &'k ProverKey,
         trace: Trace,
         inputs: &[Vec<i64>],
@@ -125,8 +151,8 @@ impl<'k> Prover<'k> {
     ) -> Self {
         let model = key.verifier_key().model();
         let mut openings = Vec::new();
-        let mut shown_blinders = Vec::new();
-        let mut shown = |port: &Port, integers: &Vec<i64>| match port.visibility {
+        let mut shown_blinders = Zeroizing::new(Vec::new());
+        let mut show = |port: &Port, integers: &Vec<i64>| match port.visibility {
             Visibility::Public => Shown::Public(integers.clone()),
             Visibility::Private => Shown::Private,
             Visibility::Committed => {
@@ -136,7 +162,7 @@ impl<'k> Prover<'k> {
                 let column = port.column().expect("a committed port is one column");
                 let rows = commit_padded(trace.column(column));
                 let factors = blinding.factors(&rows);
-                openings.push(Opening {
+                openings.push(CommitmentOpening {
                     port: port.name.to_string(),
                     integers: integers.clone(),
                     blinding,
@@ -146,45 +172,49 @@ impl<'k> Prover<'k> {
                 Shown::Committed(commitment)
             }
         };
-        let ports = |ports: &[Port],
-                     values: &[Vec<i64>],
-                     shown: &mut dyn FnMut(&Port, &Vec<i64>) -> Shown| {
-            ports
-                .iter()
-                .zip(values)
-                .map(|(port, v)| shown(port, v))
-                .collect()
+        let mut show_all = |ports: &[Port], values: &[Vec<i64>]| {
+            let ports = ports.iter().zip(values);
+            ports.map(|(port, v)| show(port, v)).collect()
         };
         let statement = Statement {
-            inputs: ports(&model.inputs, inputs, &mut shown),
-            outputs: ports(&model.outputs, &outputs, &mut shown),
+            inputs: show_all(&model.inputs, inputs),
+            outputs: show_all(&model.outputs, &outputs),
         };
-        let zero = Fr::zero();
         let public = public_sponge(key.verifier_key(), &statement);
-        Self {
-            transcript: ProverTranscript::new(public.clone(), model.hides().then_some(randomness)),
+        let randomness = model.hides().then_some(randomness);
+        let session = Session {
+            transcript: ProverTranscript::new(public.clone(), randomness),
             public,
             key,
             trace,
             outputs,
             statement,
             openings,
-            shown_blinders: Zeroizing::new(shown_blinders),
-            blinders: Zeroizing::default(),
-            challenges: Challenges::default(),
-            fingerprint: Fingerprint {
-                alpha: zero,
-                beta: zero,
-            },
-            scales: Vec::new(),
-            honest: false,
+        };
+        Self {
+            session,
+            step: Started { shown_blinders },
         }
     }
 
+    /// All steps but the last.
+    pub fn steps(self) -> Prover<'k, Opened> {
+        self.steps_with(Prover::lookups)
+    }
+
+    /// All steps but the last, with another way to prove the lookups.
+    pub(super) fn steps_with(
+        self,
+        lookups: impl FnOnce(Prover<'k, Committed>) -> Prover<'k, Reduced>,
+    ) -> Prover<'k, Opened> {
+        lookups(self.commit()).contractions().opening()
+    }
+
     /// Commits to every witness column but those in the statement.
-    pub fn commit(&mut self) {
+    pub fn commit(self) -> Prover<'k, Committed> {
         let _span = tracing::info_span!(target: "zkiln", "commit").entered();
-        let (model, schedule) = self.model_and_schedule();
+        let Self { mut session, step } = self;
+        let (model, schedule) = session.model_and_schedule();
         let row = 1usize << model.row_log2;
         let generators = Generators::derive(row);
         let witness = (0u32..)
@@ -196,137 +226,164 @@ impl<'k> Prover<'k> {
         let rows: Vec<Vec<G1Affine>> = columns
             .par_iter()
             .filter(|id| !schedule.shown.contains(id))
-            .map(|&id| commit_rows(&generators, self.trace.column(id), row))
+            .map(|&id| commit_rows(&generators, session.trace.column(id), row))
             .collect();
         let mut rows = rows.concat();
         let mut fresh = Zeroizing::new(vec![Fr::zero(); rows.len()]);
-        if let Some((blinders, blindings)) = self.transcript.blinds(rows.len()) {
+        if let Some((blinders, blindings)) = session.transcript.blinds(rows.len()) {
             rows = add_all(&rows, &blindings);
             fresh = blinders;
         }
-        self.transcript.send_points("witness rows", &rows);
+        session.transcript.send_points("witness rows", &rows);
         // In the order of the columns, with those of the statement among them.
         let mut fresh = fresh.iter().copied();
-        let mut blinders = Vec::with_capacity(schedule.witness_rows);
+        let mut blinders = Zeroizing::new(Vec::with_capacity(schedule.witness_rows));
         for id in columns {
             let len = schedule.rows[id.0 as usize].len;
             match schedule.shown.iter().position(|shown| *shown == id) {
-                Some(place) => blinders.extend_from_slice(&self.shown_blinders[place]),
+                Some(place) => blinders.extend_from_slice(&step.shown_blinders[place]),
                 None => blinders.extend(fresh.by_ref().take(len)),
             }
         }
-        self.blinders = Zeroizing::new(blinders);
-        self.fingerprint.alpha = self.transcript.sponge.challenge("alpha");
-        self.fingerprint.beta = self.transcript.sponge.challenge("beta");
+        let fingerprint = Fingerprint {
+            alpha: session.transcript.sponge.challenge("alpha"),
+            beta: session.transcript.sponge.challenge("beta"),
+        };
+        session.after(Committed {
+            blinders,
+            fingerprint,
+        })
+    }
+}
+
+impl<'k> Prover<'k, Committed> {
+    /// Proves that every lookup is a row of its table, up to a claim on the leaves.
+    pub fn lookups(self) -> Prover<'k, Reduced> {
+        self.lookups_by(|fractions, index, out| fractions.of_keys(index, out))
     }
 
-    /// Proves that every lookup is a row of its table, up to a claim on the leaves.
-    pub fn lookups(&mut self) {
+    /// Proves the lookups with the denominators that `lookup` appends for each.
+    pub(super) fn lookups_by(
+        self,
+        lookup: impl Fn(&Fractions, usize, &mut Vec<Fr>),
+    ) -> Prover<'k, Reduced> {
         let _span = tracing::info_span!(target: "zkiln", "lookups").entered();
-        let (numerators, denominators) = self.fractions();
-        let layout = &self.key.verifier_key().schedule().leaves;
+        let Self { mut session, step } = self;
+        let (model, schedule) = session.model_and_schedule();
+        let (numerators, denominators) = {
+            let _span = tracing::info_span!(target: "zkiln", "lookups/leaves").entered();
+            Fractions::new(model, schedule, &session.trace, step.fingerprint).leaves(lookup)
+        };
         let leaves = logup::Leaves {
-            len_log2: layout.len_log2,
-            unit: layout.unit,
+            len_log2: schedule.leaves.len_log2,
+            unit: schedule.leaves.unit,
             numerators: &numerators,
             denominators,
         };
-        let claim = logup::prove(leaves, &mut self.transcript);
-        self.challenges.rho = claim.point;
-        self.challenges.tau = self
+        let claim = logup::prove(leaves, &mut session.transcript);
+        let tau = session
             .transcript
             .sponge
-            .challenges("tau", self.key.verifier_key().schedule().tau_len);
+            .challenges("tau", schedule.tau_len);
+        session.after(Reduced {
+            blinders: step.blinders,
+            fingerprint: step.fingerprint,
+            challenges: Challenges::new(claim.point, tau),
+        })
     }
+}
 
+impl<'k> Prover<'k, Reduced> {
     /// Proves the products in the one equation, up to claims on their operands.
-    pub fn contractions(&mut self) {
+    pub fn contractions(self) -> Prover<'k, Contracted> {
         let _span = tracing::info_span!(target: "zkiln", "contractions").entered();
-        let (model, schedule) = (
-            self.key.verifier_key().model(),
-            self.key.verifier_key().schedule(),
-        );
-        let eta = self.transcript.sponge.challenge("eta");
-        let scales = Scales::new(model, schedule, self.fingerprint, &self.challenges, eta)
+        let Self { mut session, step } = self;
+        let (model, schedule) = session.model_and_schedule();
+        let mut challenges = step.challenges;
+        let eta = session.transcript.sponge.challenge("eta");
+        let coefficients = Coefficients::new(model, schedule, step.fingerprint, &challenges, eta)
             .expect("the key is well-formed");
-        let factor = |scale| {
-            scales
-                .factor(scale, &self.challenges)
-                .expect("the key is well-formed")
-        };
-        let products: Vec<Fr> = schedule
-            .contractions
-            .iter()
-            .map(|contraction| factor(&contraction.scale))
-            .collect();
-        let mut linear: Vec<Fr> = schedule
-            .linear
-            .iter()
-            .map(|linear| factor(&linear.scale))
-            .collect();
-        let part = self.linear_part(&linear);
-        self.transcript.send("linear part", &[part]);
+        let [products, mut linear] = coefficients
+            .factors(&challenges)
+            .expect("the key is well-formed");
+        let part = opening::linear_value(
+            schedule,
+            &session.trace,
+            &linear,
+            &challenges,
+            1 << model.row_log2,
+        );
+        session.transcript.send("linear part", &[part]);
         contraction::prove(
             schedule,
-            &self.trace,
+            &session.trace,
             &products,
-            &mut self.challenges,
-            &mut self.transcript,
+            &mut challenges,
+            &mut session.transcript,
         );
-        let gamma = self.transcript.sponge.challenge("gamma");
+        let gamma = session.transcript.sponge.challenge("gamma");
         let powers = std::iter::successors(Some(gamma), |power| Some(*power * gamma));
         linear.extend(powers.take(schedule.operand_count()));
-        self.scales = linear;
+        session.after(Contracted {
+            blinders: step.blinders,
+            challenges,
+            coefficients: linear,
+        })
     }
+}
 
+impl<'k> Prover<'k, Contracted> {
     /// Opens every claim that is left.
-    pub fn opening(&mut self) {
+    pub fn opening(self) -> Prover<'k, Opened> {
         let _span = tracing::info_span!(target: "zkiln", "opening").entered();
-        let (model, schedule) = (
-            self.key.verifier_key().model(),
-            self.key.verifier_key().schedule(),
-        );
-        opening::prove(
+        let Self { mut session, step } = self;
+        let (model, schedule) = session.model_and_schedule();
+        let claims = opening::BatchedClaims {
             model,
             schedule,
-            &self.trace,
-            [self.key.blinders(), &self.blinders],
-            &self.scales,
-            &self.challenges,
-            &mut self.transcript,
-        );
+            coefficients: &step.coefficients,
+            challenges: &step.challenges,
+        };
+        let blinders = [session.key.blinders(), &step.blinders];
+        opening::prove(&claims, &session.trace, blinders, &mut session.transcript);
+        session.after(Opened(()))
     }
+}
 
+impl Prover<'_, Opened> {
     /// Proves what is left, and gives the proof.
     pub fn finish(mut self) -> Proven {
         self.close();
+        let session = self.session;
         Proven {
-            outputs: self.outputs,
-            statement: self.statement,
-            proof: Proof::of_elements(&self.transcript.finish()),
-            openings: self.openings,
+            outputs: session.outputs,
+            statement: session.statement,
+            proof: Proof::of_elements(&session.transcript.finish()),
+            openings: session.openings,
         }
     }
 
     /// Proves the equations in what was not sent as it is.
     pub(super) fn close(&mut self) {
         let _span = tracing::info_span!(target: "zkiln", "closing").entered();
-        let Some(mut secrets) = self.transcript.take_secrets() else {
+        let session = &mut self.session;
+        let Some(mut secrets) = session.transcript.take_secrets() else {
             return;
         };
-        let key = self.key.verifier_key();
+        let key = session.key.verifier_key();
         let Some(mut randomness) = secrets.randomness.take() else {
             let rounds = key.model().answer_rounds();
-            return closing::prove_clear(secrets, rounds, &mut self.transcript);
+            return closing::prove_clear(secrets, rounds, &mut session.transcript);
         };
-        let public = self.public.clone();
+        let public = session.public.clone();
         let lens = std::mem::take(&mut secrets.rows);
         let (masks, claims) = rayon::join(
             || closing::Masks::new(&lens, &mut randomness),
             || {
-                Verifier::replay(key, &self.statement, public, self.transcript.sent())
-                    .and_then(Verifier::claims)
+                Verifier::replay(key, &session.statement, public, session.transcript.sent())
+                    .and_then(Verifier::steps)
                     .expect("the verifier reads what was sent")
+                    .claims()
             },
         );
         closing::prove(
@@ -334,127 +391,38 @@ impl<'k> Prover<'k> {
             &masks,
             secrets,
             &mut randomness,
-            &mut self.transcript,
+            &mut session.transcript,
         );
     }
+}
 
+impl<Step> Prover<'_, Step> {
     /// What was absorbed and drawn so far: `(kind, label, bytes)`.
     pub fn transcript_log(&self) -> &[(&'static str, &'static str, usize)] {
-        self.transcript.sponge.log()
+        self.session.transcript.sponge.log()
     }
+}
 
-    /// Value of the scaled linear summands.
-    fn linear_part(&self, scales: &[Fr]) -> Fr {
-        opening::linear_value(
-            self.key.verifier_key().schedule(),
-            &self.trace,
-            scales,
-            &self.challenges,
-            self.row(),
-        )
+impl<'k> Session<'k> {
+    /// The prover after `step`.
+    fn after<Step>(self, step: Step) -> Prover<'k, Step> {
+        Prover {
+            session: self,
+            step,
+        }
     }
 
     fn model_and_schedule(&self) -> (&'k Model, &'k Schedule) {
         let key = self.key.verifier_key();
         (key.model(), key.schedule())
     }
-
-    fn row(&self) -> usize {
-        1 << self.key.verifier_key().model().row_log2
-    }
-
-    /// Numerators of the tables' zone and denominators of all leaves.
-    fn fractions(&self) -> (Vec<i64>, Vec<Fr>) {
-        let _span = tracing::info_span!(target: "zkiln", "lookups/leaves").entered();
-        let (model, schedule) = (
-            self.key.verifier_key().model(),
-            self.key.verifier_key().schedule(),
-        );
-        let layout = &schedule.leaves;
-        let tables: Vec<Vec<Fr>> = (0u32..)
-            .zip(model.tables.iter())
-            .map(|(id, table)| self.table_denominators(id, table))
-            .collect();
-        let mut denominators = Vec::with_capacity(layout.len);
-        let mut numerators = vec![0i64; layout.len - layout.unit];
-        for block in &layout.blocks {
-            denominators.resize(block.first, Fr::from(1u64));
-            match block.kind {
-                BlockKind::Lookup(index) => {
-                    if self.honest {
-                        let id = schedule.lookups[index].table.0 as usize;
-                        let first = model.tables[id].first_key;
-                        let keys = self.trace.lookup_keys(index);
-                        denominators.extend(
-                            keys.iter()
-                                .map(|&key| tables[id][(i64::from(key) - first) as usize]),
-                        );
-                    } else {
-                        denominators.extend(self.evaluated_denominators(index));
-                    }
-                }
-                BlockKind::Table(id) => {
-                    denominators.extend_from_slice(&tables[id.0 as usize]);
-                    let multiplicities = self
-                        .trace
-                        .column(model.tables[id.0 as usize].multiplicities);
-                    let slots =
-                        &mut numerators[block.first - layout.unit..][..multiplicities.len()];
-                    slots
-                        .iter_mut()
-                        .zip(multiplicities)
-                        .for_each(|(slot, &count)| *slot = -i64::from(count));
-                }
-            }
-        }
-        (numerators, denominators)
-    }
-
-    /// `alpha - fingerprint` of a lookup, from what the trace makes of its entries: the slow path that the fast one must equal.
-    fn evaluated_denominators(&self, index: usize) -> Vec<Fr> {
-        let lookup = &self.key.verifier_key().schedule().lookups[index];
-        let base = self.fingerprint.alpha - self.fingerprint.tag(lookup.table.0);
-        let mut denominators = vec![base; 1 << lookup.entries[0].accumulator.len_log2()];
-        for (power, entry) in lookup.entries.iter().enumerate() {
-            let unshift = Fr::from(1u64 << entry.shift_log2)
-                .inverse()
-                .expect("a power of two is not zero");
-            let factor = self.fingerprint.power(power) * unshift;
-            let values = entry.accumulator.evaluate(&self.trace);
-            denominators
-                .iter_mut()
-                .zip(values)
-                .for_each(|(d, value)| *d -= factor * from_i64(value));
-        }
-        denominators
-    }
-
-    /// `alpha - fingerprint` of every row of a table.
-    fn table_denominators(&self, id: u32, table: &Table) -> Vec<Fr> {
-        let outputs: Vec<&[i32]> = table
-            .outputs
-            .iter()
-            .map(|&column| self.trace.column(column))
-            .collect();
-        let base = self.fingerprint.alpha - self.fingerprint.tag(id) - from_i64(table.first_key);
-        let row = |index: usize| {
-            let terms = outputs.iter().enumerate().map(|(o, column)| {
-                self.fingerprint.power(o + 1) * from_i64(i64::from(column[index]))
-            });
-            base - Fr::from(index as u64) - terms.sum::<Fr>()
-        };
-        (0..1usize << table.len_log2)
-            .into_par_iter()
-            .map(row)
-            .collect()
-    }
 }
 
 #[cfg(test)]
 impl Prover<'_> {
-    /// Draws all challenges from a programmed oracle. To be called before the first step.
+    /// Draws all challenges from a programmed oracle.
     pub(super) fn set_oracle(&mut self, oracle: Sponge) {
-        self.transcript.sponge = oracle.clone();
-        self.public = oracle;
+        self.session.transcript.sponge = oracle.clone();
+        self.session.public = oracle;
     }
 }

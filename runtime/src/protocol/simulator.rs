@@ -9,14 +9,14 @@ use ark_ff::PrimeField;
 
 use super::verifier::public_sponge;
 use super::{Commitment, Proof, Prover, Shown, Statement, Verifier, prove, verify};
-use crate::closing;
+use crate::argument::closing;
 use crate::commitment::{blind_all, decode_point, encode_point};
 use crate::error::VerifyError;
-use crate::key::VerifierKey;
-use crate::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
+use crate::protocol::key::VerifierKey;
 use crate::randomness::Randomness;
-use crate::relations::testing::{Draft, everything};
-use crate::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
+use crate::statement::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
+use crate::statement::relations::testing::{Draft, everything};
+use crate::statement::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
 use crate::transcript::{ELEMENT_BYTES, Sponge, encode_field};
 
 /// More challenges than any proof here draws.
@@ -34,6 +34,7 @@ fn simulate(
     let mut bytes: Vec<u8> = points.iter().flat_map(encode_point).collect();
     let oracle = Sponge::of_oracle(challenges.to_vec());
     let (claims, witness, mut sponge) = Verifier::replay(key, statement, oracle, &bytes)
+        .and_then(Verifier::steps)
         .and_then(Verifier::before_closing)
         .unwrap();
     let rows = closing::Rows {
@@ -54,12 +55,9 @@ fn verdict(
     proof: &Proof,
 ) -> Result<(), VerifyError> {
     assert_eq!(proof.as_bytes().len(), key.proof_bytes());
-    let mut verifier = Verifier::replay(key, statement, sponge, proof.elements()?)?;
-    verifier.commit()?;
-    verifier.lookups()?;
-    verifier.contractions()?;
-    verifier.opening()?;
-    verifier.finish()
+    Verifier::replay(key, statement, sponge, proof.elements()?)?
+        .steps()?
+        .finish()
 }
 
 fn challenges(seed: u8) -> Vec<Fr> {
@@ -118,7 +116,9 @@ fn any_statement(model: &Model, seed: u8) -> Statement {
 
 /// A key for constants that nobody knows: as its commitments, points that nobody can open.
 fn key_without_weights(model: &Model) -> VerifierKey {
-    let rows = crate::schedule::Schedule::new(model).unwrap().constant_rows;
+    let rows = crate::argument::schedule::Schedule::new(model)
+        .unwrap()
+        .constant_rows;
     let points = points(255, rows);
     let points = points.iter().flat_map(encode_point);
     let bytes: Vec<u8> = [9; 32].into_iter().chain(points).collect();
@@ -361,7 +361,10 @@ fn every_challenge_counts() {
     let proof = simulate(&key, &statement, &challenges, &mut randomness);
     let oracle = Sponge::of_oracle(challenges.clone());
     let replay = Verifier::replay(&key, &statement, oracle, proof.elements().unwrap());
-    let (.., sponge) = replay.and_then(Verifier::before_closing).unwrap();
+    let (.., sponge) = replay
+        .and_then(Verifier::steps)
+        .and_then(Verifier::before_closing)
+        .unwrap();
     let drawn = sponge
         .log()
         .iter()
@@ -390,11 +393,7 @@ fn an_honest_proof_does_not_depend_on_where_challenges_come_from() {
     let mut prover = Prover::start_seeded(&key, &[vec![4, 0, 2]], &[], randomness).unwrap();
     let oracle = Sponge::of_oracle(challenges(1));
     prover.set_oracle(oracle.clone());
-    prover.commit();
-    prover.lookups();
-    prover.contractions();
-    prover.opening();
-    let proven = prover.finish();
+    let proven = prover.steps().finish();
     let key = key.verifier_key();
     assert_eq!(
         verdict(key, &proven.statement, oracle, &proven.proof),
@@ -402,10 +401,10 @@ fn an_honest_proof_does_not_depend_on_where_challenges_come_from() {
     );
     assert!(verify(key, &proven.statement, &proven.proof).is_err());
     // A false statement has no honest proof: an oracle that cannot be programmed after the fact does not help.
-    let mut lie = proven.statement.clone();
-    if let Shown::Public(integers) = &mut lie.outputs[0] {
+    let mut forged = proven.statement.clone();
+    if let Shown::Public(integers) = &mut forged.outputs[0] {
         integers[0] += 1;
     }
     let oracle = Sponge::of_oracle(challenges(1));
-    assert!(verdict(key, &lie, oracle, &proven.proof).is_err());
+    assert!(verdict(key, &forged, oracle, &proven.proof).is_err());
 }

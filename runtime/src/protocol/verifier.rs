@@ -1,32 +1,69 @@
-//! The verifier's steps. No panic site: whatever the bytes, the answer is a [`VerifyError`] or acceptance.
+//! The verifier's steps, as the prover's. No panic site: whatever the bytes, the answer is a [`VerifyError`] or acceptance.
 
 use ark_bn254::{Fr, G1Affine};
-use ark_ff::{One, Zero};
+use ark_ff::One;
 use rayon::prelude::*;
 
-use super::scales::{Fingerprint, Scales};
-use super::{PROTOCOL, Proof, Shown, Statement};
+use super::coefficients::{Coefficients, Fingerprint};
+use super::key::VerifierKey;
+use super::proof::{PROTOCOL, Proof};
+use super::statement::{Shown, Statement};
+use crate::argument::schedule::Challenges;
+use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::decode_point;
 use crate::error::VerifyError;
-use crate::key::VerifierKey;
-use crate::model::{ColumnId, ColumnKind};
-use crate::schedule::Challenges;
-use crate::transcript::{Claims, ELEMENT_BYTES, Form, Sponge, VerifierTranscript};
-use crate::{closing, contraction, logup, opening};
+use crate::statement::model::{ColumnId, ColumnKind};
+use crate::transcript::{AffineForm, Claims, ELEMENT_BYTES, Sponge, VerifierTranscript};
 
 // verify-path: begin
-/// A verification in the making.
-pub struct Verifier<'a> {
+/// A verification in the making, after the step `Step`.
+pub struct Verifier<'a, Step = Started> {
+    session: Session<'a>,
+    step: Step,
+}
+
+/// What all steps need.
+struct Session<'a> {
     key: &'a VerifierKey,
     statement: &'a Statement,
     transcript: VerifierTranscript<'a>,
-    challenges: Challenges,
-    fingerprint: Fingerprint,
-    witness: &'a [[u8; ELEMENT_BYTES]],
-    leaf: (Form, Form),
-    scales: Vec<Fr>,
-    total: Form,
 }
+
+/// Lengths and ranges fit; nothing is read.
+pub struct Started(());
+
+/// The commitments to the witness are read.
+pub struct Committed<'a> {
+    witness: Witness<'a>,
+    fingerprint: Fingerprint,
+}
+
+/// Lookups are reduced to a claim on their leaves.
+pub struct Reduced<'a> {
+    witness: Witness<'a>,
+    fingerprint: Fingerprint,
+    challenges: Challenges,
+    /// Numerator and denominator.
+    leaf: (AffineForm, AffineForm),
+}
+
+/// Products are reduced to claims on their operands: all claims that are left are linear.
+pub struct Contracted<'a> {
+    witness: Witness<'a>,
+    challenges: Challenges,
+    /// Factor of each claim.
+    coefficients: Vec<Fr>,
+    /// What the claims sum to.
+    total: AffineForm,
+}
+
+/// All claims are reduced to one row, and to equations in what is hidden.
+pub struct Opened<'a> {
+    witness: Witness<'a>,
+}
+
+/// The rows' commitments in a proof, still to be decoded.
+type Witness<'a> = &'a [[u8; ELEMENT_BYTES]];
 
 impl<'a> Verifier<'a> {
     /// Checks lengths and ranges, and binds the transcript to the model and to what is public.
@@ -56,95 +93,90 @@ impl<'a> Verifier<'a> {
         proof: &'a [u8],
     ) -> Result<Self, VerifyError> {
         statement.check(key.model())?;
-        let zero = Fr::zero();
-        Ok(Self {
+        let session = Session {
             key,
             statement,
             transcript: VerifierTranscript::new(sponge, proof, key.model().hides()),
-            challenges: Challenges::default(),
-            fingerprint: Fingerprint {
-                alpha: zero,
-                beta: zero,
-            },
-            witness: &[],
-            leaf: Default::default(),
-            scales: Vec::new(),
-            total: Form::default(),
-        })
+        };
+        Ok(session.after(Started(())))
     }
 
-    /// What is left to check after all steps but the last.
-    pub(super) fn claims(mut self) -> Result<Claims, VerifyError> {
-        self.commit()?;
-        self.lookups()?;
-        self.contractions()?;
-        self.opening()?;
-        Ok(self.transcript.take_claims())
+    /// All steps but the last.
+    ///
+    /// # Errors
+    /// Those of the steps.
+    pub fn steps(self) -> Result<Verifier<'a, Opened<'a>>, VerifyError> {
+        self.commit()?.lookups()?.contractions()?.opening()
     }
 
     /// Reads the witness commitments.
     ///
     /// # Errors
     /// [`VerifyError::NonCanonical`].
-    pub fn commit(&mut self) -> Result<(), VerifyError> {
+    pub fn commit(self) -> Result<Verifier<'a, Committed<'a>>, VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/commit").entered();
-        self.witness = self
-            .transcript
-            .receive_points("witness rows", self.key.schedule().committed_rows)?;
-        self.fingerprint.alpha = self.transcript.sponge.challenge("alpha");
-        self.fingerprint.beta = self.transcript.sponge.challenge("beta");
-        Ok(())
+        let Self { mut session, .. } = self;
+        let rows = session.key.schedule().committed_rows;
+        let witness = session.transcript.receive_points("witness rows", rows)?;
+        let fingerprint = Fingerprint {
+            alpha: session.transcript.sponge.challenge("alpha"),
+            beta: session.transcript.sponge.challenge("beta"),
+        };
+        Ok(session.after(Committed {
+            witness,
+            fingerprint,
+        }))
     }
+}
 
+impl<'a> Verifier<'a, Committed<'a>> {
     /// Reduces all lookups to a claim on the leaves.
     ///
     /// # Errors
     /// [`VerifyError::Lookup`], [`VerifyError::Sumcheck`].
-    pub fn lookups(&mut self) -> Result<(), VerifyError> {
+    pub fn lookups(self) -> Result<Verifier<'a, Reduced<'a>>, VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/lookups").entered();
-        let claim = logup::verify(self.key.schedule().leaves.len_log2, &mut self.transcript)?;
-        self.leaf = (claim.numerator, claim.denominator);
-        self.challenges.rho = claim.point;
-        self.challenges.tau = self
+        let Self { mut session, step } = self;
+        let schedule = session.key.schedule();
+        let claim = logup::verify(schedule.leaves.len_log2, &mut session.transcript)?;
+        let tau = session
             .transcript
             .sponge
-            .challenges("tau", self.key.schedule().tau_len);
-        Ok(())
+            .challenges("tau", schedule.tau_len);
+        Ok(session.after(Reduced {
+            witness: step.witness,
+            fingerprint: step.fingerprint,
+            challenges: Challenges::new(claim.point, tau),
+            leaf: (claim.numerator, claim.denominator),
+        }))
     }
+}
 
+impl<'a> Verifier<'a, Reduced<'a>> {
     /// Reduces the products in the one equation to claims on their operands.
     ///
     /// # Errors
     /// [`VerifyError::Sumcheck`].
-    pub fn contractions(&mut self) -> Result<(), VerifyError> {
+    pub fn contractions(self) -> Result<Verifier<'a, Contracted<'a>>, VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/contractions").entered();
-        let (model, schedule) = (self.key.model(), self.key.schedule());
-        let eta = self.transcript.sponge.challenge("eta");
-        let scales = Scales::new(model, schedule, self.fingerprint, &self.challenges, eta)?;
-        let target = scales.target(
-            (&self.leaf.0, &self.leaf.1),
-            &self.challenges,
-            self.statement,
-        )?;
-        let factors = schedule
-            .contractions
-            .iter()
-            .map(|contraction| scales.factor(&contraction.scale, &self.challenges));
-        let products = factors.collect::<Result<Vec<_>, _>>()?;
-        let factors = schedule
-            .linear
-            .iter()
-            .map(|linear| scales.factor(&linear.scale, &self.challenges));
-        let mut linear = factors.collect::<Result<Vec<_>, _>>()?;
-        let [part] = self.transcript.receive_array("linear part")?;
+        let Self { mut session, step } = self;
+        let (model, schedule) = (session.key.model(), session.key.schedule());
+        let mut challenges = step.challenges;
+        let eta = session.transcript.sponge.challenge("eta");
+        let coefficients = Coefficients::new(model, schedule, step.fingerprint, &challenges, eta)?;
+        let (numerator, denominator) = &step.leaf;
+        let target =
+            coefficients.target((numerator, denominator), &challenges, session.statement)?;
+        let [products, mut linear] = coefficients.factors(&challenges)?;
+        let [part] = session.transcript.receive_array("linear part")?;
         let evaluations = contraction::verify(
             schedule,
             target.plus(-Fr::one(), &part),
             &products,
-            &mut self.challenges,
-            &mut self.transcript,
+            &mut challenges,
+            &mut session.transcript,
         )?;
-        let gamma = self.transcript.sponge.challenge("gamma");
+        let gamma = session.transcript.sponge.challenge("gamma");
         let mut power = gamma;
         let mut total = part.plus_constant(-opening::constant_value(schedule, &linear)?);
         for evaluation in &evaluations {
@@ -152,62 +184,83 @@ impl<'a> Verifier<'a> {
             linear.push(power);
             power *= gamma;
         }
-        self.scales = linear;
-        self.total = total;
-        Ok(())
+        Ok(session.after(Contracted {
+            witness: step.witness,
+            challenges,
+            coefficients: linear,
+            total,
+        }))
     }
+}
 
+impl<'a> Verifier<'a, Contracted<'a>> {
     /// Reduces every claim that is left to one row of the commitments.
     ///
     /// # Errors
     /// [`VerifyError::Sumcheck`], [`VerifyError::Opening`].
-    pub fn opening(&mut self) -> Result<(), VerifyError> {
+    pub fn opening(self) -> Result<Verifier<'a, Opened<'a>>, VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/opening").entered();
-        opening::verify(
-            self.key.model(),
-            self.key.schedule(),
-            std::mem::take(&mut self.total),
-            &self.scales,
-            &self.challenges,
-            &mut self.transcript,
-        )
+        let Self { mut session, step } = self;
+        let claims = opening::BatchedClaims {
+            model: session.key.model(),
+            schedule: session.key.schedule(),
+            coefficients: &step.coefficients,
+            challenges: &step.challenges,
+        };
+        opening::verify(&claims, step.total, &mut session.transcript)?;
+        Ok(session.after(Opened {
+            witness: step.witness,
+        }))
     }
+}
 
+impl<'a> Verifier<'a, Opened<'a>> {
     /// Checks all that is left, and rejects leftovers.
     ///
     /// # Errors
     /// [`VerifyError::Closing`], [`VerifyError::Opening`], [`VerifyError::NonCanonical`], [`VerifyError::TrailingBytes`].
-    pub fn finish(mut self) -> Result<(), VerifyError> {
+    pub fn finish(self) -> Result<(), VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/closing").entered();
         let witness = self.witness_points()?;
+        let Session {
+            key,
+            mut transcript,
+            ..
+        } = self.session;
         let rows = closing::Rows {
-            constants: self.key.commitments(),
+            constants: key.commitments(),
             witness: &witness,
         };
-        closing::verify(self.key.model().hides(), rows, &mut self.transcript)?;
-        self.transcript.finish()
+        closing::verify(key.model().hides(), rows, &mut transcript)?;
+        transcript.finish()
+    }
+
+    /// What [`Self::finish`] has to check.
+    pub(super) fn claims(mut self) -> Claims {
+        self.session.transcript.take_claims()
     }
 
     /// Commitments to all witness columns: from the statement what is shown there, the rest from the proof.
     fn witness_points(&self) -> Result<Vec<G1Affine>, VerifyError> {
-        const LABEL: VerifyError = VerifyError::NonCanonical {
+        const MALFORMED_POINT: VerifyError = VerifyError::NonCanonical {
             label: "witness rows",
         };
-        const SHORT: VerifyError = VerifyError::Key("a column has no commitments");
+        const MISSING_ROWS: VerifyError = VerifyError::Key("a column has no commitments");
         let sent = self
+            .step
             .witness
             .par_iter()
-            .map(|bytes| decode_point(bytes).ok_or(LABEL))
+            .map(|bytes| decode_point(bytes).ok_or(MALFORMED_POINT))
             .collect::<Result<Vec<_>, _>>()?;
-        let schedule = self.key.schedule();
-        let mut shown = self.statement.shown().filter_map(Shown::commitment);
+        let schedule = self.session.key.schedule();
+        let mut shown = self.session.statement.shown().filter_map(Shown::commitment);
         let mut commitments = Vec::with_capacity(schedule.shown.len());
         for id in &schedule.shown {
-            commitments.push((*id, shown.next().ok_or(SHORT)?));
+            commitments.push((*id, shown.next().ok_or(MISSING_ROWS)?));
         }
         let mut rest = sent.as_slice();
         let mut points = Vec::with_capacity(schedule.witness_rows);
-        let columns = self.key.model().columns.iter();
+        let columns = self.session.key.model().columns.iter();
         // len: one range a column, 2^32 ids suffice
         for ((id, column), range) in (0u32..).map(ColumnId).zip(columns).zip(&schedule.rows) {
             if column.kind == ColumnKind::Constant {
@@ -216,12 +269,22 @@ impl<'a> Verifier<'a> {
             if let Some((_, commitment)) = commitments.iter().find(|(shown, _)| *shown == id) {
                 points.extend_from_slice(commitment.rows());
             } else {
-                let (head, tail) = rest.split_at_checked(range.len).ok_or(SHORT)?;
+                let (head, tail) = rest.split_at_checked(range.len).ok_or(MISSING_ROWS)?;
                 points.extend_from_slice(head);
                 rest = tail;
             }
         }
         Ok(points)
+    }
+}
+
+impl<'a> Session<'a> {
+    /// The verifier after `step`.
+    fn after<Step>(self, step: Step) -> Verifier<'a, Step> {
+        Verifier {
+            session: self,
+            step,
+        }
     }
 }
 
@@ -235,18 +298,11 @@ pub(super) fn public_sponge(key: &VerifierKey, statement: &Statement) -> Sponge 
 // verify-path: end
 
 #[cfg(test)]
-impl Verifier<'_> {
-    /// What [`Self::finish`] goes by once all other steps are taken: what is left to check, the witness' rows, and the transcript's state.
+impl<'a> Verifier<'a, Opened<'a>> {
+    /// What [`Self::finish`] goes by: what is left to check, the witness' rows, and the transcript's state.
     pub(super) fn before_closing(mut self) -> Result<(Claims, Vec<G1Affine>, Sponge), VerifyError> {
-        self.commit()?;
-        self.lookups()?;
-        self.contractions()?;
-        self.opening()?;
         let witness = self.witness_points()?;
-        Ok((
-            self.transcript.take_claims(),
-            witness,
-            self.transcript.sponge,
-        ))
+        let transcript = &mut self.session.transcript;
+        Ok((transcript.take_claims(), witness, transcript.sponge.clone()))
     }
 }

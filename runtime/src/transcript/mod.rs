@@ -4,6 +4,8 @@
 //! modulo the field order. The prover's [`ProverTranscript`] appends what it absorbs to the proof; the verifier's
 //! [`VerifierTranscript`] reads the proof and absorbs what it reads. Neither can do one without the other.
 //!
+//! This room knows how a message is sent. It must not know what messages mean: no statement, no schedule, no keys.
+//!
 //! A message of field elements is sent as it is, or, in a proof that hides, as Pedersen commitments: the recorder decides, and neither
 //! the provers nor the verifiers of the argument's parts know. There are three kinds:
 //!
@@ -17,11 +19,11 @@ use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
 use sha3::{Digest, Keccak256};
 
-mod form;
+mod affine_form;
 mod prover;
 mod verifier;
 
-pub use form::{Equation, Form, Variable};
+pub use affine_form::{AffineForm, Equation, Variable};
 pub use prover::ProverTranscript;
 pub(crate) use prover::Secrets;
 pub use verifier::VerifierTranscript;

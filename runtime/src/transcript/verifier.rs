@@ -2,7 +2,7 @@
 
 use ark_bn254::Fr;
 
-use super::{ELEMENT_BYTES, Equation, Form, Sponge, Variable, decode_field};
+use super::{AffineForm, ELEMENT_BYTES, Equation, Sponge, Variable, decode_field};
 use crate::error::VerifyError;
 
 // verify-path: begin
@@ -81,7 +81,7 @@ impl<'a> VerifierTranscript<'a> {
     }
 
     /// Variables for `len` elements under one commitment.
-    fn hide(&mut self, len: usize, commitment: Committed) -> Result<Vec<Form>, VerifyError> {
+    fn hide(&mut self, len: usize, commitment: Committed) -> Result<Vec<AffineForm>, VerifyError> {
         let first = self.claims.variables;
         let count = Variable::try_from(len).map_err(|_| VerifyError::Truncated)?;
         let end = first.checked_add(count).ok_or(VerifyError::Truncated)?;
@@ -91,7 +91,7 @@ impl<'a> VerifierTranscript<'a> {
             len,
             commitment,
         });
-        Ok((first..end).map(Form::variable).collect())
+        Ok((first..end).map(AffineForm::variable).collect())
     }
 
     /// Receives `len` canonical field elements in the clear.
@@ -111,13 +111,17 @@ impl<'a> VerifierTranscript<'a> {
         &mut self,
         label: &'static str,
         len: usize,
-    ) -> Result<Vec<Form>, VerifyError> {
+    ) -> Result<Vec<AffineForm>, VerifyError> {
         let values = self.receive_clear(label, len)?;
-        Ok(values.into_iter().map(Form::constant).collect())
+        Ok(values.into_iter().map(AffineForm::constant).collect())
     }
 
     /// Receives `len` elements that are only added and scaled.
-    pub fn receive(&mut self, label: &'static str, len: usize) -> Result<Vec<Form>, VerifyError> {
+    pub fn receive(
+        &mut self,
+        label: &'static str,
+        len: usize,
+    ) -> Result<Vec<AffineForm>, VerifyError> {
         if !self.hides {
             return self.receive_constants(label, len);
         }
@@ -133,7 +137,7 @@ impl<'a> VerifierTranscript<'a> {
     pub fn receive_array<const N: usize>(
         &mut self,
         label: &'static str,
-    ) -> Result<[Form; N], VerifyError> {
+    ) -> Result<[AffineForm; N], VerifyError> {
         let forms = self.receive(label, N)?;
         forms.try_into().map_err(|_| VerifyError::Truncated)
     }
@@ -143,7 +147,7 @@ impl<'a> VerifierTranscript<'a> {
         &mut self,
         label: &'static str,
         len: usize,
-    ) -> Result<Vec<Form>, VerifyError> {
+    ) -> Result<Vec<AffineForm>, VerifyError> {
         if !self.hides {
             return self.receive_constants(label, len);
         }
@@ -160,7 +164,7 @@ impl<'a> VerifierTranscript<'a> {
         len: usize,
         rounds: usize,
         weights: [Vec<Fr>; 2],
-    ) -> Result<Vec<Form>, VerifyError> {
+    ) -> Result<Vec<AffineForm>, VerifyError> {
         self.hide(len, Committed::Opened { weights, rounds })
     }
 

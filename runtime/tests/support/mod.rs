@@ -1,4 +1,4 @@
-//! Small hand-written models, one for each relation, to prove and to lie about.
+//! Small hand-written models, one for each relation, to prove and to tamper with.
 #![allow(dead_code)]
 
 use std::borrow::Cow;
@@ -318,7 +318,7 @@ pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i6
             mapped: Cow::Owned(vec![]),
         }),
     );
-    // scores = requant(out @ out^T), softmax over the last axis, deferred normalisation.
+    // scores = requant(out @ out^T), softmax over the last axis, deferred normalization.
     let scores = b.witness("scores", &[t, t]);
     let remainder = b.limbs("scores/remainder", &[t, t], &[5, 6]);
     let square = term(
@@ -427,7 +427,7 @@ pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i6
         }),
     );
     let mixed_relu = b.witness("mixed/relu", &[t, h]);
-    // Maximum of neighbours by a table on an exact difference, read through strides.
+    // Maximum of neighbors by a table on an exact difference, read through strides.
     let difference = accumulator(
         &[t, 3],
         &[],

@@ -1,0 +1,46 @@
+//! The adversary of the tests: a prover that argues for any trace.
+
+use ark_bn254::Fr;
+use ark_ff::Field;
+
+use super::commitment::Blinding;
+use super::fractions::Fractions;
+use super::key::ProverKey;
+use super::prover::{Proven, Prover};
+use crate::field::from_i64;
+use crate::randomness::Randomness;
+use crate::witness::trace::Trace;
+
+/// Argues for any trace and any public values, however false, as well as can be. Slower than [`prove`](super::prove); for a true trace the
+/// proof is the same.
+pub fn prove_trace(
+    key: &ProverKey,
+    trace: Trace,
+    inputs: &[Vec<i64>],
+    outputs: Vec<Vec<i64>>,
+    blindings: &[(&str, Blinding)],
+    randomness: Randomness,
+) -> Proven {
+    Prover::of_trace(key, trace, inputs, outputs, blindings, randomness)
+        .steps_with(|committed| committed.lookups_by(of_entries))
+        .finish()
+}
+
+/// Appends `alpha - fingerprint` of what the trace makes of a lookup's entries: the slow path that the fast one must equal.
+fn of_entries(fractions: &Fractions, index: usize, denominators: &mut Vec<Fr>) {
+    let lookup = &fractions.schedule.lookups[index];
+    let fingerprint = fractions.fingerprint;
+    let base = fingerprint.alpha - fingerprint.tag(lookup.table.0);
+    let from = denominators.len();
+    let len = 1 << lookup.entries[0].accumulator.len_log2();
+    denominators.resize(from + len, base);
+    for (power, entry) in lookup.entries.iter().enumerate() {
+        let unshift = Fr::from(1u64 << entry.shift_log2)
+            .inverse()
+            .expect("a power of two is not zero");
+        let factor = fingerprint.power(power) * unshift;
+        let values = entry.accumulator.evaluate(fractions.trace);
+        let pairs = denominators[from..].iter_mut().zip(values);
+        pairs.for_each(|(d, value)| *d -= factor * from_i64(value));
+    }
+}
