@@ -2,7 +2,7 @@
 //!
 //! A stream of `Keccak256(domain || seed || counter)`, each block cut to 254 bits and dropped unless it is below the group's order: uniform
 //! scalars if the hash is a random oracle and the seed is unknown. The seed comes from the operating system, or, for the
-//! constants of a key, from a salt. It is wiped when the stream is dropped.
+//! constants of a key, from a blinding key. It is wiped when the stream is dropped.
 
 use ark_bn254::Fr;
 use ark_ff::{BigInt, PrimeField};

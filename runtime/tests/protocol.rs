@@ -80,13 +80,14 @@ fn a_chosen_blinding_links_proofs_by_different_models() {
 }
 
 #[test]
-fn keys_repeat_for_a_salt_and_hide_the_weights() {
-    let key = |show, salt: u8, change: i32| {
+fn keys_repeat_for_a_blinding_key_and_hide_the_weights() {
+    let key = |show, blinding_key: u8, change: i32| {
         let (model, mut constants, _) = support::everything(5, show);
         constants[1][0] += change;
-        ProverKey::new(model, constants, &[salt; 32]).unwrap()
+        ProverKey::new(model, constants, &[blinding_key; 32]).unwrap()
     };
-    let digest = |show, salt, change| key(show, salt, change).verifier_key().digest();
+    let digest =
+        |show, blinding_key, change| key(show, blinding_key, change).verifier_key().digest();
     assert_eq!(digest(Show::Ports, 1, 0), digest(Show::Ports, 1, 0));
     assert_ne!(digest(Show::Ports, 1, 0), digest(Show::Ports, 2, 0));
     assert_eq!(
@@ -101,10 +102,10 @@ fn keys_repeat_for_a_salt_and_hide_the_weights() {
     };
     let (before, after) = (commitments(0), commitments(1));
     assert!(before.chunks(32).zip(after.chunks(32)).all(|(a, b)| a != b));
-    // But whoever has the salt can tell.
-    let rows = |salt: u8, change| {
+    // But anyone who has the blinding key can tell.
+    let rows = |blinding_key: u8, change| {
         let key = key(Show::Ports, 1, change);
-        key.verifier_key().without_blinding(&[salt; 32])
+        key.verifier_key().without_blinding(&[blinding_key; 32])
     };
     let equal = |a: &[[u8; 32]], b: &[[u8; 32]]| a.iter().zip(b).filter(|(a, b)| a == b).count();
     let (before, after) = (rows(1, 0), rows(1, 1));

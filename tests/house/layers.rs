@@ -13,6 +13,8 @@ pub struct House {
     pub rooms: &'static [&'static str],
     /// Pairs of which the first must not import the second, although it could by its place.
     pub strangers: &'static [(&'static str, &'static str)],
+    /// Folders that are one room with the folders in them, since their types are defined by one another.
+    pub whole: &'static [&'static str],
 }
 
 /// An import: the file it is in, its line, and the file that it names.
@@ -52,7 +54,7 @@ impl House {
         for import in &imports {
             findings.extend(self.climb(import));
         }
-        findings.extend(circles(&imports).into_iter().map(|circle| Finding {
+        findings.extend(self.circles(&imports).into_iter().map(|circle| Finding {
             place: format!("{}{}", self.source, circle[0]),
             line: 1,
             what: format!(
@@ -61,6 +63,51 @@ impl House {
             ),
         }));
         findings
+    }
+
+    /// Groups of files that import one another in a circle and do not lie in one folder.
+    fn circles(&self, imports: &[Import]) -> Vec<Vec<String>> {
+        let mut reaches: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for Import { from, to, .. } in imports {
+            reaches.entry(from).or_default().insert(to);
+        }
+        let reached = |start: &str| {
+            let mut seen: BTreeSet<&str> = BTreeSet::new();
+            let mut stack: Vec<&str> = reaches.get(start).into_iter().flatten().copied().collect();
+            while let Some(file) = stack.pop() {
+                if seen.insert(file) {
+                    stack.extend(reaches.get(file).into_iter().flatten().copied());
+                }
+            }
+            seen
+        };
+        let all: BTreeMap<&str, BTreeSet<&str>> =
+            reaches.keys().map(|file| (*file, reached(file))).collect();
+        let mut found = BTreeSet::new();
+        for (file, forth) in &all {
+            let circle: Vec<&str> = forth
+                .iter()
+                .copied()
+                .filter(|other| all.get(other).is_some_and(|back| back.contains(file)))
+                .collect();
+            if circle
+                .iter()
+                .any(|other| self.folder(other) != self.folder(file))
+            {
+                found.insert(circle.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// The folder that a file is a part of.
+    fn folder<'f>(&self, file: &'f str) -> &'f str {
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let whole = self
+            .whole
+            .iter()
+            .find(|whole| file.starts_with(&format!("{whole}/")));
+        whole.map_or(folder, |whole| &file[..whole.len()])
     }
 
     fn climb(&self, import: &Import) -> Option<Finding> {
@@ -89,10 +136,21 @@ impl House {
     }
 }
 
+/// Folders and files whose module is declared for tests only.
+const FOR_TESTS: [&str; 7] = [
+    "tests",
+    "tests.rs",
+    "testing.rs",
+    "golden",
+    "clamping.rs",
+    "simulator.rs",
+    "blinding_census.rs",
+];
+
 /// Files that are compiled for tests only.
 pub fn is_for_tests(place: &str) -> bool {
     let mut parts = place.split('/');
-    parts.any(|part| ["tests", "tests.rs", "testing.rs", "golden"].contains(&part))
+    parts.any(|part| FOR_TESTS.contains(&part))
 }
 
 fn room(place: &str) -> &str {
@@ -230,43 +288,6 @@ fn tokens(code: &str) -> Vec<(usize, String)> {
     tokens
 }
 
-/// Groups of files that import one another in a circle and do not lie in one folder.
-fn circles(imports: &[Import]) -> Vec<Vec<String>> {
-    let mut reaches: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for Import { from, to, .. } in imports {
-        reaches.entry(from).or_default().insert(to);
-    }
-    let reached = |start: &str| {
-        let mut seen: BTreeSet<&str> = BTreeSet::new();
-        let mut stack: Vec<&str> = reaches.get(start).into_iter().flatten().copied().collect();
-        while let Some(file) = stack.pop() {
-            if seen.insert(file) {
-                stack.extend(reaches.get(file).into_iter().flatten().copied());
-            }
-        }
-        seen
-    };
-    let all: BTreeMap<&str, BTreeSet<&str>> =
-        reaches.keys().map(|file| (*file, reached(file))).collect();
-    let mut found = BTreeSet::new();
-    for (file, forth) in &all {
-        let circle: Vec<&str> = forth
-            .iter()
-            .copied()
-            .filter(|other| all.get(other).is_some_and(|back| back.contains(file)))
-            .collect();
-        let folder = |file: &str| {
-            file.rsplit_once('/')
-                .map_or("", |(folder, _)| folder)
-                .to_owned()
-        };
-        if circle.iter().any(|other| folder(other) != folder(file)) {
-            found.insert(circle.into_iter().map(str::to_owned).collect::<Vec<_>>());
-        }
-    }
-    found.into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,6 +296,7 @@ mod tests {
         source: "src/",
         rooms: &["low", "left", "right", "high"],
         strangers: &[("right", "left")],
+        whole: &[],
     };
 
     fn findings(files: &[(&str, &str)]) -> Vec<String> {

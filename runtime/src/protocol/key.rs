@@ -8,7 +8,7 @@
 //! | the model | postcard |
 //! | the commitments | a nonce, then compressed points, 32 bytes each |
 //!
-//! With the salt, the nonce gives the blinding of the points; it is a hash of the salt, and gives nothing without it. All zeros without blinding.
+//! With the blinding key, the nonce gives the blinding of the points; it is a hash of the blinding key, and gives nothing without it. All zeros without blinding.
 
 use std::borrow::Cow;
 
@@ -176,9 +176,9 @@ impl VerifierKey {
 // verify-path: end
 
 impl VerifierKey {
-    /// The constants' row commitments without their blinding, compressed. Only the right salt removes it; another one gives other points.
-    pub fn without_blinding(&self, salt: &[u8; SEED_BYTES]) -> Vec<[u8; ELEMENT_BYTES]> {
-        let blinding = WeightBlinding::new(salt, &self.nonce);
+    /// The constants' row commitments without their blinding, compressed. Only the right blinding_key removes it; another one gives other points.
+    pub fn without_blinding(&self, blinding_key: &[u8; SEED_BYTES]) -> Vec<[u8; ELEMENT_BYTES]> {
+        let blinding = WeightBlinding::new(blinding_key, &self.nonce);
         let factors = blinding.factors(&self.model, self.commitments.len());
         let opposite: Vec<Fr> = factors.iter().map(|factor| -*factor).collect();
         let points = add_all(&self.commitments, &blind_all(&opposite));
@@ -216,21 +216,21 @@ impl WeightBlinding {
         self.0
     }
 
-    /// Of a salt and a key's nonce.
-    fn new(salt: &[u8; SEED_BYTES], nonce: &[u8; SEED_BYTES]) -> Self {
+    /// Of a blinding key and a key's nonce.
+    fn new(blinding_key: &[u8; SEED_BYTES], nonce: &[u8; SEED_BYTES]) -> Self {
         let hash = Keccak256::new()
             .chain_update(b"zkiln weight blinding")
-            .chain_update(salt)
+            .chain_update(blinding_key)
             .chain_update(nonce);
         Self(hash.finalize().into())
     }
 
-    /// Of a salt and the constants, through their commitments without blinding: no two models share factors, whose difference would be
+    /// Of a blinding key and the constants, through their commitments without blinding: no two models share factors, whose difference would be
     /// that of their weights.
-    fn nonce(salt: &[u8; SEED_BYTES], commitments: &[G1Affine]) -> [u8; SEED_BYTES] {
+    fn nonce(blinding_key: &[u8; SEED_BYTES], commitments: &[G1Affine]) -> [u8; SEED_BYTES] {
         let mut hash = Keccak256::new();
         hash.update(b"zkiln weight nonce");
-        hash.update(salt);
+        hash.update(blinding_key);
         commitments
             .iter()
             .for_each(|point| hash.update(encode_point(point)));
@@ -247,7 +247,7 @@ impl WeightBlinding {
 }
 
 impl VerifierKey {
-    /// Commits to the constants, hidden by `salt` unless they are public: the same salt and constants give the same key. Constants are taken,
+    /// Commits to the constants, hidden by `blinding_key` unless they are public: the same blinding key and constants give the same key. Constants are taken,
     /// padded and committed one at a time; an event of target `zkiln` tells how many rows are `done` `of` all.
     ///
     /// # Errors
@@ -255,7 +255,7 @@ impl VerifierKey {
     pub fn commit<'a, C: Into<Cow<'a, [i32]>>>(
         model: Model,
         constants: impl IntoIterator<Item = C, IntoIter: ExactSizeIterator>,
-        salt: &[u8; SEED_BYTES],
+        blinding_key: &[u8; SEED_BYTES],
     ) -> Result<(Self, WeightBlinding), ProveError> {
         let malformed = |error: VerifyError| ProveError::Weights(error.to_string());
         let rows = Schedule::new(&model).map_err(malformed)?.constant_rows;
@@ -270,9 +270,9 @@ impl VerifierKey {
         }
         let nonce = match model.weights {
             Visibility::Public => [0; SEED_BYTES],
-            _ => WeightBlinding::nonce(salt, &points),
+            _ => WeightBlinding::nonce(blinding_key, &points),
         };
-        let blinding = WeightBlinding::new(salt, &nonce);
+        let blinding = WeightBlinding::new(blinding_key, &nonce);
         if model.weights != Visibility::Public {
             let factors = Zeroizing::new(blinding.factors(&model, points.len()));
             points = add_all(&points, &blind_all(&factors));
@@ -292,9 +292,9 @@ impl ProverKey {
     pub fn new(
         model: Model,
         constants: Vec<Vec<i32>>,
-        salt: &[u8; SEED_BYTES],
+        blinding_key: &[u8; SEED_BYTES],
     ) -> Result<Self, ProveError> {
-        let (verifier, blinding) = VerifierKey::commit(model, &constants, salt)?;
+        let (verifier, blinding) = VerifierKey::commit(model, &constants, blinding_key)?;
         Self::from_parts(verifier, constants, blinding)
     }
 

@@ -492,7 +492,7 @@ pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i6
     (model, constants, inputs)
 }
 
-/// A key of [`everything`], salted with zeros.
+/// A key of [`everything`], under a blinding key of zeros.
 pub fn key(row_log2: u8, show: Show) -> (ProverKey, Vec<Vec<i64>>) {
     let (model, constants, inputs) = everything(row_log2, show);
     (ProverKey::new(model, constants, &[0; 32]).unwrap(), inputs)

@@ -109,7 +109,7 @@ impl Draft {
         });
     }
 
-    /// A key, salted with zeros.
+    /// A key, under a blinding key of zeros.
     pub fn key(&self) -> ProverKey {
         ProverKey::new(self.model.clone(), self.constants.clone(), &[0; 32]).unwrap()
     }
