@@ -49,13 +49,13 @@ pub fn structure(side: Side, ports: &[Port], infos: &[PortInfo]) -> TokenStream 
         .map(|Field { field, .. }| quote!(#field: zeros()));
     let to_integers = fields
         .iter()
-        .map(|Field { field, scale, .. }| quote!(Self::#scale.quantise(&self.#field)?));
+        .map(|Field { field, scale, .. }| quote!(Self::#scale.quantize(&self.#field)?));
     let from_integers = fields
         .iter()
         .enumerate()
         .map(|(i, Field { field, scale, .. })| {
             let i = Literal::usize_unsuffixed(i);
-            quote!(#field: Self::#scale.dequantise(tensor(tensors, #i)))
+            quote!(#field: Self::#scale.dequantize(tensor(tensors, #i)))
         });
     let to_integers = (side == Side::Input).then(|| {
         quote! {
@@ -118,7 +118,7 @@ pub fn accessors(model: &Model, inputs: &[PortInfo], outputs: &[PortInfo]) -> To
                     methods.push(quote! {
                         #[doc = #doc]
                         pub fn #method(&self) -> #tensor {
-                            #structure::#scale.dequantise(integers(&self.0.#list, #index))
+                            #structure::#scale.dequantize(integers(&self.0.#list, #index))
                         }
                     });
                 }

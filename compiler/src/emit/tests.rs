@@ -221,6 +221,23 @@ fn the_module_is_rust_of_few_words() {
 }
 
 #[test]
+fn an_output_is_said_once() {
+    let source = generated().source;
+    assert!(source.contains("/// | `type` | output | `[1,2]` | -5 | 8 | 0 |\n"));
+    assert!(source.contains("    /// `type[a, b] = pool[a, b]`\n    const TYPE: Accumulator = "));
+    let mut compiled = tiny();
+    compiled.lowered.model.outputs.to_mut()[0].name = name("pool");
+    let source = emit(&compiled, "tiny.onnx").source;
+    assert!(source.contains("/// | `pool` | exact, output | "));
+    assert_eq!(source.matches("/// | `pool`").count(), 1);
+    assert_eq!(source.matches("`pool[a, b] = ").count(), 1);
+    let twice = |accumulator: &mut Accumulator| accumulator.columns.to_mut()[0].0 = 2;
+    twice(&mut compiled.lowered.model.outputs.to_mut()[0].value);
+    let source = emit(&compiled, "tiny.onnx").source;
+    assert!(source.contains("/// `pool/output[a, b] = 2 pool[a, b]`\n    const POOL_OUTPUT: "));
+}
+
+#[test]
 fn emission_is_deterministic() {
     assert_eq!(generated(), generated());
 }
