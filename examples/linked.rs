@@ -35,8 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The verifier's side: two proofs, and one look at the commitments.
     class::verify(&class_proof.statement, &class_proof.proof)?;
     score::verify(&score_proof.statement, &score_proof.proof)?;
-    let commitment = class_proof.statement.input_input();
-    assert!(commitment.is_some() && commitment == score_proof.statement.input_input());
+    let commitment = class_proof.statement.commitments().input;
+    assert!(commitment.is_some() && commitment == score_proof.statement.commitments().input);
     let [classes] = class_proof.statement.output().output;
     let [[probability]] = score_proof.statement.output().score;
     println!("class scores {classes:?}, probability {probability}, of the same hidden figures");
@@ -45,9 +45,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut others = figures;
     others[0][3] = 0.0;
     let other = score::prove_with(&score::Input { input: others }, &chosen)?;
-    assert!(commitment != other.statement.input_input());
+    assert!(commitment != other.statement.commitments().input);
     let fresh = score::prove(&score::Input { input: figures })?;
-    assert!(commitment != fresh.statement.input_input());
+    assert!(commitment != fresh.statement.commitments().input);
 
     // Opened, much later: the figures in steps of the model's input.
     let opening = &class_proof.openings[0];

@@ -152,10 +152,8 @@ fn ports_are_seen_as_was_asked_for() {
     assert_eq!(shy::verify(&proven.statement, &proven.proof), Ok(()));
     let names: Vec<&str> = proven.openings.iter().map(|o| o.port.as_str()).collect();
     assert_eq!(names, ["input", "output"]);
-    let commitments = [
-        proven.statement.input_input().expect("committed"),
-        proven.statement.output_output().expect("committed"),
-    ];
+    let shown = proven.statement.commitments();
+    let commitments = [shown.input, shown.output].map(|commitment| commitment.expect("committed"));
     for ((opening, commitment), len) in proven.openings.iter().zip(commitments).zip([4, 3]) {
         assert!(commitment.opens_to(&[len], &opening.integers, &opening.blinding));
     }

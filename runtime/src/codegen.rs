@@ -5,11 +5,45 @@
 //! accumulator's output axes first and the summed axes of the term after them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 pub use std::borrow::Cow::{Borrowed as list, Borrowed as name};
 
 pub use crate::statement::model::*;
 pub use crate::statement::relations::*;
+pub use crate::{columns, tables};
+
+/// Columns with a name each: `columns! { X = witness("x", &[4]) }` makes `column::X`, the place in the list, and `COLUMNS`, the list.
+#[macro_export]
+macro_rules! columns {
+    ($($name:ident = $column:expr),* $(,)?) => {
+        mod column {
+            #[allow(clippy::upper_case_acronyms, non_camel_case_types)]
+            enum Place { $($name),* }
+            $(
+                pub const $name: $crate::model::ColumnId =
+                    $crate::model::ColumnId(Place::$name as u32);
+            )*
+        }
+        const COLUMNS: &[$crate::model::Column] = &[$($column),*];
+    };
+}
+
+/// Tables with a name each: `tables! { RELU = table(..) }` makes `table::RELU`, the place in the list, and `TABLES`, the list.
+#[macro_export]
+macro_rules! tables {
+    ($($name:ident = $table:expr),* $(,)?) => {
+        mod table {
+            #[allow(clippy::upper_case_acronyms, non_camel_case_types)]
+            enum Place { $($name),* }
+            $(
+                pub const $name: $crate::model::TableId =
+                    $crate::model::TableId(Place::$name as u32);
+            )*
+        }
+        const TABLES: &[$crate::model::Table] = &[$($table),*];
+    };
+}
 
 /// A column that the prover fills.
 pub const fn witness(title: &'static str, shape: &'static [u32]) -> Column {
@@ -26,6 +60,28 @@ const fn column(title: &'static str, kind: ColumnKind, shape: &'static [u32]) ->
         name: Cow::Borrowed(title),
         kind,
         shape: Cow::Borrowed(shape),
+    }
+}
+
+/// A table of all `keys`, a power of two of them, with one column for each value that a key is mapped to.
+///
+/// # Panics
+///
+/// While compiling, if the number of keys is not a power of two.
+pub const fn table(
+    title: &'static str,
+    keys: Range<i64>,
+    outputs: &'static [ColumnId],
+    multiplicities: ColumnId,
+) -> Table {
+    let len = keys.end.abs_diff(keys.start);
+    assert!(len.is_power_of_two(), "a table has a power of two of keys");
+    Table {
+        name: Cow::Borrowed(title),
+        len_log2: len.trailing_zeros() as u8,
+        first_key: keys.start,
+        outputs: Cow::Borrowed(outputs),
+        multiplicities,
     }
 }
 
@@ -84,6 +140,27 @@ mod tests {
         assert_eq!(A, affine(0, &[(0, 1)]));
         assert_eq!(P, affine(0, &[(15, 1)]));
         assert_eq!(LETTERS[2], "C");
+    }
+
+    #[test]
+    fn lists_name_their_elements() {
+        columns! { X = witness("x", &[4]), SQUARES = constant("squares", &[16]), COUNTS = witness("counts", &[16]) }
+        tables! { SQUARE = table("square", -8..8, &[column::SQUARES], column::COUNTS) }
+        assert_eq!((column::X, column::COUNTS), (ColumnId(0), ColumnId(2)));
+        assert_eq!(COLUMNS[1], constant("squares", &[16]));
+        assert_eq!(table::SQUARE, TableId(0));
+        let Table {
+            len_log2,
+            first_key,
+            outputs,
+            multiplicities,
+            ..
+        } = &TABLES[0];
+        assert_eq!((*len_log2, *first_key), (4, -8));
+        assert_eq!(
+            (&**outputs, *multiplicities),
+            (&[ColumnId(1)][..], ColumnId(2))
+        );
     }
 
     #[test]

@@ -22,14 +22,14 @@ impl Scale {
     /// # Errors
     ///
     /// [`ProveError::InputRange`] for the first element out of range.
-    pub fn quantise<T: Tensor>(&self, tensor: &T) -> Result<Vec<i64>, ProveError> {
+    pub fn quantize<T: Tensor>(&self, tensor: &T) -> Result<Vec<i64>, ProveError> {
         let mut elements = Vec::with_capacity(T::LEN);
         tensor.each(&mut |element| elements.push((element.to_integer(self.unit), element.real())));
         integers_in_range(self.port, self.unit, self.range, elements.into_iter())
     }
 
     /// The tensor of these integers of units.
-    pub fn dequantise<T: Tensor>(&self, integers: &[i64]) -> T {
+    pub fn dequantize<T: Tensor>(&self, integers: &[i64]) -> T {
         filled(
             integers
                 .iter()
@@ -55,10 +55,10 @@ mod tests {
 
     #[test]
     fn reals_in_range_roundtrip_to_the_nearest_unit() {
-        let integers = SCALE.quantise(&[[-1.0f32, 0.124], [0.125, 0.75]]);
+        let integers = SCALE.quantize(&[[-1.0f32, 0.124], [0.125, 0.75]]);
         assert_eq!(integers, Ok(vec![-4, 0, 1, 3]));
         assert_eq!(
-            SCALE.dequantise::<[f32; 3]>(&[-4, 1, 3]),
+            SCALE.dequantize::<[f32; 3]>(&[-4, 1, 3]),
             [-1.0, 0.25, 0.75]
         );
     }
@@ -70,7 +70,7 @@ mod tests {
             (f32::NAN, "NaN"),
             (f32::INFINITY, "inf"),
         ] {
-            let error = SCALE.quantise(&[0.0, bad, -9.0]).expect_err("out of range");
+            let error = SCALE.quantize(&[0.0, bad, -9.0]).expect_err("out of range");
             assert_eq!(
                 error.to_string(),
                 format!(

@@ -1,86 +1,119 @@
-//! What a node proves, as a line of mathematics.
+//! What a node or an output states, as a line of mathematics.
 
 use zkiln_runtime::codegen::LETTERS;
-use zkiln_runtime::model::{Accumulator, AxisMap, ColumnId, Model, Node, TableId, Term, View};
-use zkiln_runtime::relations::Relation;
+use zkiln_runtime::model::{
+    Accumulator, AxisMap, ColumnId, Model, Node, Port, Table, TableId, Term, View,
+};
+use zkiln_runtime::relations::{Exact, Map, OneHot, Quotient, Relation, Requant, RowMax};
 
 /// Summands printed before the rest is only counted.
 const SUMMANDS: usize = 6;
 
 /// Lines on what `node` states, in letters for the axes of its accumulator.
 pub fn node(model: &Model, node: &Node) -> Vec<String> {
-    let mut lines = relation(&Speaker(model), &node.relation);
+    let mut lines = Speaker(model).relation(&node.relation);
     if lines.is_empty() {
         lines.push(format!("`{}`", quoted(&node.name)));
     }
     lines.join("\n\n").lines().map(String::from).collect()
 }
 
-fn relation(say: &Speaker, relation: &Relation) -> Vec<String> {
+/// The line that states an output: `output[a] = 2 sum(b < 8) (relu1[b] * output/weight[a, b])`.
+pub fn output(model: &Model, name: &str, port: &Port) -> String {
+    let axes = axes(port.value.shape.len());
+    let (output, sum) = (
+        indexed(&quoted(name), &axes),
+        Speaker(model).sum(&port.value),
+    );
+    format!("`{output} = {sum}`")
+}
+
+/// The values that a node makes, in the order of its equations; none if it only restricts others.
+pub fn made(relation: &Relation) -> Vec<ColumnId> {
     match relation {
-        Relation::Requant(it) => {
-            let axes = axes(it.accumulator.shape.len());
-            let y = say.column(it.output, &axes);
-            let mut lines = vec![format!(
-                "`{y} = round(({}) / 2^{})`",
-                say.sum(&it.accumulator),
-                it.shift
-            )];
-            lines.extend(say.mapped(&it.mapped, it.table, &y, &axes));
-            lines
+        Relation::Requant(it) => [&[it.output], &*it.mapped].concat(),
+        Relation::Quotient(it) => vec![it.quotient],
+        others => others.writes(),
+    }
+}
+
+impl Speaker<'_> {
+    fn relation(&self, relation: &Relation) -> Vec<String> {
+        match relation {
+            Relation::Requant(it) => self.requant(it),
+            Relation::Map(it) => self.map(it),
+            Relation::Exact(it) => self.exact(it),
+            Relation::RowMax(it) => self.row_max(it),
+            Relation::Quotient(it) => self.quotient(it),
+            Relation::OneHot(it) => self.one_hot(it),
+            _ => Vec::new(),
         }
-        Relation::Map(it) => {
-            let axes = axes(it.accumulator.shape.len());
-            let sum = say.sum(&it.accumulator);
-            match say.mapped(&it.mapped, it.table, &sum, &axes) {
-                lines if lines.is_empty() => {
-                    vec![format!("`{sum}` is in `{}`", say.table(it.table))]
-                }
-                lines => lines,
-            }
+    }
+
+    fn requant(&self, it: &Requant) -> Vec<String> {
+        let axes = axes(it.accumulator.shape.len());
+        let y = self.column(it.output, &axes);
+        let sum = self.sum(&it.accumulator);
+        let mut lines = vec![format!("`{y} = round(({sum}) / 2^{})`", it.shift)];
+        lines.extend(self.mapped(&it.mapped, it.table, &y, &axes));
+        lines
+    }
+
+    fn map(&self, it: &Map) -> Vec<String> {
+        let axes = axes(it.accumulator.shape.len());
+        let sum = self.sum(&it.accumulator);
+        match self.mapped(&it.mapped, it.table, &sum, &axes) {
+            lines if lines.is_empty() => vec![self.range(&sum, it.table)],
+            lines => lines,
         }
-        Relation::Exact(it) => {
-            let axes = axes(it.accumulator.shape.len());
-            vec![format!(
-                "`{} = {}`",
-                say.column(it.output, &axes),
-                say.sum(&it.accumulator)
-            )]
-        }
-        Relation::RowMax(it) => {
-            let axes = axes(it.scores.shape.len());
-            let (last, rows) = axes
-                .split_last()
-                .map_or(("", &[][..]), |(last, rows)| (last, rows));
-            let (max, scores) = (say.column(it.max, rows), say.sum(&it.scores));
-            let [exp, hit] = [it.exp, it.hit].map(|column| say.column(column, &axes));
-            vec![
-                format!("`{max} = max over {last} of {scores}`"),
-                format!(
-                    "`({exp}, {hit}) = {}({max} - ({scores}))`",
-                    say.table(it.table)
-                ),
-            ]
-        }
-        Relation::Quotient(it) => {
-            let axes = axes(it.denominator.shape.len());
-            let quotient = say.column(it.quotient, &axes);
-            vec![format!(
-                "`{quotient} = floor({} / ({}))`",
-                it.numerator,
-                say.sum(&it.denominator)
-            )]
-        }
-        Relation::OneHot(it) => {
-            let axes = axes(it.index.shape.len() + 1);
-            let value = axes.last().map_or("", |&value| value);
-            let hot = say.column(it.hot, &axes);
-            vec![format!(
-                "`{hot} = 1 if {value} = {} else 0`",
-                say.sum(&it.index)
-            )]
-        }
-        _ => Vec::new(),
+    }
+
+    /// That a sum is among the keys of a table.
+    fn range(&self, sum: &str, table: TableId) -> String {
+        let &Table {
+            first_key,
+            len_log2,
+            ..
+        } = &self.0.tables[table.0 as usize];
+        let last_key = first_key + ((1 << len_log2) - 1);
+        format!(
+            "`{sum}` is in `{}`: {first_key} to {last_key}",
+            self.table(table)
+        )
+    }
+
+    fn exact(&self, it: &Exact) -> Vec<String> {
+        let axes = axes(it.accumulator.shape.len());
+        let (output, sum) = (self.column(it.output, &axes), self.sum(&it.accumulator));
+        vec![format!("`{output} = {sum}`")]
+    }
+
+    fn row_max(&self, it: &RowMax) -> Vec<String> {
+        let axes = axes(it.scores.shape.len());
+        let (last, rows) = axes
+            .split_last()
+            .map_or(("", &[][..]), |(last, rows)| (last, rows));
+        let (max, scores) = (self.column(it.max, rows), self.sum(&it.scores));
+        let [exp, hit] = [it.exp, it.hit].map(|column| self.column(column, &axes));
+        let table = self.table(it.table);
+        vec![
+            format!("`{max} = max over {last} of {scores}`"),
+            format!("`({exp}, {hit}) = {table}({max} - ({scores}))`"),
+        ]
+    }
+
+    fn quotient(&self, it: &Quotient) -> Vec<String> {
+        let axes = axes(it.denominator.shape.len());
+        let quotient = self.column(it.quotient, &axes);
+        let sum = self.sum(&it.denominator);
+        vec![format!("`{quotient} = floor({} / ({sum}))`", it.numerator)]
+    }
+
+    fn one_hot(&self, it: &OneHot) -> Vec<String> {
+        let axes = axes(it.index.shape.len() + 1);
+        let value = axes.last().map_or("", |&value| value);
+        let (hot, index) = (self.column(it.hot, &axes), self.sum(&it.index));
+        vec![format!("`{hot} = 1 if {value} = {index} else 0`")]
     }
 }
 
@@ -97,6 +130,16 @@ fn letter(axis: usize) -> &'static str {
     LOWER.get(axis).copied().unwrap_or("_")
 }
 
+/// `name[a, b]`; for a single element just the name.
+fn indexed<T: AsRef<str>>(name: &str, index: &[T]) -> String {
+    let index: Vec<&str> = index.iter().map(AsRef::as_ref).collect();
+    if index.is_empty() {
+        name.into()
+    } else {
+        format!("{name}[{}]", index.join(", "))
+    }
+}
+
 /// Knows the names of columns and tables.
 struct Speaker<'a>(&'a Model);
 
@@ -110,12 +153,7 @@ impl Speaker<'_> {
     }
 
     fn column<T: AsRef<str>>(&self, column: ColumnId, index: &[T]) -> String {
-        let index: Vec<&str> = index.iter().map(AsRef::as_ref).collect();
-        if index.is_empty() {
-            self.name(column)
-        } else {
-            format!("{}[{}]", self.name(column), index.join(", "))
-        }
+        indexed(&self.name(column), index)
     }
 
     fn mapped(&self, mapped: &[ColumnId], table: TableId, key: &str, axes: &[&str]) -> Vec<String> {

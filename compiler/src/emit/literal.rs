@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 use proc_macro2::{Ident, Literal};
 use serde::ser::{self, Serialize};
 use zkiln_runtime::codegen::LETTERS;
-use zkiln_runtime::model::Model;
+use zkiln_runtime::model::{Accumulator, Column, ColumnId, ColumnKind, Model, Port, Table};
 use zkiln_runtime::relations::Relation;
 
 use crate::emit::layout::Layout;
@@ -21,6 +21,8 @@ pub struct Symbols {
     pub tables: Vec<Ident>,
     /// Constant of each node's relation.
     pub nodes: Vec<Ident>,
+    /// Constant of each output's accumulator, unless a node's value is the output.
+    pub outputs: Vec<Option<Ident>>,
 }
 
 /// Type of a node's constant, and its value.
@@ -32,16 +34,64 @@ pub fn relation(relation: &Relation, symbols: &Symbols) -> (&'static str, Layout
     (name, inner.layout(symbols))
 }
 
-/// The model, whose nodes are constants.
+/// An accumulator.
+pub fn accumulator(accumulator: &Accumulator, symbols: &Symbols) -> Layout {
+    Value::of(accumulator).layout(symbols)
+}
+
+/// `witness("x", &[1, 4])` or `constant("fc.weight", &[4, 8])` for each column.
+pub fn columns(model: &Model) -> Vec<Layout> {
+    let column = |column: &Column| {
+        let shape = Layout::slice(column.shape.iter().map(Layout::word));
+        let kind = match column.kind {
+            ColumnKind::Witness => "witness",
+            ColumnKind::Constant => "constant",
+        };
+        Layout::call(kind, [Layout::word(Literal::string(&column.name)), shape])
+    };
+    model.columns.iter().map(column).collect()
+}
+
+/// `table("relu", -128..128, &[column::TABLE_RELU], column::TABLE_RELU_MULTIPLICITIES)` for each table.
+pub fn tables(model: &Model, symbols: &Symbols) -> Vec<Layout> {
+    let table = |table: &Table| {
+        let name = Layout::word(Literal::string(&table.name));
+        let end = table.first_key + (1 << table.len_log2);
+        let keys = Layout::word(format!("{}..{end}", table.first_key));
+        let id = |id: &ColumnId| Value::of(id).layout(symbols);
+        let outputs = Layout::slice(table.outputs.iter().map(id));
+        Layout::call("table", [name, keys, outputs, id(&table.multiplicities)])
+    };
+    model.tables.iter().map(table).collect()
+}
+
+/// The model, of which columns, tables, nodes and outputs are constants.
 pub fn model(model: &Model, symbols: &Symbols) -> Layout {
     let Value::Struct(name, fields) = Value::of(model) else {
         unreachable!("a model is a struct");
     };
     let fields = fields.iter().map(|(field, value)| match *field {
+        "columns" => (*field, Layout::word("list(COLUMNS)")),
+        "tables" => (*field, Layout::word("list(TABLES)")),
         "nodes" => (*field, nodes(model, symbols)),
+        "outputs" => (*field, outputs(model, symbols)),
         _ => (*field, value.layout(symbols)),
     });
     Layout::structure(name, fields)
+}
+
+fn outputs(model: &Model, symbols: &Symbols) -> Layout {
+    let port = |(port, constant): (&Port, &Option<Ident>)| {
+        let Value::Struct(name, fields) = Value::of(port) else {
+            unreachable!("a port is a struct");
+        };
+        let fields = fields.iter().map(|(field, value)| match constant {
+            Some(constant) if *field == "value" => (*field, Layout::word(constant)),
+            _ => (*field, value.layout(symbols)),
+        });
+        Layout::structure(name, fields)
+    };
+    Layout::list(model.outputs.iter().zip(&symbols.outputs).map(port))
 }
 
 fn nodes(model: &Model, symbols: &Symbols) -> Layout {
@@ -62,7 +112,7 @@ fn variant(relation: &Relation) -> (&'static str, &'static str, Box<Value>) {
     }
 }
 
-/// A serialised value.
+/// A serialized value.
 enum Value {
     Integer(i128),
     Bool(bool),
@@ -94,7 +144,6 @@ impl Value {
                 Layout::call("", values.iter().map(|value| value.layout(symbols)))
             }
             Self::Struct("AxisMap", fields) => axis_map(fields, symbols),
-            Self::Struct("Column", fields) => column(fields),
             Self::Struct(name, fields) => {
                 let fields = fields
                     .iter()
@@ -138,22 +187,7 @@ fn axis_map(fields: &[(&'static str, Value)], symbols: &Symbols) -> Layout {
     Layout::call("affine", [offset.layout(symbols), strides])
 }
 
-/// `witness("x", &[1, 4])` or `constant("fc.weight", &[4, 8])`.
-fn column(fields: &[(&'static str, Value)]) -> Layout {
-    let [
-        ("name", Value::Text(name)),
-        ("kind", Value::Unit(_, kind)),
-        ("shape", Value::List(shape)),
-    ] = fields
-    else {
-        unreachable!("a column has a name, a kind and a shape");
-    };
-    let shape = Layout::slice(shape.iter().map(|len| Layout::word(len.index())));
-    let name = Layout::word(Literal::string(name));
-    Layout::call(&kind.to_lowercase(), [name, shape])
-}
-
-/// Serialises into a [`Value`].
+/// Serializes into a [`Value`].
 struct Tree;
 
 /// What the model's types do not contain.
@@ -388,7 +422,7 @@ impl ser::SerializeStruct for Fields {
 mod tests {
     use super::*;
     use quote::format_ident;
-    use zkiln_runtime::codegen::{AxisMap, ColumnId, Term, View, affine, list};
+    use zkiln_runtime::codegen::{AxisMap, Term, View, affine, list};
 
     #[test]
     fn terms_read_like_einsums() {
@@ -396,6 +430,7 @@ mod tests {
             columns: vec![format_ident!("X"), format_ident!("W")],
             tables: Vec::new(),
             nodes: Vec::new(),
+            outputs: Vec::new(),
         };
         const ROW: AxisMap = affine(0, &[(0, 1)]);
         let view = |column, map| View {

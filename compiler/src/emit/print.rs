@@ -20,13 +20,14 @@ pub fn item(docs: &[String], start: &str, value: &Layout) -> String {
     text + &format!("    {start}{};\n", value.print(4, start.len()))
 }
 
-/// A formatted module with more items at its end.
-pub fn appended(module: &str, items: &str) -> String {
-    let open = module
-        .trim_end()
-        .strip_suffix('}')
-        .expect("a module ends in a brace");
-    format!("{open}{items}}}\n")
+/// A formatted module with more items between its imports and the rest.
+pub fn after_imports(module: &str, items: &str) -> String {
+    let imports = module.find("\n    pub use ").expect("a module has imports");
+    let end = module[imports..]
+        .find(";\n")
+        .map_or(module.len(), |len| imports + len + 2);
+    let (head, rest) = module.split_at(end);
+    format!("{head}{items}{rest}")
 }
 
 /// A blank line after each item that ends in a brace, and before each that has documentation.

@@ -223,6 +223,59 @@ fn the_module_is_rust_of_few_words() {
 }
 
 #[test]
+fn an_output_is_said_once() {
+    let source = generated().source;
+    assert!(source.contains("/// | `type` | output | `[1,2]` | -5 | 8 | 0 |\n"));
+    assert!(source.contains("    /// `type[a, b] = pool[a, b]`\n    const TYPE: Accumulator = "));
+    let mut compiled = tiny();
+    compiled.lowered.model.outputs.to_mut()[0].name = name("pool");
+    let source = emit(&compiled, "tiny.onnx").source;
+    assert!(source.contains("/// | `pool` | exact, output | "));
+    assert_eq!(source.matches("/// | `pool`").count(), 1);
+    assert_eq!(source.matches("`pool[a, b] = ").count(), 1);
+    let twice = |accumulator: &mut Accumulator| accumulator.columns.to_mut()[0].0 = 2;
+    twice(&mut compiled.lowered.model.outputs.to_mut()[0].value);
+    let source = emit(&compiled, "tiny.onnx").source;
+    assert!(source.contains("/// `pool/output[a, b] = 2 pool[a, b]`\n    const POOL_OUTPUT: "));
+}
+
+#[test]
+fn ports_that_are_seen_one_by_one_have_fields() {
+    let source = generated().source;
+    assert!(!source.contains("fn public(&self)") && !source.contains("fn commitments(&self)"));
+    let mut compiled = tiny();
+    let Lowered { model, outputs, .. } = &mut compiled.lowered;
+    for (title, visibility) in [
+        ("fc", Visibility::Private),
+        ("x", Visibility::Committed),
+        ("relu", Visibility::Public),
+    ] {
+        let port = Port {
+            name: name(title),
+            visibility,
+            ..model.outputs[0].clone()
+        };
+        model.outputs.to_mut().push(port);
+        outputs.push(PortInfo {
+            name: title.into(),
+            ..outputs[0].clone()
+        });
+    }
+    let source = emit(&compiled, "tiny.onnx").source;
+    let fields = |structure: &str| {
+        let (_, after) = source.split_once(structure).expect("the struct is there");
+        let (body, _) = after.split_once("\n    }").expect("it ends");
+        let lines = body.lines().map(str::trim);
+        let fields = lines.filter_map(|line| line.strip_prefix("pub ")?.split(':').next());
+        fields.map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(fields("pub struct Public {"), ["type_", "relu"]);
+    assert_eq!(fields("pub struct Commitments<'a> {"), ["x"]);
+    assert!(source.contains("pub fn input(&self) -> Input"));
+    assert!(!source.contains("pub fn output(&self)"));
+}
+
+#[test]
 fn emission_is_deterministic() {
     assert_eq!(generated(), generated());
 }

@@ -129,7 +129,8 @@ impl Lowering<'_> {
             let table = self.tables.table(&mut self.columns, "clamp", wide, &data);
             let shape = quantised.accumulator.shape.to_vec();
             let clamped = self.columns.witness(&name, shape, (low, high));
-            let (_, unit) = self.requant(&name, quantised, wide, table, &[clamped])?;
+            let unclamped = format!("{name}/unclamped");
+            let (_, unit) = self.requant(&unclamped, quantised, wide, table, &[clamped])?;
             return Ok(column_value(value, clamped, &axes, unit));
         }
         let table = self.tables.range(&mut self.columns, keys);
@@ -349,11 +350,6 @@ impl Lowering<'_> {
             ));
         }
         let quantised = quantised.refined(finer as u32);
-        let node = if mapped.is_empty() {
-            name.to_string()
-        } else {
-            self.here()
-        };
         let relation = Relation::Requant(Requant {
             accumulator: quantised.accumulator.clone(),
             shift: shift as u8,
@@ -362,6 +358,9 @@ impl Lowering<'_> {
             table,
             mapped: mapped.to_vec().into(),
         });
+        // What the column is mapped to gives the node its name.
+        let named = mapped.last().copied().unwrap_or(output);
+        let node = self.columns.get(named).name.clone();
         self.emit(&node, &quantised, u32::from(keys.bits), relation);
         Ok((output, step))
     }

@@ -104,7 +104,7 @@ impl Columns {
 /// A lookup table.
 #[derive(Debug)]
 pub struct TablePlan {
-    /// For people.
+    /// Unique.
     pub name: String,
     /// log2 of the number of rows.
     pub len_log2: u8,
@@ -170,23 +170,21 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The table with these keys and outputs, one value a key each.
+    /// The table with these keys and outputs, one value a key each; named after `label` if it is new.
     pub fn table(
         &mut self,
         columns: &mut Columns,
-        name: &str,
+        label: &str,
         keys: Keys,
         outputs: &[Vec<i32>],
     ) -> TableId {
-        let outputs: Vec<ColumnId> = outputs
-            .iter()
-            .enumerate()
+        let name = self.unique(label);
+        let one = outputs.len() == 1;
+        let outputs: Vec<ColumnId> = (outputs.iter().enumerate())
             .map(|(i, data)| {
-                columns.constant(
-                    &format!("table/{name}/{i}"),
-                    vec![1 << keys.bits],
-                    data.clone(),
-                )
+                let part = if one { String::new() } else { format!("/{i}") };
+                let title = format!("table/{name}{part}");
+                columns.constant(&title, vec![1 << keys.bits], data.clone())
             })
             .collect();
         if let Some(id) = self.find(keys, &outputs) {
@@ -198,13 +196,21 @@ impl Tables {
             (0, i64::from(i32::MAX)),
         );
         self.list.push(TablePlan {
-            name: name.to_string(),
+            name,
             len_log2: keys.bits,
             first_key: keys.first(),
             outputs,
             multiplicities,
         });
         TableId(self.list.len() as u32 - 1)
+    }
+
+    /// `label`, or with the least number that no other table has: `exp`, `exp.2`.
+    fn unique(&self, label: &str) -> String {
+        let taken = |name: &str| self.list.iter().any(|table| table.name == name);
+        let numbered = (2..).map(|number| format!("{label}.{number}"));
+        let mut names = std::iter::once(label.to_string()).chain(numbered);
+        names.find(|name| !taken(name)).unwrap_or_default()
     }
 
     /// The range table with these keys.

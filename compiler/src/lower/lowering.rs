@@ -78,6 +78,8 @@ pub(crate) struct Lowering<'a> {
     pub(super) values: Vec<Option<Value>>,
     pub(super) readers: Vec<Vec<NodeId>>,
     pub(super) current: NodeId,
+    /// Of the node that is being lowered.
+    part: Option<&'static str>,
 }
 
 impl<'a> Lowering<'a> {
@@ -107,6 +109,7 @@ impl<'a> Lowering<'a> {
             values: vec![None; graph.nodes.len()],
             readers,
             current: 0,
+            part: None,
         }
     }
 
@@ -179,9 +182,28 @@ impl<'a> Lowering<'a> {
         Ok(value)
     }
 
-    /// Name of the node that is being lowered.
+    /// Name of the node that is being lowered, or of the part of it.
     pub fn here(&self) -> String {
-        self.graph.nodes[self.current].name.clone()
+        let node = &self.graph.nodes[self.current].name;
+        match self.part {
+            Some(part) => format!("{node}/{part}"),
+            None => node.clone(),
+        }
+    }
+
+    /// Name for a table of what is here: `gelu` in `h.0/mlp/gelu`.
+    pub fn label(&self) -> String {
+        let here = self.here();
+        let last = here.rsplit('/').find(|part| !part.is_empty());
+        last.unwrap_or(&here).to_string()
+    }
+
+    /// Lowers a part of the node, whose value is not the node's: it is named `node/part`.
+    pub fn part<T>(&mut self, part: &'static str, lower: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.part.replace(part);
+        let made = lower(self);
+        self.part = outer;
+        made
     }
 
     /// Nodes that read the value of node `id`.
@@ -220,14 +242,28 @@ impl<'a> Lowering<'a> {
         self.current
     }
 
-    /// Adds a node to the program.
+    /// Adds a node to the program. It is named `name` if it makes no value or one of this name, else after the last value that it makes.
     pub fn emit(&mut self, name: &str, quantised: &Quantised, bits: u32, relation: Relation) {
+        let name = self.node_name(name, &relation);
         self.report
-            .push(self.describe(name, quantised, bits, &relation));
+            .push(self.describe(&name, quantised, bits, &relation));
         self.nodes.push(ModelNode {
-            name: name.to_string().into(),
+            name: name.into(),
             relation,
         });
+    }
+
+    fn node_name(&self, name: &str, relation: &Relation) -> String {
+        let values = match relation {
+            Relation::Requant(it) => [&[it.output], &*it.mapped].concat(),
+            Relation::Quotient(it) => vec![it.quotient],
+            others => others.writes(),
+        };
+        let mut names = values.iter().map(|id| &self.columns.get(*id).name);
+        match names.clone().next_back() {
+            Some(last) if !names.any(|value| value == name) => last.clone(),
+            _ => name.to_string(),
+        }
     }
 
     /// Adds an input.

@@ -308,6 +308,7 @@ impl Lowering<'_> {
             let alone = Value {
                 terms: vec![term.clone()],
                 proven: None,
+                name: format!("{}/sum", value.name).into(),
                 ..value.clone()
             }
             .scaled(sign);

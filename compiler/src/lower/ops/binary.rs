@@ -132,13 +132,10 @@ fn reciprocal(cx: &mut Lowering, node: &Node, value: &Value) -> Result<Value, Di
         true => widest.min(UNDERCUT / seen),
         false => widest,
     };
-    cx.through_table(
-        value,
-        "recip",
-        cx.settings.activation_bits,
-        greatest,
-        &f64::recip,
-    )
+    let bits = cx.settings.activation_bits;
+    cx.part("recip", |cx| {
+        cx.through_table(value, "recip", bits, greatest, &f64::recip)
+    })
 }
 
 fn power(
@@ -157,7 +154,7 @@ fn power(
     let greatest = node.range.0.abs().max(node.range.1.abs());
     let value = cx.through_table(
         &base,
-        &format!("pow {exponent}"),
+        &format!("pow_{exponent}"),
         cx.settings.activation_bits,
         greatest,
         &|x| libm::pow(x, exponent),
@@ -183,13 +180,15 @@ fn computed_power(
     let ln = |x: f64| libm::log(x).max(-greatest);
     let mut logarithm = match base.is_constant() {
         true => function::map_constant(&base, ln),
-        false => cx.through_table(&base, "ln", bits, greatest, &ln)?,
+        false => cx.part("ln", |cx| {
+            cx.through_table(&base, "ln", bits, greatest, &ln)
+        })?,
     };
     let mut exponent = exponent;
     cx.align(&mut logarithm, &mut exponent)?;
     let mut product = cx.multiply(logarithm, exponent)?;
     let most = libm::log(node.range.1.max(f64::MIN_POSITIVE));
     product.range = (most.min(-greatest), most.max(0.0));
-    product.name = cx.here().into();
+    product.name = format!("{}/log", cx.here()).into();
     cx.through_table(&product, "exp", bits, node.range.1, &libm::exp)
 }

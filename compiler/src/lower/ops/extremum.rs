@@ -19,15 +19,12 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Di
     let mut difference = b.clone().plus(a.clone().scaled(-1.0));
     difference.proven = Some((sure_b.0 - sure_a.1, sure_b.1 - sure_a.0));
     difference.range = (b.range.0 - a.range.1, b.range.1 - a.range.0);
-    difference.name = cx.here().into();
+    difference.name = format!("{}/difference", cx.here()).into();
     let greatest = difference.range.1.max(0.0);
-    let excess = cx.through_table(
-        &difference,
-        "relu",
-        cx.settings.activation_bits,
-        greatest,
-        &|x| x.max(0.0),
-    )?;
+    let bits = cx.settings.activation_bits;
+    let excess = cx.part("excess", |cx| {
+        cx.through_table(&difference, "relu", bits, greatest, &|x| x.max(0.0))
+    })?;
     let (range, name) = (
         (a.range.0.max(b.range.0), a.range.1.max(b.range.1)),
         a.name.clone(),

@@ -33,7 +33,7 @@ pub(super) fn lower(
     } else {
         bits + 1
     };
-    let label = label(node, function);
+    let label = label(cx, function);
     let table = |x: f64| function.eval(x);
     match cx.through_exact_table(&value, &label, bits, exact_bits, greatest, &table)? {
         Some(made) => Ok(made),
@@ -67,7 +67,7 @@ fn by_sign(
         .fold(0.0, |most: f64, y| most.max(y.abs()));
     let two_sided = negative != zero && positive != zero;
     if two_sided && cx.is_on_grid(&value)? {
-        let label = cx.here();
+        let label = cx.label();
         let bits = cx.settings.activation_bits;
         if let Some(made) =
             cx.through_exact_table(&value, &label, bits, TABLE_BITS, greatest, &table)?
@@ -105,13 +105,13 @@ pub(super) fn add_number(mut value: Value, number: f64) -> Value {
     value
 }
 
-fn label(node: &Node, function: &Pointwise) -> String {
+fn label(cx: &Lowering, function: &Pointwise) -> String {
     let known: Option<&UnaryFn> = match function {
         Pointwise::Unary(function, argument) if **argument == Pointwise::Variable => Some(function),
         _ => None,
     };
     known.map_or_else(
-        || node.name.clone(),
+        || cx.label(),
         |function| format!("{function:?}").to_lowercase(),
     )
 }

@@ -59,7 +59,7 @@ pub(super) fn lower(
         let most = node.range.0.abs().max(node.range.1.abs());
         let of = |x: f64| target.of(rounding.eval(x * f) + z);
         let bits = cx.settings.activation_bits;
-        let label = cx.here();
+        let label = cx.label();
         if let Some(made) = cx.through_exact_table(&value, &label, bits, TABLE_BITS, most, &of)? {
             return Ok(made);
         }
@@ -93,7 +93,7 @@ impl Target {
         if low >= self.least && high <= self.greatest {
             return Ok(sum);
         }
-        let label = cx.here();
+        let label = cx.label();
         let (bits, greatest) = (cx.settings.activation_bits, self.greatest.abs());
         let clamped =
             cx.through_exact_table(&sum, &label, bits, MOST_BITS + 1, greatest, &|x| self.of(x))?;
@@ -272,7 +272,9 @@ fn rounded(
     } else if scaled.halves {
         let range = cx.tables.range(&mut cx.columns, keys);
         let mut ends = vec![];
-        for quantised in [scaled.quantised.clone(), scaled.negated()] {
+        let sides = [("up", scaled.quantised.clone()), ("down", scaled.negated())];
+        for (side, quantised) in sides {
+            let name = format!("{name}/{side}");
             let (column, _) = cx.requant(&name, quantised, keys, range, &[])?;
             ends.push(column_value(value, column, &axes, 1.0));
         }
@@ -284,10 +286,11 @@ fn rounded(
             true => sum / 2.0,
             false => (sum / 2.0).round_ties_even(),
         };
-        let label = format!("{name}/even");
         let bits = cx.settings.activation_bits;
         let most = f64::from(1u32 << MOST_BITS);
-        let made = cx.through_exact_table(&sum, &label, bits, MOST_BITS + 1, most, &even)?;
+        let made = cx.part("even", |cx| {
+            cx.through_exact_table(&sum, "even", bits, MOST_BITS + 1, most, &even)
+        })?;
         let made = made.ok_or_else(|| too_wide(1 << MOST_BITS))?;
         return target.offset(cx, made, offset);
     }
@@ -325,9 +328,11 @@ fn mapped(
     let bounds = data.iter().fold((0, 0), |(lo, hi): (i64, i64), y| {
         (lo.min((*y).into()), hi.max((*y).into()))
     });
-    let table = cx.tables.table(&mut cx.columns, &name, keys, &[data]);
+    let label = cx.label();
+    let table = cx.tables.table(&mut cx.columns, &label, keys, &[data]);
     let output = cx.columns.witness(&name, shape, bounds);
-    cx.requant(&name, quantised, keys, table, &[output])?;
+    let rounded = format!("{name}/rounded");
+    cx.requant(&rounded, quantised, keys, table, &[output])?;
     Ok(mapped_value(value, output, &axes, 1.0))
 }
 

@@ -33,13 +33,12 @@ pub(super) fn lower(
     mean.name = format!("{}/mean_square", node.name).into();
     let inverse_root = |x: f64| (x + epsilon).sqrt().recip();
     let bits = cx.settings.activation_bits;
-    let root = cx.through_table(
-        &mean,
-        &format!("rsqrt {epsilon:e}"),
-        bits,
-        inverse_root(least.max(0.0) * UNDERCUT),
-        &inverse_root,
-    )?;
+    // Shown as the number of single precision that it is.
+    let label = format!("rsqrt_eps{:e}", epsilon as f32);
+    let greatest = inverse_root(least.max(0.0) * UNDERCUT);
+    let root = cx.part("rsqrt", |cx| {
+        cx.through_table(&mean, &label, bits, greatest, &inverse_root)
+    })?;
     let mut normalised = cx.multiply(value, root)?;
     normalised.range = node.range;
     normalised.name = node.name.as_str().into();

@@ -31,7 +31,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic>
         }
     }
     let mut difference = binary::add(cx, yes, no.clone().scaled(-1.0))?;
-    difference.name = cx.here().into();
+    difference.name = format!("{}/difference", cx.here()).into();
     let mut condition = condition;
     cx.align(&mut condition, &mut difference)?;
     let chosen = cx.multiply(condition, difference)?;

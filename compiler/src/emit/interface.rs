@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 use zkiln_runtime::model::{Model, Port, Visibility};
 
 use crate::emit::describe::quoted;
-use crate::emit::names::{Scope, screaming_case, snake_case};
+use crate::emit::identifiers::{Scope, screaming_case, snake_case};
 use crate::graph::Dtype;
 use crate::program::PortInfo;
 
@@ -49,13 +49,13 @@ pub fn structure(side: Side, ports: &[Port], infos: &[PortInfo]) -> TokenStream 
         .map(|Field { field, .. }| quote!(#field: zeros()));
     let to_integers = fields
         .iter()
-        .map(|Field { field, scale, .. }| quote!(Self::#scale.quantise(&self.#field)?));
+        .map(|Field { field, scale, .. }| quote!(Self::#scale.quantize(&self.#field)?));
     let from_integers = fields
         .iter()
         .enumerate()
         .map(|(i, Field { field, scale, .. })| {
             let i = Literal::usize_unsuffixed(i);
-            quote!(#field: Self::#scale.dequantise(tensor(tensors, #i)))
+            quote!(#field: Self::#scale.dequantize(tensor(tensors, #i)))
         });
     let to_integers = (side == Side::Input).then(|| {
         quote! {
@@ -64,11 +64,11 @@ pub fn structure(side: Side, ports: &[Port], infos: &[PortInfo]) -> TokenStream 
             }
         }
     });
-    let (name, doc) = match side {
-        Side::Input => ("Input", " What the model computes on."),
-        Side::Output => ("Output", " What the model computes."),
+    let name = side.structure();
+    let doc = match side {
+        Side::Input => " What the model computes on.",
+        Side::Output => " What the model computes.",
     };
-    let name = format_ident!("{name}");
     quote! {
         #[doc = #doc]
         #[derive(Clone, Debug, PartialEq)]
@@ -92,56 +92,140 @@ pub fn structure(side: Side, ports: &[Port], infos: &[PortInfo]) -> TokenStream 
     }
 }
 
-/// Methods of the statement for every port that it shows, unless one method shows the whole side.
+/// A port and what a method that shows it says.
+#[derive(Clone)]
+struct Shown<'a> {
+    port: &'a Port,
+    info: &'a PortInfo,
+    side: Side,
+    index: Literal,
+    scale: Ident,
+    /// Whether one method shows the whole side.
+    whole: bool,
+}
+
+/// The statement's methods `commitments` and `public`, where there is something for them to show.
 pub fn accessors(model: &Model, inputs: &[PortInfo], outputs: &[PortInfo]) -> TokenStream {
+    let inputs = shown(Side::Input, &model.inputs, inputs);
+    let ports = [inputs, shown(Side::Output, &model.outputs, outputs)].concat();
+    let (commitments, public) = (commitments(&ports), public(&ports));
+    quote! {
+        #commitments
+        #public
+    }
+}
+
+fn shown<'a>(side: Side, ports: &'a [Port], infos: &'a [PortInfo]) -> Vec<Shown<'a>> {
+    let is_public = |port: &Port| port.visibility == Visibility::Public;
+    let whole = ports.iter().all(is_public);
+    let mut scales = Scope::default();
+    let ports = ports.iter().zip(infos).enumerate();
+    ports
+        .map(|(index, (port, info))| Shown {
+            port,
+            info,
+            side,
+            index: Literal::usize_unsuffixed(index),
+            scale: scales.unique(screaming_case(&info.name)),
+            whole,
+        })
+        .collect()
+}
+
+/// `Commitments`, with a field for each committed port.
+fn commitments(ports: &[Shown]) -> Option<TokenStream> {
     let mut names = Scope::default();
-    let sides = [
-        ("input", "inputs", "Input", &*model.inputs, inputs),
-        ("output", "outputs", "Output", &*model.outputs, outputs),
-    ];
-    let mut methods = Vec::new();
-    for (side, list, structure, ports, infos) in sides {
-        let whole = ports
-            .iter()
-            .all(|port| port.visibility == Visibility::Public);
-        let mut scales = Scope::default();
-        let [list, structure] = [list, structure].map(|name| format_ident!("{name}"));
-        for (index, (port, info)) in ports.iter().zip(infos).enumerate() {
-            let scale = scales.unique(screaming_case(&info.name));
-            let method = names.unique(format!("{side}_{}", snake_case(&info.name)));
-            let index = Literal::usize_unsuffixed(index);
-            let name = quoted(&info.name);
-            match port.visibility {
-                Visibility::Public if !whole => {
-                    let doc = format!(" The public {side} `{name}`, as real numbers.");
-                    let tensor = tensor(info);
-                    methods.push(quote! {
-                        #[doc = #doc]
-                        pub fn #method(&self) -> #tensor {
-                            #structure::#scale.dequantise(integers(&self.0.#list, #index))
-                        }
-                    });
+    let committed = |shown: &&Shown| shown.port.visibility == Visibility::Committed;
+    let (fields, values): (Vec<_>, Vec<_>) = ports
+        .iter()
+        .filter(committed)
+        .map(|shown| {
+            let field = names.unique(snake_case(&shown.info.name));
+            let (list, index) = (shown.side.list(), &shown.index);
+            let doc = format!(" To the {}.", shown.title());
+            (
+                quote!(#[doc = #doc] pub #field: Option<&'a Commitment>),
+                quote!(#field: commitment(&self.0.#list, #index)),
+            )
+        })
+        .unzip();
+    (!fields.is_empty()).then(|| {
+        quote! {
+            /// The commitments in a statement: all are there if it is one about this model.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub struct Commitments<'a> { #(#fields),* }
+
+            impl Statement {
+                /// The commitments to the committed ports.
+                pub fn commitments(&self) -> Commitments<'_> {
+                    Commitments { #(#values),* }
                 }
-                Visibility::Committed => {
-                    let doc = format!(" The commitment to the {side} `{name}`.");
-                    methods.push(quote! {
-                        #[doc = #doc]
-                        pub fn #method(&self) -> Option<&Commitment> {
-                            commitment(&self.0.#list, #index)
-                        }
-                    });
-                }
-                _ => {}
             }
         }
-    }
-    if methods.is_empty() {
-        return TokenStream::new();
-    }
-    quote! {
-        impl Statement {
-            #(#methods)*
+    })
+}
+
+/// `Public`, with a field for each public port of a side that is not public as a whole.
+fn public(ports: &[Shown]) -> Option<TokenStream> {
+    let mut names = Scope::default();
+    let public = |shown: &&Shown| shown.port.visibility == Visibility::Public && !shown.whole;
+    let (fields, values): (Vec<_>, Vec<_>) = ports
+        .iter()
+        .filter(public)
+        .map(|shown| {
+            let field = names.unique(snake_case(&shown.info.name));
+            let (list, index) = (shown.side.list(), &shown.index);
+            let (structure, scale) = (shown.side.structure(), &shown.scale);
+            let tensor = tensor(shown.info);
+            let doc = format!(" The {}.", shown.title());
+            (
+                quote!(#[doc = #doc] pub #field: #tensor),
+                quote!(#field: #structure::#scale.dequantize(integers(&self.0.#list, #index))),
+            )
+        })
+        .unzip();
+    (!fields.is_empty()).then(|| {
+        quote! {
+            /// Public ports beside others that are not public.
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct Public { #(#fields),* }
+
+            impl Statement {
+                /// The public ports, as real numbers.
+                pub fn public(&self) -> Public {
+                    Public { #(#values),* }
+                }
+            }
         }
+    })
+}
+
+impl Shown<'_> {
+    /// ``input `x` ``.
+    fn title(&self) -> String {
+        format!("{} `{}`", self.side.word(), quoted(&self.info.name))
+    }
+}
+
+impl Side {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+
+    /// The struct of the side.
+    fn structure(self) -> Ident {
+        match self {
+            Self::Input => format_ident!("Input"),
+            Self::Output => format_ident!("Output"),
+        }
+    }
+
+    /// The statement's field for the side.
+    fn list(self) -> Ident {
+        format_ident!("{}s", self.word())
     }
 }
 
