@@ -330,10 +330,13 @@ fn keys_of_other_models_reject() {
 }
 
 #[test]
-fn proving_out_of_range_is_refused_by_node() {
+fn proving_out_of_range_is_refused_in_reals() {
     let folder = Folder::new();
     let input = folder.file("far.json", r#"{"input_data":[[1e6,-1e6,1e6,-1e6]]}"#);
-    prove(&folder, MODEL, &input, &["--samples", SAMPLES]).refuses(&["calibrated range", "node"]);
+    prove(&folder, MODEL, &input, &["--samples", SAMPLES]).refuses(&[
+        "calibrated range -4..=3.9990234375",
+        "input `input`, element 0",
+    ]);
     assert!(!Path::new(&folder.path("p.bin")).exists());
 }
 

@@ -70,6 +70,7 @@ const COMPILER: House = House {
         "driver",
     ],
     strangers: &[("lower", "onnx")],
+    macros: &[],
     whole: &[],
 };
 
@@ -90,6 +91,7 @@ const RUNTIME: House = House {
         "weights",
     ],
     strangers: &[],
+    macros: &["columns", "tables"],
     // A model has relations, and a relation is about the columns of a model.
     whole: &["statement"],
 };

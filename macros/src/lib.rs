@@ -3,6 +3,8 @@
 //! Parse, check, expand: all that can be wrong with the arguments or with the model is reported where it is written, and expansion cannot
 //! fail.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 
 use std::path::PathBuf;

@@ -4,8 +4,10 @@ use serde_json::json;
 
 use zkiln_compiler::text::hex;
 use zkiln_runtime::model::{Model, Port};
+use zkiln_runtime::security::SecurityTerm;
 
 use super::args::ModelArgs;
+use super::engine::{Program, VerifierKey};
 use super::error::CliError;
 use super::terminal::{Progress, bytes, grouped, say, say_json, table};
 
@@ -30,36 +32,47 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         .model
         .program(ModelArgs::passing_blinding_key, |_| Ok(()))?;
     drop(progress);
-    let (report, counts, key) = (program.report(), program.counts(), program.verifier_key());
-    let verifier_key_bytes = key.to_bytes().len();
     if args.json {
-        say_json(&json!({
-            "model": args.model.file_name(),
-            "model_digest": hex(&key.digest()),
-            "nodes": counts.onnx_nodes,
-            "params": counts.params,
-            "boundaries": counts.boundaries,
-            "lookups": counts.lookups,
-            "constants": counts.constants,
-            "witness": counts.witness,
-            "inputs": program.inputs(),
-            "outputs": program.outputs(),
-            "visibility": seen(key.model()),
-            "error_budget": key.security_terms().iter().map(|term| {
-                json!({"what": term.name, "log2_error": term.log2()})
-            }).collect::<Vec<_>>(),
-            "report": report,
-            "proof_bytes": key.proof_bytes(),
-            "verifier_key_bytes": verifier_key_bytes,
-            "security_bits": key.security_bits(),
-        }));
-        return Ok(());
+        say_json(&machine_form(&program, args.model.file_name()));
+    } else {
+        say_nodes(&program);
+        say_totals(&program);
+        say_visibility(program.verifier_key());
+        say_budget(program.verifier_key());
     }
+    Ok(())
+}
+
+fn machine_form(program: &Program, model: String) -> serde_json::Value {
+    let (counts, key) = (program.counts(), program.verifier_key());
+    let terms = key.security_terms();
+    let term = |term: &SecurityTerm| json!({"what": term.name, "log2_error": term.log2()});
+    json!({
+        "model": model,
+        "model_digest": hex(&key.digest()),
+        "nodes": counts.onnx_nodes,
+        "params": counts.params,
+        "boundaries": counts.boundaries,
+        "lookups": counts.lookups,
+        "constants": counts.constants,
+        "witness": counts.witness,
+        "inputs": program.inputs(),
+        "outputs": program.outputs(),
+        "visibility": seen(key.model()),
+        "error_budget": terms.iter().map(term).collect::<Vec<_>>(),
+        "report": program.report(),
+        "proof_bytes": key.proof_bytes(),
+        "verifier_key_bytes": key.to_bytes().len(),
+        "security_bits": key.security_bits(),
+    })
+}
+
+fn say_nodes(program: &Program) {
     let heading = [
         "node", "relation", "shape", "scale", "bits", "lookups", "cost",
     ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(report.iter().map(|line| {
+    rows.extend(program.report().iter().map(|line| {
         vec![
             line.node.clone(),
             line.relation.clone(),
@@ -71,34 +84,42 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         ]
     }));
     say(&table(&rows));
-    let row = |name: &str, figure: String| vec![name.to_owned(), figure];
-    let mut totals = vec![row("total", String::new())];
-    totals.push(row("ONNX nodes", grouped(counts.onnx_nodes)));
-    totals.push(row("parameters", grouped(counts.params)));
-    totals.push(row("boundaries", grouped(counts.boundaries)));
-    totals.push(row("lookups", grouped(counts.lookups)));
-    totals.push(row("committed constants", grouped(counts.constants)));
-    totals.push(row("committed witness values", grouped(counts.witness)));
-    totals.push(row("proof", bytes(key.proof_bytes() as u64)));
-    totals.push(row("verifier key", bytes(verifier_key_bytes as u64)));
-    totals.push(row("security", format!("{} bits", key.security_bits())));
+}
+
+fn row(name: &str, figure: String) -> Vec<String> {
+    vec![name.to_owned(), figure]
+}
+
+fn say_totals(program: &Program) {
+    let (counts, key) = (program.counts(), program.verifier_key());
+    let totals = [
+        row("total", String::new()),
+        row("ONNX nodes", grouped(counts.onnx_nodes)),
+        row("parameters", grouped(counts.params)),
+        row("boundaries", grouped(counts.boundaries)),
+        row("lookups", grouped(counts.lookups)),
+        row("committed constants", grouped(counts.constants)),
+        row("committed witness values", grouped(counts.witness)),
+        row("proof", bytes(key.proof_bytes() as u64)),
+        row("verifier key", bytes(key.to_bytes().len() as u64)),
+        row("security", format!("{} bits", key.security_bits())),
+    ];
     say(&format!("\n{}", table(&totals)));
+}
+
+fn say_visibility(key: &VerifierKey) {
     let mut rows = vec![row("who sees", "what".into())];
-    rows.extend(
-        seen(key.model())
-            .into_iter()
-            .map(|(name, seen)| row(&name, seen)),
-    );
+    let seen = seen(key.model()).into_iter();
+    rows.extend(seen.map(|(name, seen)| row(&name, seen)));
     say(&format!("\n{}", table(&rows)));
+}
+
+fn say_budget(key: &VerifierKey) {
     let mut rows = vec![row("soundness error of the argument", "at most".into())];
-    let budget = key.security_terms();
-    rows.extend(
-        budget
-            .iter()
-            .map(|term| row(term.name, format!("2^{:.0}", term.log2()))),
-    );
+    let terms = key.security_terms();
+    let term = |term: &SecurityTerm| row(term.name, format!("2^{:.0}", term.log2()));
+    rows.extend(terms.iter().map(term));
     say(&format!("\n{}", table(&rows)));
-    Ok(())
 }
 
 /// Ports and weights, and who sees them.

@@ -13,6 +13,8 @@ pub struct House {
     pub rooms: &'static [&'static str],
     /// Pairs of which the first must not import the second, although it could by its place.
     pub strangers: &'static [(&'static str, &'static str)],
+    /// Exported macros: Rust puts them at the crate's root, wherever they stand.
+    pub macros: &'static [&'static str],
     /// Folders that are one room with the folders in them, since their types are defined by one another.
     pub whole: &'static [&'static str],
 }
@@ -41,6 +43,11 @@ impl House {
         let mut imports = Vec::new();
         for (place, text) in &own {
             for (line, path) in paths(text, &module(place)) {
+                if let [only] = path.as_slice()
+                    && self.macros.contains(&only.as_str())
+                {
+                    continue;
+                }
                 match resolve(&path, &modules) {
                     Some(to) if to != *place => imports.push(Import {
                         from: (*place).into(),
@@ -190,7 +197,8 @@ fn paths(text: &str, module: &[&str]) -> Vec<(usize, Vec<String>)> {
         .collect();
     for at in 0..tokens.len() {
         let (line, word) = (tokens[at].0, tokens[at].1.as_str());
-        let begins = at == 0 || tokens[at - 1].1 != "::";
+        // `$crate` in a macro is for those who use it.
+        let begins = at == 0 || !["::", "$"].contains(&tokens[at - 1].1.as_str());
         if !begins || tokens.get(at + 1).is_none_or(|(_, next)| next != "::") {
             continue;
         }
@@ -296,6 +304,7 @@ mod tests {
         source: "src/",
         rooms: &["low", "left", "right", "high"],
         strangers: &[("right", "left")],
+        macros: &[],
         whole: &[],
     };
 

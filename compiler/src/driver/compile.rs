@@ -108,6 +108,12 @@ impl Request {
             options.settings = Some(Settings::from_path(path)?);
         }
         let loaded = load::from_path(&self.path, &options)?;
+        if !loaded.diagnostics.is_empty() {
+            // The ports of stand-ins are not the model's: nothing else is read, but all that is wrong is said.
+            let diagnostics = loaded.diagnostics.clone();
+            prepare(loaded, &options)?;
+            return Err(CompileError::Nodes(diagnostics));
+        }
         for file in &self.samples {
             let samples = tensors::samples(file, &loaded.inputs)?;
             options

@@ -7,7 +7,7 @@ use zkiln_runtime::model::{
 use zkiln_runtime::relations::{Limbs, Relation};
 
 use crate::graph::{Dtype, Op};
-use crate::lower::columns::ColumnPlan;
+use crate::lower::columns::{ColumnPlan, Columns, TablePlan};
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Quantised;
 use crate::program::{Lowered, NodeReport, PortInfo};
@@ -141,6 +141,31 @@ fn renumber(order: impl Iterator<Item = usize>, used: &[bool]) -> Vec<Option<u32
     new
 }
 
+/// The columns that have final indices, in their order; the data of the constant ones; and log2 of the length of a row that suits them.
+fn numbered_columns(ids: &[Option<u32>], columns: Columns) -> (Vec<Column>, Vec<Vec<i32>>, u8) {
+    let mut list: Vec<(u32, ColumnPlan)> = ids
+        .iter()
+        .zip(columns.into_list())
+        .filter_map(|(id, plan)| id.map(|id| (id, plan)))
+        .collect();
+    list.sort_by_key(|(id, _)| *id);
+    let values = |kind: ColumnKind| -> u64 {
+        let plans = list.iter().filter(|(_, plan)| plan.kind == kind);
+        plans.map(|(_, plan)| 1u64 << cube_log2(&plan.shape)).sum()
+    };
+    let row_log2 = choose_row_log2(values(ColumnKind::Constant), values(ColumnKind::Witness));
+    let is_constant = |(_, plan): &&mut (u32, ColumnPlan)| plan.kind == ColumnKind::Constant;
+    let constants = list.iter_mut().filter(is_constant);
+    let constants = constants.map(|(_, plan)| std::mem::take(&mut plan.data));
+    let constants = constants.collect();
+    let column = |(_, plan): (u32, ColumnPlan)| Column {
+        name: plan.name.into(),
+        kind: plan.kind,
+        shape: plan.shape.into(),
+    };
+    (list.into_iter().map(column).collect(), constants, row_log2)
+}
+
 impl Lowering<'_> {
     /// The report's line about a node.
     pub fn describe(
@@ -206,61 +231,23 @@ impl Lowering<'_> {
             .iter_mut()
             .chain(&mut outputs)
             .for_each(|port| accumulator_columns(&mut port.value, &mut column));
-        let plans = self
-            .tables
-            .list()
-            .iter()
-            .zip(&tables)
-            .filter(|(_, id)| id.is_some())
-            .map(|(plan, _)| {
-                let mut made = Table {
-                    name: plan.name.clone().into(),
-                    len_log2: plan.len_log2,
-                    first_key: plan.first_key,
-                    outputs: plan.outputs.clone().into(),
-                    multiplicities: plan.multiplicities,
-                };
-                made.outputs.to_mut().iter_mut().for_each(&mut column);
-                column(&mut made.multiplicities);
-                made
-            });
-        let made_tables: Vec<Table> = plans.collect();
+        let made_tables = self.numbered_tables(&tables, &mut column);
         let (parameters, onnx_nodes) = self.size_of_graph();
-        let mut list: Vec<(u32, ColumnPlan)> = columns
-            .iter()
-            .zip(self.columns.into_list())
-            .filter_map(|(id, plan)| id.map(|id| (id, plan)))
-            .collect();
-        list.sort_by_key(|(id, _)| *id);
-        let values = |kind: ColumnKind| -> u64 {
-            let plans = list.iter().filter(|(_, plan)| plan.kind == kind);
-            plans.map(|(_, plan)| 1u64 << cube_log2(&plan.shape)).sum()
-        };
-        let row_log2 = choose_row_log2(values(ColumnKind::Constant), values(ColumnKind::Witness));
-        let is_constant = |(_, plan): &&mut (u32, ColumnPlan)| plan.kind == ColumnKind::Constant;
-        let constants = list
-            .iter_mut()
-            .filter(is_constant)
-            .map(|(_, plan)| std::mem::take(&mut plan.data))
-            .collect();
-        let made_columns = list.into_iter().map(|(_, plan)| Column {
-            name: plan.name.into(),
-            kind: plan.kind,
-            shape: plan.shape.into(),
-        });
+        let (made_columns, constants, row_log2) = numbered_columns(&columns, self.columns);
         let shows_commitments = inputs
             .iter()
             .chain(&outputs)
             .any(|port| port.visibility == Visibility::Committed);
-        let row_log2 = match shows_commitments {
-            true => row_log2.max(SHOWN_ROW_LOG2),
-            false => row_log2,
+        let row_log2 = if shows_commitments {
+            row_log2.max(SHOWN_ROW_LOG2)
+        } else {
+            row_log2
         };
         let model = Model {
             name: name.to_string().into(),
             row_log2,
             answer_log2: choose_answer_log2(row_log2),
-            columns: made_columns.collect(),
+            columns: made_columns.into(),
             tables: made_tables.into(),
             nodes: self.nodes.into(),
             inputs: inputs.into(),
@@ -279,6 +266,29 @@ impl Lowering<'_> {
             parameters,
             onnx_nodes,
         }
+    }
+
+    /// The tables that have final indices, with the final indices of their columns.
+    fn numbered_tables(
+        &self,
+        ids: &[Option<u32>],
+        column: &mut impl FnMut(&mut ColumnId),
+    ) -> Vec<Table> {
+        let plans = self.tables.list().iter().zip(ids);
+        let used = plans.filter(|(_, id)| id.is_some());
+        let table = |(plan, _): (&TablePlan, _)| {
+            let mut table = Table {
+                name: plan.name.clone().into(),
+                len_log2: plan.len_log2,
+                first_key: plan.first_key,
+                outputs: plan.outputs.clone().into(),
+                multiplicities: plan.multiplicities,
+            };
+            table.outputs.to_mut().iter_mut().for_each(&mut *column);
+            column(&mut table.multiplicities);
+            table
+        };
+        used.map(table).collect()
     }
 
     /// Final indices of the columns (constants first) and tables that something uses.

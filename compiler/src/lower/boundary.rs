@@ -105,6 +105,19 @@ struct FunctionTable {
     bounds: (i64, i64),
 }
 
+/// A function of one value that is to be a table.
+#[derive(Clone, Copy)]
+pub struct Tabulated<'a> {
+    /// Name of the table.
+    pub label: &'a str,
+    /// Bits of its results.
+    pub bits: u8,
+    /// Results beyond this in magnitude, the calibrated one, may saturate.
+    pub greatest: f64,
+    /// On reals.
+    pub function: &'a dyn Fn(f64) -> f64,
+}
+
 impl Lowering<'_> {
     /// The value as one committed column of about `bits` bits; itself if it is one already.
     pub fn small(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
@@ -234,15 +247,12 @@ impl Lowering<'_> {
         )
     }
 
-    /// As [`Lowering::through_table`], if the value's integers have at most `exact_bits` bits and need no rounding.
+    /// The function of `value`, if the value's integers have at most `exact_bits` bits and need no rounding.
     pub fn through_exact_table(
         &mut self,
         value: &Value,
-        label: &str,
-        bits: u8,
+        function: Tabulated,
         exact_bits: u8,
-        greatest: f64,
-        function: &dyn Fn(f64) -> f64,
     ) -> Result<Option<Value>, Diagnostic> {
         let axes = value.mentioned();
         let Some(quantised) = self.exact_integers(value, &axes)? else {
@@ -254,13 +264,13 @@ impl Lowering<'_> {
         }
         let keys = Keys {
             bits: if keys.signed {
-                keys.bits.max(bits)
+                keys.bits.max(function.bits)
             } else {
                 keys.bits
             },
             ..keys
         };
-        let table = self.function_table(label, keys, quantised.unit, bits, greatest, function);
+        let table = self.function_table(keys, quantised.unit, function);
         let mapped = self.columns.witness(
             &self.here(),
             quantised.accumulator.shape.to_vec(),
@@ -285,9 +295,13 @@ impl Lowering<'_> {
         greatest: f64,
         function: &dyn Fn(f64) -> f64,
     ) -> Result<Value, Diagnostic> {
-        if let Some(exact) =
-            self.through_exact_table(value, label, bits, bits + 1, greatest, function)?
-        {
+        let tabulated = Tabulated {
+            label,
+            bits,
+            greatest,
+            function,
+        };
+        if let Some(exact) = self.through_exact_table(value, tabulated, bits + 1)? {
             return Ok(exact);
         }
         let axes = value.mentioned();
@@ -306,7 +320,11 @@ impl Lowering<'_> {
         let (low, high) = (low as f64 * step, high as f64 * step);
         let wide = self.reach(&quantised, keys);
         let clamped = |x: f64| function(x.clamp(low, high));
-        let table = self.function_table(label, wide, step, bits, greatest, &clamped);
+        let tabulated = Tabulated {
+            function: &clamped,
+            ..tabulated
+        };
+        let table = self.function_table(wide, step, tabulated);
         let mapped = self.columns.witness(
             &self.here(),
             quantised.accumulator.shape.to_vec(),
@@ -365,16 +383,14 @@ impl Lowering<'_> {
         Ok((output, step))
     }
 
-    /// The table of `function` on `keys` in units of `step`, with outputs of `bits` bits that reach `greatest` with a margin.
-    fn function_table(
-        &mut self,
-        label: &str,
-        keys: Keys,
-        step: f64,
-        bits: u8,
-        greatest: f64,
-        function: &dyn Fn(f64) -> f64,
-    ) -> FunctionTable {
+    /// The table of a function on `keys` in units of `step`, with outputs of as many bits as it says, which reach its greatest value with a margin.
+    fn function_table(&mut self, keys: Keys, step: f64, function: Tabulated) -> FunctionTable {
+        let Tabulated {
+            label,
+            bits,
+            greatest,
+            function,
+        } = function;
         let reals: Vec<f64> = keys
             .iter()
             .map(|key| function(key as f64 * step))

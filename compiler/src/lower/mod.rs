@@ -13,6 +13,7 @@ pub(crate) mod ops;
 pub(crate) mod product;
 pub(crate) mod quantize;
 pub(crate) mod regroup;
+mod row_max;
 mod saturate;
 mod sign;
 #[cfg(test)]

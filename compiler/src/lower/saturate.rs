@@ -31,6 +31,18 @@ fn term(coefficient: i64, operands: Vec<View>) -> Term {
     }
 }
 
+/// What is known of an accumulator in units of `scale` that needs no rounding.
+fn exact(accumulator: &Accumulator, scale: f64, range: (i64, i64)) -> Quantised {
+    Quantised {
+        accumulator: accumulator.clone(),
+        unit: scale,
+        step_log2: 0,
+        bounds: (range.0.into(), range.1.into()),
+        magnitude: i128::from(range.0.unsigned_abs()),
+        cost: 0,
+    }
+}
+
 impl Lowering<'_> {
     /// Whether values are clamped.
     pub fn saturates(&self) -> bool {
@@ -65,8 +77,41 @@ impl Lowering<'_> {
         scale: f64,
     ) -> Result<ColumnId, Diagnostic> {
         let shape = self.columns.get(column).shape.clone();
+        let [inside, end, output] = self.side_of_range(name, column, keys, scale);
+        let whole = |column| {
+            View::identity(column, shape.len())
+                .map_err(|_| refuse("its value has too many axes", "reshape it before"))
+        };
+        let accumulator = Accumulator {
+            shape: shape.clone().into(),
+            columns: vec![].into(),
+            terms: vec![
+                term(1, vec![whole(inside)?, whole(column)?]),
+                term(1, vec![whole(end)?]),
+            ]
+            .into(),
+        };
+        let about = exact(&accumulator, scale, keys.bounds());
+        let relation = Relation::Exact(Exact {
+            accumulator,
+            output,
+        });
+        let bits = u32::from(keys.bits);
+        self.emit(&format!("{name}/clamped"), &about, bits, relation);
+        Ok(output)
+    }
+
+    /// For each element of an input that is clamped to `keys`: whether it is inside; the nearest end where it is not, else 0; and a column
+    /// for what it is clamped to.
+    fn side_of_range(
+        &mut self,
+        name: &str,
+        column: ColumnId,
+        keys: Keys,
+        scale: f64,
+    ) -> [ColumnId; 3] {
+        let shape = self.columns.get(column).shape.clone();
         let ends = keys.bounds();
-        let range = Self::input_range(keys);
         let lower = keys.bits - 1;
         let upper = Keys {
             bits: INPUT_EXTRA_BITS + 1,
@@ -91,29 +136,15 @@ impl Lowering<'_> {
         let inside = witness("inside", (0, 1));
         let end = witness("end", ends);
         let clamped = witness("clamped", ends);
-        let (shift, remainder) = limbs(
-            &mut self.columns,
-            &mut self.tables,
-            name,
-            &shape,
-            lower.into(),
-            0,
-        );
-        let quantised = |accumulator: &Accumulator, range: (i64, i64)| Quantised {
-            accumulator: accumulator.clone(),
-            unit: scale,
-            step_log2: 0,
-            bounds: (range.0.into(), range.1.into()),
-            magnitude: i128::from(range.0.unsigned_abs()),
-            cost: 0,
-        };
+        let (columns, tables) = (&mut self.columns, &mut self.tables);
+        let (shift, remainder) = limbs(columns, tables, name, &shape, lower.into(), 0);
         // Half a step down, since rounding adds it.
         let cut = Accumulator {
             shape: shape.clone().into(),
             columns: vec![(1, column)].into(),
             terms: vec![term(-(1 << (shift - 1)), vec![])].into(),
         };
-        let about = quantised(&cut, range);
+        let about = exact(&cut, scale, Self::input_range(keys));
         let relation = Relation::Requant(Requant {
             accumulator: cut,
             shift: shift as u8,
@@ -122,37 +153,9 @@ impl Lowering<'_> {
             table,
             mapped: vec![inside, end].into(),
         });
-        self.emit(
-            &format!("{name}/range"),
-            &about,
-            u32::from(upper.bits),
-            relation,
-        );
-        let whole = |column| {
-            View::identity(column, shape.len())
-                .map_err(|_| refuse("its value has too many axes", "reshape it before"))
-        };
-        let accumulator = Accumulator {
-            shape: shape.clone().into(),
-            columns: vec![].into(),
-            terms: vec![
-                term(1, vec![whole(inside)?, whole(column)?]),
-                term(1, vec![whole(end)?]),
-            ]
-            .into(),
-        };
-        let about = quantised(&accumulator, ends);
-        let relation = Relation::Exact(Exact {
-            accumulator,
-            output: clamped,
-        });
-        self.emit(
-            &format!("{name}/clamped"),
-            &about,
-            u32::from(keys.bits),
-            relation,
-        );
-        Ok(clamped)
+        let bits = u32::from(upper.bits);
+        self.emit(&format!("{name}/range"), &about, bits, relation);
+        [inside, end, clamped]
     }
 
     /// What an input may be that is clamped to `keys`.

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{MASKED, Node, Pointwise, UnaryFn};
+use crate::lower::boundary::Tabulated;
 use crate::lower::lowering::Lowering;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
@@ -35,7 +36,13 @@ pub(super) fn lower(
     };
     let label = label(cx, function);
     let table = |x: f64| function.eval(x);
-    match cx.through_exact_table(&value, &label, bits, exact_bits, greatest, &table)? {
+    let tabulated = Tabulated {
+        label: &label,
+        bits,
+        greatest,
+        function: &table,
+    };
+    match cx.through_exact_table(&value, tabulated, exact_bits)? {
         Some(made) => Ok(made),
         None => cx.through_table(&value, &label, bits, greatest, &table),
     }
@@ -67,11 +74,13 @@ fn by_sign(
         .fold(0.0, |most: f64, y| most.max(y.abs()));
     let two_sided = negative != zero && positive != zero;
     if two_sided && cx.is_on_grid(&value)? {
-        let label = cx.label();
-        let bits = cx.settings.activation_bits;
-        if let Some(made) =
-            cx.through_exact_table(&value, &label, bits, TABLE_BITS, greatest, &table)?
-        {
+        let tabulated = Tabulated {
+            label: &cx.label(),
+            bits: cx.settings.activation_bits,
+            greatest,
+            function: &table,
+        };
+        if let Some(made) = cx.through_exact_table(&value, tabulated, TABLE_BITS)? {
             return Ok(made);
         }
     }

@@ -1,12 +1,11 @@
 //! 1 where an element is the greatest of its axis, else 0: the hits of a row maximum.
 
-use zkiln_runtime::relations::{Relation, RowMax};
-
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
 use crate::lower::columns::Keys;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Goal, margin};
+use crate::lower::row_max::RowMaximum;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
 
@@ -46,44 +45,18 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
             "use fewer activation bits",
         ));
     }
-    let name = cx.here();
     let hits: Vec<i32> = keys.iter().map(|key| i32::from(key == 0)).collect();
-    let table = cx
-        .tables
-        .table(&mut cx.columns, "hit", keys, &[hits.clone(), hits]);
-    let ends = (
-        (lo / scores.unit).floor() as i128,
-        (hi / scores.unit).ceil() as i128,
-    );
-    let max_keys = Keys::covering(ends.0.min(-1), ends.1);
-    let max_range = cx.tables.range_covering(&mut cx.columns, max_keys);
-    let count_keys = Keys::covering(0, axis.len as i128 - 1);
-    let count_range = cx.tables.range_covering(&mut cx.columns, count_keys);
-    let shape = scores.accumulator.shape.to_vec();
-    let row_shape = shape[..rows.len()].to_vec();
-    let witness = |cx: &mut Lowering, label: &str, shape: Vec<u32>, bounds| {
-        cx.columns
-            .witness(&format!("{name}/{label}"), shape, bounds)
-    };
-    let max = witness(cx, "max", row_shape, max_keys.bounds());
-    let same = witness(cx, "same", shape.clone(), (0, 1));
-    let hit = witness(cx, "hit", shape, (0, 1));
-    let relation = RowMax {
-        scores: scores.accumulator.clone(),
-        max,
-        max_range,
+    let outputs = [hits.clone(), hits];
+    let table = cx.tables.table(&mut cx.columns, "hit", keys, &outputs);
+    let maximum = RowMaximum {
+        scores: &scores,
+        range: (lo, hi),
+        keys,
         table,
-        exp: same,
-        hit,
-        count_range,
+        label: "same",
+        bounds: (0, 1),
     };
-    let bits = u32::from(keys.bits);
-    cx.emit(
-        &format!("{name}/hit"),
-        &scores,
-        bits,
-        Relation::RowMax(relation),
-    );
+    let (_, hit) = maximum.emit(cx);
     Ok(Value {
         proven: Some((0.0, 1.0)),
         ..Value::new(value.dims, vec![Term::view(View::whole(hit, &axes), 1.0)])

@@ -8,6 +8,7 @@ use zkiln_runtime::model::Term as ModelTerm;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Node, Rounding};
+use crate::lower::boundary::Tabulated;
 use crate::lower::boundary::{column_value, mapped_value};
 use crate::lower::columns::Keys;
 use crate::lower::intervals::ACCUMULATOR_BITS;
@@ -58,9 +59,13 @@ pub(super) fn lower(
     if let (Some(f), Some(z)) = (uniform(&factor), uniform(&offset)) {
         let most = node.range.0.abs().max(node.range.1.abs());
         let of = |x: f64| target.of(rounding.eval(x * f) + z);
-        let bits = cx.settings.activation_bits;
-        let label = cx.label();
-        if let Some(made) = cx.through_exact_table(&value, &label, bits, TABLE_BITS, most, &of)? {
+        let tabulated = Tabulated {
+            label: &cx.label(),
+            bits: cx.settings.activation_bits,
+            greatest: most,
+            function: &of,
+        };
+        if let Some(made) = cx.through_exact_table(&value, tabulated, TABLE_BITS)? {
             return Ok(made);
         }
     }
@@ -93,10 +98,13 @@ impl Target {
         if low >= self.least && high <= self.greatest {
             return Ok(sum);
         }
-        let label = cx.label();
-        let (bits, greatest) = (cx.settings.activation_bits, self.greatest.abs());
-        let clamped =
-            cx.through_exact_table(&sum, &label, bits, MOST_BITS + 1, greatest, &|x| self.of(x))?;
+        let tabulated = Tabulated {
+            label: &cx.label(),
+            bits: cx.settings.activation_bits,
+            greatest: self.greatest.abs(),
+            function: &|x| self.of(x),
+        };
+        let clamped = cx.through_exact_table(&sum, tabulated, MOST_BITS + 1)?;
         clamped.ok_or_else(|| too_wide(1 << MOST_BITS))
     }
 }
@@ -286,10 +294,14 @@ fn rounded(
             true => sum / 2.0,
             false => (sum / 2.0).round_ties_even(),
         };
-        let bits = cx.settings.activation_bits;
-        let most = f64::from(1u32 << MOST_BITS);
+        let tabulated = Tabulated {
+            label: "even",
+            bits: cx.settings.activation_bits,
+            greatest: f64::from(1u32 << MOST_BITS),
+            function: &even,
+        };
         let made = cx.part("even", |cx| {
-            cx.through_exact_table(&sum, "even", bits, MOST_BITS + 1, most, &even)
+            cx.through_exact_table(&sum, tabulated, MOST_BITS + 1)
         })?;
         let made = made.ok_or_else(|| too_wide(1 << MOST_BITS))?;
         return target.offset(cx, made, offset);

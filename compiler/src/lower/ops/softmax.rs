@@ -5,7 +5,7 @@
 use std::f64::consts::LN_2;
 
 use zkiln_runtime::model::ColumnId;
-use zkiln_runtime::relations::{Quotient, Relation, RowMax};
+use zkiln_runtime::relations::{Quotient, Relation};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
@@ -15,6 +15,7 @@ use crate::lower::intervals::elementwise;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::extremum::settle;
 use crate::lower::quantize::{Goal, Quantised, ceil_log2, margin};
+use crate::lower::row_max::RowMaximum;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
 
@@ -125,9 +126,10 @@ fn exponentials(
     };
     let covering = |span: f64| Keys::covering(0, (span / scores.unit).ceil() as i128);
     let certain = covering(hi - lo);
-    let keys = match cx.saturates() && certain.bits <= MAX_KEY_BITS {
-        true => certain,
-        false => covering((hi - lo).min(seen)),
+    let keys = if cx.saturates() && certain.bits <= MAX_KEY_BITS {
+        certain
+    } else {
+        covering((hi - lo).min(seen))
     };
     if keys.bits > MAX_KEY_BITS {
         return Err(refuse(
@@ -139,7 +141,6 @@ fn exponentials(
             "scale the scores down before the softmax, or mask with a smaller number",
         ));
     }
-    let name = cx.here();
     let scale = f64::from(1u32 << cx.settings.activation_bits);
     let exp: Vec<i32> = keys
         .iter()
@@ -147,39 +148,15 @@ fn exponentials(
         .collect();
     let hit: Vec<i32> = keys.iter().map(|key| i32::from(key == 0)).collect();
     let table = cx.tables.table(&mut cx.columns, "exp", keys, &[exp, hit]);
-    let ends = (
-        (lo / scores.unit).floor() as i128,
-        (hi / scores.unit).ceil() as i128,
-    );
-    let max_keys = Keys::covering(ends.0.min(-1), ends.1);
-    let max_range = cx.tables.range_covering(&mut cx.columns, max_keys);
-    let count_range = cx
-        .tables
-        .range_covering(&mut cx.columns, Keys::covering(0, axis.len as i128 - 1));
-    let shape = scores.accumulator.shape.to_vec();
-    let row_shape = shape[..rows.len()].to_vec();
-    let max = cx
-        .columns
-        .witness(&format!("{name}/max"), row_shape, max_keys.bounds());
-    let exp = cx
-        .columns
-        .witness(&format!("{name}/exp"), shape.clone(), (0, scale as i64));
-    let hit = cx.columns.witness(&format!("{name}/hit"), shape, (0, 1));
-    let relation = RowMax {
-        scores: scores.accumulator.clone(),
-        max,
-        max_range,
+    let maximum = RowMaximum {
+        scores: &scores,
+        range: (lo, hi),
+        keys,
         table,
-        exp,
-        hit,
-        count_range,
+        label: "exp",
+        bounds: (0, scale as i64),
     };
-    cx.emit(
-        &format!("{name}/exp"),
-        &scores,
-        u32::from(keys.bits),
-        Relation::RowMax(relation),
-    );
+    let (exp, _) = maximum.emit(cx);
     Ok(Term::view(View::whole(exp, &axes), 1.0 / scale))
 }
 

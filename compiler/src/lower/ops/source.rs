@@ -26,37 +26,15 @@ const COMPARED_BITS: u8 = 30;
 const SCALED_BITS: u8 = 26;
 
 pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Diagnostic> {
-    let greatest = node.range.0.abs().max(node.range.1.abs());
-    let beyond = margin(node.shape.iter().product());
-    let mut clamped = None;
     let usage = match dtype {
         Dtype::Float32 => usage(cx, cx.current()),
         _ => Usage::Other,
     };
-    let (scale, range) = match dtype {
-        Dtype::Bool => (1.0, (0, 1)),
-        Dtype::Int64 => (1.0, integer_range(cx, node.range, beyond)?),
-        Dtype::Float32 => {
-            let keys = Keys {
-                bits: match usage {
-                    Usage::Compared => COMPARED_BITS,
-                    Usage::Scaled => SCALED_BITS,
-                    Usage::Other => cx.settings.input_bits(),
-                },
-                signed: true,
-            };
-            let magnitude = if greatest > 0.0 {
-                greatest * beyond
-            } else {
-                1.0
-            };
-            clamped = Some(keys).filter(|_| cx.saturates());
-            (
-                f64::from(ceil_log2(magnitude) - i32::from(keys.bits) + 1).exp2(),
-                clamped.map_or(keys.bounds(), Lowering::input_range),
-            )
-        }
-    };
+    let Scaled {
+        scale,
+        range,
+        clamped,
+    } = scaled(cx, node, dtype, usage)?;
     let dims = cx.fresh.dims(&node.shape);
     let axes = dims.concat();
     let shape: Vec<u32> = axes.iter().map(|axis| axis.len as u32).collect();
@@ -98,6 +76,50 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         dims,
         vec![Term::view(View::whole(read, &axes), scale)],
     ))
+}
+
+/// How an input becomes integers.
+struct Scaled {
+    /// Real value of one unit.
+    scale: f64,
+    /// Least and greatest integer.
+    range: (i64, i64),
+    /// Keys that it is clamped to, if it is.
+    clamped: Option<Keys>,
+}
+
+fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scaled, Diagnostic> {
+    let beyond = margin(node.shape.iter().product());
+    let exact = |range| Scaled {
+        scale: 1.0,
+        range,
+        clamped: None,
+    };
+    match dtype {
+        Dtype::Bool => return Ok(exact((0, 1))),
+        Dtype::Int64 => return Ok(exact(integer_range(cx, node.range, beyond)?)),
+        Dtype::Float32 => {}
+    }
+    let keys = Keys {
+        bits: match usage {
+            Usage::Compared => COMPARED_BITS,
+            Usage::Scaled => SCALED_BITS,
+            Usage::Other => cx.settings.input_bits(),
+        },
+        signed: true,
+    };
+    let greatest = node.range.0.abs().max(node.range.1.abs());
+    let magnitude = if greatest > 0.0 {
+        greatest * beyond
+    } else {
+        1.0
+    };
+    let clamped = cx.saturates().then_some(keys);
+    Ok(Scaled {
+        scale: f64::from(ceil_log2(magnitude) - i32::from(keys.bits) + 1).exp2(),
+        range: clamped.map_or(keys.bounds(), Lowering::input_range),
+        clamped,
+    })
 }
 
 /// What a float input is for.
