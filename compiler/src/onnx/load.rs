@@ -16,8 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
-use crate::onnx::decompose;
-use crate::onnx::decompose::Diagnostics;
+use crate::onnx::decompose::expansion::{self, Diagnostics};
 use crate::onnx::sizes;
 use crate::onnx::tensors::port_dtype;
 use crate::onnx::unsupported;
@@ -97,7 +96,7 @@ pub fn from_proto(
         reason,
     })?;
     let diagnostics = Diagnostics::default();
-    let onnx = decompose::front_end(graph);
+    let onnx = expansion::front_end(graph);
     let parsed = quietly(|| onnx.parse(&proto, folder));
     // tract has its own copy now.
     for tensor in proto.graph.iter_mut().flat_map(|g| &mut g.initializer) {
@@ -106,7 +105,7 @@ pub fn from_proto(
     }
     let analysed = quietly(|| {
         let mut parsed = parsed?;
-        decompose::report_to(&mut parsed.model, &diagnostics);
+        expansion::report_to(&mut parsed.model, &diagnostics);
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }

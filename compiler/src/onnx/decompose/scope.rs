@@ -11,7 +11,7 @@ use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Op, Tensor};
 use crate::onnx::decompose::control::body;
 use crate::onnx::decompose::subgraph::Subgraph;
-use crate::onnx::decompose::tensors;
+use crate::onnx::tensors;
 
 /// Most that a length in an attribute is.
 const MOST_LENGTH: i64 = 1 << 30;

@@ -15,9 +15,9 @@ use tract_onnx::prelude::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Graph, NodeId, Op};
-use crate::onnx::decompose;
+use crate::onnx::decompose::expansion::{self, Diagnostics};
 use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::decompose::{Diagnostics, subgraph};
+use crate::onnx::decompose::subgraph;
 use crate::onnx::sizes;
 use crate::onnx::tensors::{port_dtype, to_tract};
 use crate::onnx::translate::walk::Importer;
@@ -245,7 +245,7 @@ fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<
 
 /// What tract makes of the graph as a model.
 fn analysed(graph: GraphProto, opset: i64) -> Result<TypedModel, Diagnostic> {
-    let onnx = decompose::front_end(&graph);
+    let onnx = expansion::front_end(&graph);
     let proto = ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -257,7 +257,7 @@ fn analysed(graph: GraphProto, opset: i64) -> Result<TypedModel, Diagnostic> {
     };
     let diagnostics = Diagnostics::default();
     let model = onnx.parse(&proto, None).and_then(|mut parsed| {
-        decompose::report_to(&mut parsed.model, &diagnostics);
+        expansion::report_to(&mut parsed.model, &diagnostics);
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }

@@ -5,10 +5,17 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{NodeId, Tensor as Constant};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
 
+pub(super) const OPERATORS: &[Operator] = &[
+    op("If", 1, branch).restricted("constant condition, or branches of equal shapes"),
+    op("Loop", 1, repeat).restricted("constant trip count"),
+    op("Scan", 8, scan).restricted("static length"),
+];
+
 /// `If`: the branch that a constant chooses, or both and a selection.
-pub fn branch(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn branch(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let condition = scope.operand(0)?;
     match truth(scope, condition) {
         Some(true) => return scope.call("then_branch", &[]),
@@ -48,7 +55,7 @@ fn choose(scope: &mut Scope, condition: NodeId, yes: Made, no: Made) -> Result<M
 }
 
 /// `Loop`: its body once a step. Where the condition to go on is computed, later steps change nothing once it is false.
-pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let most = scope.constant_ints(0)?.and_then(|m| m.first().copied());
     let mut going = match scope.optional(1) {
         Some(condition) => condition,
@@ -144,7 +151,7 @@ struct Course {
 }
 
 /// `Scan`: its body once for each slice of the scanned inputs. Up to opset 8, for each sample of a batch.
-pub fn scan(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn scan(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let scanned = usize::try_from(scope.int("num_scan_inputs").unwrap_or(0)).unwrap_or(0);
     let batched = scope.opset < 9;
     let first = usize::from(batched);

@@ -7,10 +7,14 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::check_matrix;
 use crate::graph::{NodeId, Op, Pointwise, Tensor as Constant};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
 
+pub(super) const OPERATORS: &[Operator] =
+    &[op("TfIdfVectorizer", 9, count).restricted("integer tokens")];
+
 /// `x [positions]` or `[rows, positions]`.
-pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     if scope
         .texts("pool_strings")
         .is_some_and(|pool| !pool.is_empty())

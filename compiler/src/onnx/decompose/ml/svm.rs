@@ -7,7 +7,15 @@ use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::linear_models::{affine, features, numbers};
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, above};
+use crate::onnx::decompose::registry::{ML, Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("SVMClassifier", 1, classifier)
+        .domain(ML)
+        .restricted("integer labels; no probabilities of more than two classes"),
+    op("SVMRegressor", 1, regressor).domain(ML),
+];
 
 /// Probabilities keep this distance from 0 and 1.
 const LEAST_PROBABILITY: f64 = 1e-7;
@@ -66,7 +74,7 @@ fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Diag
 }
 
 /// `SVMRegressor`.
-pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = features(scope)?;
     let how = scores::transform(scope)?;
     let coefficients = numbers(scope, "coefficients");
@@ -117,7 +125,7 @@ fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<(usize, usize, Vec<f64>)>
 }
 
 /// `SVMClassifier`.
-pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_ints", "classlabels_strings");
     let labels = labels.ok_or_else(|| malformed("it has no class labels"))?;
     let x = features(scope)?;

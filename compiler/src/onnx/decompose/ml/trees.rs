@@ -18,7 +18,18 @@ use crate::onnx::decompose::ml::forest::{
 use crate::onnx::decompose::ml::linear_models::features;
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, Transform};
+use crate::onnx::decompose::registry::{ML, Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("TreeEnsemble", 5, ensemble).domain(ML),
+    op("TreeEnsembleClassifier", 1, classifier)
+        .domain(ML)
+        .restricted(
+            "integer labels; every leaf with a weight for each class, or for the second of two",
+        ),
+    op("TreeEnsembleRegressor", 1, regressor).domain(ML),
+];
 
 /// Most entries of the matrix of leaves by comparisons that trees share.
 const MOST_SHARED: usize = 1 << 22;
@@ -178,7 +189,7 @@ fn extremes(
 }
 
 /// `TreeEnsembleRegressor`.
-pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let targets = scope.int("n_targets").unwrap_or(1).max(1) as usize;
     let forest = checked(listed(scope, "target", targets)?)?;
     let base = numbers(scope, "base_values");
@@ -190,7 +201,7 @@ pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `TreeEnsemble`.
-pub(crate) fn ensemble(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn ensemble(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let targets = scope.int("n_targets").unwrap_or(1).max(1) as usize;
     let forest = checked(indexed(scope, targets)?)?;
     let aggregate = match scope.int("aggregate_function").unwrap_or(1) {
@@ -253,7 +264,7 @@ fn plus(scope: &mut Scope, scores: NodeId, base: &[f64]) -> Result<NodeId, Diagn
 }
 
 /// `TreeEnsembleClassifier`.
-pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_int64s", "classlabels_strings");
     let labels = labels.ok_or_else(|| refuse("it has no class labels", "correct the model"))?;
     let forest = checked(listed(scope, "class", labels.len())?)?;

@@ -5,7 +5,15 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Op, Pointwise, Reducer, Tensor as Constant, UnaryFn};
+use crate::onnx::decompose::registry::{Operator, PREVIEW, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Attention", 23, attention),
+    op("FlexAttention", 1, flexible)
+        .domain(PREVIEW)
+        .restricted("static score and probability functions"),
+];
 
 /// Constants below are masks.
 const MASKED: f64 = -1e30;
@@ -18,7 +26,7 @@ struct Masks {
 }
 
 /// `Attention`: `Q, K, V, attn_mask, past_key, past_value, nonpad_kv_seqlen`, of three or four axes.
-pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let packed = scope.build.rank(scope.operand(0)?) == 3;
     let (query_heads, key_heads) = (scope.int("q_num_heads"), scope.int("kv_num_heads"));
     let query = heads(scope, 0, query_heads)?;
@@ -84,7 +92,7 @@ pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `FlexAttention`: `Q, K, V` of four axes, with graphs that change the scores and the probabilities.
-pub fn flexible(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn flexible(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (query, key, value) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     dimension(scope, query, 3)?;
     let scale = scope

@@ -3,16 +3,22 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Tensor};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
 
+pub(super) const OPERATORS: &[Operator] = &[
+    op("NegativeLogLikelihoodLoss", 12, likelihood),
+    op("SoftmaxCrossEntropyLoss", 12, cross_entropy),
+];
+
 /// `NegativeLogLikelihoodLoss`: `x [n, classes, ...]`, `target [n, ...]`, weights of the classes.
-pub fn likelihood(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn likelihood(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     Ok(vec![(loss(scope, x)?, scope.dtype(0))])
 }
 
 /// `SoftmaxCrossEntropyLoss`: the same of a logarithm of a softmax, which is the second result.
-pub fn cross_entropy(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn cross_entropy(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     if scope.build.rank(x) < 2 {
         return Err(refuse("its scores have no classes", "correct the model"));

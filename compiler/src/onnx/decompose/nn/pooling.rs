@@ -7,9 +7,19 @@ use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn, Window};
 use crate::onnx::decompose::nn::ranking::first_maximum;
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::movement::{pad, take};
 use crate::onnx::decompose::spatial::sampling::{abs, hat};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Col2Im", 18, col2im).restricted("constant shapes"),
+    op("GlobalLpPool", 1, global_lp_pool),
+    op("LRN", 1, lrn),
+    op("LpPool", 1, lp_pool),
+    op("MaxPool", 1, max_pool),
+    op("MaxUnpool", 9, max_unpool).restricted("constant output shape"),
+];
 
 /// Most elements of a matrix that places elements at computed positions.
 const MOST_PLACES: u64 = 1 << 26;
@@ -151,7 +161,7 @@ impl Windows {
 }
 
 /// Without positions, a plain maximum over windows.
-pub(crate) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let windows = windows(scope, x)?;
@@ -203,7 +213,7 @@ pub(crate) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// Each element at its position in a tensor of zeros; of several at one position the last one stays.
-pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, places) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -267,7 +277,7 @@ pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `sum(|x|^p)^(1/p)` over windows; zeros beyond the data.
-pub(crate) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let order = order(scope)?;
@@ -303,7 +313,7 @@ pub(crate) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `sum(|x|^p)^(1/p)` over all of space.
-pub(crate) fn global_lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn global_lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let order = order(scope)?;
@@ -383,7 +393,7 @@ fn power(x: Pointwise, exponent: f64) -> Pointwise {
 }
 
 /// Each element divided by a power of the squares' sum over neighbouring channels.
-pub(crate) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let size = scope.int("size").unwrap_or(0);
@@ -410,7 +420,7 @@ pub(crate) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// Blocks summed where they lie on the image: along each axis, a 0/1 matrix.
-pub(crate) fn col2im(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn col2im(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let wrong = || refuse("its blocks do not fit its image", "correct the model");

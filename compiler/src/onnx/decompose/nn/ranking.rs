@@ -8,7 +8,16 @@ use tract_onnx::prelude::DatumType;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("ArgMax", 1, arg_max),
+    op("ArgMin", 1, arg_min),
+    op("Hardmax", 1, hardmax),
+    op("TopK", 1, top_k)
+        .restricted("constant `k`; all pairs of a row are compared, at most 2^24 pairs"),
+];
 
 /// Most pairs of elements that are compared.
 const MOST_PAIRS: usize = 1 << 24;
@@ -34,11 +43,11 @@ pub(crate) fn position(build: &mut Builder, mask: NodeId, axis: usize) -> NodeId
     build.matrix(mask, axis, numbers)
 }
 
-pub(crate) fn arg_max(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn arg_max(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     arg(scope, 1.0)
 }
 
-pub(crate) fn arg_min(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn arg_min(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     arg(scope, -1.0)
 }
 
@@ -59,7 +68,7 @@ fn arg(scope: &mut Scope, sign: f64) -> Result<Vec<Made>, Diagnostic> {
     Ok(vec![(index, DatumType::I64)])
 }
 
-pub(crate) fn hardmax(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn hardmax(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let made = if scope.opset < 13 {
@@ -78,7 +87,7 @@ pub(crate) fn hardmax(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// The first operands in the order, and where they were.
-pub(crate) fn top_k(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn top_k(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let axis = scope.axis("axis", -1, x)?;

@@ -4,7 +4,14 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Tensor, UnaryFn};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("GRU", 1, gru).restricted("static sequence lengths"),
+    op("LSTM", 1, lstm).restricted("static sequence lengths"),
+    op("RNN", 1, rnn).restricted("static sequence lengths"),
+];
 
 /// What the three layers have in common.
 struct Layer {
@@ -34,7 +41,7 @@ struct Direction {
 type Cell<'c> = dyn Fn(&mut Builder, &Direction, NodeId, &[NodeId]) -> Vec<NodeId> + 'c;
 
 /// `RNN`: `H' = f(x W + H R + b)`.
-pub fn rnn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn rnn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let layer = Layer::new(scope, &["Tanh"])?;
     let cell = |build: &mut Builder, of: &Direction, x: NodeId, states: &[NodeId]| {
         let sums = of.sums(build, states[0]);
@@ -45,7 +52,7 @@ pub fn rnn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `GRU`: update gate z, reset gate r, candidate h; `H' = h + z (H - h)`.
-pub fn gru(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn gru(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let layer = Layer::new(scope, &["Sigmoid", "Tanh"])?;
     let hidden = layer.hidden;
     let linear = scope.int("linear_before_reset").unwrap_or(0) != 0;
@@ -80,7 +87,7 @@ pub fn gru(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `LSTM`: gates i, o, f, candidate c; `C' = f C + i c`, `H' = o h(C')`, with peepholes from the cell's state to the gates.
-pub fn lstm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn lstm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let layer = Layer::new(scope, &["Sigmoid", "Tanh", "Tanh"])?;
     let hidden = layer.hidden;
     let coupled = scope.int("input_forget").unwrap_or(0) != 0;

@@ -2,7 +2,14 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Pointwise, Reducer, UnaryFn};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("ReduceLogSumExp", 1, log_sum_exp),
+    op("ReduceMax", 1, maximum),
+    op("ReduceMin", 1, minimum),
+];
 
 /// Axes of a reduction: an operand, an attribute, or all.
 pub(crate) fn axes(scope: &Scope) -> Result<Vec<usize>, Diagnostic> {
@@ -23,7 +30,7 @@ pub(crate) fn axes(scope: &Scope) -> Result<Vec<usize>, Diagnostic> {
     Ok(axes)
 }
 
-pub(crate) fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let axes = axes(scope)?;
     let dtype = scope.dtype(0);
@@ -44,12 +51,12 @@ pub(crate) fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `ReduceMax`, also of booleans.
-pub(crate) fn maximum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn maximum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     extreme(scope, Reducer::Max)
 }
 
 /// `ReduceMin`, also of booleans.
-pub(crate) fn minimum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn minimum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     extreme(scope, Reducer::Min)
 }
 

@@ -4,10 +4,18 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn, Window};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
 
+pub(super) const OPERATORS: &[Operator] = &[
+    op("CausalConvWithState", 27, causal_convolution),
+    op("CumProd", 26, cumulative_product).restricted("constant axis"),
+    op("LinearAttention", 27, linear_attention),
+    op("TensorScatter", 24, tensor_scatter),
+];
+
 /// `LinearAttention`: the state `S [batch, heads, keys, values]` is updated with the outer product of key and value.
-pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let [query, key, value] = [scope.operand(0)?, scope.operand(1)?, scope.operand(2)?];
     let rule = scope
         .text("update_rule")
@@ -131,7 +139,7 @@ fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Diagnosti
 }
 
 /// `CausalConvWithState`: each channel of `[batch, channels, positions]` with its own kernel `[channels, 1, k]`, on what came before.
-pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, weight) = (scope.operand(0)?, scope.operand(1)?);
     let (bias, past) = (scope.optional(2), scope.optional(3));
     let (shape, kernel) = (scope.build.shape(x), scope.build.shape(weight));
@@ -201,7 +209,7 @@ pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `CumProd`: each element with all before it, in as many rounds as the length has bits.
-pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let axis = scope
         .constant_ints(1)?
@@ -245,7 +253,7 @@ pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `TensorScatter`: rows of an update in the place of rows of a cache, from an index on.
-pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (cache, update) = (scope.operand(0)?, scope.operand(1)?);
     let axis = scope.axis("axis", -2, cache)?;
     let circular = match scope.text("mode").unwrap_or("linear") {

@@ -4,7 +4,16 @@ use tract_onnx::prelude::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor as Constant, UnaryFn};
+use crate::onnx::decompose::registry::{Operator, TRAINING, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Adagrad", 1, adagrad).domain(TRAINING),
+    op("Adam", 1, adam).domain(TRAINING),
+    op("BatchNormalization", 1, batch_normalisation),
+    op("Dropout", 1, dropout).restricted("inference, or ratio 0"),
+    op("Momentum", 1, momentum).domain(TRAINING),
+];
 
 /// Learning rate and step number, as scalars, and the tensors of each parameter that is optimised.
 struct Step {
@@ -71,7 +80,7 @@ fn from_first(scope: &mut Scope, number: NodeId, first: f64, later: f64) -> Node
 }
 
 /// `Momentum`: `v' = alpha v + beta g`, `x' = x - rate v'` or, after Nesterov, `x - rate (g + alpha v')`.
-pub fn momentum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn momentum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (alpha, beta) = (
         scope.float("alpha").unwrap_or(0.0),
         scope.float("beta").unwrap_or(0.0),
@@ -119,7 +128,7 @@ fn damped(epsilon: f64) -> Pointwise {
 }
 
 /// `Adagrad`: `h' = h + g g`, `x' = x - rate / (1 + number decay) g / (sqrt(h') + epsilon)`.
-pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let decay = scope.float("decay_factor").unwrap_or(0.0);
     let epsilon = scope.float("epsilon").unwrap_or(0.0);
     let step = step(scope, 3)?;
@@ -149,7 +158,7 @@ pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Adam`: moving averages of gradients and of their squares.
-pub fn adam(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn adam(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let number = |name: &str, default: f64| scope.float(name).unwrap_or(default);
     let (alpha, beta) = (number("alpha", 0.9), number("beta", 0.999));
     let (epsilon, post) = (number("epsilon", 0.0), number("norm_coefficient_post", 0.0));
@@ -199,7 +208,7 @@ fn unbiased(alpha: f64, beta: f64) -> Pointwise {
 }
 
 /// `BatchNormalization`: `scale (x - mean) / sqrt(variance + epsilon) + bias` for each channel; in training, of the batch itself.
-pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let shape = scope.build.shape(x);
     let rank = shape.len();
@@ -278,7 +287,7 @@ pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Dropout` that drops nothing, and its mask.
-pub fn dropout(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn dropout(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     if scope.opset >= 12 {
         let training = scope.constant(2)?.is_some_and(|t| t.uniform() != Some(0.0));

@@ -9,7 +9,18 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding, Tensor, UnaryFn};
 use crate::onnx::decompose::nn::ranking::is_zero;
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("BitCast", 26, cast).restricted("between integers of one width"),
+    op("BitShift", 11, shift)
+        .restricted("integers of at most 32 bits by constants, of 16 bits by computed numbers"),
+    op("BitwiseAnd", 18, bitwise).restricted("integers of at most 16 bits"),
+    op("BitwiseNot", 18, not).restricted("integers of at most 32 bits"),
+    op("BitwiseOr", 18, bitwise).restricted("integers of at most 16 bits"),
+    op("BitwiseXor", 18, bitwise).restricted("integers of at most 16 bits"),
+];
 
 /// Bits of an integer that is divided by two in one table.
 const TABLE_BITS: u32 = 16;
@@ -135,7 +146,7 @@ fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Diagnostic> {
 }
 
 /// `BitwiseAnd`, `BitwiseOr` and `BitwiseXor`.
-pub(crate) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
     narrow(kind, "its operands are integers of 32 bits")?;
@@ -192,7 +203,7 @@ fn common_bits(build: &mut Builder, a: &[NodeId], b: &[NodeId], sign: bool) -> N
 }
 
 /// `BitwiseNot`.
-pub(crate) fn not(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn not(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let dtype = scope.dtype(0);
     let x = scope.operand(0)?;
     let all = match dtype.is_signed() {
@@ -204,7 +215,7 @@ pub(crate) fn not(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `BitShift` by constant or computed numbers of bits.
-pub(crate) fn shift(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn shift(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
     let left = scope.text("direction") == Some("LEFT");
@@ -301,7 +312,7 @@ fn numbered(dtype: i64) -> Option<DatumType> {
 }
 
 /// `BitCast` between integers.
-pub(crate) fn cast(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn cast(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let from = scope.dtype(0);
     let to = scope.int("to").unwrap_or(0);

@@ -8,7 +8,37 @@ use tract_onnx::prelude::DatumType;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Rounding, Tensor, UnaryFn, Window};
+use crate::onnx::decompose::registry::{MICROSOFT, Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("ConvInteger", 10, conv_integer).restricted("constant kernel and zero points"),
+    op("DequantizeLinear", 10, dequantise).restricted("constant scale and zero point"),
+    op("DynamicQuantizeLinear", 11, dynamic),
+    op("MatMulInteger", 10, matmul_integer).restricted("constant zero points"),
+    op("QGemm", 1, qgemm)
+        .domain(MICROSOFT)
+        .restricted("`alpha` 1; constant scales and zero points"),
+    op("QLinearAdd", 1, qlinear_binary)
+        .domain(MICROSOFT)
+        .restricted("constant scales and zero points"),
+    op("QLinearConv", 10, qlinear_conv).restricted("constant weights, scales and zero points"),
+    op("QLinearGlobalAveragePool", 1, qlinear_average)
+        .domain(MICROSOFT)
+        .restricted("channels first; constant scales and zero points"),
+    op("QLinearLeakyRelu", 1, qlinear_function)
+        .domain(MICROSOFT)
+        .restricted("constant scales and zero points"),
+    op("QLinearMatMul", 10, qlinear_matmul).restricted("constant scales and zero points"),
+    op("QLinearMul", 1, qlinear_binary)
+        .domain(MICROSOFT)
+        .restricted("constant scales and zero points"),
+    op("QLinearSigmoid", 1, qlinear_function)
+        .domain(MICROSOFT)
+        .restricted("constant scales and zero points"),
+    op("QuantizeLinear", 10, quantise)
+        .restricted("constant scale and zero point; to integers of 8 or 16 bits"),
+];
 
 /// Least and greatest integer of an element type.
 pub(crate) fn limits(dtype: DatumType) -> Result<(f64, f64), Diagnostic> {
@@ -93,7 +123,7 @@ fn numbered(dtype: i64) -> Option<DatumType> {
 }
 
 /// `QuantizeLinear`.
-pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let scale = must_be_constant(scope, 1)?;
     positive(&scale)?;
@@ -132,7 +162,7 @@ fn must_be_quantised(scope: &Scope, index: usize) -> Result<(), Diagnostic> {
 }
 
 /// `DequantizeLinear`.
-pub(crate) fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, scale) = (scope.operand(0)?, scope.operand(1)?);
     let shape = scope.build.shape(x);
     let axis = match shape.len() {
@@ -152,7 +182,7 @@ pub(crate) fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `DynamicQuantizeLinear`: integers from 0 to 255, with the scale and the zero point that reach from least to greatest.
-pub(crate) fn dynamic(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn dynamic(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let build = &mut scope.build;
     let rank = build.rank(x);
@@ -263,7 +293,7 @@ fn matrix_product(build: &mut Builder, a: NodeId, b: NodeId) -> Result<NodeId, D
 }
 
 /// `MatMulInteger`.
-pub(crate) fn matmul_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn matmul_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let rows = scope.build.rank(scope.operand(0)?).saturating_sub(2);
     let columns = scope.build.rank(scope.operand(1)?).saturating_sub(1);
     let a = centred(scope, 0, 2, rows)?;
@@ -315,7 +345,7 @@ fn finish(
 }
 
 /// `QLinearMatMul`.
-pub(crate) fn qlinear_matmul(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qlinear_matmul(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let rows = scope.build.rank(scope.operand(0)?).saturating_sub(2);
     let columns = scope.build.rank(scope.operand(3)?).saturating_sub(1);
     let a = centred(scope, 0, 2, rows)?;
@@ -419,7 +449,7 @@ fn convolution(
 }
 
 /// `ConvInteger`.
-pub(crate) fn conv_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn conv_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = centred(scope, 0, 2, 1)?;
     let kernel = centred(scope, 1, 3, 0)?;
     let made = convolution(scope, x, kernel, None)?;
@@ -427,7 +457,7 @@ pub(crate) fn conv_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `QLinearConv`.
-pub(crate) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = centred(scope, 0, 2, 1)?;
     let kernel = centred(scope, 3, 5, 0)?;
     let bias = scope.optional(8);
@@ -437,7 +467,7 @@ pub(crate) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `QGemm` of `com.microsoft`: integers if the result has a scale, else floats.
-pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut a = centred(scope, 0, 2, 1)?;
     let columns = 1 - usize::from(scope.int("transB").unwrap_or(0) != 0);
     let mut b = centred(scope, 3, 5, columns)?;
@@ -474,7 +504,7 @@ pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `QLinearAdd` and `QLinearMul` of `com.microsoft`.
-pub(crate) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let part = |scope: &mut Scope, at: usize| -> Result<NodeId, Diagnostic> {
         let x = centred(scope, at, at + 2, 0)?;
         let scale = must_be_constant(scope, at + 1)?;
@@ -502,7 +532,7 @@ pub(crate) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic>
 }
 
 /// `QLinearGlobalAveragePool` of `com.microsoft`.
-pub(crate) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     if scope.int("channels_last").unwrap_or(0) != 0 {
         return Err(refuse(
             "its channels are last",
@@ -521,7 +551,7 @@ pub(crate) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic
 }
 
 /// `QLinearSigmoid` and `QLinearLeakyRelu` of `com.microsoft`: a table of integers.
-pub(crate) fn qlinear_function(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qlinear_function(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = centred(scope, 0, 2, 0)?;
     let (from, to) = (must_be_constant(scope, 1)?, must_be_constant(scope, 3)?);
     positive(&to)?;

@@ -3,13 +3,16 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::check_matrix;
 use crate::graph::{BinaryFn, Tensor};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::sampling::Weights;
+
+pub(super) const OPERATORS: &[Operator] = &[op("DeformConv", 19, build)];
 
 /// Letters of axes in space.
 const SPACE: &str = "stuvwxyz";
 
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, kernel, offset) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     let (bias, mask) = (scope.optional(3), scope.optional(4));
     let dtype = scope.dtype(0);

@@ -2,13 +2,17 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] =
+    &[op("Det", 11, build).restricted("matrices of at most 4 rows")];
 
 /// Most rows: the terms are products of as many elements.
 const MOST_ROWS: usize = 4;
 
 /// By minors of the first rows: one for each set of as many columns, from those with one row less.
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let build = &mut scope.build;

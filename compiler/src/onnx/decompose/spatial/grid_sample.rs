@@ -4,12 +4,18 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{NodeId, Pointwise, Tensor, UnaryFn};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::sampling::{
     Weights, abs, add, cubic, distances, if_greater, mul, sub,
 };
 
 use Pointwise::{Constant, Variable};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("AffineGrid", 20, affine).restricted("constant size"),
+    op("GridSample", 16, build),
+];
 
 /// Most axes in space: letters of an einsum.
 const MOST_AXES: usize = 8;
@@ -36,7 +42,7 @@ struct Sampler {
     corners: bool,
 }
 
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, grid) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let unknown = |name: &str| {
@@ -169,7 +175,7 @@ fn reflected(least: f64, greatest: f64) -> Pointwise {
 }
 
 /// The points of a regular grid, transformed.
-pub(crate) fn affine(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn affine(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let theta = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let corners = scope.int("align_corners").unwrap_or(0) != 0;

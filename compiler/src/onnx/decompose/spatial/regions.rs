@@ -4,8 +4,11 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::MOST_STEPS;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
 use crate::onnx::decompose::spatial::sampling::Weights;
+
+pub(super) const OPERATORS: &[Operator] = &[op("RoiAlign", 10, roi_align)];
 
 /// One axis of the regions.
 struct Axis {
@@ -19,7 +22,7 @@ struct Axis {
 /// Regions' start and size along an axis, `[r, 1, 1]`.
 type Extent = (NodeId, NodeId);
 
-pub(crate) fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (x, regions, batch) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     let dtype = scope.dtype(0);
     let average = match scope.text("mode").unwrap_or("avg").to_lowercase().as_str() {

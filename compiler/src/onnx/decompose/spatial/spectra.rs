@@ -7,7 +7,17 @@ use tract_onnx::prelude::DatumType;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix};
 use crate::graph::{NodeId, Op, Tensor, Window};
+use crate::onnx::decompose::registry::{Operator, op};
 use crate::onnx::decompose::scope::{Made, Scope};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("BlackmanWindow", 17, blackman).restricted("constant size"),
+    op("DFT", 17, dft).restricted("constant axis and length"),
+    op("HammingWindow", 17, hamming).restricted("constant size"),
+    op("HannWindow", 17, hann).restricted("constant size"),
+    op("MelWeightMatrix", 17, mel_weights).restricted("constant operands"),
+    op("STFT", 17, stft).restricted("constant step, window and length"),
+];
 
 /// `[frequencies, 2, times, parts]`: real and imaginary part of `exp(-2 pi i k t / length)` times a signal of 1 or 2 parts.
 fn forward(length: usize, times: usize, frequencies: usize, parts: usize) -> Tensor {
@@ -67,7 +77,7 @@ fn inverse_one_sided(length: usize, frequencies: usize, parts: usize) -> Tensor 
     tensor
 }
 
-pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn dft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -131,7 +141,7 @@ pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// The transforms of frames of a signal `[batch, time, parts]`, each times a window: `[batch, frames, frequencies, 2]`.
-pub(crate) fn stft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn stft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let mut shape = scope.build.shape(x);
@@ -249,20 +259,20 @@ fn cosines(scope: &mut Scope, coefficients: &[f64]) -> Result<Vec<Made>, Diagnos
     constants(scope, Tensor::new(vec![size as usize], data))
 }
 
-pub(crate) fn hann(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn hann(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     cosines(scope, &[0.5, -0.5])
 }
 
-pub(crate) fn hamming(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn hamming(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     cosines(scope, &[25.0 / 46.0, -21.0 / 46.0])
 }
 
-pub(crate) fn blackman(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn blackman(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     cosines(scope, &[0.42, -0.5, 0.08])
 }
 
 /// Triangular filters `[frequencies, bins]`, equally wide on the mel scale.
-pub(crate) fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let mut given = [0.0; 5];
     for (i, given) in given.iter_mut().enumerate() {
         *given = scope
