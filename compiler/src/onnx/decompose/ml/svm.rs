@@ -3,6 +3,7 @@
 use tract_onnx::prelude::DatumType;
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::linear_models::{affine, features, numbers};
 use crate::onnx::decompose::ml::scores;
@@ -105,8 +106,11 @@ fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     Ok(vec![(made, DatumType::F32)])
 }
 
-/// One against one: for each pair of classes, the coefficients of all support vectors.
-fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<(usize, usize, Vec<f64>)> {
+/// Two classes, and the coefficients of all support vectors that tell the first from the second.
+type Pair = (usize, usize, Vec<f64>);
+
+/// One against one: all pairs of classes.
+fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<Pair> {
     let total: usize = sizes.iter().sum();
     let start = |class: usize| sizes[..class].iter().sum::<usize>();
     let mut pairs = Vec::new();
@@ -132,12 +136,8 @@ fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let how = scores::transform(scope)?;
     let (coefficients, rho) = (numbers(scope, "coefficients"), numbers(scope, "rho"));
     let classes = labels.len();
-    let sizes: Vec<usize> = scope
-        .ints("vectors_per_class")
-        .unwrap_or_default()
-        .iter()
-        .map(|n| (*n).max(0) as usize)
-        .collect();
+    let sizes = scope.ints("vectors_per_class").unwrap_or_default();
+    let sizes: Vec<usize> = sizes.iter().map(|n| (*n).max(0) as usize).collect();
     let total: usize = sizes.iter().sum();
     if classes < 2 || rho.is_empty() {
         return Err(malformed("it has no two classes, or no rho"));
@@ -179,32 +179,14 @@ fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         let second = build.shift(negated, 1.0);
         labels.binary(build, second)
     } else {
-        let mut matrix = Tensor::filled(vec![classes, pairs.len()], 0.0);
-        let mut votes = Tensor::filled(vec![1, classes], 0.0);
-        for (p, (first, second, _)) in pairs.iter().enumerate() {
-            matrix.data[first * pairs.len() + p] = 1.0;
-            matrix.data[second * pairs.len() + p] = -1.0;
-            votes.data[*second] += 1.0;
-        }
-        let won = build.matrix(first_wins, 1, matrix);
-        let votes = build.constant(votes);
-        let votes = build.binary(BinaryFn::Add, won, votes);
+        let votes = votes(build, first_wins, &pairs, classes);
         labels.of_greatest(build, votes)
     };
     let made = match (classes, &prob_a[..], &prob_b[..]) {
         (2, [], _) => scores::of_two(build, scores, how, how != scores::Transform::None)?,
         (_, [], _) => scores::transformed(build, scores, how),
         (2, [a], [b]) => {
-            let scaled = build.scale(scores, -a);
-            let line = build.shift(scaled, -b);
-            let limit = |f, bound, e| Pointwise::binary(f, Pointwise::Constant(bound), e);
-            let first = Pointwise::of(UnaryFn::Sigmoid);
-            let first = limit(BinaryFn::Max, LEAST_PROBABILITY, first);
-            let first = limit(BinaryFn::Min, 1.0 - LEAST_PROBABILITY, first);
-            let first = build.pointwise(first, line);
-            let negated = build.scale(first, -1.0);
-            let second = build.shift(negated, 1.0);
-            let both = build.concat(vec![first, second], 1);
+            let both = probabilities(build, scores, *a, *b);
             scores::transformed(build, both, how)
         }
         _ => {
@@ -215,4 +197,32 @@ fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         }
     };
     Ok(vec![label, (made, DatumType::F32)])
+}
+
+/// How many pairs each class wins, where `first_wins` is 1 if the first of a pair does.
+fn votes(build: &mut Builder, first_wins: NodeId, pairs: &[Pair], classes: usize) -> NodeId {
+    let mut matrix = Tensor::filled(vec![classes, pairs.len()], 0.0);
+    let mut votes = Tensor::filled(vec![1, classes], 0.0);
+    for (p, (first, second, _)) in pairs.iter().enumerate() {
+        matrix.data[first * pairs.len() + p] = 1.0;
+        matrix.data[second * pairs.len() + p] = -1.0;
+        votes.data[*second] += 1.0;
+    }
+    let won = build.matrix(first_wins, 1, matrix);
+    let votes = build.constant(votes);
+    build.binary(BinaryFn::Add, won, votes)
+}
+
+/// Probabilities of two classes: that of the first is `sigmoid(-a score - b)`.
+fn probabilities(build: &mut Builder, scores: NodeId, a: f64, b: f64) -> NodeId {
+    let scaled = build.scale(scores, -a);
+    let line = build.shift(scaled, -b);
+    let limit = |f, bound, e| Pointwise::binary(f, Pointwise::Constant(bound), e);
+    let first = Pointwise::of(UnaryFn::Sigmoid);
+    let first = limit(BinaryFn::Max, LEAST_PROBABILITY, first);
+    let first = limit(BinaryFn::Min, 1.0 - LEAST_PROBABILITY, first);
+    let first = build.pointwise(first, line);
+    let negated = build.scale(first, -1.0);
+    let second = build.shift(negated, 1.0);
+    build.concat(vec![first, second], 1)
 }

@@ -17,22 +17,7 @@ pub(super) const OPERATORS: &[Operator] = &[
 /// `LinearAttention`: the state `S [batch, heads, keys, values]` is updated with the outer product of key and value.
 fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let [query, key, value] = [scope.operand(0)?, scope.operand(1)?, scope.operand(2)?];
-    let rule = scope
-        .text("update_rule")
-        .unwrap_or("gated_delta")
-        .to_string();
-    let (gated, delta) = match rule.as_str() {
-        "linear" => (false, false),
-        "gated" => (true, false),
-        "delta" => (false, true),
-        "gated_delta" => (true, true),
-        _ => {
-            return Err(refuse(
-                format!("its update rule `{rule}` is not known"),
-                "use `linear`, `gated`, `delta` or `gated_delta`",
-            ));
-        }
-    };
+    let (gated, delta) = update_rule(scope)?;
     let count = |name: &str| usize::try_from(scope.int(name).unwrap_or(0)).unwrap_or(0);
     let (queries, heads) = (count("q_num_heads"), count("kv_num_heads"));
     let shape = scope.build.shape(query);
@@ -61,55 +46,32 @@ fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             "correct the model",
         ));
     }
-    let decay = match gated {
-        true => {
-            let decay = scope.operand(4)?;
-            let decay = scope.build.unary(UnaryFn::Exp, decay);
-            Some(apart(scope, decay, heads)?)
-        }
-        false => None,
-    };
-    let rate = match delta {
-        true => {
-            let rate = scope.operand(5)?;
-            let width = scope.build.shape(rate).last().copied().unwrap_or(1);
-            Some(apart(scope, rate, width)?)
-        }
-        false => None,
-    };
-    let whole = [batch, heads, keys, values];
-    let mut state = match scope.optional(3) {
-        Some(state) if scope.build.shape(state) == whole => state,
-        Some(_) => {
-            return Err(refuse(
-                "its state does not fit its heads",
-                "correct the model",
-            ));
-        }
-        None => scope.build.constant(Tensor::filled(whole.to_vec(), 0.0)),
-    };
+    let (mut decay, mut rate) = (None, None);
+    if gated {
+        let logarithm = scope.operand(4)?;
+        let factor = scope.build.unary(UnaryFn::Exp, logarithm);
+        decay = Some(apart(scope, factor, heads)?);
+    }
+    if delta {
+        let given = scope.operand(5)?;
+        let width = scope.build.shape(given).last().copied().unwrap_or(1);
+        rate = Some(apart(scope, given, width)?);
+    }
+    let mut state = first_state(scope, &[batch, heads, keys, values])?;
     let scale = scope.float("scale").filter(|scale| *scale != 0.0);
     let scale = scale.unwrap_or_else(|| (keys as f64).sqrt().recip());
+    let layer = LinearAttention {
+        query,
+        key,
+        value,
+        decay,
+        rate,
+    };
     let build = &mut scope.build;
     let mut outputs = Vec::new();
     for step in 0..steps {
-        let [q, k] = [query, key].map(|x| build.at(x, 1, step));
-        let mut v = build.at(value, 1, step);
-        if let Some(decay) = decay {
-            let decay = build.at(decay, 1, step);
-            let width = build.shape(decay)[2];
-            let decay = build.reshape(decay, &[batch, heads, width, 1]);
-            state = build.multiply(state, decay);
-        }
-        if let Some(rate) = rate {
-            let known = build.einsum("bhdm,bhd->bhm", &[state, k]);
-            let news = build.subtract(v, known);
-            let rate = build.at(rate, 1, step);
-            v = build.multiply(rate, news);
-        }
-        let added = build.einsum("bhd,bhm->bhdm", &[k, v]);
-        state = build.add(state, added);
-        let read = build.einsum("bhgd,bhdm->bhgm", &[q, state]);
+        let (next, read) = layer.step(build, state, step);
+        state = next;
         let read = build.scale(read, scale);
         outputs.push(build.reshape(read, &[batch, queries * values]));
     }
@@ -117,12 +79,71 @@ fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         return Err(refuse("it has no positions", "correct the model"));
     }
     let output = build.stack(outputs, 1);
-    let kept = if scope.optional(3).is_some() {
-        scope.dtype(3)
-    } else {
-        scope.dtype(0)
-    };
-    Ok(vec![(output, scope.dtype(0)), (state, kept)])
+    let given = scope.optional(3).map_or(0, |_| 3);
+    Ok(vec![(output, scope.dtype(0)), (state, scope.dtype(given))])
+}
+
+/// The state that is given, or zeros.
+fn first_state(scope: &mut Scope, shape: &[usize]) -> Result<NodeId, Diagnostic> {
+    match scope.optional(3) {
+        Some(state) if scope.build.shape(state) == shape => Ok(state),
+        Some(_) => Err(refuse(
+            "its state does not fit its heads",
+            "correct the model",
+        )),
+        None => Ok(scope.build.constant(Tensor::filled(shape.to_vec(), 0.0))),
+    }
+}
+
+/// Whether the state decays, and whether only what differs from it is added.
+fn update_rule(scope: &Scope) -> Result<(bool, bool), Diagnostic> {
+    match scope.text("update_rule").unwrap_or("gated_delta") {
+        "linear" => Ok((false, false)),
+        "gated" => Ok((true, false)),
+        "delta" => Ok((false, true)),
+        "gated_delta" => Ok((true, true)),
+        rule => Err(refuse(
+            format!("its update rule `{rule}` is not known"),
+            "use `linear`, `gated`, `delta` or `gated_delta`",
+        )),
+    }
+}
+
+/// Operands of a linear attention; positions are the second axis.
+struct LinearAttention {
+    /// `[batch, positions, heads, queries of a head, keys]`.
+    query: NodeId,
+    /// `[batch, positions, heads, keys]`.
+    key: NodeId,
+    /// `[batch, positions, heads, values]`.
+    value: NodeId,
+    /// What the state is multiplied with, if it decays.
+    decay: Option<NodeId>,
+    /// How much of the difference from the state is added, if that is the rule.
+    rate: Option<NodeId>,
+}
+
+impl LinearAttention {
+    /// The state after a position, and what its query reads from it.
+    fn step(&self, build: &mut Builder, mut state: NodeId, step: usize) -> (NodeId, NodeId) {
+        let [q, k] = [self.query, self.key].map(|x| build.at(x, 1, step));
+        let mut v = build.at(self.value, 1, step);
+        if let Some(decay) = self.decay {
+            let decay = build.at(decay, 1, step);
+            let (whole, width) = (build.shape(state), build.shape(decay)[2]);
+            let decay = build.reshape(decay, &[whole[0], whole[1], width, 1]);
+            state = build.multiply(state, decay);
+        }
+        if let Some(rate) = self.rate {
+            let known = build.einsum("bhdm,bhd->bhm", &[state, k]);
+            let news = build.subtract(v, known);
+            let rate = build.at(rate, 1, step);
+            v = build.multiply(rate, news);
+        }
+        let added = build.einsum("bhd,bhm->bhdm", &[k, v]);
+        let state = build.add(state, added);
+        (state, build.einsum("bhgd,bhdm->bhgm", &[q, state]))
+    }
 }
 
 /// `[batch, steps, heads * size]` as `[batch, steps, heads, size]`.

@@ -225,28 +225,10 @@ fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             "leave them out",
         ));
     }
-    let mut channel = vec![1; rank];
-    if rank < 2 {
-        return Err(refuse("its operand has no channels", "correct the model"));
-    }
-    channel[1] = shape[1];
-    let mut parameters = Vec::new();
-    for index in 1..5 {
-        let parameter = scope.operand(index)?;
-        if scope.build.shape(parameter) != [shape[1]] {
-            return Err(refuse(
-                "it has not one parameter a channel",
-                "correct the model",
-            ));
-        }
-        parameters.push(scope.build.reshape(parameter, &channel));
-    }
+    let [scale, bias, mut mean, mut variance] = channel_parameters(scope, &shape)?;
     let epsilon = scope.float("epsilon").unwrap_or(1e-5);
     let momentum = scope.float("momentum").unwrap_or(0.9);
     let build = &mut scope.build;
-    let [scale, bias, mut mean, mut variance] = parameters[..] else {
-        return Err(refuse("it lacks parameters", "correct the model"));
-    };
     let (old_mean, old_variance) = (mean, variance);
     let mut centred = None;
     if training {
@@ -284,6 +266,27 @@ fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         (mean, scope.dtype(3)),
         (variance, scope.dtype(4)),
     ])
+}
+
+/// Scale, bias, mean and variance of each channel, with as many axes as the data.
+fn channel_parameters(scope: &mut Scope, shape: &[usize]) -> Result<[NodeId; 4], Diagnostic> {
+    let &[_, channels, ..] = shape else {
+        return Err(refuse("its operand has no channels", "correct the model"));
+    };
+    let mut wide = vec![1; shape.len()];
+    wide[1] = channels;
+    let mut parameters = [0; 4];
+    for (index, parameter) in (1..).zip(&mut parameters) {
+        let given = scope.operand(index)?;
+        if scope.build.shape(given) != [channels] {
+            return Err(refuse(
+                "it has not one parameter a channel",
+                "correct the model",
+            ));
+        }
+        *parameter = scope.build.reshape(given, &wide);
+    }
+    Ok(parameters)
 }
 
 /// `Dropout` that drops nothing, and its mask.

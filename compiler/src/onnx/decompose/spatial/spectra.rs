@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use tract_onnx::prelude::DatumType;
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix};
 use crate::graph::{NodeId, Op, Tensor, Window};
 use crate::onnx::decompose::registry::{Operator, op};
@@ -188,22 +189,7 @@ fn stft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         Some(window) => build.einsum("kstp,t->kstp", &[matrix, window]),
     };
     let made = if build.tensor(weighted).is_some() {
-        // A convolution: frequencies and sides are its channels.
-        let kernel = build.transpose(weighted, &[0, 1, 3, 2]);
-        let kernel = build.reshape(kernel, &[2 * frequencies, parts, length]);
-        let bias = build.constant(Tensor::filled(vec![2 * frequencies], 0.0));
-        let data = build.transpose(signal, &[0, 2, 1]);
-        let window = Window {
-            kernel: vec![length],
-            stride: vec![step],
-            dilation: vec![1],
-            pad_before: vec![0],
-        };
-        let op = Op::Convolution { window, groups: 1 };
-        let made = vec![batch, 2 * frequencies, frames];
-        let made = build.push(op, vec![data, kernel, bias], made);
-        let made = build.reshape(made, &[batch, frequencies, 2, frames]);
-        build.transpose(made, &[0, 3, 1, 2])
+        convolved(build, signal, weighted, step, frames)
     } else {
         if frames > MOST_STEPS {
             return Err(refuse("it has too many frames", "make its window constant"));
@@ -217,6 +203,35 @@ fn stft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         build.einsum("bftp,kstp->bfks", &[cut, weighted])
     };
     Ok(vec![(made, dtype)])
+}
+
+/// The product of each frame of a signal `[batch, time, parts]` with a constant matrix `[frequencies, 2, length, parts]`: a convolution whose
+/// channels are frequencies and sides.
+fn convolved(
+    build: &mut Builder,
+    signal: NodeId,
+    matrix: NodeId,
+    step: usize,
+    frames: usize,
+) -> NodeId {
+    let batch = build.shape(signal)[0];
+    let of = build.shape(matrix);
+    let [frequencies, length, parts] = [of[0], of[2], of[3]];
+    let kernel = build.transpose(matrix, &[0, 1, 3, 2]);
+    let kernel = build.reshape(kernel, &[2 * frequencies, parts, length]);
+    let bias = build.constant(Tensor::filled(vec![2 * frequencies], 0.0));
+    let data = build.transpose(signal, &[0, 2, 1]);
+    let window = Window {
+        kernel: vec![length],
+        stride: vec![step],
+        dilation: vec![1],
+        pad_before: vec![0],
+    };
+    let op = Op::Convolution { window, groups: 1 };
+    let made = vec![batch, 2 * frequencies, frames];
+    let made = build.push(op, vec![data, kernel, bias], made);
+    let made = build.reshape(made, &[batch, frequencies, 2, frames]);
+    build.transpose(made, &[0, 3, 1, 2])
 }
 
 /// Constants of element type `output_datatype`.
