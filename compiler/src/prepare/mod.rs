@@ -1,4 +1,4 @@
-//! From an analysed ONNX file to a graph that can be lowered: translate, rewrite, calibrate.
+//! From an analyzed ONNX file to a graph that can be lowered: translate, rewrite, calibrate.
 
 mod diagnose;
 #[cfg(test)]
@@ -50,7 +50,7 @@ pub fn from_path(path: &Path, options: &Options) -> Result<Prepared, CompileErro
     prepare(loaded, &path.display().to_string(), options)
 }
 
-/// Prepares an analysed model; `path` is for messages.
+/// Prepares an analyzed model; `path` is for messages.
 ///
 /// # Errors
 /// [`CompileError::Nodes`] with everything that cannot be compiled; [`CompileError::Samples`] and [`CompileError::Settings`] where these do not

@@ -14,7 +14,7 @@ use tract_onnx::tract_core::internal::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::onnx::decompose::control::body;
 use crate::onnx::decompose::registry::{self, Build};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::unsupported;
 
@@ -35,7 +35,7 @@ pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
 }
 
 /// Why an operator is refused that no other function builds.
-fn unknown(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn unknown(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Err(
         match (unsupported::reason(scope.operator()), scope.domain()) {
             (Some((reason, help)), _) => refuse(reason, help),
@@ -51,7 +51,7 @@ fn unknown(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     )
 }
 
-/// What is refused while tract analyses a model: tract itself can only say that an analysis failed.
+/// What is refused while tract analyzes a model: tract itself can only say that an analysis failed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Diagnostics(Arc<Mutex<Vec<Diagnostic>>>);
 

@@ -1,7 +1,7 @@
 //! The operators that are functions of ours, from the lists at the head of their files.
 
 use crate::diagnostic::Diagnostic;
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::{control, ml, nn, quantized, spatial};
 
 /// Domain of trees, linear models and features.
@@ -14,7 +14,7 @@ pub(super) const TRAINING: &str = "ai.onnx.preview.training";
 pub(super) const MICROSOFT: &str = "com.microsoft";
 
 /// Builds an operator from its operands: its results and their element types.
-pub(super) type Build = fn(&mut Scope) -> Result<Vec<Made>, Diagnostic>;
+pub(super) type Build = fn(&mut Scope) -> Result<Vec<TypedValue>, Diagnostic>;
 
 /// An ONNX operator that compiles.
 #[derive(Clone, Copy, Debug)]

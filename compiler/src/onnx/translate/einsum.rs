@@ -11,7 +11,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translate
     if op.q_params.is_some() || !op.operating_dt.is_float() {
         return Err(refuse(
             format!("it computes in {:?}", op.operating_dt),
-            "export the float model; quantisation is done here",
+            "export the float model; quantization is done here",
         ));
     }
     let axes: Vec<_> = op.axes.iter_all_axes().collect();

@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{Op, Tensor as Constant};
 use crate::onnx::decompose::registry::{Operator, op};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("Compress", 9, compress).restricted("constant condition"),
@@ -19,7 +19,7 @@ pub(super) const OPERATORS: &[Operator] = &[
 ];
 
 /// `ConstantOfShape`: one number, `f32` 0 if none is given.
-fn of_shape(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn of_shape(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let shape = scope.constant_ints(0)?.unwrap_or_default();
     let lens = shape.iter().map(|len| usize::try_from(*len));
     let lens: Result<Vec<usize>, _> = lens.collect();
@@ -38,7 +38,7 @@ fn of_shape(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Range`: from a start to a limit, with a step.
-fn range(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn range(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut ends = Vec::new();
     for index in 0..3 {
         let end = scope.constant(index)?.and_then(Constant::uniform);
@@ -57,7 +57,7 @@ fn range(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `NonZero`: positions of what is not 0, `[rank, count]`.
-fn non_zero(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn non_zero(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let missing = || refuse("it has no operand", "correct the model");
     let x = scope.constant(0)?.ok_or_else(missing)?;
     let found: Vec<usize> = (0..x.data.len()).filter(|at| x.data[*at] != 0.0).collect();
@@ -73,7 +73,7 @@ fn non_zero(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Compress`: the slices that a constant condition keeps.
-fn compress(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn compress(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let condition = scope
         .constant(1)?
@@ -101,7 +101,7 @@ fn compress(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Unique`: distinct slices, where each is first, which one each is, and how often it is there.
-fn unique(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn unique(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     scope.constant(0)?;
     let axis = match scope.int("axis") {

@@ -4,7 +4,7 @@ use tract_onnx::prelude::*;
 
 use crate::diagnostic::Diagnostic;
 use crate::onnx::decompose::registry::{Operator, op};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("OptionalGetElement", 15, get_element).restricted("plain tensors"),
@@ -12,12 +12,12 @@ pub(super) const OPERATORS: &[Operator] = &[
 ];
 
 /// `OptionalHasElement`: whether there is an operand.
-fn has_element(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn has_element(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let has = f64::from(scope.optional(0).is_some());
     Ok(vec![(scope.build.scalar(has, 0), bool::datum_type())])
 }
 
 /// `OptionalGetElement`: the operand.
-fn get_element(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn get_element(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(scope.operand(0)?, scope.dtype(0))])
 }

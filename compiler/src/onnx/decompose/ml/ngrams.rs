@@ -9,18 +9,18 @@ use crate::graph::builder::Builder;
 use crate::graph::limits::check_matrix;
 use crate::graph::{NodeId, Op, Pointwise, Tensor as Constant};
 use crate::onnx::decompose::registry::{Operator, op};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] =
     &[op("TfIdfVectorizer", 9, count).restricted("integer tokens")];
 
 /// `x [positions]` or `[rows, positions]`.
-fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn count(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let strings = scope.texts("pool_strings");
     if strings.is_some_and(|pool| !pool.is_empty()) {
         return Err(refuse(
             "strings are not numbers",
-            "tokenise outside the model",
+            "tokenize outside the model",
         ));
     }
     let x = scope.operand(0)?;
@@ -69,7 +69,7 @@ fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
                 break;
             }
             let found = occurrences(build, hits, &tokens, grams, distance);
-            let found = build.matrix(found, 1, matrix.clone());
+            let found = build.apply_matrix(found, 1, matrix.clone());
             frequencies = Some(match frequencies {
                 Some(sum) => build.add(sum, found),
                 None => found,
@@ -123,7 +123,7 @@ fn weighted(scope: &mut Scope, frequencies: NodeId, size: usize) -> Result<NodeI
     if mode == "IDF" {
         made = scope
             .build
-            .pointwise(Pointwise::positive(Pointwise::Variable), made);
+            .pointwise(Pointwise::step(Pointwise::Variable), made);
     }
     match (mode.as_str(), scope.floats("weights").unwrap_or_default()) {
         ("TF", _) | ("IDF" | "TFIDF", []) => {}

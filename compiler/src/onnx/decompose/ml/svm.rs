@@ -9,7 +9,7 @@ use crate::onnx::decompose::ml::linear_models::{affine, features, numbers};
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, above};
 use crate::onnx::decompose::registry::{ML, Operator, op};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("SVMClassifier", 1, classifier)
@@ -57,8 +57,8 @@ fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Diag
         return Ok(build.pointwise(Pointwise::unary(UnaryFn::Exp, scaled), distance));
     }
     let product = affine(build, x, vectors, &vec![0.0; count])?;
-    let scaled = build.scale(product, gamma);
-    let shifted = build.shift(scaled, offset);
+    let scaled = build.multiply_scalar(product, gamma);
+    let shifted = build.add_scalar(scaled, offset);
     Ok(match &*kind {
         "LINEAR" => product,
         "POLY" => {
@@ -75,7 +75,7 @@ fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Diag
 }
 
 /// `SVMRegressor`.
-fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn regressor(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = features(scope)?;
     let how = scores::transform(scope)?;
     let coefficients = numbers(scope, "coefficients");
@@ -99,8 +99,8 @@ fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         0 => scores::of_targets(&mut scope.build, sum, how)?,
         _ => {
             let inside = above(&mut scope.build, sum, 0.0);
-            let doubled = scope.build.scale(inside, 2.0);
-            scope.build.shift(doubled, -1.0)
+            let doubled = scope.build.multiply_scalar(inside, 2.0);
+            scope.build.add_scalar(doubled, -1.0)
         }
     };
     Ok(vec![(made, DatumType::F32)])
@@ -129,7 +129,7 @@ fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<Pair> {
 }
 
 /// `SVMClassifier`.
-fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_ints", "classlabels_strings");
     let labels = labels.ok_or_else(|| malformed("it has no class labels"))?;
     let x = features(scope)?;
@@ -175,8 +175,8 @@ fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let scores = affine(build, kernels, &rows, &rho)?;
     let first_wins = above(build, scores, 0.0);
     let label = if classes == 2 {
-        let negated = build.scale(first_wins, -1.0);
-        let second = build.shift(negated, 1.0);
+        let negated = build.multiply_scalar(first_wins, -1.0);
+        let second = build.add_scalar(negated, 1.0);
         labels.binary(build, second)
     } else {
         let votes = votes(build, first_wins, &pairs, classes);
@@ -208,21 +208,21 @@ fn votes(build: &mut Builder, first_wins: NodeId, pairs: &[Pair], classes: usize
         matrix.data[second * pairs.len() + p] = -1.0;
         votes.data[*second] += 1.0;
     }
-    let won = build.matrix(first_wins, 1, matrix);
+    let won = build.apply_matrix(first_wins, 1, matrix);
     let votes = build.constant(votes);
     build.binary(BinaryFn::Add, won, votes)
 }
 
 /// Probabilities of two classes: that of the first is `sigmoid(-a score - b)`.
 fn probabilities(build: &mut Builder, scores: NodeId, a: f64, b: f64) -> NodeId {
-    let scaled = build.scale(scores, -a);
-    let line = build.shift(scaled, -b);
+    let scaled = build.multiply_scalar(scores, -a);
+    let line = build.add_scalar(scaled, -b);
     let limit = |f, bound, e| Pointwise::binary(f, Pointwise::Constant(bound), e);
     let first = Pointwise::of(UnaryFn::Sigmoid);
     let first = limit(BinaryFn::Max, LEAST_PROBABILITY, first);
     let first = limit(BinaryFn::Min, 1.0 - LEAST_PROBABILITY, first);
     let first = build.pointwise(first, line);
-    let negated = build.scale(first, -1.0);
-    let second = build.shift(negated, 1.0);
+    let negated = build.multiply_scalar(first, -1.0);
+    let second = build.add_scalar(negated, 1.0);
     build.concat(vec![first, second], 1)
 }

@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Pointwise, Reducer, UnaryFn};
 use crate::onnx::decompose::registry::{Operator, op};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("ReduceLogSumExp", 1, log_sum_exp),
@@ -30,7 +30,7 @@ pub(crate) fn axes(scope: &Scope) -> Result<Vec<usize>, Diagnostic> {
     Ok(axes)
 }
 
-fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn log_sum_exp(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let axes = axes(scope)?;
     let dtype = scope.dtype(0);
@@ -51,16 +51,16 @@ fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `ReduceMax`, also of booleans.
-fn maximum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn maximum(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     extreme(scope, Reducer::Max)
 }
 
 /// `ReduceMin`, also of booleans.
-fn minimum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn minimum(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     extreme(scope, Reducer::Min)
 }
 
-fn extreme(scope: &mut Scope, reducer: Reducer) -> Result<Vec<Made>, Diagnostic> {
+fn extreme(scope: &mut Scope, reducer: Reducer) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let axes = axes(scope)?;
     if scope.build.shape(x).contains(&0) {

@@ -5,7 +5,7 @@ use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn, Window};
 use crate::onnx::decompose::registry::{Operator, op};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("CausalConvWithState", 27, causal_convolution),
@@ -15,7 +15,7 @@ pub(super) const OPERATORS: &[Operator] = &[
 ];
 
 /// `LinearAttention`: the state `S [batch, heads, keys, values]` is updated with the outer product of key and value.
-fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn linear_attention(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let [query, key, value] = [scope.operand(0)?, scope.operand(1)?, scope.operand(2)?];
     let (gated, delta) = update_rule(scope)?;
     let count = |name: &str| usize::try_from(scope.int(name).unwrap_or(0)).unwrap_or(0);
@@ -72,7 +72,7 @@ fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     for step in 0..steps {
         let (next, read) = layer.step(build, state, step);
         state = next;
-        let read = build.scale(read, scale);
+        let read = build.multiply_scalar(read, scale);
         outputs.push(build.reshape(read, &[batch, queries * values]));
     }
     if outputs.is_empty() {
@@ -126,10 +126,10 @@ struct LinearAttention {
 impl LinearAttention {
     /// The state after a position, and what its query reads from it.
     fn step(&self, build: &mut Builder, mut state: NodeId, step: usize) -> (NodeId, NodeId) {
-        let [q, k] = [self.query, self.key].map(|x| build.at(x, 1, step));
-        let mut v = build.at(self.value, 1, step);
+        let [q, k] = [self.query, self.key].map(|x| build.select_index(x, 1, step));
+        let mut v = build.select_index(self.value, 1, step);
         if let Some(decay) = self.decay {
-            let decay = build.at(decay, 1, step);
+            let decay = build.select_index(decay, 1, step);
             let (whole, width) = (build.shape(state), build.shape(decay)[2]);
             let decay = build.reshape(decay, &[whole[0], whole[1], width, 1]);
             state = build.multiply(state, decay);
@@ -137,7 +137,7 @@ impl LinearAttention {
         if let Some(rate) = self.rate {
             let known = build.einsum("bhdm,bhd->bhm", &[state, k]);
             let news = build.subtract(v, known);
-            let rate = build.at(rate, 1, step);
+            let rate = build.select_index(rate, 1, step);
             v = build.multiply(rate, news);
         }
         let added = build.einsum("bhd,bhm->bhdm", &[k, v]);
@@ -160,7 +160,7 @@ fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Diagnosti
 }
 
 /// `CausalConvWithState`: each channel of `[batch, channels, positions]` with its own kernel `[channels, 1, k]`, on what came before.
-fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn causal_convolution(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, weight) = (scope.operand(0)?, scope.operand(1)?);
     let (bias, past) = (scope.optional(2), scope.optional(3));
     let (shape, kernel) = (scope.build.shape(x), scope.build.shape(weight));
@@ -220,9 +220,10 @@ fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     }
     let dtype = scope.dtype(0);
     if taps == 1 {
-        return match scope.wants(1) {
-            true => Err(refuse("its state is empty", "leave the second result out")),
-            false => Ok(vec![(made, dtype)]),
+        return if scope.wants(1) {
+            Err(refuse("its state is empty", "leave the second result out"))
+        } else {
+            Ok(vec![(made, dtype)])
         };
     }
     let state = scope.build.slice(padded, 2, length, taps - 1, 1);
@@ -230,7 +231,7 @@ fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `CumProd`: each element with all before it, in as many rounds as the length has bits.
-fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn cumulative_product(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let axis = scope
         .constant_ints(1)?
@@ -244,9 +245,12 @@ fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let Some(&length) = shape.get(axis) else {
         return Err(refuse("its operand has no axis", "correct the model"));
     };
-    let turn = |build: &mut Builder, x| match reverse {
-        true => build.slice(x, axis, length - 1, length, -1),
-        false => x,
+    let turn = |build: &mut Builder, x| {
+        if reverse {
+            build.slice(x, axis, length - 1, length, -1)
+        } else {
+            x
+        }
     };
     let mut products = turn(build, x);
     let mut span = 1;
@@ -274,7 +278,7 @@ fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `TensorScatter`: rows of an update in the place of rows of a cache, from an index on.
-fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn tensor_scatter(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (cache, update) = (scope.operand(0)?, scope.operand(1)?);
     let axis = scope.axis("axis", -2, cache)?;
     let circular = match scope.text("mode").unwrap_or("linear") {
@@ -301,9 +305,10 @@ fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (from, to) = (build.iota(added, 1, 3), build.iota(length, 2, 3));
     let position = build.add(starts, from);
     let distance = build.subtract(position, to);
-    let distance = match circular {
-        true => modulo(build, distance, length),
-        false => distance,
+    let distance = if circular {
+        modulo(build, distance, length)
+    } else {
+        distance
     };
     let hot = build.within(distance, Some(0.0), Some(0.0));
     let order: Vec<usize> = [0, axis]
@@ -317,8 +322,8 @@ fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     };
     let (old, new) = (rows(build, cache, length), rows(build, update, added));
     let covered = build.einsum("bls->bs", &[hot]);
-    let kept = build.scale(covered, -1.0);
-    let kept = build.shift(kept, 1.0);
+    let kept = build.multiply_scalar(covered, -1.0);
+    let kept = build.add_scalar(kept, 1.0);
     let kept = build.reshape(kept, &[batch, length, 1]);
     let old = build.multiply(old, kept);
     let new = build.einsum("bls,blr->bsr", &[hot, new]);

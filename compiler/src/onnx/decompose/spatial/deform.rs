@@ -4,7 +4,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::check_matrix;
 use crate::graph::{BinaryFn, Tensor, Window};
 use crate::onnx::decompose::registry::{Operator, op};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::sampling::Weights;
 
 pub(super) const OPERATORS: &[Operator] = &[op("DeformConv", 19, build)];
@@ -98,7 +98,7 @@ fn places(window: &Window, made: &[usize], axis: usize) -> Tensor {
     Tensor::new(vec![1, 1, taps, points, 1], places.collect())
 }
 
-fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, kernel, offset) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     let (bias, mask) = (scope.optional(3), scope.optional(4));
     let dtype = scope.dtype(0);

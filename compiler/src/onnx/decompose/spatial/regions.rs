@@ -5,7 +5,7 @@ use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_STEPS, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor};
 use crate::onnx::decompose::registry::{Operator, op};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::sampling::Weights;
 
 pub(super) const OPERATORS: &[Operator] = &[
@@ -25,7 +25,7 @@ struct Axis {
 /// Regions' start and size along an axis, `[r, 1, 1]`.
 type Extent = (NodeId, NodeId);
 
-fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn roi_align(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, regions, batch) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     let dtype = scope.dtype(0);
     let average = match scope.text("mode").unwrap_or("avg").to_lowercase().as_str() {
@@ -56,8 +56,8 @@ fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     if !fits {
         return Err(refuse("its operands do not fit", "correct the model"));
     }
-    let scaled = build.scale(regions, scale);
-    let corners = build.shift(scaled, if half_pixel { -0.5 } else { 0.0 });
+    let scaled = build.multiply_scalar(regions, scale);
+    let corners = build.add_scalar(scaled, if half_pixel { -0.5 } else { 0.0 });
     let groups = match ratio {
         0 => alone(build, corners, cells, half_pixel)?,
         ratio => vec![(0, of[0], [ratio; 2])],
@@ -83,9 +83,10 @@ fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
                 (axis, extent(build, part, at, half_pixel))
             })
             .collect();
-        parts.push(match average {
-            true => averages(build, data, &axes)?,
-            false => maxima(build, data, &axes)?,
+        parts.push(if average {
+            averages(build, data, &axes)?
+        } else {
+            maxima(build, data, &axes)?
         });
     }
     Ok(vec![(build.concat(parts, 0), dtype)])
@@ -110,12 +111,13 @@ fn alone(
             let size = if half_pixel { size } else { size.max(1.0) };
             (size / cells[axis] as f64).ceil()
         });
-        match points.iter().all(|p| (1.0..=MOST_STEPS as f64).contains(p)) {
-            true => Ok((i, 1, points.map(|p| p as usize))),
-            false => Err(refuse(
+        if points.iter().all(|p| (1.0..=MOST_STEPS as f64).contains(p)) {
+            Ok((i, 1, points.map(|p| p as usize)))
+        } else {
+            Err(refuse(
                 "a region is empty, or too large",
                 "set `sampling_ratio`",
-            )),
+            ))
         }
     };
     corners.data.chunks(4).enumerate().map(one).collect()
@@ -208,7 +210,7 @@ fn maxima(
 /// The greatest element of each cell of constant regions `[image, x1, y1, x2, y2]`, whose ends are included; 0 for a cell that has none.
 ///
 /// Attributes: `pooled_shape` (the numbers of cells), `spatial_scale` (1).
-fn max_roi_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn max_roi_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
