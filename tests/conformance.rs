@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use zkiln_compiler::onnx::supported::{SUPPORTED, Supported};
+use zkiln_compiler::onnx::supported::{self, Operator};
 
 fn path(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -31,10 +31,11 @@ fn the_sample_is_right_or_refused_and_operators_are_listed() {
         .filter(|case| case["verdict"] == "wrong")
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+    let known = supported::operators();
     let mut faults = Vec::new();
     let mut examples: BTreeMap<&str, &Value> = BTreeMap::new();
     for case in results {
-        let listed = |operator: &str| SUPPORTED.iter().any(|s| s.operator == operator);
+        let listed = |operator: &str| known.iter().any(|o| o.name == operator);
         let operators = case["operators"].as_array().expect("types");
         let operators: Vec<&str> = operators.iter().filter_map(Value::as_str).collect();
         if case["verdict"] == "right" {
@@ -45,8 +46,8 @@ fn the_sample_is_right_or_refused_and_operators_are_listed() {
             }
         } else if let [operator] = operators[..] {
             let reason = case["reason"].as_str().unwrap_or_default();
-            let found = SUPPORTED.iter().find(|s| s.operator == operator);
-            if found.is_some_and(|s| s.restrictions.is_empty()) {
+            let found = known.iter().find(|o| o.name == operator);
+            if found.is_some_and(|o| o.restrictions.is_empty()) {
                 faults.push(format!(
                     "{operator} has no restrictions and is refused: {reason}"
                 ));
@@ -54,7 +55,7 @@ fn the_sample_is_right_or_refused_and_operators_are_listed() {
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
-    let text = supported(&examples);
+    let text = listing(&known, &examples);
     let file = path("SUPPORTED_OPS.md");
     if std::env::var_os("ZKILN_BLESS").is_some() {
         fs::write(&file, &text).expect("writes");
@@ -69,7 +70,7 @@ fn what_scikit_learn_and_others_export_is_right() {
     assert_eq!(report["right"], report["cases"], "{report:#}");
 }
 
-fn supported(examples: &BTreeMap<&str, &Value>) -> String {
+fn listing(operators: &[Operator], examples: &BTreeMap<&str, &Value>) -> String {
     let mut text = String::from(
         "# Supported operators\n\n\
          Made by `ZKILN_BLESS=1 cargo test --release --test conformance`. Shapes are static; constants are what the model holds, or what follows from it.\n\
@@ -78,18 +79,19 @@ fn supported(examples: &BTreeMap<&str, &Value>) -> String {
          Whatever is not listed is refused by name when the model is compiled.\n\n\
          | operator | since opset | restrictions | proved by | lookups |\n|---|---|---|---|---|\n",
     );
-    for Supported {
-        operator,
+    for Operator {
+        name,
         domain,
         since,
         restrictions,
-    } in SUPPORTED
+        ..
+    } in operators
     {
         let shown = match *domain {
-            "" => format!("`{operator}`"),
-            domain => format!("`{domain}.{operator}`"),
+            "" => format!("`{name}`"),
+            domain => format!("`{domain}.{name}`"),
         };
-        let proved = examples.get(operator).map(|case| &case["proved_by"]);
+        let proved = examples.get(name).map(|case| &case["proved_by"]);
         let relations = proved.and_then(|p| p["relations"].as_array()).map(|list| {
             let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
             if names.is_empty() {

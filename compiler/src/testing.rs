@@ -96,7 +96,7 @@ impl Onnx {
         self
     }
 
-    /// A float initialiser with varied values.
+    /// A float initializer with varied values.
     pub fn weight(self, name: &str, shape: &[usize]) -> Onnx {
         let volume: usize = shape.iter().product();
         let seed = name.bytes().map(f32::from).sum::<f32>();
@@ -109,7 +109,7 @@ impl Onnx {
         )
     }
 
-    /// A float initialiser.
+    /// A float initializer.
     pub fn floats(mut self, name: &str, shape: &[usize], data: Vec<f32>) -> Onnx {
         self.graph.initializer.push(TensorProto {
             float_data: data,
@@ -119,7 +119,7 @@ impl Onnx {
         self
     }
 
-    /// A 64-bit integer initialiser.
+    /// A 64-bit integer initializer.
     pub fn ints(mut self, name: &str, shape: &[usize], data: &[i64]) -> Onnx {
         self.graph.initializer.push(TensorProto {
             int64_data: data.to_vec(),
@@ -129,7 +129,7 @@ impl Onnx {
         self
     }
 
-    /// A boolean initialiser.
+    /// A boolean initializer.
     pub fn booleans(self, name: &str, shape: &[usize], data: &[bool]) -> Onnx {
         self.small(
             name,
@@ -139,7 +139,7 @@ impl Onnx {
         )
     }
 
-    /// An initialiser of small integers or booleans.
+    /// An initializer of small integers or booleans.
     pub fn small(mut self, name: &str, dtype: DataType, shape: &[usize], data: Vec<i32>) -> Onnx {
         self.graph.initializer.push(TensorProto {
             int32_data: data,
@@ -149,7 +149,7 @@ impl Onnx {
         self
     }
 
-    /// A float initialiser in a file beside the model.
+    /// A float initializer in a file beside the model.
     pub fn external(mut self, name: &str, shape: &[usize], file: &str) -> Onnx {
         self.graph.initializer.push(TensorProto {
             data_type: DataType::Float as i32,

@@ -214,15 +214,15 @@ impl Builder {
         let shape = self.shape(x);
         match e.is_affine() {
             Some((slope, offset)) => {
-                let scaled = self.scale(x, slope);
-                self.shift(scaled, offset)
+                let scaled = self.multiply_scalar(x, slope);
+                self.add_scalar(scaled, offset)
             }
             None => self.push(Op::Pointwise(e), vec![x], shape),
         }
     }
 
     /// `factor * x`.
-    pub fn scale(&mut self, x: NodeId, factor: f64) -> NodeId {
+    pub fn multiply_scalar(&mut self, x: NodeId, factor: f64) -> NodeId {
         if factor == 1.0 {
             return x;
         }
@@ -232,7 +232,7 @@ impl Builder {
     }
 
     /// `x + offset`.
-    pub fn shift(&mut self, x: NodeId, offset: f64) -> NodeId {
+    pub fn add_scalar(&mut self, x: NodeId, offset: f64) -> NodeId {
         if offset == 0.0 {
             return x;
         }
@@ -254,7 +254,7 @@ impl Builder {
             let reciprocal = self.constant(reciprocal);
             return self.binary(BinaryFn::Mul, a, reciprocal);
         }
-        let (inputs, shape) = self.meet(vec![a, b]);
+        let (inputs, shape) = self.broadcast_shapes(vec![a, b]);
         match self.trivial(f, a, b, &shape) {
             Some(Trivial::Operand(x)) => x,
             Some(Trivial::Zero) => {
@@ -279,7 +279,7 @@ impl Builder {
 
     /// `if condition { yes } else { no }`; equal rank, axes of length 1 are repeated.
     pub fn select(&mut self, condition: NodeId, yes: NodeId, no: NodeId) -> NodeId {
-        let (inputs, shape) = self.meet(vec![condition, yes, no]);
+        let (inputs, shape) = self.broadcast_shapes(vec![condition, yes, no]);
         self.push(Op::Select, inputs, shape)
     }
 
@@ -315,7 +315,7 @@ impl Builder {
     }
 
     /// Applies a matrix `[out, in]` along one axis.
-    pub fn matrix(&mut self, x: NodeId, axis: usize, matrix: Tensor) -> NodeId {
+    pub fn apply_matrix(&mut self, x: NodeId, axis: usize, matrix: Tensor) -> NodeId {
         let mut shape = self.shape(x);
         let summed = shape.len() as u8;
         shape[axis] = matrix.shape[0];
@@ -370,7 +370,7 @@ impl Builder {
     }
 
     /// Operands of an elementwise operator and its shape. Repetitions that the operator does by itself are skipped.
-    fn meet(&self, mut operands: Vec<NodeId>) -> (Vec<NodeId>, Vec<usize>) {
+    fn broadcast_shapes(&self, mut operands: Vec<NodeId>) -> (Vec<NodeId>, Vec<usize>) {
         let shape_of = |operands: &[NodeId]| -> Vec<usize> {
             let shapes: Vec<&[usize]> = operands
                 .iter()

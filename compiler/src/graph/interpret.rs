@@ -1,7 +1,7 @@
 //! What our operators mean on real numbers: an evaluator of [`Graph`] in `f64`.
 //!
 //! It is the reference of the float semantics, and fills in ranges where the importer made values that the ONNX graph does
-//! not have. It favours plain loops over speed.
+//! not have. It favors plain loops over speed.
 
 use std::borrow::Cow;
 
@@ -107,7 +107,7 @@ pub fn evaluate_node(node: &Node, operands: &[&Tensor]) -> Tensor {
     }
 }
 
-/// Distances between neighbours along each axis.
+/// Distances between neighbors along each axis.
 fn row_major(shape: &[usize]) -> Vec<isize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {

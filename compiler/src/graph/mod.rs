@@ -151,7 +151,7 @@ pub enum Op {
     Input(Dtype),
     /// Model constant.
     Constant(Tensor),
-    /// Sum of products over labelled axes: labels of each input (a label is any small integer), labels of the output.
+    /// Sum of products over labeled axes: labels of each input (a label is any small integer), labels of the output.
     /// Labels absent from the output are summed. An input axis of length 1 may carry a label whose length elsewhere is not 1
     /// only after an explicit [`Op::Broadcast`].
     Einsum {

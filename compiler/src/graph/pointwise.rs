@@ -103,7 +103,7 @@ impl Pointwise {
     }
 
     /// 1 where `argument > 0`, else 0.
-    pub fn positive(argument: Pointwise) -> Pointwise {
+    pub fn step(argument: Pointwise) -> Pointwise {
         Pointwise::unary(UnaryFn::Relu, Pointwise::unary(UnaryFn::Sign, argument))
     }
 
@@ -427,7 +427,7 @@ mod tests {
         for e in [
             Pointwise::gelu_tanh(3.0),
             Pointwise::truncate(x()),
-            Pointwise::positive(x()),
+            Pointwise::step(x()),
         ] {
             let s = e.simplify();
             for i in -40..=40 {

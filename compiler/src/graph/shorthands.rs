@@ -7,7 +7,10 @@ impl Builder {
     /// `f(a, b)`; missing leading axes are added, axes of length 1 are repeated.
     pub fn apply(&mut self, f: BinaryFn, a: NodeId, b: NodeId) -> NodeId {
         let rank = self.rank(a).max(self.rank(b));
-        let (a, b) = (self.raise(a, rank), self.raise(b, rank));
+        let (a, b) = (
+            self.unsqueeze_to_rank(a, rank),
+            self.unsqueeze_to_rank(b, rank),
+        );
         self.binary(f, a, b)
     }
 
@@ -37,7 +40,7 @@ impl Builder {
     }
 
     /// With leading axes of length 1, up to `rank`.
-    pub fn raise(&mut self, x: NodeId, rank: usize) -> NodeId {
+    pub fn unsqueeze_to_rank(&mut self, x: NodeId, rank: usize) -> NodeId {
         let shape = self.shape(x);
         let missing = vec![1; rank.saturating_sub(shape.len())];
         self.reshape(x, &[missing, shape].concat())
@@ -46,7 +49,7 @@ impl Builder {
     /// Softmax along an axis of what `mask` does not mask.
     pub fn softmax(&mut self, x: NodeId, mask: Option<NodeId>, axis: usize) -> NodeId {
         let shape = self.shape(x);
-        let mask = mask.map(|mask| self.raise(mask, shape.len()));
+        let mask = mask.map(|mask| self.unsqueeze_to_rank(mask, shape.len()));
         let operands = std::iter::once(x).chain(mask).collect();
         self.push(Op::Softmax { axis }, operands, shape)
     }
@@ -69,7 +72,7 @@ impl Builder {
                 Pointwise::Constant(scale),
                 Pointwise::Variable,
             );
-            Pointwise::positive(Pointwise::binary(
+            Pointwise::step(Pointwise::binary(
                 BinaryFn::Add,
                 scaled,
                 Pointwise::Constant(offset),
@@ -101,7 +104,7 @@ impl Builder {
     }
 
     /// The slice at one position, without the axis.
-    pub fn at(&mut self, x: NodeId, axis: usize, position: usize) -> NodeId {
+    pub fn select_index(&mut self, x: NodeId, axis: usize, position: usize) -> NodeId {
         let slice = self.slice(x, axis, position, 1, 1);
         self.squeeze(slice, &[axis])
     }

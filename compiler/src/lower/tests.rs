@@ -254,7 +254,7 @@ fn select_with_constant_and_computed_conditions() {
     let h = net.linear(x, 4);
     let s = net.push(Op::Select, &[mask, h, y], &[3, 4]);
     let positive = net.push(
-        Op::Pointwise(Pointwise::positive(Pointwise::Variable)),
+        Op::Pointwise(Pointwise::step(Pointwise::Variable)),
         &[y],
         &[3, 4],
     );

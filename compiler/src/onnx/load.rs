@@ -18,8 +18,7 @@ use zkiln_runtime::weights::digest;
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
-use crate::onnx::decompose;
-use crate::onnx::decompose::Diagnostics;
+use crate::onnx::decompose::expansion::{self, Diagnostics};
 use crate::onnx::external;
 use crate::onnx::sizes;
 use crate::onnx::tensors::port_dtype;
@@ -28,7 +27,7 @@ use crate::options::Options;
 use crate::ports::Port;
 use crate::text::hex;
 
-/// A model that tract has analysed.
+/// A model that tract has analyzed.
 #[derive(Clone)]
 pub struct Loaded {
     /// Its file, for messages; of bytes, some name.
@@ -127,16 +126,16 @@ pub fn from_proto(
         reason,
     })?;
     let diagnostics = Diagnostics::default();
-    let onnx = decompose::front_end(graph);
+    let onnx = expansion::front_end(graph);
     let parsed = quietly(|| onnx.parse(&proto, folder));
     // tract has its own copy now.
     for tensor in proto.graph.iter_mut().flat_map(|g| &mut g.initializer) {
         tensor.raw_data = Default::default();
         tensor.float_data = Vec::new();
     }
-    let analysed = quietly(|| {
+    let analyzed = quietly(|| {
         let mut parsed = parsed?;
-        decompose::report_to(&mut parsed.model, &diagnostics);
+        expansion::report_to(&mut parsed.model, &diagnostics);
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }
@@ -147,18 +146,18 @@ pub fn from_proto(
         Ok(model)
     });
     let diagnostics = diagnostics.take();
-    let model = match analysed {
+    let model = match analyzed {
         Ok(model) => model,
         Err(_) if !diagnostics.is_empty() => return Err(CompileError::Nodes(diagnostics)),
         Err(e) => return Err(load_error(path, &e)),
     };
     let graph = proto.graph.as_ref().expect("checked above");
-    let initialised: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let initialized: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let input_names = graph
         .input
         .iter()
         .map(|i| i.name.clone())
-        .filter(|n| !initialised.contains(n.as_str()));
+        .filter(|n| !initialized.contains(n.as_str()));
     let inputs = ports(&model, &model.inputs, input_names).map_err(|e| load_error(path, &e))?;
     let outputs = ports(&model, &model.outputs, output_names.into_iter())
         .map_err(|e| load_error(path, &e))?;
@@ -249,12 +248,12 @@ fn compute_outputs(graph: &mut GraphProto) {
 
 /// Replaces the symbolic dimensions of all inputs by numbers: those of the options, else 1.
 fn bind_dimensions(graph: &mut GraphProto, options: &Options) -> Result<(), String> {
-    let initialised: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+    let initialized: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
     let mut known = BTreeSet::new();
     for input in graph
         .input
         .iter_mut()
-        .filter(|i| !initialised.contains(&i.name))
+        .filter(|i| !initialized.contains(&i.name))
     {
         let Some(type_proto::Value::TensorType(tensor)) =
             input.r#type.as_mut().and_then(|t| t.value.as_mut())
@@ -341,7 +340,7 @@ fn names(graph: &GraphProto) -> HashSet<String> {
         .collect()
 }
 
-/// Elements of all float initialisers and of `Constant` nodes that are no single number.
+/// Elements of all float initializers and of `Constant` nodes that are no single number.
 fn parameters(graph: &GraphProto) -> u64 {
     let floats = [
         DataType::Float,

@@ -31,7 +31,7 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
     (
         &["StringNormalizer", "CategoryMapper"],
         "strings are not numbers",
-        "tokenise outside the model",
+        "tokenize outside the model",
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! From an analysed ONNX file to a graph that can be lowered: translate, rewrite, calibrate.
+//! From an analyzed ONNX file to a graph that can be lowered: translate, rewrite, calibrate.
 
 mod diagnose;
 #[cfg(test)]
@@ -40,7 +40,7 @@ pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Prepare
     prepare(load::from_bytes(bytes, path, options)?, options)
 }
 
-/// Prepares an analysed model.
+/// Prepares an analyzed model.
 ///
 /// # Errors
 /// [`CompileError::Nodes`] with everything that cannot be compiled; [`CompileError::Samples`] and [`CompileError::Settings`] where these do not

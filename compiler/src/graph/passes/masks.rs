@@ -40,9 +40,10 @@ pub fn find(build: &mut Builder) {
         }
         let shape = build.shape(x);
         let rest = build.broadcast(masked.rest, &shape);
-        let allowed = match masked.soft {
-            true => or_everything(build, masked.allowed, axis, shape[axis]),
-            false => masked.allowed,
+        let allowed = if masked.soft {
+            or_everything(build, masked.allowed, axis, shape[axis])
+        } else {
+            masked.allowed
         };
         build.graph.nodes[id].inputs = vec![rest, allowed];
     }
@@ -54,15 +55,15 @@ fn or_everything(build: &mut Builder, allowed: NodeId, axis: usize, length: usiz
     shape[axis] = length;
     let allowed = build.broadcast(allowed, &shape);
     let count = build.reduce(Reducer::Sum, &[axis], allowed);
-    let some = build.pointwise(Pointwise::positive(Pointwise::Variable), count);
+    let some = build.pointwise(Pointwise::step(Pointwise::Variable), count);
     let none = complement(build, some);
     build.add(allowed, none)
 }
 
 /// `1 - x`.
 fn complement(build: &mut Builder, x: NodeId) -> NodeId {
-    let negative = build.scale(x, -1.0);
-    build.shift(negative, 1.0)
+    let negative = build.multiply_scalar(x, -1.0);
+    build.add_scalar(negative, 1.0)
 }
 
 /// The parts of a node's value, if some of it is masked.
@@ -146,13 +147,13 @@ fn product(build: &mut Builder, x: NodeId, factor: f64) -> Option<Masked> {
     if factor.abs() < -LOW || !(is_whole(&build.graph, x) || factor.abs() > -LOST) {
         return None;
     }
-    let signed = build.scale(x, -factor.signum());
+    let signed = build.multiply_scalar(x, -factor.signum());
     let beyond = Pointwise::binary(
         BinaryFn::Sub,
         Pointwise::Variable,
         Pointwise::Constant(NEARLY_ZERO),
     );
-    let hidden = build.pointwise(Pointwise::positive(beyond), signed);
+    let hidden = build.pointwise(Pointwise::step(beyond), signed);
     let rank = build.rank(x);
     Some(Masked {
         rest: build.scalar(0.0, rank),

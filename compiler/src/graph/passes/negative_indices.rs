@@ -53,7 +53,7 @@ fn from_start(graph: &mut Graph, index: NodeId, length: usize) -> NodeId {
         });
         graph.nodes.len() - 1
     };
-    let negative = Pointwise::positive(Pointwise::of(UnaryFn::Neg));
+    let negative = Pointwise::step(Pointwise::of(UnaryFn::Neg));
     let negative = push(Op::Pointwise(negative), vec![index], shape.clone());
     let alike = vec![1; shape.len()];
     let length = Tensor::filled(alike.clone(), length as f64);

@@ -11,13 +11,13 @@ use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Op, Tensor};
 use crate::onnx::decompose::control::body;
 use crate::onnx::decompose::subgraph::Subgraph;
-use crate::onnx::decompose::tensors;
+use crate::onnx::tensors;
 
 /// Most that a length in an attribute is.
 const MOST_LENGTH: i64 = 1 << 30;
 
-/// A result and its element type.
-pub(crate) type Made = (NodeId, DatumType);
+/// A value of the graph that is built, and its element type in ONNX.
+pub(crate) type TypedValue = (NodeId, DatumType);
 
 /// One operator that is being built.
 pub(crate) struct Scope<'n> {
@@ -26,17 +26,11 @@ pub(crate) struct Scope<'n> {
     /// Version of ONNX's operator set that the model is written in.
     pub opset: i64,
     node: &'n NodeProto,
-    operands: Vec<Option<Operand>>,
+    operands: Vec<Option<TypedValue>>,
     /// What the graphs inside the operator read from around it, by name.
-    captured: HashMap<String, Operand>,
+    captured: HashMap<String, TypedValue>,
     /// For each input of the graph, which operand of the operator it is, counted without those left out.
     sources: Vec<usize>,
-}
-
-#[derive(Clone, Copy)]
-struct Operand {
-    id: NodeId,
-    dtype: DatumType,
 }
 
 impl<'n> Scope<'n> {
@@ -66,7 +60,7 @@ impl<'n> Scope<'n> {
         Ok(scope)
     }
 
-    fn declare(&mut self, index: usize, fact: &TypedFact) -> Result<Operand, Diagnostic> {
+    fn declare(&mut self, index: usize, fact: &TypedFact) -> Result<TypedValue, Diagnostic> {
         // tract computes shapes in a type of its own.
         let dtype = match fact.datum_type {
             DatumType::TDim => DatumType::I64,
@@ -76,7 +70,7 @@ impl<'n> Scope<'n> {
             let tensor = tensors::from_tract(value)
                 .map_err(|e| refuse(e.to_string(), "only tensors of numbers can be compiled"))?;
             let id = self.build.constant(tensor);
-            return Ok(Operand { id, dtype });
+            return Ok((id, dtype));
         }
         let (Some(shape), Some(port)) = (fact.shape.as_concrete(), tensors::port_dtype(dtype))
         else {
@@ -88,15 +82,15 @@ impl<'n> Scope<'n> {
         let id = self.build.push(Op::Input(port), Vec::new(), shape.to_vec());
         self.build.graph.inputs.push(id);
         self.sources.push(index);
-        Ok(Operand { id, dtype })
+        Ok((id, dtype))
     }
 
     /// The operator with these results.
-    pub fn finish(self, results: Vec<Made>) -> Subgraph {
+    pub fn finish(self, results: Vec<TypedValue>) -> Subgraph {
         let kept = (0..results.len())
             .filter(|index| self.wants(*index))
             .map(|index| results[index]);
-        let kept: Vec<Made> = kept.collect();
+        let kept: Vec<TypedValue> = kept.collect();
         let mut graph = self.build.graph;
         graph.outputs = kept.iter().map(|(id, _)| (String::new(), *id)).collect();
         graph.prune();
@@ -131,7 +125,11 @@ impl<'n> Scope<'n> {
 
     /// The operand at a position, if it is given.
     pub fn optional(&self, index: usize) -> Option<NodeId> {
-        self.operands.get(index).copied().flatten().map(|o| o.id)
+        self.operands
+            .get(index)
+            .copied()
+            .flatten()
+            .map(|(id, _)| id)
     }
 
     /// The operand at a position.
@@ -143,7 +141,7 @@ impl<'n> Scope<'n> {
     /// Element type of the operand at a position; `f32` where it is left out.
     pub fn dtype(&self, index: usize) -> DatumType {
         let operand = self.operands.get(index).copied().flatten();
-        operand.map_or(DatumType::F32, |o| o.dtype)
+        operand.map_or(DatumType::F32, |(_, dtype)| dtype)
     }
 
     /// The value of an operand that must be constant; `None` if it is left out.
@@ -218,8 +216,8 @@ impl<'n> Scope<'n> {
     }
 
     /// What a graph inside the operator reads from around it by this name.
-    pub fn captured(&self, name: &str) -> Option<Made> {
-        self.captured.get(name).map(|o| (o.id, o.dtype))
+    pub fn captured(&self, name: &str) -> Option<TypedValue> {
+        self.captured.get(name).copied()
     }
 
     /// A position among `rank` axes; negative ones count from the end.
@@ -238,9 +236,10 @@ impl<'n> Scope<'n> {
         };
         let axes = listed.iter().map(|axis| Self::position(*axis, rank));
         let axes: Vec<usize> = axes.collect::<Result<_, _>>()?;
-        match (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
-            true => Err(refuse("it names an axis twice", "correct the model")),
-            false => Ok(axes),
+        if (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
+            Err(refuse("it names an axis twice", "correct the model"))
+        } else {
+            Ok(axes)
         }
     }
 

@@ -9,7 +9,7 @@ use crate::graph;
 use crate::graph::builder::Builder;
 use crate::graph::interpret;
 use crate::graph::{Dtype, Graph, Node, NodeId};
-use crate::onnx::decompose::tensors::{from_tract, to_tract};
+use crate::onnx::tensors::{from_tract, to_tract};
 use crate::onnx::translate::Translated;
 use crate::onnx::translate::walk::{Call, Importer};
 

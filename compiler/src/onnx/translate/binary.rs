@@ -38,9 +38,10 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Trans
     } else if mini.is::<math::Pow>() {
         importer.build.binary(BinaryFn::Pow, a, b)
     } else if mini.is::<math::Div>() {
-        match integer {
-            true => whole_quotient(importer, call, a, b)?,
-            false => importer.build.binary(BinaryFn::Div, a, b),
+        if integer {
+            whole_quotient(importer, call, a, b)?
+        } else {
+            importer.build.binary(BinaryFn::Div, a, b)
         }
     } else if mini.is::<math::Rem>() {
         remainder(importer, call, a, b)?
@@ -101,11 +102,11 @@ fn whole_quotient(
     let near = build.pointwise(Pointwise::truncate(Pointwise::Variable), near);
     let multiple = build.binary(BinaryFn::Mul, near, below);
     let rest = build.binary(BinaryFn::Sub, above, multiple);
-    let opposite = build.scale(rest, -1.0);
-    let over = build.pointwise(Pointwise::positive(Pointwise::Variable), opposite);
+    let opposite = build.multiply_scalar(rest, -1.0);
+    let over = build.pointwise(Pointwise::step(Pointwise::Variable), opposite);
     let missing = build.binary(BinaryFn::Sub, rest, below);
-    let missing = build.shift(missing, 1.0);
-    let under = build.pointwise(Pointwise::positive(Pointwise::Variable), missing);
+    let missing = build.add_scalar(missing, 1.0);
+    let under = build.pointwise(Pointwise::step(Pointwise::Variable), missing);
     let corrected = build.binary(BinaryFn::Add, near, under);
     let corrected = build.binary(BinaryFn::Sub, corrected, over);
     let sign = build.binary(BinaryFn::Mul, left, right);
@@ -119,12 +120,11 @@ fn remainder(
     a: NodeId,
     b: NodeId,
 ) -> Result<NodeId, Diagnostic> {
-    let whole = match call.dtypes[0].is_integer() {
-        true => whole_quotient(importer, call, a, b)?,
-        false => {
-            let quotient = importer.build.binary(BinaryFn::Div, a, b);
-            truncate(importer, quotient)
-        }
+    let whole = if call.dtypes[0].is_integer() {
+        whole_quotient(importer, call, a, b)?
+    } else {
+        let quotient = importer.build.binary(BinaryFn::Div, a, b);
+        truncate(importer, quotient)
     };
     let multiple = importer.build.binary(BinaryFn::Mul, whole, b);
     Ok(importer.build.binary(BinaryFn::Sub, a, multiple))
@@ -160,8 +160,8 @@ fn comparison(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translat
     let (a, b) = (call.inputs[0], call.inputs[1]);
     let difference = importer.build.binary(BinaryFn::Sub, a, b);
     let (e, negated) = match test {
-        Test::Positive { negated } => (Pointwise::positive(Pointwise::Variable), negated),
-        Test::Negative { negated } => (Pointwise::positive(Pointwise::of(UnaryFn::Neg)), negated),
+        Test::Positive { negated } => (Pointwise::step(Pointwise::Variable), negated),
+        Test::Negative { negated } => (Pointwise::step(Pointwise::of(UnaryFn::Neg)), negated),
         Test::Zero { negated } => (
             Pointwise::unary(UnaryFn::Square, Pointwise::of(UnaryFn::Sign)),
             !negated,

@@ -11,8 +11,8 @@ use crate::onnx::translate::{Call, Importer, Translated, refuse};
 pub fn translate(importer: &mut Importer, call: &Call, op: &Conv) -> Translated {
     if op.q_params.is_some() {
         return Err(refuse(
-            "it computes in quantised integers",
-            "export the float model; quantisation is done here",
+            "it computes in quantized integers",
+            "export the float model; quantization is done here",
         ));
     }
     let format = op.pool_spec.data_format;

@@ -17,7 +17,7 @@ pub fn cumulative_sum(importer: &mut Importer, call: &Call, op: &CumSum) -> Tran
     let ones = (0..length * length)
         .map(|i| takes(i / length, i % length) as u8 as f64)
         .collect();
-    Ok(vec![importer.build.matrix(
+    Ok(vec![importer.build.apply_matrix(
         call.inputs[0],
         op.axis,
         Tensor::new(vec![length, length], ones),

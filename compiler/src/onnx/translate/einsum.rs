@@ -11,7 +11,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translate
     if op.q_params.is_some() || !op.operating_dt.is_float() {
         return Err(refuse(
             format!("it computes in {:?}", op.operating_dt),
-            "export the float model; quantisation is done here",
+            "export the float model; quantization is done here",
         ));
     }
     let axes: Vec<_> = op.axes.iter_all_axes().collect();
@@ -54,8 +54,19 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translate
         .map(|a| label_of(InOut::Out(0), a))
         .filter(|label| lengths[*label as usize] != 0)
         .collect();
-    // Two at a time, so that what is in between has a range.
-    let mut operands: Vec<(NodeId, Vec<u8>)> = inputs.into_iter().zip(labels).rev().collect();
+    let operands = inputs.into_iter().zip(labels).collect();
+    let made = multiply(importer, operands, output, &lengths);
+    Ok(vec![importer.build.reshape(made, &call.shapes[0])])
+}
+
+/// The product of operands with these labels, two at a time, so that what is in between has a range. `lengths` are those of the labels.
+fn multiply(
+    importer: &mut Importer,
+    mut operands: Vec<(NodeId, Vec<u8>)>,
+    output: Vec<u8>,
+    lengths: &[usize],
+) -> NodeId {
+    operands.reverse();
     let mut join = |operands: Vec<(NodeId, Vec<u8>)>, output: Vec<u8>| {
         let shape = output.iter().map(|l| lengths[*l as usize]).collect();
         let (ids, inputs) = operands.into_iter().unzip();
@@ -78,6 +89,5 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translate
         operands.push((join(pair, kept.clone()), kept));
     }
     operands.reverse();
-    let made = join(operands, output);
-    Ok(vec![importer.build.reshape(made, &call.shapes[0])])
+    join(operands, output)
 }

@@ -92,10 +92,10 @@ fn with_parameters(op: &ElementWiseOp, dtype: DatumType) -> Option<Pointwise> {
         return Some(binary(Sub, c(1.0), x()));
     }
     if let Some(op) = op.0.downcast_ref::<quant::QuantizeLinearU8>() {
-        return Some(quantise(op.scale as f64, op.zero_point as f64, 0.0, 255.0));
+        return Some(quantize(op.scale as f64, op.zero_point as f64, 0.0, 255.0));
     }
     let op = op.0.downcast_ref::<quant::QuantizeLinearI8>()?;
-    Some(quantise(
+    Some(quantize(
         op.scale as f64,
         op.zero_point as f64,
         -128.0,
@@ -104,19 +104,21 @@ fn with_parameters(op: &ElementWiseOp, dtype: DatumType) -> Option<Pointwise> {
 }
 
 /// `(x - zero_point) * scale`.
-pub fn dequantise(
+pub fn dequantize(
     importer: &mut Importer,
     call: &Call,
     op: &quant::DequantizeLinearF32,
 ) -> Translated {
     let shifted = importer
         .build
-        .shift(call.inputs[0], -(op.zero_point as f64));
-    Ok(vec![importer.build.scale(shifted, op.scale as f64)])
+        .add_scalar(call.inputs[0], -(op.zero_point as f64));
+    Ok(vec![
+        importer.build.multiply_scalar(shifted, op.scale as f64),
+    ])
 }
 
 /// `clamp(round(x * scale) + zero_point)`.
-fn quantise(scale: f64, zero_point: f64, least: f64, greatest: f64) -> Pointwise {
+fn quantize(scale: f64, zero_point: f64, least: f64, greatest: f64) -> Pointwise {
     let c = |value: f64| Pointwise::Constant(value);
     let scaled = Pointwise::binary(BinaryFn::Mul, Pointwise::Variable, c(scale));
     let shifted = Pointwise::binary(

@@ -67,7 +67,7 @@ pub(crate) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::logic::Iff => select::iff,
         core::nn::Reduce => reduce::translate,
         core::nn::RmsNorm => norm::rms,
-        core::quant::DequantizeLinearF32 => elementwise::dequantise,
+        core::quant::DequantizeLinearF32 => elementwise::dequantize,
         core::nn::Softmax => softmax::translate,
     }
     Err(refuse(

@@ -1,4 +1,4 @@
-//! Normalisations.
+//! Normalizations.
 
 use tract_onnx::tract_core::ops::nn::RmsNorm;
 

@@ -14,7 +14,7 @@ pub fn sum(importer: &mut Importer, call: &Call, op: &SumPool) -> Translated {
             window,
             count_padding: true,
         })?;
-        return Ok(vec![importer.build.scale(made[0], volume as f64)]);
+        return Ok(vec![importer.build.multiply_scalar(made[0], volume as f64)]);
     }
     let count_padding = op.count_include_pad;
     let made = pool(importer, call, spec, |window| Op::AveragePool {

@@ -17,7 +17,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Reduce) -> Translate
             let shape = importer.build.shape(x);
             let count: usize = axes.iter().map(|a| shape[*a]).product();
             let sum = importer.build.reduce(Reducer::SumSquare, axes, x);
-            importer.build.scale(sum, (count as f64).recip())
+            importer.build.multiply_scalar(sum, (count as f64).recip())
         }
         Tract::Prod => axes.iter().fold(x, |x, axis| product(importer, x, *axis)),
         Tract::ArgMax(_) | Tract::ArgMin(_) => {

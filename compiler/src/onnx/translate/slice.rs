@@ -6,7 +6,7 @@ use tract_onnx::tract_core::ops::array::Slice;
 
 use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
-/// Neighbouring positions.
+/// Neighboring positions.
 pub fn slice(importer: &mut Importer, call: &Call, op: &Slice) -> Translated {
     let Ok(start) = op.start.to_usize() else {
         return Err(refuse(

@@ -9,8 +9,8 @@ use crate::onnx::translate::{Call, Importer, Translated, refuse};
 pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translated {
     if op.quant_output_dt.is_some() {
         return Err(refuse(
-            "it computes in quantised integers",
-            "export the float model; quantisation is done here",
+            "it computes in quantized integers",
+            "export the float model; quantization is done here",
         ));
     }
     let x = call.inputs[0];

@@ -1,4 +1,4 @@
-//! Elementwise operators, reductions, sums of products, normalisations.
+//! Elementwise operators, reductions, sums of products, normalizations.
 
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -322,7 +322,7 @@ fn softmaxes() {
 }
 
 #[test]
-fn normalisations() {
+fn normalizations() {
     let model = one("2,3,8", "LayerNormalization", "x,g,b", &[])
         .weight("g", &[8])
         .weight("b", &[8]);
@@ -394,7 +394,7 @@ fn cumulative_sums() {
 }
 
 #[test]
-fn fake_quantisation_keeps_its_integers() {
+fn fake_quantization_keeps_its_integers() {
     for dtype in [DataType::Uint8, DataType::Int8] {
         let model = Onnx::new()
             .input("x", "40")

@@ -82,7 +82,7 @@ fn what_lowering_says_comes_with_what_is_refused() {
 }
 
 #[test]
-fn quantised_models() {
+fn quantized_models() {
     let model = Onnx::new()
         .typed_input("x", DataType::Uint8, "1,2,5,5")
         .typed_input("z", DataType::Uint8, "3,2,3,3");

@@ -1,4 +1,4 @@
-//! Trees, quantised numbers and the bits of integers: against numbers that onnxruntime gives.
+//! Trees, quantized numbers and the bits of integers: against numbers that onnxruntime gives.
 
 use tract_onnx::pb::tensor_proto::DataType;
 

@@ -80,16 +80,15 @@ fn masked(low: f32, sum: bool) -> Onnx {
         .floats("one", &[], vec![1.0])
         .floats("zero", &[], vec![0.0])
         .floats("low", &[], vec![low]);
-    let model = match sum {
-        true => model
+    let model = if sum {
+        model
             .node("Cast", "m", "f", &[("to", Int(1))])
             .node("Sub", "one,f", "u", &[])
-            .node("Mul", "u,low", "b", &[]),
-        false => {
-            model
-                .node("Cast", "m", "f", &[("to", Int(9))])
-                .node("Where", "f,zero,low", "b", &[])
-        }
+            .node("Mul", "u,low", "b", &[])
+    } else {
+        model
+            .node("Cast", "m", "f", &[("to", Int(9))])
+            .node("Where", "f,zero,low", "b", &[])
     };
     let model = model.node("Add", "s,b", "t", &[]);
     model
@@ -237,7 +236,7 @@ fn states_are_carried() {
 }
 
 #[test]
-fn optimisers_step() {
+fn optimizers_step() {
     let model = Onnx::new()
         .input("r", "")
         .typed_input("t", DataType::Int64, "")
@@ -280,7 +279,7 @@ fn optimisers_step() {
 }
 
 #[test]
-fn batches_are_normalised_by_themselves() {
+fn batches_are_normalized_by_themselves() {
     let model = Onnx::new()
         .opset(15)
         .input("x", "2,1")

@@ -1,4 +1,4 @@
-//! One case an operator's behaviour: the imported graph computes what tract does, and has the form we expect.
+//! One case an operator's behavior: the imported graph computes what tract does, and has the form we expect.
 
 mod arithmetic;
 mod data_movement;

@@ -349,6 +349,33 @@ fn regions() {
 }
 
 #[test]
+fn the_greatest_of_regions() {
+    let attributes = [
+        ("pooled_shape", Ints(vec![2, 3])),
+        ("spatial_scale", Float(0.9)),
+    ];
+    // Regions within the data, in the second image, beyond the end, before the start: as ONNX Runtime has them.
+    let regions = vec![
+        0.0, 0.0, 0.5, 4.0, 2.7, 1.0, -2.0, 1.0, 1.3, 1.9, 1.0, 3.0, 2.0, 9.0, 9.0, 0.0, -5.0,
+        -5.0, -3.0, -3.0, 0.0, 2.0, 3.0, 2.0, 3.0,
+    ];
+    let model = one("2,1,4,5", "MaxRoiPool", "x,r", &attributes);
+    model.floats("r", &[5, 5], regions).gives(&[&[
+        1.0, 1.25, 1.25, 1.0, 1.0, 1.25, 0.0, 1.25, 1.25, 0.0, -1.0, 0.75, 1.0, 0.0, 0.0, 0.0, 0.0,
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0,
+    ]]);
+    let model = one("2,1,4,5", "MaxRoiPool", "x,r", &attributes).input("r", "5,5");
+    let message = model.refusal();
+    assert!(
+        message.contains("its operand `r` must be known"),
+        "{message}"
+    );
+    let model = one("2,1,4,5", "MaxRoiPool", "x,r", &attributes);
+    let message = model.floats("r", &[1, 5], vec![2.0; 5]).refusal();
+    assert!(message.contains("a region is in image 2 of 2"), "{message}");
+}
+
+#[test]
 fn kernels_with_computed_places() {
     let model = Onnx::new()
         .opset(19)

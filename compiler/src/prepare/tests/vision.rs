@@ -36,7 +36,7 @@ fn conv(model: Onnx, from: &str, to: &str, weight: [usize; 3], stride: i64, grou
         )
 }
 
-/// Batch normalisation as it is before folding.
+/// Batch normalization as it is before folding.
 fn norm(model: Onnx, from: &str, to: &str, channels: usize) -> Onnx {
     let names = ["s", "t", "m"].map(|part| format!("{to}{part}"));
     let variance = format!("{to}v");

@@ -157,7 +157,7 @@ fn norms_of_windows() {
 }
 
 #[test]
-fn normalisation_across_channels() {
+fn normalization_across_channels() {
     let model = Onnx::new().opset(13).input("x", "1,4,1,2");
     let model = model
         .node(

@@ -1,6 +1,6 @@
 //! Graphs inside an operator: `If`, `Loop`, `Scan`, and modifiers of an attention.
 //!
-//! tract analyses the graph as a model of its own, whose inputs are what the graph reads; the importer translates it; and the
+//! tract analyzes the graph as a model of its own, whose inputs are what the graph reads; the importer translates it; and the
 //! result is put in the operator's place, once for each time that it runs.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -15,9 +15,9 @@ use tract_onnx::prelude::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Graph, NodeId, Op};
-use crate::onnx::decompose;
-use crate::onnx::decompose::scope::{Made, Scope};
-use crate::onnx::decompose::{Diagnostics, subgraph};
+use crate::onnx::decompose::expansion::{self, Diagnostics};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+use crate::onnx::decompose::subgraph;
 use crate::onnx::sizes;
 use crate::onnx::tensors::{port_dtype, to_tract};
 use crate::onnx::translate::walk::Importer;
@@ -66,8 +66,12 @@ enum Source {
 
 impl Scope<'_> {
     /// The results of the graph in an attribute, with values for its inputs.
-    pub fn call(&mut self, attribute: &str, arguments: &[Made]) -> Result<Vec<Made>, Diagnostic> {
-        let constant = |(id, _): &Made| self.build.tensor(*id).is_some();
+    pub fn call(
+        &mut self,
+        attribute: &str,
+        arguments: &[TypedValue],
+    ) -> Result<Vec<TypedValue>, Diagnostic> {
+        let constant = |(id, _): &TypedValue| self.build.tensor(*id).is_some();
         let known: Vec<bool> = arguments.iter().map(constant).collect();
         let body = self.body(attribute, arguments, &known)?;
         Ok(self.inline(&body, arguments))
@@ -77,7 +81,7 @@ impl Scope<'_> {
     pub fn body(
         &self,
         attribute: &str,
-        arguments: &[Made],
+        arguments: &[TypedValue],
         known: &[bool],
     ) -> Result<Body, Diagnostic> {
         let Some(graph) = self.graph(attribute) else {
@@ -119,7 +123,7 @@ impl Scope<'_> {
         &self,
         graph: &mut GraphProto,
         name: String,
-        (id, dtype): Made,
+        (id, dtype): TypedValue,
         source: Option<Source>,
     ) -> Result<Option<Source>, Diagnostic> {
         let Some(onnx) = onnx_dtype(dtype) else {
@@ -147,7 +151,7 @@ impl Scope<'_> {
     }
 
     /// The results of a body for these arguments.
-    pub fn inline(&mut self, body: &Body, arguments: &[Made]) -> Vec<Made> {
+    pub fn inline(&mut self, body: &Body, arguments: &[TypedValue]) -> Vec<TypedValue> {
         let operand = |source: &Source| match source {
             Source::Argument(at) => arguments[*at].0,
             Source::Captured(id) => *id,
@@ -212,7 +216,7 @@ fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<
             ..Default::default()
         });
     }
-    let model = analysed(graph, opset)?;
+    let model = analyzed(graph, opset)?;
     let nothing = HashMap::new();
     let mut importer = Importer::new(HashSet::new(), &nothing, Vec::new());
     let mut values = HashMap::new();
@@ -244,8 +248,8 @@ fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<
 }
 
 /// What tract makes of the graph as a model.
-fn analysed(graph: GraphProto, opset: i64) -> Result<TypedModel, Diagnostic> {
-    let onnx = decompose::front_end(&graph);
+fn analyzed(graph: GraphProto, opset: i64) -> Result<TypedModel, Diagnostic> {
+    let onnx = expansion::front_end(&graph);
     let proto = ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -257,7 +261,7 @@ fn analysed(graph: GraphProto, opset: i64) -> Result<TypedModel, Diagnostic> {
     };
     let diagnostics = Diagnostics::default();
     let model = onnx.parse(&proto, None).and_then(|mut parsed| {
-        decompose::report_to(&mut parsed.model, &diagnostics);
+        expansion::report_to(&mut parsed.model, &diagnostics);
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }
@@ -280,7 +284,7 @@ fn inside(diagnostic: Diagnostic) -> Diagnostic {
 
 fn unknown(error: impl std::fmt::Display) -> Diagnostic {
     refuse(
-        format!("the graph inside it cannot be analysed: {error:#}"),
+        format!("the graph inside it cannot be analyzed: {error:#}"),
         "export the model with fixed shapes",
     )
 }

@@ -7,10 +7,19 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{Op, Tensor as Constant};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Compress", 9, compress).restricted("constant condition"),
+    op("ConstantOfShape", 9, of_shape).restricted("constant shape"),
+    op("NonZero", 9, non_zero).restricted("constant operand"),
+    op("Range", 11, range).restricted("constant operands"),
+    op("Unique", 11, unique).restricted("constant operand"),
+];
 
 /// `ConstantOfShape`: one number, `f32` 0 if none is given.
-pub fn of_shape(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn of_shape(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let shape = scope.constant_ints(0)?.unwrap_or_default();
     let lens = shape.iter().map(|len| usize::try_from(*len));
     let lens: Result<Vec<usize>, _> = lens.collect();
@@ -29,7 +38,7 @@ pub fn of_shape(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Range`: from a start to a limit, with a step.
-pub fn range(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn range(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut ends = Vec::new();
     for index in 0..3 {
         let end = scope.constant(index)?.and_then(Constant::uniform);
@@ -48,7 +57,7 @@ pub fn range(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `NonZero`: positions of what is not 0, `[rank, count]`.
-pub fn non_zero(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn non_zero(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let missing = || refuse("it has no operand", "correct the model");
     let x = scope.constant(0)?.ok_or_else(missing)?;
     let found: Vec<usize> = (0..x.data.len()).filter(|at| x.data[*at] != 0.0).collect();
@@ -64,7 +73,7 @@ pub fn non_zero(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Compress`: the slices that a constant condition keeps.
-pub fn compress(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn compress(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let condition = scope
         .constant(1)?
@@ -92,7 +101,7 @@ pub fn compress(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Unique`: distinct slices, where each is first, which one each is, and how often it is there.
-pub fn unique(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn unique(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     scope.constant(0)?;
     let axis = match scope.int("axis") {

@@ -5,10 +5,17 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{NodeId, Tensor as Constant};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("If", 1, branch).restricted("constant condition, or branches of equal shapes"),
+    op("Loop", 1, repeat).restricted("constant trip count"),
+    op("Scan", 8, scan).restricted("static length"),
+];
 
 /// `If`: the branch that a constant chooses, or both and a selection.
-pub fn branch(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn branch(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let condition = scope.operand(0)?;
     match truth(scope, condition) {
         Some(true) => return scope.call("then_branch", &[]),
@@ -34,7 +41,12 @@ fn truth(scope: &Scope, condition: NodeId) -> Option<bool> {
     scope.build.graph.uniform(condition).map(|v| v != 0.0)
 }
 
-fn choose(scope: &mut Scope, condition: NodeId, yes: Made, no: Made) -> Result<Made, Diagnostic> {
+fn choose(
+    scope: &mut Scope,
+    condition: NodeId,
+    yes: TypedValue,
+    no: TypedValue,
+) -> Result<TypedValue, Diagnostic> {
     let build = &mut scope.build;
     let shape = build.shape(yes.0);
     if build.shape(no.0) != shape || build.shape(condition).iter().any(|len| *len != 1) {
@@ -48,17 +60,17 @@ fn choose(scope: &mut Scope, condition: NodeId, yes: Made, no: Made) -> Result<M
 }
 
 /// `Loop`: its body once a step. Where the condition to go on is computed, later steps change nothing once it is false.
-pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let most = scope.constant_ints(0)?.and_then(|m| m.first().copied());
     let mut going = match scope.optional(1) {
         Some(condition) => condition,
         None => scope.build.scalar(1.0, 0),
     };
-    let mut states: Vec<Made> = Vec::new();
+    let mut states: Vec<TypedValue> = Vec::new();
     for index in 2..scope.count() {
         states.push((scope.operand(index)?, scope.dtype(index)));
     }
-    let mut collected: Vec<Vec<Made>> = Vec::new();
+    let mut collected: Vec<Vec<TypedValue>> = Vec::new();
     let mut step = 0;
     while most.is_none_or(|most| step < most) {
         let runs = truth(scope, going);
@@ -119,7 +131,7 @@ pub fn repeat(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// Values of all steps along a new axis.
-fn join(scope: &mut Scope, all: Vec<Made>, axis: i64) -> Result<Made, Diagnostic> {
+fn join(scope: &mut Scope, all: Vec<TypedValue>, axis: i64) -> Result<TypedValue, Diagnostic> {
     let [(first, dtype), ..] = all[..] else {
         return Err(refuse("it makes an empty result", "leave the loop out"));
     };
@@ -144,7 +156,7 @@ struct Course {
 }
 
 /// `Scan`: its body once for each slice of the scanned inputs. Up to opset 8, for each sample of a batch.
-pub fn scan(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn scan(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let scanned = usize::try_from(scope.int("num_scan_inputs").unwrap_or(0)).unwrap_or(0);
     let batched = scope.opset < 9;
     let first = usize::from(batched);
@@ -190,10 +202,10 @@ pub fn scan(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         .unwrap_or(0);
     let mut samples = vec![Vec::new(); results];
     for sample in 0..batch {
-        let mut part = |all: &[Made]| -> Vec<Made> {
+        let mut part = |all: &[TypedValue]| -> Vec<TypedValue> {
             let one = all
                 .iter()
-                .map(|(id, dtype)| (scope.build.at(*id, 0, sample), *dtype));
+                .map(|(id, dtype)| (scope.build.select_index(*id, 0, sample), *dtype));
             one.collect()
         };
         let (states, inputs) = (part(states), part(inputs));
@@ -231,9 +243,9 @@ fn course(
 fn pass(
     scope: &mut Scope,
     course: &Course,
-    mut states: Vec<Made>,
-    inputs: &[Made],
-) -> Result<Vec<Made>, Diagnostic> {
+    mut states: Vec<TypedValue>,
+    inputs: &[TypedValue],
+) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut lines = Vec::new();
     for ((id, dtype), (axis, backwards)) in inputs.iter().zip(&course.inputs) {
         let axis = Scope::position(*axis, scope.build.rank(*id))?;
@@ -256,7 +268,7 @@ fn pass(
         let mut arguments = states.clone();
         for (id, dtype, axis, backwards, length) in &lines {
             let position = if *backwards { length - 1 - step } else { step };
-            arguments.push((scope.build.at(*id, *axis, position), *dtype));
+            arguments.push((scope.build.select_index(*id, *axis, position), *dtype));
         }
         if body.is_none() {
             body = Some(scope.body("body", &arguments, &vec![false; arguments.len()])?);
@@ -266,8 +278,9 @@ fn pass(
             None => Vec::new(),
         };
         let (next, made) = results.split_at(states.len());
-        let same =
-            |(new, old): (&Made, &Made)| scope.build.shape(new.0) == scope.build.shape(old.0);
+        let same = |(new, old): (&TypedValue, &TypedValue)| {
+            scope.build.shape(new.0) == scope.build.shape(old.0)
+        };
         if !next.iter().zip(&states).all(same) {
             return Err(refuse(
                 "the shape of its state changes",

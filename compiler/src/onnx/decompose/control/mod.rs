@@ -1,6 +1,12 @@
 //! Operators whose graph depends on values that are known: branches, loops, constants, optional operands.
 
-pub(crate) mod body;
-pub(crate) mod constants;
-pub(crate) mod flow;
-pub(crate) mod optional;
+pub(super) mod body;
+mod constants;
+mod flow;
+mod optional;
+
+use crate::onnx::decompose::registry::Operator;
+
+/// Of each file.
+pub(super) const OPERATORS: &[&[Operator]] =
+    &[constants::OPERATORS, flow::OPERATORS, optional::OPERATORS];

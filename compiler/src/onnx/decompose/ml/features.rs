@@ -7,7 +7,28 @@ use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::linear_models::numbers;
 use crate::onnx::decompose::nn::ranking::is_zero;
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{ML, Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("ArrayFeatureExtractor", 1, extractor).domain(ML),
+    op("Binarizer", 1, binarizer).domain(ML),
+    op("FeatureVectorizer", 1, vectorizer).domain(ML),
+    op("Imputer", 1, imputer).domain(ML),
+    op("LabelEncoder", 1, label_encoder)
+        .domain(ML)
+        .restricted("numeric keys and values"),
+    op("Normalizer", 1, normalizer)
+        .domain(ML)
+        .restricted("not `MAX`"),
+    op("OneHotEncoder", 1, one_hot)
+        .domain(ML)
+        .restricted("numeric categories"),
+    op("Scaler", 1, scaler).domain(ML),
+    op("ZipMap", 1, zip_map)
+        .domain(ML)
+        .restricted("gives the tensor of scores, in the order of the labels"),
+];
 
 /// Most categories that an element is compared with.
 const MOST_CATEGORIES: usize = 4096;
@@ -32,7 +53,7 @@ fn along_last(scope: &mut Scope, x: NodeId, list: &[f64]) -> Result<NodeId, Diag
 }
 
 /// `Scaler`: `(x - offset) * scale`.
-pub(crate) fn scaler(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn scaler(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let steps = [("offset", BinaryFn::Sub), ("scale", BinaryFn::Mul)];
     for (name, function) in steps {
@@ -46,7 +67,7 @@ pub(crate) fn scaler(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Normalizer` of rows.
-pub(crate) fn normalizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn normalizer(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let norm = scope.text("norm").unwrap_or("MAX").to_string();
     let build = &mut scope.build;
@@ -78,7 +99,7 @@ pub(crate) fn normalizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Binarizer`.
-pub(crate) fn binarizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn binarizer(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let threshold = scope.float("threshold").unwrap_or(0.0);
     let made = crate::onnx::decompose::ml::scores::above(&mut scope.build, x, -threshold);
@@ -86,7 +107,7 @@ pub(crate) fn binarizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `ArrayFeatureExtractor`: elements along the last axis.
-pub(crate) fn extractor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn extractor(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, picked) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let build = &mut scope.build;
@@ -133,7 +154,7 @@ fn equal(build: &mut Builder, x: NodeId, list: &[f64]) -> Result<NodeId, Diagnos
 }
 
 /// `OneHotEncoder` of integers.
-pub(crate) fn one_hot(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn one_hot(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let categories = scope.ints("cats_int64s").unwrap_or_default();
     let categories: Vec<f64> = categories.iter().map(|c| *c as f64).collect();
@@ -161,7 +182,7 @@ pub(crate) fn one_hot(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `LabelEncoder` from numbers to numbers.
-pub(crate) fn label_encoder(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn label_encoder(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let list = |name: &str, tensor: &str| -> Option<(Vec<f64>, DatumType)> {
         if let Some(ints) = scope
             .ints(&format!("{name}_int64s"))
@@ -209,14 +230,14 @@ pub(crate) fn label_encoder(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> 
     let hits = equal(build, x, &keys)?;
     let axis = build.rank(hits) - 1;
     let changes = values.iter().map(|value| value - default).collect();
-    let sum = build.matrix(hits, axis, Tensor::new(vec![1, keys.len()], changes));
+    let sum = build.apply_matrix(hits, axis, Tensor::new(vec![1, keys.len()], changes));
     let shape = build.shape(x);
     let sum = build.reshape(sum, &shape);
-    Ok(vec![(build.shift(sum, default), dtype)])
+    Ok(vec![(build.add_scalar(sum, default), dtype)])
 }
 
 /// `Imputer` of numbers.
-pub(crate) fn imputer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn imputer(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let (list, replaced) = match scope.ints("imputed_value_int64s").filter(|l| !l.is_empty()) {
@@ -235,13 +256,13 @@ pub(crate) fn imputer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     }
     let list = along_last(scope, x, &list)?;
     let build = &mut scope.build;
-    let difference = build.shift(x, -replaced);
+    let difference = build.add_scalar(x, -replaced);
     let missing = build.pointwise(is_zero(), difference);
     Ok(vec![(build.select(missing, list, x), dtype)])
 }
 
 /// `FeatureVectorizer`: columns side by side.
-pub(crate) fn vectorizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn vectorizer(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut parts = Vec::new();
     for index in 0..scope.count() {
         let part = scope.operand(index)?;
@@ -259,7 +280,7 @@ pub(crate) fn vectorizer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `ZipMap`: the scores as they are, in the order of the labels.
-pub(crate) fn zip_map(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn zip_map(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     Ok(vec![(x, scope.dtype(0))])
 }

@@ -36,6 +36,19 @@ impl Test {
         more.plus(Test::beyond(feature, -1, value)).negated()
     }
 
+    /// Whether the feature is one of these values.
+    fn member(feature: usize, values: &[f64]) -> Test {
+        let mut values = values.to_vec();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        let none = Test {
+            constant: 0.0,
+            bits: Vec::new(),
+        };
+        let each = values.iter().map(|value| Test::equal(feature, *value));
+        each.fold(none, Test::plus)
+    }
+
     fn negated(mut self) -> Test {
         self.constant = 1.0 - self.constant;
         self.bits
@@ -170,50 +183,26 @@ pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Fore
     if lens != [count; 6] {
         return Err(malformed("its lists of nodes differ in length"));
     }
-    let (mut branches, mut leaves, mut places) = (Vec::new(), Vec::new(), HashMap::new());
+    let (mut branches, mut leaf_count, mut places) = (Vec::new(), 0, Places(HashMap::new()));
     for node in 0..count {
         let next = if modes[node] == "LEAF" {
-            leaves.push(Vec::new());
-            Next::Leaf(leaves.len() - 1)
+            leaf_count += 1;
+            Next::Leaf(leaf_count - 1)
         } else {
             branches.push(node);
             Next::Branch(branches.len() - 1)
         };
-        if places
-            .insert((tree_ids[node], node_ids[node]), next)
-            .is_some()
-        {
+        let place = (tree_ids[node], node_ids[node]);
+        if places.0.insert(place, next).is_some() {
             return Err(malformed("a node is listed twice"));
         }
     }
-    let find = |tree: i64, node: i64| {
-        let place = places.get(&(tree, node)).copied();
-        place.ok_or_else(|| malformed(&format!("tree {tree} has no node {node}")))
-    };
-    let (trees, nodes, ids) = (
-        list(&format!("{prefix}_treeids")),
-        list(&format!("{prefix}_nodeids")),
-        list(&format!("{prefix}_ids")),
-    );
-    let weights = numbers(scope, &format!("{prefix}_weights"));
-    if [trees.len(), nodes.len(), ids.len()] != [weights.len(); 3] {
-        return Err(malformed("its lists of weights differ in length"));
-    }
-    for (i, weight) in weights.iter().enumerate() {
-        let Next::Leaf(leaf) = find(trees[i], nodes[i])? else {
-            return Err(malformed("a node that is no leaf has a weight"));
-        };
-        let target = usize::try_from(ids[i])
-            .ok()
-            .filter(|target| *target < targets);
-        let target = target.ok_or_else(|| malformed(&format!("there is no target {}", ids[i])))?;
-        leaves[leaf].push((target, *weight));
-    }
+    let leaves = leaf_weights(scope, prefix, &places, leaf_count, targets)?;
     // The root of a tree is its first node.
     let mut seen = HashSet::new();
     let firsts = (0..count).filter(|node| seen.insert(tree_ids[*node]));
     let roots: Result<Vec<Next>, Diagnostic> = firsts
-        .map(|node| find(tree_ids[node], node_ids[node]))
+        .map(|node| places.find(tree_ids[node], node_ids[node]))
         .collect();
     let roots = roots?;
     let branch = |node: &usize| {
@@ -222,8 +211,8 @@ pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Fore
         let test = Test::of(&modes[*node], feature, values[*node]);
         Ok(Branch {
             test: test.ok_or_else(|| malformed(&format!("there is no mode `{}`", modes[*node])))?,
-            yes: find(tree_ids[*node], yes[*node])?,
-            no: find(tree_ids[*node], no[*node])?,
+            yes: places.find(tree_ids[*node], yes[*node])?,
+            no: places.find(tree_ids[*node], no[*node])?,
         })
     };
     Ok(Forest {
@@ -237,51 +226,88 @@ pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Fore
     })
 }
 
+/// Where the nodes of trees are, by the ids of tree and node.
+struct Places(HashMap<(i64, i64), Next>);
+
+impl Places {
+    fn find(&self, tree: i64, node: i64) -> Result<Next, Diagnostic> {
+        let place = self.0.get(&(tree, node)).copied();
+        place.ok_or_else(|| malformed(&format!("tree {tree} has no node {node}")))
+    }
+}
+
+/// The weights that the attributes beginning with `prefix` give each leaf.
+fn leaf_weights(
+    scope: &Scope,
+    prefix: &str,
+    places: &Places,
+    leaf_count: usize,
+    targets: usize,
+) -> Result<Vec<Weights>, Diagnostic> {
+    let list = |name: &str| {
+        let ints = scope.ints(&format!("{prefix}_{name}"));
+        ints.unwrap_or_default()
+    };
+    let (trees, nodes, ids) = (list("treeids"), list("nodeids"), list("ids"));
+    let weights = numbers(scope, &format!("{prefix}_weights"));
+    if [trees.len(), nodes.len(), ids.len()] != [weights.len(); 3] {
+        return Err(malformed("its lists of weights differ in length"));
+    }
+    let mut leaves = vec![Weights::new(); leaf_count];
+    for (i, weight) in weights.iter().enumerate() {
+        let Next::Leaf(leaf) = places.find(trees[i], nodes[i])? else {
+            return Err(malformed("a node that is no leaf has a weight"));
+        };
+        leaves[leaf].push((target(ids[i], targets)?, *weight));
+    }
+    Ok(leaves)
+}
+
+/// A target of a leaf, which must be one of so many.
+fn target(id: i64, targets: usize) -> Result<usize, Diagnostic> {
+    let target = usize::try_from(id).ok().filter(|target| *target < targets);
+    target.ok_or_else(|| malformed(&format!("there is no target {id}")))
+}
+
+/// Modes of `TreeEnsemble` by their numbers; then, of a test for membership.
+const MODES: [&str; 6] = [
+    "BRANCH_LEQ",
+    "BRANCH_LT",
+    "BRANCH_GTE",
+    "BRANCH_GT",
+    "BRANCH_EQ",
+    "BRANCH_NEQ",
+];
+const MEMBER: usize = MODES.len();
+
 /// The ensemble of `TreeEnsemble`.
 pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Diagnostic> {
-    const MODES: [&str; 6] = [
-        "BRANCH_LEQ",
-        "BRANCH_LT",
-        "BRANCH_GTE",
-        "BRANCH_GT",
-        "BRANCH_EQ",
-        "BRANCH_NEQ",
-    ];
     let list = |name: &str| scope.ints(name).unwrap_or_default();
     let tensor = |name: &str| {
-        scope
-            .typed_tensor(name)
-            .map(|(t, _)| t.data)
-            .unwrap_or_default()
+        let tensor = scope.typed_tensor(name);
+        tensor.map_or_else(Vec::new, |(tensor, _)| tensor.data)
     };
-    let (features, modes, splits) = (
-        list("nodes_featureids"),
-        tensor("nodes_modes"),
-        tensor("nodes_splits"),
-    );
+    let features = list("nodes_featureids");
+    let (modes, splits) = (tensor("nodes_modes"), tensor("nodes_splits"));
     let (yes, no) = (list("nodes_truenodeids"), list("nodes_falsenodeids"));
     let (yes_leaf, no_leaf) = (list("nodes_trueleafs"), list("nodes_falseleafs"));
     let (ids, weights) = (list("leaf_targetids"), tensor("leaf_weights"));
     let count = features.len();
-    let lens = [
-        modes.len(),
-        splits.len(),
-        yes.len(),
-        no.len(),
-        yes_leaf.len(),
-        no_leaf.len(),
-    ];
-    if lens != [count; 6] || ids.len() != weights.len() {
+    let of_nodes = [modes.len(), splits.len(), yes.len(), no.len()];
+    let of_leaves = [yes_leaf.len(), no_leaf.len()];
+    if of_nodes != [count; 4] || of_leaves != [count; 2] || ids.len() != weights.len() {
         return Err(malformed("its lists differ in length"));
     }
     let members = tensor("membership_values");
     let mut sets = members.split(|value| value.is_nan());
     let next = |at: i64, leaf: i64| {
         let at = usize::try_from(at).map_err(|_| malformed("a position is negative"))?;
-        match leaf != 0 {
-            true if at < ids.len() => Ok(Next::Leaf(at)),
-            false if at < count => Ok(Next::Branch(at)),
-            _ => Err(malformed("a node leads nowhere")),
+        if leaf == 0 && at < count {
+            Ok(Next::Branch(at))
+        } else if leaf != 0 && at < ids.len() {
+            Ok(Next::Leaf(at))
+        } else {
+            Err(malformed("a node leads nowhere"))
         }
     };
     let mut branches = Vec::new();
@@ -289,26 +315,15 @@ pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Diagnosti
         let feature =
             usize::try_from(features[node]).map_err(|_| malformed("a feature is negative"))?;
         let test = match modes[node] as usize {
-            6 => {
-                let set = sets
-                    .next()
-                    .ok_or_else(|| malformed("a set of members is missing"))?;
-                let mut set = set.to_vec();
-                set.sort_by(f64::total_cmp);
-                set.dedup();
-                let none = Test {
-                    constant: 0.0,
-                    bits: Vec::new(),
-                };
-                set.iter()
-                    .fold(none, |sum, value| sum.plus(Test::equal(feature, *value)))
+            MEMBER => {
+                let set = sets.next();
+                let set = set.ok_or_else(|| malformed("a set of members is missing"))?;
+                Test::member(feature, set)
             }
             mode => {
-                let mode = MODES
-                    .get(mode)
-                    .ok_or_else(|| malformed(&format!("there is no mode {mode}")))?;
-                Test::of(mode, feature, splits[node])
-                    .ok_or_else(|| malformed("a mode is unknown"))?
+                let name = MODES.get(mode);
+                let test = name.and_then(|name| Test::of(name, feature, splits[node]));
+                test.ok_or_else(|| malformed(&format!("there is no mode {mode}")))?
             }
         };
         branches.push(Branch {
@@ -317,23 +332,14 @@ pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Diagnosti
             no: next(no[node], no_leaf[node])?,
         });
     }
-    let leaf = |(id, weight): (&i64, &f64)| {
-        let target = usize::try_from(*id).ok().filter(|target| *target < targets);
-        let target = target.ok_or_else(|| malformed(&format!("there is no target {id}")))?;
-        Ok(vec![(target, *weight)])
-    };
+    let leaf = |(id, weight): (&i64, &f64)| Ok(vec![(target(*id, targets)?, *weight)]);
+    let leaves = ids.iter().zip(&weights).map(leaf);
     // A root is a branch; one whose ways lead to the same leaf is a leaf.
+    let roots = list("tree_roots").iter().map(|root| next(*root, 0));
     Ok(Forest {
         branches,
-        leaves: ids
-            .iter()
-            .zip(&weights)
-            .map(leaf)
-            .collect::<Result<_, Diagnostic>>()?,
-        roots: list("tree_roots")
-            .iter()
-            .map(|root| next(*root, 0))
-            .collect::<Result<_, _>>()?,
+        leaves: leaves.collect::<Result<_, Diagnostic>>()?,
+        roots: roots.collect::<Result<_, _>>()?,
         targets,
     })
 }

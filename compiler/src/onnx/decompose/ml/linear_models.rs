@@ -7,7 +7,15 @@ use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Tensor};
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::Labels;
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{ML, Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("LinearClassifier", 1, classifier)
+        .domain(ML)
+        .restricted("integer labels"),
+    op("LinearRegressor", 1, regressor).domain(ML),
+];
 
 /// The features `[n, features]`.
 pub(crate) fn features(scope: &mut Scope) -> Result<NodeId, Diagnostic> {
@@ -39,7 +47,7 @@ pub(crate) fn affine(
             "correct the model",
         ));
     }
-    let product = build.matrix(x, 1, Tensor::new(vec![count, features], rows.to_vec()));
+    let product = build.apply_matrix(x, 1, Tensor::new(vec![count, features], rows.to_vec()));
     let offset = build.constant(Tensor::new(vec![1, count], offset.to_vec()));
     Ok(build.binary(BinaryFn::Add, product, offset))
 }
@@ -51,7 +59,7 @@ pub(crate) fn numbers(scope: &Scope, name: &str) -> Vec<f64> {
 }
 
 /// `LinearRegressor`.
-pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn regressor(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = features(scope)?;
     let targets = scope.int("targets").unwrap_or(1).max(1) as usize;
     let mut intercepts = numbers(scope, "intercepts");
@@ -66,7 +74,7 @@ pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `LinearClassifier`.
-pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_ints", "classlabels_strings");
     let x = features(scope)?;
     let how = scores::transform(scope)?;

@@ -1,9 +1,20 @@
 //! Operators of `ai.onnx.ml`: trees, linear models, support vectors, features.
 
-pub(crate) mod features;
-pub(crate) mod forest;
-pub(crate) mod linear_models;
-pub(crate) mod ngrams;
-pub(crate) mod scores;
-pub(crate) mod svm;
-pub(crate) mod trees;
+mod features;
+mod forest;
+mod linear_models;
+mod ngrams;
+mod scores;
+mod svm;
+mod trees;
+
+use crate::onnx::decompose::registry::Operator;
+
+/// Of each file.
+pub(super) const OPERATORS: &[&[Operator]] = &[
+    features::OPERATORS,
+    linear_models::OPERATORS,
+    ngrams::OPERATORS,
+    svm::OPERATORS,
+    trees::OPERATORS,
+];

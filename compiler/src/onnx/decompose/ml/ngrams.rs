@@ -1,23 +1,26 @@
 //! `TfIdfVectorizer` of integers: how often each n-gram of a pool occurs in each row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::prelude::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::builder::Builder;
 use crate::graph::limits::check_matrix;
 use crate::graph::{NodeId, Op, Pointwise, Tensor as Constant};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] =
+    &[op("TfIdfVectorizer", 9, count).restricted("integer tokens")];
 
 /// `x [positions]` or `[rows, positions]`.
-pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
-    if scope
-        .texts("pool_strings")
-        .is_some_and(|pool| !pool.is_empty())
-    {
+fn count(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let strings = scope.texts("pool_strings");
+    if strings.is_some_and(|pool| !pool.is_empty()) {
         return Err(refuse(
             "strings are not numbers",
-            "tokenise outside the model",
+            "tokenize outside the model",
         ));
     }
     let x = scope.operand(0)?;
@@ -37,13 +40,9 @@ pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let size = indexes.iter().max().map_or(0, |most| most + 1);
     let size = usize::try_from(size).unwrap_or(0);
     let pool = pool(scope, &indexes)?;
-    let tokens: Vec<i64> = pool
-        .values()
-        .flat_map(|grams| grams.keys().flatten().copied())
-        .collect();
-    let tokens: Vec<i64> = std::collections::BTreeSet::from_iter(tokens)
-        .into_iter()
-        .collect();
+    let tokens = pool.values().flat_map(|grams| grams.keys().flatten());
+    let tokens: BTreeSet<i64> = tokens.copied().collect();
+    let tokens: Vec<i64> = tokens.into_iter().collect();
     if tokens.is_empty() || size == 0 || rows == 0 || positions == 0 {
         return Err(refuse("it counts nothing", "leave it out"));
     }
@@ -61,32 +60,16 @@ pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         let places = grams.values().enumerate();
         let mut matrix = Constant::filled(vec![size, grams.len()], 0.0);
         places.for_each(|(gram, place)| matrix.data[place * grams.len() + gram] = 1.0);
-        for distance in 1..=if length == 1 {
-            1
-        } else {
-            skips.saturating_add(1).min(positions)
-        } {
-            let reach = distance * (length - 1);
-            let Some(starts) = positions.checked_sub(reach).filter(|starts| *starts > 0) else {
+        let most_distant = match length {
+            1 => 1,
+            _ => skips.saturating_add(1).min(positions),
+        };
+        for distance in 1..=most_distant {
+            if distance * (length - 1) >= positions {
                 break;
-            };
-            let mut parts = Vec::new();
-            for at in 0..length {
-                let picked = grams.keys().map(|gram| {
-                    let place = tokens.binary_search(&gram[at]).unwrap_or_default();
-                    place as f64
-                });
-                let picked = build.constant(Constant::new(vec![grams.len()], picked.collect()));
-                let all = vec![rows, positions, grams.len()];
-                let all = build.push(Op::Gather { axis: 2 }, vec![hits, picked], all);
-                parts.push(build.slice(all, 1, at * distance, starts, 1));
             }
-            let mut both = parts[0];
-            for part in &parts[1..] {
-                both = build.multiply(both, *part);
-            }
-            let found = build.einsum("rpg->rg", &[both]);
-            let found = build.matrix(found, 1, matrix.clone());
+            let found = occurrences(build, hits, &tokens, grams, distance);
+            let found = build.apply_matrix(found, 1, matrix.clone());
             frequencies = Some(match frequencies {
                 Some(sum) => build.add(sum, found),
                 None => found,
@@ -95,12 +78,52 @@ pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     }
     let frequencies =
         frequencies.unwrap_or_else(|| build.constant(Constant::filled(vec![rows, size], 0.0)));
+    let made = weighted(scope, frequencies, size)?;
+    let kept = match shape.len() {
+        2 => vec![rows, size],
+        _ => vec![size],
+    };
+    Ok(vec![(scope.build.reshape(made, &kept), f32::datum_type())])
+}
+
+/// How often each of `grams`, of one length, occurs in each row with this distance between its tokens: `[rows, grams]`. `hits` is 1 where a
+/// position has a token, `[rows, positions, tokens]`.
+fn occurrences(
+    build: &mut Builder,
+    hits: NodeId,
+    tokens: &[i64],
+    grams: &Grams,
+    distance: usize,
+) -> NodeId {
+    let shape = build.shape(hits);
+    let length = grams.keys().next().map_or(0, Vec::len);
+    let starts = shape[1] - distance * (length - 1);
+    let mut parts = Vec::new();
+    for at in 0..length {
+        let picked = grams.keys().map(|gram| {
+            let place = tokens.binary_search(&gram[at]).unwrap_or_default();
+            place as f64
+        });
+        let picked = build.constant(Constant::new(vec![grams.len()], picked.collect()));
+        let all = vec![shape[0], shape[1], grams.len()];
+        let all = build.push(Op::Gather { axis: 2 }, vec![hits, picked], all);
+        parts.push(build.slice(all, 1, at * distance, starts, 1));
+    }
+    let mut both = parts[0];
+    for part in &parts[1..] {
+        both = build.multiply(both, *part);
+    }
+    build.einsum("rpg->rg", &[both])
+}
+
+/// Frequencies `[rows, size]` as the mode has them: counted, or only whether there are any; times a weight each.
+fn weighted(scope: &mut Scope, frequencies: NodeId, size: usize) -> Result<NodeId, Diagnostic> {
     let mut made = frequencies;
     let mode = scope.text("mode").unwrap_or("TF").to_string();
     if mode == "IDF" {
         made = scope
             .build
-            .pointwise(Pointwise::positive(Pointwise::Variable), made);
+            .pointwise(Pointwise::step(Pointwise::Variable), made);
     }
     match (mode.as_str(), scope.floats("weights").unwrap_or_default()) {
         ("TF", _) | ("IDF" | "TFIDF", []) => {}
@@ -116,16 +139,14 @@ pub fn count(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             ));
         }
     }
-    let kept = if shape.len() == 2 {
-        vec![rows, size]
-    } else {
-        vec![size]
-    };
-    Ok(vec![(scope.build.reshape(made, &kept), f32::datum_type())])
+    Ok(made)
 }
 
-/// For each length of n-grams that count, the n-grams and their places in the result.
-type Pool = BTreeMap<usize, BTreeMap<Vec<i64>, usize>>;
+/// N-grams of one length and their places in the result.
+type Grams = BTreeMap<Vec<i64>, usize>;
+
+/// For each length of n-grams that count, the n-grams.
+type Pool = BTreeMap<usize, Grams>;
 
 fn pool(scope: &Scope, indexes: &[i64]) -> Result<Pool, Diagnostic> {
     let wrong = || {

@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::nn::ranking::first_maximum;
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 /// Scores closer to zero than this are zero to `SOFTMAX_ZERO`.
 const ZERO: f64 = 1e-7;
@@ -62,7 +62,7 @@ pub(crate) fn transformed(build: &mut Builder, scores: NodeId, how: Transform) -
             let weight = build.pointwise(Pointwise::of(UnaryFn::Exp), below);
             let size = Pointwise::of(UnaryFn::Abs);
             let past = Pointwise::binary(BinaryFn::Sub, size, Pointwise::Constant(ZERO));
-            let counts = build.pointwise(Pointwise::positive(past), scores);
+            let counts = build.pointwise(Pointwise::step(past), scores);
             let weight = build.binary(BinaryFn::Mul, weight, counts);
             let sum = build.reduce(Reducer::Sum, &[1], weight);
             build.binary(BinaryFn::Div, weight, sum)
@@ -91,11 +91,11 @@ fn probit() -> Pointwise {
     use BinaryFn::{Add, Div, Mul, Sub};
     let c = Pointwise::Constant;
     let binary = Pointwise::binary;
-    let centred = binary(Sub, binary(Mul, c(2.0), Pointwise::Variable), c(1.0));
+    let centered = binary(Sub, binary(Mul, c(2.0), Pointwise::Variable), c(1.0));
     let rest = binary(
         Sub,
         c(1.0),
-        Pointwise::unary(UnaryFn::Square, centred.clone()),
+        Pointwise::unary(UnaryFn::Square, centered.clone()),
     );
     let log = Pointwise::unary(UnaryFn::Ln, rest);
     let half = binary(
@@ -110,7 +110,7 @@ fn probit() -> Pointwise {
     );
     let square = binary(Sub, Pointwise::unary(UnaryFn::Sqrt, inside), half);
     let size = Pointwise::unary(UnaryFn::Sqrt, square);
-    let sign = Pointwise::unary(UnaryFn::Sign, centred);
+    let sign = Pointwise::unary(UnaryFn::Sign, centered);
     binary(Mul, c(std::f64::consts::SQRT_2), binary(Mul, sign, size))
 }
 
@@ -151,20 +151,20 @@ impl Labels {
     }
 
     /// Second label where a 0/1 value `[n, 1]` is 1, else the first: `[n]`.
-    pub fn binary(&self, build: &mut Builder, second: NodeId) -> Made {
+    pub fn binary(&self, build: &mut Builder, second: NodeId) -> TypedValue {
         let (no, yes) = (self.numbers[0] as f64, self.numbers[1] as f64);
-        let scaled = build.scale(second, yes - no);
-        let label = build.shift(scaled, no);
+        let scaled = build.multiply_scalar(second, yes - no);
+        let label = build.add_scalar(scaled, no);
         let rows = build.shape(label)[0];
         (build.reshape(label, &[rows]), self.dtype)
     }
 
     /// Label of the first of the greatest scores `[n, classes]`: `[n]`.
-    pub fn of_greatest(&self, build: &mut Builder, scores: NodeId) -> Made {
+    pub fn of_greatest(&self, build: &mut Builder, scores: NodeId) -> TypedValue {
         let mask = first_maximum(build, scores, 1, false);
         let numbers = self.numbers.iter().map(|label| *label as f64).collect();
         let row = Tensor::new(vec![1, self.numbers.len()], numbers);
-        let label = build.matrix(mask, 1, row);
+        let label = build.apply_matrix(mask, 1, row);
         let rows = build.shape(label)[0];
         (build.reshape(label, &[rows]), self.dtype)
     }
@@ -177,7 +177,7 @@ pub(crate) fn of_two(
     how: Transform,
     share: bool,
 ) -> Result<NodeId, Diagnostic> {
-    let negated = build.scale(score, -1.0);
+    let negated = build.multiply_scalar(score, -1.0);
     match how {
         Transform::Probit => Err(refuse(
             "PROBIT of one score for two classes is not compiled",
@@ -188,7 +188,7 @@ pub(crate) fn of_two(
             Ok(transformed(build, both, how))
         }
         _ => {
-            let first = build.shift(negated, f64::from(u8::from(share)));
+            let first = build.add_scalar(negated, f64::from(u8::from(share)));
             Ok(build.concat(vec![first, score], 1))
         }
     }
@@ -196,6 +196,6 @@ pub(crate) fn of_two(
 
 /// 1 where `x + offset > 0`, else 0.
 pub(crate) fn above(build: &mut Builder, x: NodeId, offset: f64) -> NodeId {
-    let shifted = build.shift(x, offset);
-    build.pointwise(Pointwise::positive(Pointwise::Variable), shifted)
+    let shifted = build.add_scalar(x, offset);
+    build.pointwise(Pointwise::step(Pointwise::Variable), shifted)
 }

@@ -3,11 +3,20 @@
 use tract_onnx::prelude::DatumType;
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::linear_models::{affine, features, numbers};
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, above};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{ML, Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("SVMClassifier", 1, classifier)
+        .domain(ML)
+        .restricted("integer labels; no probabilities of more than two classes"),
+    op("SVMRegressor", 1, regressor).domain(ML),
+];
 
 /// Probabilities keep this distance from 0 and 1.
 const LEAST_PROBABILITY: f64 = 1e-7;
@@ -48,8 +57,8 @@ fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Diag
         return Ok(build.pointwise(Pointwise::unary(UnaryFn::Exp, scaled), distance));
     }
     let product = affine(build, x, vectors, &vec![0.0; count])?;
-    let scaled = build.scale(product, gamma);
-    let shifted = build.shift(scaled, offset);
+    let scaled = build.multiply_scalar(product, gamma);
+    let shifted = build.add_scalar(scaled, offset);
     Ok(match &*kind {
         "LINEAR" => product,
         "POLY" => {
@@ -66,7 +75,7 @@ fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Diag
 }
 
 /// `SVMRegressor`.
-pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn regressor(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = features(scope)?;
     let how = scores::transform(scope)?;
     let coefficients = numbers(scope, "coefficients");
@@ -90,15 +99,18 @@ pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         0 => scores::of_targets(&mut scope.build, sum, how)?,
         _ => {
             let inside = above(&mut scope.build, sum, 0.0);
-            let doubled = scope.build.scale(inside, 2.0);
-            scope.build.shift(doubled, -1.0)
+            let doubled = scope.build.multiply_scalar(inside, 2.0);
+            scope.build.add_scalar(doubled, -1.0)
         }
     };
     Ok(vec![(made, DatumType::F32)])
 }
 
-/// One against one: for each pair of classes, the coefficients of all support vectors.
-fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<(usize, usize, Vec<f64>)> {
+/// Two classes, and the coefficients of all support vectors that tell the first from the second.
+type Pair = (usize, usize, Vec<f64>);
+
+/// One against one: all pairs of classes.
+fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<Pair> {
     let total: usize = sizes.iter().sum();
     let start = |class: usize| sizes[..class].iter().sum::<usize>();
     let mut pairs = Vec::new();
@@ -117,19 +129,15 @@ fn pairs(coefficients: &[f64], sizes: &[usize]) -> Vec<(usize, usize, Vec<f64>)>
 }
 
 /// `SVMClassifier`.
-pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_ints", "classlabels_strings");
     let labels = labels.ok_or_else(|| malformed("it has no class labels"))?;
     let x = features(scope)?;
     let how = scores::transform(scope)?;
     let (coefficients, rho) = (numbers(scope, "coefficients"), numbers(scope, "rho"));
     let classes = labels.len();
-    let sizes: Vec<usize> = scope
-        .ints("vectors_per_class")
-        .unwrap_or_default()
-        .iter()
-        .map(|n| (*n).max(0) as usize)
-        .collect();
+    let sizes = scope.ints("vectors_per_class").unwrap_or_default();
+    let sizes: Vec<usize> = sizes.iter().map(|n| (*n).max(0) as usize).collect();
     let total: usize = sizes.iter().sum();
     if classes < 2 || rho.is_empty() {
         return Err(malformed("it has no two classes, or no rho"));
@@ -167,36 +175,18 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let scores = affine(build, kernels, &rows, &rho)?;
     let first_wins = above(build, scores, 0.0);
     let label = if classes == 2 {
-        let negated = build.scale(first_wins, -1.0);
-        let second = build.shift(negated, 1.0);
+        let negated = build.multiply_scalar(first_wins, -1.0);
+        let second = build.add_scalar(negated, 1.0);
         labels.binary(build, second)
     } else {
-        let mut matrix = Tensor::filled(vec![classes, pairs.len()], 0.0);
-        let mut votes = Tensor::filled(vec![1, classes], 0.0);
-        for (p, (first, second, _)) in pairs.iter().enumerate() {
-            matrix.data[first * pairs.len() + p] = 1.0;
-            matrix.data[second * pairs.len() + p] = -1.0;
-            votes.data[*second] += 1.0;
-        }
-        let won = build.matrix(first_wins, 1, matrix);
-        let votes = build.constant(votes);
-        let votes = build.binary(BinaryFn::Add, won, votes);
+        let votes = votes(build, first_wins, &pairs, classes);
         labels.of_greatest(build, votes)
     };
     let made = match (classes, &prob_a[..], &prob_b[..]) {
         (2, [], _) => scores::of_two(build, scores, how, how != scores::Transform::None)?,
         (_, [], _) => scores::transformed(build, scores, how),
         (2, [a], [b]) => {
-            let scaled = build.scale(scores, -a);
-            let line = build.shift(scaled, -b);
-            let limit = |f, bound, e| Pointwise::binary(f, Pointwise::Constant(bound), e);
-            let first = Pointwise::of(UnaryFn::Sigmoid);
-            let first = limit(BinaryFn::Max, LEAST_PROBABILITY, first);
-            let first = limit(BinaryFn::Min, 1.0 - LEAST_PROBABILITY, first);
-            let first = build.pointwise(first, line);
-            let negated = build.scale(first, -1.0);
-            let second = build.shift(negated, 1.0);
-            let both = build.concat(vec![first, second], 1);
+            let both = probabilities(build, scores, *a, *b);
             scores::transformed(build, both, how)
         }
         _ => {
@@ -207,4 +197,32 @@ pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         }
     };
     Ok(vec![label, (made, DatumType::F32)])
+}
+
+/// How many pairs each class wins, where `first_wins` is 1 if the first of a pair does.
+fn votes(build: &mut Builder, first_wins: NodeId, pairs: &[Pair], classes: usize) -> NodeId {
+    let mut matrix = Tensor::filled(vec![classes, pairs.len()], 0.0);
+    let mut votes = Tensor::filled(vec![1, classes], 0.0);
+    for (p, (first, second, _)) in pairs.iter().enumerate() {
+        matrix.data[first * pairs.len() + p] = 1.0;
+        matrix.data[second * pairs.len() + p] = -1.0;
+        votes.data[*second] += 1.0;
+    }
+    let won = build.apply_matrix(first_wins, 1, matrix);
+    let votes = build.constant(votes);
+    build.binary(BinaryFn::Add, won, votes)
+}
+
+/// Probabilities of two classes: that of the first is `sigmoid(-a score - b)`.
+fn probabilities(build: &mut Builder, scores: NodeId, a: f64, b: f64) -> NodeId {
+    let scaled = build.multiply_scalar(scores, -a);
+    let line = build.add_scalar(scaled, -b);
+    let limit = |f, bound, e| Pointwise::binary(f, Pointwise::Constant(bound), e);
+    let first = Pointwise::of(UnaryFn::Sigmoid);
+    let first = limit(BinaryFn::Max, LEAST_PROBABILITY, first);
+    let first = limit(BinaryFn::Min, 1.0 - LEAST_PROBABILITY, first);
+    let first = build.pointwise(first, line);
+    let negated = build.multiply_scalar(first, -1.0);
+    let second = build.add_scalar(negated, 1.0);
+    build.concat(vec![first, second], 1)
 }

@@ -18,7 +18,18 @@ use crate::onnx::decompose::ml::forest::{
 use crate::onnx::decompose::ml::linear_models::features;
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, Transform};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{ML, Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("TreeEnsemble", 5, ensemble).domain(ML),
+    op("TreeEnsembleClassifier", 1, classifier)
+        .domain(ML)
+        .restricted(
+            "integer labels; every leaf with a weight for each class, or for the second of two",
+        ),
+    op("TreeEnsembleRegressor", 1, regressor).domain(ML),
+];
 
 /// Most entries of the matrix of leaves by comparisons that trees share.
 const MOST_SHARED: usize = 1 << 22;
@@ -55,9 +66,10 @@ fn reached<'p>(
 ) -> Result<Reached<'p>, Diagnostic> {
     let whole = group(trees);
     let shared = whole.comparisons.len().saturating_mul(whole.paths.len()) <= MOST_SHARED;
-    let groups: Vec<Group> = match shared && !apart {
-        true => vec![whole],
-        false => trees.chunks(1).map(group).collect(),
+    let groups: Vec<Group> = if shared && !apart {
+        vec![whole]
+    } else {
+        trees.chunks(1).map(group).collect()
     };
     let most_of = |len: &dyn Fn(&Group) -> usize| groups.iter().map(len).max().unwrap_or(0).max(1);
     let comparisons = most_of(&|group| group.comparisons.len());
@@ -96,10 +108,10 @@ fn reached<'p>(
     }
     let build = &mut scope.build;
     let rows = build.shape(x)[0];
-    let chosen = build.matrix(x, 1, chosen);
+    let chosen = build.apply_matrix(x, 1, chosen);
     let offset = build.constant(offset);
     let beyond = build.binary(BinaryFn::Add, chosen, offset);
-    let bits = build.pointwise(Pointwise::positive(Pointwise::Variable), beyond);
+    let bits = build.pointwise(Pointwise::step(Pointwise::Variable), beyond);
     let bits = build.reshape(bits, &[rows, count, comparisons]);
     let matrix = build.constant(matrix);
     let held = Op::Einsum {
@@ -178,7 +190,7 @@ fn extremes(
 }
 
 /// `TreeEnsembleRegressor`.
-pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn regressor(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let targets = scope.int("n_targets").unwrap_or(1).max(1) as usize;
     let forest = checked(listed(scope, "target", targets)?)?;
     let base = numbers(scope, "base_values");
@@ -190,7 +202,7 @@ pub(crate) fn regressor(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `TreeEnsemble`.
-pub(crate) fn ensemble(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn ensemble(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let targets = scope.int("n_targets").unwrap_or(1).max(1) as usize;
     let forest = checked(indexed(scope, targets)?)?;
     let aggregate = match scope.int("aggregate_function").unwrap_or(1) {
@@ -207,14 +219,16 @@ fn aggregated(
     forest: &Forest,
     aggregate: &str,
     base: &[f64],
-) -> Result<Vec<Made>, Diagnostic> {
+) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = features(scope)?;
     let how = scores::transform(scope)?;
     let scores = match aggregate {
         "SUM" => sums(scope, x, forest)?,
         "AVERAGE" => {
             let sum = sums(scope, x, forest)?;
-            scope.build.scale(sum, 1.0 / forest.roots.len() as f64)
+            scope
+                .build
+                .multiply_scalar(sum, 1.0 / forest.roots.len() as f64)
         }
         "MIN" => extremes(scope, x, forest, Reducer::Min)?,
         "MAX" => extremes(scope, x, forest, Reducer::Max)?,
@@ -253,7 +267,7 @@ fn plus(scope: &mut Scope, scores: NodeId, base: &[f64]) -> Result<NodeId, Diagn
 }
 
 /// `TreeEnsembleClassifier`.
-pub(crate) fn classifier(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let labels = Labels::of(scope, "classlabels_int64s", "classlabels_strings");
     let labels = labels.ok_or_else(|| refuse("it has no class labels", "correct the model"))?;
     let forest = checked(listed(scope, "class", labels.len())?)?;
@@ -324,9 +338,9 @@ fn one_score(
     (score, class): (NodeId, usize),
     how: Transform,
     base: &[f64],
-) -> Result<Vec<Made>, Diagnostic> {
+) -> Result<Vec<TypedValue>, Diagnostic> {
     let build = &mut scope.build;
-    let score = build.shift(score, base.first().copied().unwrap_or(0.0));
+    let score = build.add_scalar(score, base.first().copied().unwrap_or(0.0));
     let share = forest
         .leaves
         .iter()
@@ -337,7 +351,7 @@ fn one_score(
     let made = match class {
         0 => scores::of_two(build, score, how, share)?,
         _ => {
-            let none = build.scale(score, 0.0);
+            let none = build.multiply_scalar(score, 0.0);
             let both = build.concat(vec![none, score], 1);
             scores::transformed(build, both, how)
         }

@@ -2,10 +2,17 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Pointwise, UnaryFn};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Celu", 12, celu),
+    op("SwiGLU", 28, swiglu),
+    op("Swish", 24, swish),
+];
 
 /// `max(0, x) + min(0, alpha (exp(x / alpha) - 1))`.
-pub(crate) fn celu(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn celu(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let alpha = scope.float("alpha").unwrap_or(1.0);
     let number = Pointwise::Constant;
@@ -19,7 +26,7 @@ pub(crate) fn celu(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `SwiGLU`: `a sigmoid(alpha a) b`.
-pub(crate) fn swiglu(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn swiglu(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (gate, x) = (scope.operand(0)?, scope.operand(1)?);
     if scope.build.shape(gate) != scope.build.shape(x) {
         return Err(refuse(
@@ -33,7 +40,7 @@ pub(crate) fn swiglu(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Swish`: `x sigmoid(alpha x)`.
-pub(crate) fn swish(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn swish(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, function) = (scope.operand(0)?, gated(scope));
     Ok(vec![(scope.build.pointwise(function, x), scope.dtype(0))])
 }

@@ -5,7 +5,15 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Op, Pointwise, Reducer, Tensor as Constant, UnaryFn};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, PREVIEW, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Attention", 23, attention),
+    op("FlexAttention", 1, flexible)
+        .domain(PREVIEW)
+        .restricted("static score and probability functions"),
+];
 
 /// Constants below are masks.
 const MASKED: f64 = -1e30;
@@ -18,7 +26,7 @@ struct Masks {
 }
 
 /// `Attention`: `Q, K, V, attn_mask, past_key, past_value, nonpad_kv_seqlen`, of three or four axes.
-pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn attention(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let packed = scope.build.rank(scope.operand(0)?) == 3;
     let (query_heads, key_heads) = (scope.int("q_num_heads"), scope.int("kv_num_heads"));
     let query = heads(scope, 0, query_heads)?;
@@ -37,9 +45,9 @@ pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let softcap = scope.float("softcap").filter(|cap| *cap > 0.0);
     let capped = match softcap {
         Some(cap) => {
-            let divided = scope.build.scale(raw, 1.0 / cap);
+            let divided = scope.build.multiply_scalar(raw, 1.0 / cap);
             let bent = scope.build.unary(UnaryFn::Tanh, divided);
-            scope.build.scale(bent, cap)
+            scope.build.multiply_scalar(bent, cap)
         }
         None => raw,
     };
@@ -84,7 +92,7 @@ pub fn attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `FlexAttention`: `Q, K, V` of four axes, with graphs that change the scores and the probabilities.
-pub fn flexible(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn flexible(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (query, key, value) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     dimension(scope, query, 3)?;
     let scale = scope
@@ -185,7 +193,7 @@ pub fn scores(
             "correct the model",
         ));
     }
-    let query = build.scale(query, scale);
+    let query = build.multiply_scalar(query, scale);
     let query = build.reshape(query, &[q[0], k[1], group, q[2], q[3]]);
     let scores = build.einsum("bhgqd,bhkd->bhgqk", &[query, key]);
     Ok(build.reshape(scores, &[q[0], q[1], q[2], k[2]]))
@@ -223,10 +231,10 @@ fn masks(scope: &mut Scope, scores: NodeId, past: usize) -> Result<Masks, Diagno
     let filled = filled.map(|(x, len)| build.reshape(x, &[len.iter().product(), 1, 1, 1]));
     ahead = match filled {
         Some(filled) => {
-            let before = build.shift(filled, -(queries as f64));
+            let before = build.add_scalar(filled, -(queries as f64));
             build.add(ahead, before)
         }
-        None => build.shift(ahead, past as f64),
+        None => build.add_scalar(ahead, past as f64),
     };
     let bound = |name: &str| scope.int(name).filter(|w| *w >= 0).map(|w| w as f64);
     let causal = scope.int("is_causal").unwrap_or(0) != 0;
@@ -262,7 +270,7 @@ fn given(scope: &mut Scope, scores: &[usize]) -> Result<Masks, Diagnostic> {
     if build.rank(mask) == 0 || build.rank(mask) > 4 {
         return Err(refuse("its mask has no fitting axes", "correct the model"));
     }
-    let mut mask = build.raise(mask, 4);
+    let mut mask = build.unsqueeze_to_rank(mask, 4);
     let mut shape = build.shape(mask);
     if shape[3] < scores[3] {
         let present = vec![1.0; shape[3]];
@@ -315,6 +323,6 @@ impl Masks {
 /// 1 for each query that attends to some key; `None` if all do.
 fn attends(build: &mut Builder, allowed: NodeId) -> Option<NodeId> {
     let number = build.reduce(Reducer::Sum, &[3], allowed);
-    let some = build.pointwise(Pointwise::positive(Pointwise::Variable), number);
+    let some = build.pointwise(Pointwise::step(Pointwise::Variable), number);
     (build.graph.uniform(some) != Some(1.0)).then_some(some)
 }

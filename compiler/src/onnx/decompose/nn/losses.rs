@@ -3,16 +3,22 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Tensor};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("NegativeLogLikelihoodLoss", 12, likelihood),
+    op("SoftmaxCrossEntropyLoss", 12, cross_entropy),
+];
 
 /// `NegativeLogLikelihoodLoss`: `x [n, classes, ...]`, `target [n, ...]`, weights of the classes.
-pub fn likelihood(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn likelihood(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     Ok(vec![(loss(scope, x)?, scope.dtype(0))])
 }
 
 /// `SoftmaxCrossEntropyLoss`: the same of a logarithm of a softmax, which is the second result.
-pub fn cross_entropy(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn cross_entropy(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     if scope.build.rank(x) < 2 {
         return Err(refuse("its scores have no classes", "correct the model"));
@@ -52,19 +58,19 @@ fn loss(scope: &mut Scope, x: NodeId) -> Result<NodeId, Diagnostic> {
     let chosen = |output: &str| format!("{letters},{letters}->{output}");
     let total = |build: &mut Builder| {
         let sum = build.einsum(&chosen(""), &[hot, x]);
-        build.scale(sum, -1.0)
+        build.multiply_scalar(sum, -1.0)
     };
     match reduction.as_str() {
         "none" => {
             let made = build.einsum(&chosen(&kept), &[hot, x]);
-            Ok(build.scale(made, -1.0))
+            Ok(build.multiply_scalar(made, -1.0))
         }
         "sum" => Ok(total(build)),
         "mean" => {
             let sum = total(build);
             if weights.is_none() {
                 let count = single.iter().product::<usize>() as f64;
-                return Ok(build.scale(sum, count.recip()));
+                return Ok(build.multiply_scalar(sum, count.recip()));
             }
             let all = build.einsum(&format!("{letters}->"), &[hot]);
             Ok(build.divide(sum, all))

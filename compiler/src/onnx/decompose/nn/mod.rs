@@ -1,12 +1,28 @@
 //! Operators of neural networks: activations, attention, recurrence, pooling, losses, training.
 
-pub(crate) mod activations;
-pub(crate) mod attention;
-pub(crate) mod losses;
-pub(crate) mod one_hot;
-pub(crate) mod pooling;
-pub(crate) mod ranking;
-pub(crate) mod recurrent;
-pub(crate) mod reductions;
-pub(crate) mod stateful;
-pub(crate) mod training;
+mod activations;
+mod attention;
+mod losses;
+mod one_hot;
+mod pooling;
+pub(super) mod ranking;
+mod recurrent;
+mod reductions;
+mod stateful;
+mod training;
+
+use crate::onnx::decompose::registry::Operator;
+
+/// Of each file.
+pub(super) const OPERATORS: &[&[Operator]] = &[
+    activations::OPERATORS,
+    attention::OPERATORS,
+    losses::OPERATORS,
+    one_hot::OPERATORS,
+    pooling::OPERATORS,
+    ranking::OPERATORS,
+    recurrent::OPERATORS,
+    reductions::OPERATORS,
+    stateful::OPERATORS,
+    training::OPERATORS,
+];

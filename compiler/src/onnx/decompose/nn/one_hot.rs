@@ -3,13 +3,17 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Tensor};
 use crate::onnx::decompose::nn::ranking::is_zero;
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] =
+    &[op("OneHot", 9, build).restricted("constant depth; at most 2^22 elements")];
 
 /// Most comparisons of an index with a class.
 const MOST_COMPARISONS: usize = 1 << 22;
 
 /// Classes from `-depth`: a negative index counts from the end.
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let indices = scope.operand(0)?;
     let depth = scope
         .constant_ints(1)?

@@ -7,9 +7,19 @@ use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn, Window};
 use crate::onnx::decompose::nn::ranking::first_maximum;
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::movement::{pad, take};
 use crate::onnx::decompose::spatial::sampling::{abs, hat};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Col2Im", 18, col2im).restricted("constant shapes"),
+    op("GlobalLpPool", 1, global_lp_pool),
+    op("LRN", 1, lrn),
+    op("LpPool", 1, lp_pool),
+    op("MaxPool", 1, max_pool),
+    op("MaxUnpool", 9, max_unpool).restricted("constant output shape"),
+];
 
 /// Most elements of a matrix that places elements at computed positions.
 const MOST_PLACES: u64 = 1 << 26;
@@ -151,7 +161,7 @@ impl Windows {
 }
 
 /// Without positions, a plain maximum over windows.
-pub(crate) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn max_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let windows = windows(scope, x)?;
@@ -203,7 +213,7 @@ pub(crate) fn max_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// Each element at its position in a tensor of zeros; of several at one position the last one stays.
-pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn max_unpool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, places) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -245,10 +255,10 @@ pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let distance = build.binary(BinaryFn::Sub, column, numbers);
     let hits = build.pointwise(hat(), distance);
     let later = (0..count * count).map(|i| f64::from(i % count > i / count));
-    let later = build.matrix(hits, 0, Tensor::new(vec![count, count], later.collect()));
-    let covered = build.pointwise(Pointwise::positive(Pointwise::Variable), later);
-    let uncovered = build.scale(covered, -1.0);
-    let uncovered = build.shift(uncovered, 1.0);
+    let later = build.apply_matrix(hits, 0, Tensor::new(vec![count, count], later.collect()));
+    let covered = build.pointwise(Pointwise::step(Pointwise::Variable), later);
+    let uncovered = build.multiply_scalar(covered, -1.0);
+    let uncovered = build.add_scalar(uncovered, 1.0);
     let lasting = build.binary(BinaryFn::Mul, hits, uncovered);
     let flat = build.reshape(x, &[count]);
     let placed = build.einsum("ep,e->p", &[lasting, flat]);
@@ -267,7 +277,7 @@ pub(crate) fn max_unpool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `sum(|x|^p)^(1/p)` over windows; zeros beyond the data.
-pub(crate) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn lp_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let order = order(scope)?;
@@ -283,7 +293,7 @@ pub(crate) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             count_padding: true,
         };
         let means = build.push(op, vec![powers], made);
-        let sums = build.scale(means, taps as f64);
+        let sums = build.multiply_scalar(means, taps as f64);
         root(build, sums, order)
     } else {
         let mut logarithms = logarithms(build, x);
@@ -303,7 +313,7 @@ pub(crate) fn lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `sum(|x|^p)^(1/p)` over all of space.
-pub(crate) fn global_lp_pool(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn global_lp_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let order = order(scope)?;
@@ -340,11 +350,11 @@ fn logarithms(build: &mut Builder, x: NodeId) -> NodeId {
 fn norm(build: &mut Builder, logarithms: NodeId, order: f64) -> NodeId {
     let greatest = build.reduce(Reducer::Max, &[2], logarithms);
     let below = build.binary(BinaryFn::Sub, logarithms, greatest);
-    let scaled = build.scale(below, order);
+    let scaled = build.multiply_scalar(below, order);
     let powers = build.pointwise(Pointwise::of(UnaryFn::Exp), scaled);
     let sums = build.reduce(Reducer::Sum, &[2], powers);
     let more = build.pointwise(Pointwise::of(UnaryFn::Ln), sums);
-    let more = build.scale(more, order.recip());
+    let more = build.multiply_scalar(more, order.recip());
     let all = build.binary(BinaryFn::Add, greatest, more);
     build.pointwise(Pointwise::of(UnaryFn::Exp), all)
 }
@@ -382,8 +392,8 @@ fn power(x: Pointwise, exponent: f64) -> Pointwise {
     Pointwise::binary(BinaryFn::Pow, x, Pointwise::Constant(exponent))
 }
 
-/// Each element divided by a power of the squares' sum over neighbouring channels.
-pub(crate) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+/// Each element divided by a power of the squares' sum over neighboring channels.
+fn lrn(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let size = scope.int("size").unwrap_or(0);
@@ -402,15 +412,15 @@ pub(crate) fn lrn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     };
     let band = (0..channels * channels).map(near).collect();
     let squares = powers(build, x, 2.0);
-    let sums = build.matrix(squares, 1, Tensor::new(vec![channels, channels], band));
-    let scaled = build.scale(sums, alpha / size as f64);
-    let shifted = build.shift(scaled, bias);
+    let sums = build.apply_matrix(squares, 1, Tensor::new(vec![channels, channels], band));
+    let scaled = build.multiply_scalar(sums, alpha / size as f64);
+    let shifted = build.add_scalar(scaled, bias);
     let factors = build.pointwise(power(Pointwise::Variable, -beta), shifted);
     Ok(vec![(build.binary(BinaryFn::Mul, x, factors), dtype)])
 }
 
 /// Blocks summed where they lie on the image: along each axis, a 0/1 matrix.
-pub(crate) fn col2im(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn col2im(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let wrong = || refuse("its blocks do not fit its image", "correct the model");
@@ -482,5 +492,5 @@ fn lay(
             matrix.data[at * columns + column] = 1.0;
         }
     }
-    Ok(build.matrix(x, axis, matrix))
+    Ok(build.apply_matrix(x, axis, matrix))
 }

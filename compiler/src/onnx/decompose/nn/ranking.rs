@@ -8,7 +8,16 @@ use tract_onnx::prelude::DatumType;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("ArgMax", 1, arg_max),
+    op("ArgMin", 1, arg_min),
+    op("Hardmax", 1, hardmax),
+    op("TopK", 1, top_k)
+        .restricted("constant `k`; all pairs of a row are compared, at most 2^24 pairs"),
+];
 
 /// Most pairs of elements that are compared.
 const MOST_PAIRS: usize = 1 << 24;
@@ -31,24 +40,24 @@ pub(crate) fn first_maximum(build: &mut Builder, x: NodeId, axis: usize, last: b
 pub(crate) fn position(build: &mut Builder, mask: NodeId, axis: usize) -> NodeId {
     let length = build.shape(mask)[axis];
     let numbers = Tensor::new(vec![1, length], (0..length).map(|i| i as f64).collect());
-    build.matrix(mask, axis, numbers)
+    build.apply_matrix(mask, axis, numbers)
 }
 
-pub(crate) fn arg_max(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn arg_max(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     arg(scope, 1.0)
 }
 
-pub(crate) fn arg_min(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn arg_min(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     arg(scope, -1.0)
 }
 
-fn arg(scope: &mut Scope, sign: f64) -> Result<Vec<Made>, Diagnostic> {
+fn arg(scope: &mut Scope, sign: f64) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let axis = scope.axis("axis", 0, x)?;
     let last = scope.int("select_last_index").unwrap_or(0) != 0;
     let keep = scope.int("keepdims").unwrap_or(1) != 0;
     let build = &mut scope.build;
-    let x = build.scale(x, sign);
+    let x = build.multiply_scalar(x, sign);
     let mask = first_maximum(build, x, axis, last);
     let mut index = position(build, mask, axis);
     if !keep {
@@ -59,7 +68,7 @@ fn arg(scope: &mut Scope, sign: f64) -> Result<Vec<Made>, Diagnostic> {
     Ok(vec![(index, DatumType::I64)])
 }
 
-pub(crate) fn hardmax(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn hardmax(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let made = if scope.opset < 13 {
@@ -78,7 +87,7 @@ pub(crate) fn hardmax(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// The first operands in the order, and where they were.
-pub(crate) fn top_k(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn top_k(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let axis = scope.axis("axis", -1, x)?;
@@ -114,7 +123,7 @@ pub(crate) fn top_k(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     order.push(axis);
     let last = build.transpose(x, &order);
     let flat = build.reshape(last, &[rows, length]);
-    let scores = build.scale(flat, sign);
+    let scores = build.multiply_scalar(flat, sign);
     let chosen = chosen(build, scores, count);
     let labels = |labels: &[u8]| labels.to_vec();
     let values = build.push(
@@ -148,7 +157,7 @@ fn chosen(build: &mut Builder, scores: NodeId, count: usize) -> NodeId {
     let own = build.reshape(scores, &[rows, length, 1]);
     let other = build.reshape(scores, &[rows, 1, length]);
     let difference = build.binary(BinaryFn::Sub, other, own);
-    let beaten = build.pointwise(Pointwise::positive(Pointwise::Variable), difference);
+    let beaten = build.pointwise(Pointwise::step(Pointwise::Variable), difference);
     // Of a pair, only the comparison of the earlier with the later counts: it says who is first.
     let later = |at: usize| f64::from((at / length) < (at % length));
     let later = Tensor::new(

@@ -4,7 +4,14 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Tensor, UnaryFn};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("GRU", 1, gru).restricted("static sequence lengths"),
+    op("LSTM", 1, lstm).restricted("static sequence lengths"),
+    op("RNN", 1, rnn).restricted("static sequence lengths"),
+];
 
 /// What the three layers have in common.
 struct Layer {
@@ -34,7 +41,7 @@ struct Direction {
 type Cell<'c> = dyn Fn(&mut Builder, &Direction, NodeId, &[NodeId]) -> Vec<NodeId> + 'c;
 
 /// `RNN`: `H' = f(x W + H R + b)`.
-pub fn rnn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn rnn(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let layer = Layer::new(scope, &["Tanh"])?;
     let cell = |build: &mut Builder, of: &Direction, x: NodeId, states: &[NodeId]| {
         let sums = of.sums(build, states[0]);
@@ -45,7 +52,7 @@ pub fn rnn(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `GRU`: update gate z, reset gate r, candidate h; `H' = h + z (H - h)`.
-pub fn gru(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn gru(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let layer = Layer::new(scope, &["Sigmoid", "Tanh"])?;
     let hidden = layer.hidden;
     let linear = scope.int("linear_before_reset").unwrap_or(0) != 0;
@@ -59,15 +66,12 @@ pub fn gru(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             let sum = build.add(from_input, from_state);
             build.pointwise(of.functions[0].clone(), sum)
         });
-        let from_state = match linear {
-            true => {
-                let sums = of.rows(build, before, candidate.start, hidden);
-                build.multiply(r, sums)
-            }
-            false => {
-                let kept = build.multiply(r, before);
-                of.rows(build, kept, candidate.start, hidden)
-            }
+        let from_state = if linear {
+            let sums = of.rows(build, before, candidate.start, hidden);
+            build.multiply(r, sums)
+        } else {
+            let kept = build.multiply(r, before);
+            of.rows(build, kept, candidate.start, hidden)
         };
         let from_input = part(build, x, 2);
         let sum = build.add(from_input, from_state);
@@ -80,7 +84,7 @@ pub fn gru(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `LSTM`: gates i, o, f, candidate c; `C' = f C + i c`, `H' = o h(C')`, with peepholes from the cell's state to the gates.
-pub fn lstm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn lstm(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let layer = Layer::new(scope, &["Sigmoid", "Tanh", "Tanh"])?;
     let hidden = layer.hidden;
     let coupled = scope.int("input_forget").unwrap_or(0) != 0;
@@ -96,7 +100,7 @@ pub fn lstm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let holes = std::cell::Cell::new(None);
     let enter = |build: &mut Builder, direction: usize| {
         let row = |peepholes| {
-            let row = build.at(peepholes, 0, direction);
+            let row = build.select_index(peepholes, 0, direction);
             build.reshape(row, &[1, 3 * hidden])
         };
         holes.set(peepholes.map(row));
@@ -116,12 +120,11 @@ pub fn lstm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             build.pointwise(of.functions[f].clone(), sum)
         };
         let input = gate(build, 0, Some((0, cell)), 0);
-        let forget = match coupled {
-            true => {
-                let negative = build.scale(input, -1.0);
-                build.shift(negative, 1.0)
-            }
-            false => gate(build, 2, Some((2, cell)), 0),
+        let forget = if coupled {
+            let negative = build.multiply_scalar(input, -1.0);
+            build.add_scalar(negative, 1.0)
+        } else {
+            gate(build, 2, Some((2, cell)), 0)
         };
         let candidate = gate(build, 3, None, 1);
         let (kept, added) = (
@@ -217,7 +220,7 @@ impl Layer {
         initial: &[usize],
         enter: &dyn Fn(&mut Builder, usize) -> Result<(), Diagnostic>,
         cell: &Cell,
-    ) -> Result<Vec<Made>, Diagnostic> {
+    ) -> Result<Vec<TypedValue>, Diagnostic> {
         let dtype = scope.dtype(0);
         let (mut outputs, mut finals) = (Vec::new(), vec![Vec::new(); initial.len()]);
         for (direction, &backwards) in self.directions.iter().enumerate() {
@@ -271,10 +274,10 @@ impl Layer {
                 "correct the model",
             ));
         }
-        let bias = build.at(bias, 0, direction);
+        let bias = build.select_index(bias, 0, direction);
         Ok(Direction {
-            input: build.at(input, 0, direction),
-            state: build.at(state, 0, direction),
+            input: build.select_index(input, 0, direction),
+            state: build.select_index(state, 0, direction),
             input_bias: build.slice(bias, 0, 0, rows, 1),
             state_bias: build.slice(bias, 0, rows, rows, 1),
             functions: self.functions[direction].clone(),
@@ -302,7 +305,7 @@ impl Layer {
                 "correct the model",
             ));
         }
-        Ok(scope.build.at(given, axis, direction))
+        Ok(scope.build.select_index(given, axis, direction))
     }
 
     /// Outputs of all steps, in the order of the input, and the states at the end.
@@ -320,7 +323,7 @@ impl Layer {
         let mut outputs = Vec::new();
         for step in 0..steps {
             let step = if backwards { steps - 1 - step } else { step };
-            let x = build.at(from_input, 0, step);
+            let x = build.select_index(from_input, 0, step);
             let mut next = cell(build, of, x, &states);
             let mut output = next[0];
             if let Some(lasts) = self.lasts.as_ref().map(|lasts| lasts[step]) {
@@ -400,7 +403,7 @@ fn activation(
     let join = Pointwise::binary;
     let line =
         |a: f64, b: f64, x: Pointwise| join(BinaryFn::Add, join(BinaryFn::Mul, c(a), x), c(b));
-    let positive = || Pointwise::positive(x());
+    let positive = || Pointwise::step(x());
     let lacks = || {
         refuse(
             format!("its activation `{name}` lacks parameters"),
@@ -432,7 +435,7 @@ fn activation(
         }
         "thresholdedrelu" => {
             let threshold = alpha().unwrap_or(1.0);
-            let below = Pointwise::positive(line(-1.0, threshold, x()));
+            let below = Pointwise::step(line(-1.0, threshold, x()));
             Pointwise::select(below, c(0.0), x())
         }
         "hardsigmoid" => {

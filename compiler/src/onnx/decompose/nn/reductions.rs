@@ -2,7 +2,14 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Pointwise, Reducer, UnaryFn};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("ReduceLogSumExp", 1, log_sum_exp),
+    op("ReduceMax", 1, maximum),
+    op("ReduceMin", 1, minimum),
+];
 
 /// Axes of a reduction: an operand, an attribute, or all.
 pub(crate) fn axes(scope: &Scope) -> Result<Vec<usize>, Diagnostic> {
@@ -23,7 +30,7 @@ pub(crate) fn axes(scope: &Scope) -> Result<Vec<usize>, Diagnostic> {
     Ok(axes)
 }
 
-pub(crate) fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn log_sum_exp(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let axes = axes(scope)?;
     let dtype = scope.dtype(0);
@@ -44,16 +51,16 @@ pub(crate) fn log_sum_exp(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `ReduceMax`, also of booleans.
-pub(crate) fn maximum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn maximum(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     extreme(scope, Reducer::Max)
 }
 
 /// `ReduceMin`, also of booleans.
-pub(crate) fn minimum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn minimum(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     extreme(scope, Reducer::Min)
 }
 
-fn extreme(scope: &mut Scope, reducer: Reducer) -> Result<Vec<Made>, Diagnostic> {
+fn extreme(scope: &mut Scope, reducer: Reducer) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let axes = axes(scope)?;
     if scope.build.shape(x).contains(&0) {

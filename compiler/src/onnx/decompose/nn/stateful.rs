@@ -4,27 +4,20 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn, Window};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("CausalConvWithState", 27, causal_convolution),
+    op("CumProd", 26, cumulative_product).restricted("constant axis"),
+    op("LinearAttention", 27, linear_attention),
+    op("TensorScatter", 24, tensor_scatter),
+];
 
 /// `LinearAttention`: the state `S [batch, heads, keys, values]` is updated with the outer product of key and value.
-pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn linear_attention(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let [query, key, value] = [scope.operand(0)?, scope.operand(1)?, scope.operand(2)?];
-    let rule = scope
-        .text("update_rule")
-        .unwrap_or("gated_delta")
-        .to_string();
-    let (gated, delta) = match rule.as_str() {
-        "linear" => (false, false),
-        "gated" => (true, false),
-        "delta" => (false, true),
-        "gated_delta" => (true, true),
-        _ => {
-            return Err(refuse(
-                format!("its update rule `{rule}` is not known"),
-                "use `linear`, `gated`, `delta` or `gated_delta`",
-            ));
-        }
-    };
+    let (gated, delta) = update_rule(scope)?;
     let count = |name: &str| usize::try_from(scope.int(name).unwrap_or(0)).unwrap_or(0);
     let (queries, heads) = (count("q_num_heads"), count("kv_num_heads"));
     let shape = scope.build.shape(query);
@@ -53,68 +46,104 @@ pub fn linear_attention(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             "correct the model",
         ));
     }
-    let decay = match gated {
-        true => {
-            let decay = scope.operand(4)?;
-            let decay = scope.build.unary(UnaryFn::Exp, decay);
-            Some(apart(scope, decay, heads)?)
-        }
-        false => None,
-    };
-    let rate = match delta {
-        true => {
-            let rate = scope.operand(5)?;
-            let width = scope.build.shape(rate).last().copied().unwrap_or(1);
-            Some(apart(scope, rate, width)?)
-        }
-        false => None,
-    };
-    let whole = [batch, heads, keys, values];
-    let mut state = match scope.optional(3) {
-        Some(state) if scope.build.shape(state) == whole => state,
-        Some(_) => {
-            return Err(refuse(
-                "its state does not fit its heads",
-                "correct the model",
-            ));
-        }
-        None => scope.build.constant(Tensor::filled(whole.to_vec(), 0.0)),
-    };
+    let (mut decay, mut rate) = (None, None);
+    if gated {
+        let logarithm = scope.operand(4)?;
+        let factor = scope.build.unary(UnaryFn::Exp, logarithm);
+        decay = Some(apart(scope, factor, heads)?);
+    }
+    if delta {
+        let given = scope.operand(5)?;
+        let width = scope.build.shape(given).last().copied().unwrap_or(1);
+        rate = Some(apart(scope, given, width)?);
+    }
+    let mut state = first_state(scope, &[batch, heads, keys, values])?;
     let scale = scope.float("scale").filter(|scale| *scale != 0.0);
     let scale = scale.unwrap_or_else(|| (keys as f64).sqrt().recip());
+    let layer = LinearAttention {
+        query,
+        key,
+        value,
+        decay,
+        rate,
+    };
     let build = &mut scope.build;
     let mut outputs = Vec::new();
     for step in 0..steps {
-        let [q, k] = [query, key].map(|x| build.at(x, 1, step));
-        let mut v = build.at(value, 1, step);
-        if let Some(decay) = decay {
-            let decay = build.at(decay, 1, step);
-            let width = build.shape(decay)[2];
-            let decay = build.reshape(decay, &[batch, heads, width, 1]);
-            state = build.multiply(state, decay);
-        }
-        if let Some(rate) = rate {
-            let known = build.einsum("bhdm,bhd->bhm", &[state, k]);
-            let news = build.subtract(v, known);
-            let rate = build.at(rate, 1, step);
-            v = build.multiply(rate, news);
-        }
-        let added = build.einsum("bhd,bhm->bhdm", &[k, v]);
-        state = build.add(state, added);
-        let read = build.einsum("bhgd,bhdm->bhgm", &[q, state]);
-        let read = build.scale(read, scale);
+        let (next, read) = layer.step(build, state, step);
+        state = next;
+        let read = build.multiply_scalar(read, scale);
         outputs.push(build.reshape(read, &[batch, queries * values]));
     }
     if outputs.is_empty() {
         return Err(refuse("it has no positions", "correct the model"));
     }
     let output = build.stack(outputs, 1);
-    let kept = if scope.optional(3).is_some() {
-        scope.dtype(3)
-    } else {
-        scope.dtype(0)
-    };
-    Ok(vec![(output, scope.dtype(0)), (state, kept)])
+    let given = scope.optional(3).map_or(0, |_| 3);
+    Ok(vec![(output, scope.dtype(0)), (state, scope.dtype(given))])
+}
+
+/// The state that is given, or zeros.
+fn first_state(scope: &mut Scope, shape: &[usize]) -> Result<NodeId, Diagnostic> {
+    match scope.optional(3) {
+        Some(state) if scope.build.shape(state) == shape => Ok(state),
+        Some(_) => Err(refuse(
+            "its state does not fit its heads",
+            "correct the model",
+        )),
+        None => Ok(scope.build.constant(Tensor::filled(shape.to_vec(), 0.0))),
+    }
+}
+
+/// Whether the state decays, and whether only what differs from it is added.
+fn update_rule(scope: &Scope) -> Result<(bool, bool), Diagnostic> {
+    match scope.text("update_rule").unwrap_or("gated_delta") {
+        "linear" => Ok((false, false)),
+        "gated" => Ok((true, false)),
+        "delta" => Ok((false, true)),
+        "gated_delta" => Ok((true, true)),
+        rule => Err(refuse(
+            format!("its update rule `{rule}` is not known"),
+            "use `linear`, `gated`, `delta` or `gated_delta`",
+        )),
+    }
+}
+
+/// Operands of a linear attention; positions are the second axis.
+struct LinearAttention {
+    /// `[batch, positions, heads, queries of a head, keys]`.
+    query: NodeId,
+    /// `[batch, positions, heads, keys]`.
+    key: NodeId,
+    /// `[batch, positions, heads, values]`.
+    value: NodeId,
+    /// What the state is multiplied with, if it decays.
+    decay: Option<NodeId>,
+    /// How much of the difference from the state is added, if that is the rule.
+    rate: Option<NodeId>,
+}
+
+impl LinearAttention {
+    /// The state after a position, and what its query reads from it.
+    fn step(&self, build: &mut Builder, mut state: NodeId, step: usize) -> (NodeId, NodeId) {
+        let [q, k] = [self.query, self.key].map(|x| build.select_index(x, 1, step));
+        let mut v = build.select_index(self.value, 1, step);
+        if let Some(decay) = self.decay {
+            let decay = build.select_index(decay, 1, step);
+            let (whole, width) = (build.shape(state), build.shape(decay)[2]);
+            let decay = build.reshape(decay, &[whole[0], whole[1], width, 1]);
+            state = build.multiply(state, decay);
+        }
+        if let Some(rate) = self.rate {
+            let known = build.einsum("bhdm,bhd->bhm", &[state, k]);
+            let news = build.subtract(v, known);
+            let rate = build.select_index(rate, 1, step);
+            v = build.multiply(rate, news);
+        }
+        let added = build.einsum("bhd,bhm->bhdm", &[k, v]);
+        let state = build.add(state, added);
+        (state, build.einsum("bhgd,bhdm->bhgm", &[q, state]))
+    }
 }
 
 /// `[batch, steps, heads * size]` as `[batch, steps, heads, size]`.
@@ -131,7 +160,7 @@ fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Diagnosti
 }
 
 /// `CausalConvWithState`: each channel of `[batch, channels, positions]` with its own kernel `[channels, 1, k]`, on what came before.
-pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn causal_convolution(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, weight) = (scope.operand(0)?, scope.operand(1)?);
     let (bias, past) = (scope.optional(2), scope.optional(3));
     let (shape, kernel) = (scope.build.shape(x), scope.build.shape(weight));
@@ -191,9 +220,10 @@ pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     }
     let dtype = scope.dtype(0);
     if taps == 1 {
-        return match scope.wants(1) {
-            true => Err(refuse("its state is empty", "leave the second result out")),
-            false => Ok(vec![(made, dtype)]),
+        return if scope.wants(1) {
+            Err(refuse("its state is empty", "leave the second result out"))
+        } else {
+            Ok(vec![(made, dtype)])
         };
     }
     let state = scope.build.slice(padded, 2, length, taps - 1, 1);
@@ -201,7 +231,7 @@ pub fn causal_convolution(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `CumProd`: each element with all before it, in as many rounds as the length has bits.
-pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn cumulative_product(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let axis = scope
         .constant_ints(1)?
@@ -215,9 +245,12 @@ pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let Some(&length) = shape.get(axis) else {
         return Err(refuse("its operand has no axis", "correct the model"));
     };
-    let turn = |build: &mut Builder, x| match reverse {
-        true => build.slice(x, axis, length - 1, length, -1),
-        false => x,
+    let turn = |build: &mut Builder, x| {
+        if reverse {
+            build.slice(x, axis, length - 1, length, -1)
+        } else {
+            x
+        }
     };
     let mut products = turn(build, x);
     let mut span = 1;
@@ -245,7 +278,7 @@ pub fn cumulative_product(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `TensorScatter`: rows of an update in the place of rows of a cache, from an index on.
-pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn tensor_scatter(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (cache, update) = (scope.operand(0)?, scope.operand(1)?);
     let axis = scope.axis("axis", -2, cache)?;
     let circular = match scope.text("mode").unwrap_or("linear") {
@@ -272,9 +305,10 @@ pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let (from, to) = (build.iota(added, 1, 3), build.iota(length, 2, 3));
     let position = build.add(starts, from);
     let distance = build.subtract(position, to);
-    let distance = match circular {
-        true => modulo(build, distance, length),
-        false => distance,
+    let distance = if circular {
+        modulo(build, distance, length)
+    } else {
+        distance
     };
     let hot = build.within(distance, Some(0.0), Some(0.0));
     let order: Vec<usize> = [0, axis]
@@ -288,8 +322,8 @@ pub fn tensor_scatter(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     };
     let (old, new) = (rows(build, cache, length), rows(build, update, added));
     let covered = build.einsum("bls->bs", &[hot]);
-    let kept = build.scale(covered, -1.0);
-    let kept = build.shift(kept, 1.0);
+    let kept = build.multiply_scalar(covered, -1.0);
+    let kept = build.add_scalar(kept, 1.0);
     let kept = build.reshape(kept, &[batch, length, 1]);
     let old = build.multiply(old, kept);
     let new = build.einsum("bls,blr->bsr", &[hot, new]);

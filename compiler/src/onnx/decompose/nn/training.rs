@@ -1,12 +1,21 @@
-//! What training adds to inference: steps of optimisers, batch statistics, dropout.
+//! What training adds to inference: steps of optimizers, batch statistics, dropout.
 
 use tract_onnx::prelude::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor as Constant, UnaryFn};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, TRAINING, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
-/// Learning rate and step number, as scalars, and the tensors of each parameter that is optimised.
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Adagrad", 1, adagrad).domain(TRAINING),
+    op("Adam", 1, adam).domain(TRAINING),
+    op("BatchNormalization", 1, batch_normalization),
+    op("Dropout", 1, dropout).restricted("inference, or ratio 0"),
+    op("Momentum", 1, momentum).domain(TRAINING),
+];
+
+/// Learning rate and step number, as scalars, and the tensors of each parameter that is optimized.
 struct Step {
     rate: NodeId,
     number: NodeId,
@@ -42,18 +51,18 @@ fn step(scope: &mut Scope, kinds: usize) -> Result<Step, Diagnostic> {
 }
 
 /// Results of each kind for all parameters, kind by kind.
-fn by_kind(results: Vec<Vec<Made>>) -> Vec<Made> {
+fn by_kind(results: Vec<Vec<TypedValue>>) -> Vec<TypedValue> {
     let kinds = results.first().map_or(0, Vec::len);
     let kind = |kind: usize| results.iter().map(move |all| all[kind]);
     (0..kinds).flat_map(kind).collect()
 }
 
 /// `gradient + coefficient * x`.
-fn regularised(scope: &mut Scope, x: NodeId, gradient: NodeId) -> NodeId {
+fn regularized(scope: &mut Scope, x: NodeId, gradient: NodeId) -> NodeId {
     match scope.float("norm_coefficient").unwrap_or(0.0) {
         0.0 => gradient,
         coefficient => {
-            let pull = scope.build.scale(x, coefficient);
+            let pull = scope.build.multiply_scalar(x, coefficient);
             scope.build.add(pull, gradient)
         }
     }
@@ -61,7 +70,7 @@ fn regularised(scope: &mut Scope, x: NodeId, gradient: NodeId) -> NodeId {
 
 /// `first` at step 0, `later` after it, times `x`.
 fn from_first(scope: &mut Scope, number: NodeId, first: f64, later: f64) -> NodeId {
-    let after = Pointwise::positive(Pointwise::Variable);
+    let after = Pointwise::step(Pointwise::Variable);
     let factor = Pointwise::select(
         after,
         Pointwise::Constant(later),
@@ -71,7 +80,7 @@ fn from_first(scope: &mut Scope, number: NodeId, first: f64, later: f64) -> Node
 }
 
 /// `Momentum`: `v' = alpha v + beta g`, `x' = x - rate v'` or, after Nesterov, `x - rate (g + alpha v')`.
-pub fn momentum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn momentum(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (alpha, beta) = (
         scope.float("alpha").unwrap_or(0.0),
         scope.float("beta").unwrap_or(0.0),
@@ -91,19 +100,18 @@ pub fn momentum(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         let [(x, dtype), (gradient, _), (velocity, kept)] = all[..] else {
             continue;
         };
-        let gradient = regularised(scope, x, gradient);
+        let gradient = regularized(scope, x, gradient);
         let build = &mut scope.build;
         let (old, new) = (
-            build.scale(velocity, alpha),
+            build.multiply_scalar(velocity, alpha),
             build.multiply(weight, gradient),
         );
         let velocity = build.add(old, new);
-        let direction = match nesterov {
-            true => {
-                let ahead = build.scale(velocity, alpha);
-                build.add(gradient, ahead)
-            }
-            false => velocity,
+        let direction = if nesterov {
+            let ahead = build.multiply_scalar(velocity, alpha);
+            build.add(gradient, ahead)
+        } else {
+            velocity
         };
         let change = build.multiply(step.rate, direction);
         results.push(vec![(build.subtract(x, change), dtype), (velocity, kept)]);
@@ -119,7 +127,7 @@ fn damped(epsilon: f64) -> Pointwise {
 }
 
 /// `Adagrad`: `h' = h + g g`, `x' = x - rate / (1 + number decay) g / (sqrt(h') + epsilon)`.
-pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn adagrad(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let decay = scope.float("decay_factor").unwrap_or(0.0);
     let epsilon = scope.float("epsilon").unwrap_or(0.0);
     let step = step(scope, 3)?;
@@ -136,7 +144,7 @@ pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         let [(x, dtype), (gradient, _), (squares, kept)] = all[..] else {
             continue;
         };
-        let gradient = regularised(scope, x, gradient);
+        let gradient = regularized(scope, x, gradient);
         let build = &mut scope.build;
         let square = build.multiply(gradient, gradient);
         let squares = build.add(squares, square);
@@ -149,7 +157,7 @@ pub fn adagrad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `Adam`: moving averages of gradients and of their squares.
-pub fn adam(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn adam(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let number = |name: &str, default: f64| scope.float(name).unwrap_or(default);
     let (alpha, beta) = (number("alpha", 0.9), number("beta", 0.999));
     let (epsilon, post) = (number("epsilon", 0.0), number("norm_coefficient_post", 0.0));
@@ -161,11 +169,14 @@ pub fn adam(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         let [(x, dtype), (gradient, _), (mean, of), (squares, kept)] = all[..] else {
             continue;
         };
-        let gradient = regularised(scope, x, gradient);
+        let gradient = regularized(scope, x, gradient);
         let build = &mut scope.build;
         let square = build.multiply(gradient, gradient);
         let mut average = |old: NodeId, new: NodeId, weight: f64| {
-            let (old, new) = (build.scale(old, weight), build.scale(new, 1.0 - weight));
+            let (old, new) = (
+                build.multiply_scalar(old, weight),
+                build.multiply_scalar(new, 1.0 - weight),
+            );
             build.add(old, new)
         };
         let (mean, squares) = (
@@ -176,7 +187,7 @@ pub fn adam(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         let direction = build.multiply(mean, inverse);
         let change = build.multiply(rate, direction);
         let moved = build.subtract(x, change);
-        let moved = build.scale(moved, 1.0 - post);
+        let moved = build.multiply_scalar(moved, 1.0 - post);
         results.push(vec![(moved, dtype), (mean, of), (squares, kept)]);
     }
     Ok(by_kind(results))
@@ -194,18 +205,18 @@ fn unbiased(alpha: f64, beta: f64) -> Pointwise {
     };
     let root = Pointwise::unary(UnaryFn::Sqrt, rest(beta));
     let ratio = Pointwise::binary(BinaryFn::Div, root, rest(alpha));
-    let later = Pointwise::positive(Pointwise::Variable);
+    let later = Pointwise::step(Pointwise::Variable);
     Pointwise::select(later, ratio, Pointwise::Constant(1.0))
 }
 
 /// `BatchNormalization`: `scale (x - mean) / sqrt(variance + epsilon) + bias` for each channel; in training, of the batch itself.
-pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn batch_normalization(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let shape = scope.build.shape(x);
     let rank = shape.len();
     if scope.int("spatial") == Some(0) {
         return Err(refuse(
-            "it normalises each position by itself",
+            "it normalizes each position by itself",
             "use `spatial = 1`",
         ));
     }
@@ -216,45 +227,27 @@ pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             "leave them out",
         ));
     }
-    let mut channel = vec![1; rank];
-    if rank < 2 {
-        return Err(refuse("its operand has no channels", "correct the model"));
-    }
-    channel[1] = shape[1];
-    let mut parameters = Vec::new();
-    for index in 1..5 {
-        let parameter = scope.operand(index)?;
-        if scope.build.shape(parameter) != [shape[1]] {
-            return Err(refuse(
-                "it has not one parameter a channel",
-                "correct the model",
-            ));
-        }
-        parameters.push(scope.build.reshape(parameter, &channel));
-    }
+    let [scale, bias, mut mean, mut variance] = channel_parameters(scope, &shape)?;
     let epsilon = scope.float("epsilon").unwrap_or(1e-5);
     let momentum = scope.float("momentum").unwrap_or(0.9);
     let build = &mut scope.build;
-    let [scale, bias, mut mean, mut variance] = parameters[..] else {
-        return Err(refuse("it lacks parameters", "correct the model"));
-    };
     let (old_mean, old_variance) = (mean, variance);
-    let mut centred = None;
+    let mut centered = None;
     if training {
         let axes: Vec<usize> = (0..rank).filter(|axis| *axis != 1).collect();
         mean = build.reduce(Reducer::Mean, &axes, x);
         let difference = build.subtract(x, mean);
         let count = shape.iter().product::<usize>() / shape[1].max(1);
         let squares = build.reduce(Reducer::SumSquare, &axes, difference);
-        variance = build.scale(squares, (count as f64).recip());
-        centred = Some(difference);
+        variance = build.multiply_scalar(squares, (count as f64).recip());
+        centered = Some(difference);
     }
-    let root = build.shift(variance, epsilon);
+    let root = build.add_scalar(variance, epsilon);
     let inverse = build.unary(UnaryFn::Rsqrt, root);
     let slope = build.multiply(scale, inverse);
-    let y = match centred {
-        Some(centred) => {
-            let scaled = build.multiply(centred, slope);
+    let y = match centered {
+        Some(centered) => {
+            let scaled = build.multiply(centered, slope);
             build.add(scaled, bias)
         }
         None => {
@@ -265,7 +258,10 @@ pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         }
     };
     let mut running = |old: NodeId, new: NodeId| {
-        let (old, new) = (build.scale(old, momentum), build.scale(new, 1.0 - momentum));
+        let (old, new) = (
+            build.multiply_scalar(old, momentum),
+            build.multiply_scalar(new, 1.0 - momentum),
+        );
         let mixed = build.add(old, new);
         build.reshape(mixed, &shape[1..2])
     };
@@ -277,8 +273,29 @@ pub fn batch_normalisation(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     ])
 }
 
+/// Scale, bias, mean and variance of each channel, with as many axes as the data.
+fn channel_parameters(scope: &mut Scope, shape: &[usize]) -> Result<[NodeId; 4], Diagnostic> {
+    let &[_, channels, ..] = shape else {
+        return Err(refuse("its operand has no channels", "correct the model"));
+    };
+    let mut wide = vec![1; shape.len()];
+    wide[1] = channels;
+    let mut parameters = [0; 4];
+    for (index, parameter) in (1..).zip(&mut parameters) {
+        let given = scope.operand(index)?;
+        if scope.build.shape(given) != [channels] {
+            return Err(refuse(
+                "it has not one parameter a channel",
+                "correct the model",
+            ));
+        }
+        *parameter = scope.build.reshape(given, &wide);
+    }
+    Ok(parameters)
+}
+
 /// `Dropout` that drops nothing, and its mask.
-pub fn dropout(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn dropout(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     if scope.opset >= 12 {
         let training = scope.constant(2)?.is_some_and(|t| t.uniform() != Some(0.0));

@@ -9,7 +9,18 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding, Tensor, UnaryFn};
 use crate::onnx::decompose::nn::ranking::is_zero;
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("BitCast", 26, cast).restricted("between integers of one width"),
+    op("BitShift", 11, shift)
+        .restricted("integers of at most 32 bits by constants, of 16 bits by computed numbers"),
+    op("BitwiseAnd", 18, bitwise).restricted("integers of at most 16 bits"),
+    op("BitwiseNot", 18, not).restricted("integers of at most 32 bits"),
+    op("BitwiseOr", 18, bitwise).restricted("integers of at most 16 bits"),
+    op("BitwiseXor", 18, bitwise).restricted("integers of at most 16 bits"),
+];
 
 /// Bits of an integer that is divided by two in one table.
 const TABLE_BITS: u32 = 16;
@@ -49,9 +60,9 @@ impl Kind {
         } else {
             0.0
         };
-        let shifted = build.shift(x, half);
+        let shifted = build.add_scalar(x, half);
         let overflow = quotient(build, shifted, self.bits);
-        let overflow = build.scale(overflow, power(self.bits));
+        let overflow = build.multiply_scalar(overflow, power(self.bits));
         build.binary(BinaryFn::Sub, x, overflow)
     }
 }
@@ -73,10 +84,10 @@ fn shifted(build: &mut Builder, x: NodeId, bits: u32, kind: Kind) -> NodeId {
         return quotient(build, x, bits);
     }
     let upper = quotient(build, x, TABLE_BITS);
-    let whole = build.scale(upper, power(TABLE_BITS));
+    let whole = build.multiply_scalar(upper, power(TABLE_BITS));
     let lower = build.binary(BinaryFn::Sub, x, whole);
     let lower = quotient(build, lower, bits);
-    let upper = build.scale(upper, power(TABLE_BITS - bits));
+    let upper = build.multiply_scalar(upper, power(TABLE_BITS - bits));
     build.binary(BinaryFn::Add, upper, lower)
 }
 
@@ -85,7 +96,7 @@ fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
     let mut parts = vec![(x, kind.bits, kind.signed)];
     if kind.bits > TABLE_BITS {
         let upper = quotient(build, x, TABLE_BITS);
-        let whole = build.scale(upper, power(TABLE_BITS));
+        let whole = build.multiply_scalar(upper, power(TABLE_BITS));
         let lower = build.binary(BinaryFn::Sub, x, whole);
         parts = vec![
             (lower, TABLE_BITS, false),
@@ -98,17 +109,18 @@ fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
             bits.push(build.pointwise(odd(), rest));
             rest = quotient(build, rest, 1);
         }
-        let last = build.scale(rest, if signed { -1.0 } else { 1.0 });
-        bits.push(build.pointwise(Pointwise::positive(Pointwise::Variable), last));
+        let last = build.multiply_scalar(rest, if signed { -1.0 } else { 1.0 });
+        bits.push(build.pointwise(Pointwise::step(Pointwise::Variable), last));
     }
     bits
 }
 
 /// Refuses integers whose bits make sums that are too wide to be kept exactly.
 fn narrow(kind: Kind, reason: &str) -> Result<(), Diagnostic> {
-    match kind.bits <= TABLE_BITS {
-        true => Ok(()),
-        false => Err(refuse(reason, "use integers of up to 16 bits")),
+    if kind.bits <= TABLE_BITS {
+        Ok(())
+    } else {
+        Err(refuse(reason, "use integers of up to 16 bits"))
     }
 }
 
@@ -135,7 +147,7 @@ fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Diagnostic> {
 }
 
 /// `BitwiseAnd`, `BitwiseOr` and `BitwiseXor`.
-pub(crate) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn bitwise(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
     narrow(kind, "its operands are integers of 32 bits")?;
@@ -147,7 +159,7 @@ pub(crate) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     for (byte, (a, b)) in left.chunks(8).zip(right.chunks(8)).enumerate() {
         let last = kind.signed && 8 * (byte as u32 + 1) == kind.bits;
         let common = common_bits(build, a, b, last);
-        let part = build.scale(common, power(8 * byte as u32));
+        let part = build.multiply_scalar(common, power(8 * byte as u32));
         both = Some(match both {
             None => part,
             Some(sum) => build.binary(BinaryFn::Add, sum, part),
@@ -159,7 +171,7 @@ pub(crate) fn bitwise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         operator => {
             let sum = build.binary(BinaryFn::Add, a, b);
             let times = if operator == "BitwiseXor" { 2.0 } else { 1.0 };
-            let both = build.scale(both, times);
+            let both = build.multiply_scalar(both, times);
             build.binary(BinaryFn::Sub, sum, both)
         }
     };
@@ -186,25 +198,26 @@ fn common_bits(build: &mut Builder, a: &[NodeId], b: &[NodeId], sign: bool) -> N
     if let Some(last) = weights.last_mut().filter(|_| sign) {
         *last = -*last;
     }
-    let sum = build.matrix(both, rank, Tensor::new(vec![1, count as usize], weights));
+    let sum = build.apply_matrix(both, rank, Tensor::new(vec![1, count as usize], weights));
     let shape = build.shape(sum);
     build.reshape(sum, &shape[..rank])
 }
 
 /// `BitwiseNot`.
-pub(crate) fn not(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn not(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
     let x = scope.operand(0)?;
-    let all = match dtype.is_signed() {
-        true => -1.0,
-        false => power(Kind::of(dtype)?.bits) - 1.0,
+    let all = if dtype.is_signed() {
+        -1.0
+    } else {
+        power(Kind::of(dtype)?.bits) - 1.0
     };
-    let negated = scope.build.scale(x, -1.0);
-    Ok(vec![(scope.build.shift(negated, all), dtype)])
+    let negated = scope.build.multiply_scalar(x, -1.0);
+    Ok(vec![(scope.build.add_scalar(negated, all), dtype)])
 }
 
 /// `BitShift` by constant or computed numbers of bits.
-pub(crate) fn shift(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn shift(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
     let left = scope.text("direction") == Some("LEFT");
@@ -228,43 +241,42 @@ pub(crate) fn shift(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         {
             continue;
         }
-        let moved = match left {
-            false => shifted(build, x, bits, kind),
-            true => {
-                let kept = Kind {
-                    bits: kind.bits - bits,
-                    ..kind
-                };
-                let rest = match bits {
-                    0 => x,
-                    _ => wrapped_of(build, x, kept, kind),
-                };
-                build.scale(rest, power(bits))
-            }
+        let moved = if left {
+            let kept = Kind {
+                bits: kind.bits - bits,
+                ..kind
+            };
+            let rest = match bits {
+                0 => x,
+                _ => wrapped_of(build, x, kept, kind),
+            };
+            build.multiply_scalar(rest, power(bits))
+        } else {
+            shifted(build, x, bits, kind)
         };
-        let distance = build.shift(by, -f64::from(bits));
+        let distance = build.add_scalar(by, -f64::from(bits));
         let taken = build.pointwise(is_zero(), distance);
         let part = build.binary(BinaryFn::Mul, moved, taken);
         add(build, part);
     }
     if !left && kind.signed {
         // Shifted by all its bits, or by less than none, a negative number is -1.
-        let negative = build.scale(x, -1.0);
-        let negative = build.pointwise(Pointwise::positive(Pointwise::Variable), negative);
-        let opposite = build.scale(by, -1.0);
-        let below = build.pointwise(Pointwise::positive(Pointwise::Variable), opposite);
-        let beyond = build.shift(by, 1.0 - f64::from(kind.bits));
-        let beyond = build.pointwise(Pointwise::positive(Pointwise::Variable), beyond);
+        let negative = build.multiply_scalar(x, -1.0);
+        let negative = build.pointwise(Pointwise::step(Pointwise::Variable), negative);
+        let opposite = build.multiply_scalar(by, -1.0);
+        let below = build.pointwise(Pointwise::step(Pointwise::Variable), opposite);
+        let beyond = build.add_scalar(by, 1.0 - f64::from(kind.bits));
+        let beyond = build.pointwise(Pointwise::step(Pointwise::Variable), beyond);
         let outside = build.binary(BinaryFn::Add, below, beyond);
         let filled = build.binary(BinaryFn::Mul, negative, outside);
-        let filled = build.scale(filled, -1.0);
+        let filled = build.multiply_scalar(filled, -1.0);
         add(build, filled);
     }
     let made = match sum {
         Some(sum) => sum,
         None => {
-            let none = build.scale(x, 0.0);
-            let by = build.scale(by, 0.0);
+            let none = build.multiply_scalar(x, 0.0);
+            let by = build.multiply_scalar(by, 0.0);
             build.binary(BinaryFn::Add, none, by)
         }
     };
@@ -278,9 +290,9 @@ fn wrapped_of(build: &mut Builder, x: NodeId, kept: Kind, kind: Kind) -> NodeId 
     } else {
         0.0
     };
-    let raised = build.shift(x, half);
+    let raised = build.add_scalar(x, half);
     let overflow = shifted(build, raised, kept.bits, kind);
-    let overflow = build.scale(overflow, power(kept.bits));
+    let overflow = build.multiply_scalar(overflow, power(kept.bits));
     build.binary(BinaryFn::Sub, x, overflow)
 }
 
@@ -301,7 +313,7 @@ fn numbered(dtype: i64) -> Option<DatumType> {
 }
 
 /// `BitCast` between integers.
-pub(crate) fn cast(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn cast(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let from = scope.dtype(0);
     let to = scope.int("to").unwrap_or(0);
@@ -319,9 +331,10 @@ pub(crate) fn cast(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             "compare them with zero",
         ));
     }
-    let made = match integer(to) && from.is_integer() && from.is_signed() != to.is_signed() {
-        false => x,
-        true => Kind::of(to)?.wrapped(&mut scope.build, x),
+    let made = if integer(to) && from.is_integer() && from.is_signed() != to.is_signed() {
+        Kind::of(to)?.wrapped(&mut scope.build, x)
+    } else {
+        x
     };
     Ok(vec![(made, to)])
 }

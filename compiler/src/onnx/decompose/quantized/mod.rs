@@ -1,4 +1,9 @@
 //! Operators on quantized tensors and on the bits of integers.
 
-pub(crate) mod bits;
-pub(crate) mod qlinear;
+mod bits;
+mod qlinear;
+
+use crate::onnx::decompose::registry::Operator;
+
+/// Of each file.
+pub(super) const OPERATORS: &[&[Operator]] = &[bits::OPERATORS, qlinear::OPERATORS];

@@ -1,4 +1,4 @@
-//! Quantised numbers: integers that stand for `scale * (integer - zero point)`.
+//! Quantized numbers: integers that stand for `scale * (integer - zero point)`.
 //!
 //! Integers are multiplied and summed exactly, and rounded once: to the nearest, halves to even, with a factor that is the single-precision
 //! quotient of the scales. That is what ONNX defines, and what runtimes compute but for the last bit of a product in single precision.
@@ -8,7 +8,37 @@ use tract_onnx::prelude::DatumType;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Rounding, Tensor, UnaryFn, Window};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{MICROSOFT, Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("ConvInteger", 10, conv_integer).restricted("constant kernel and zero points"),
+    op("DequantizeLinear", 10, dequantize).restricted("constant scale and zero point"),
+    op("DynamicQuantizeLinear", 11, dynamic),
+    op("MatMulInteger", 10, matmul_integer).restricted("constant zero points"),
+    op("QGemm", 1, qgemm)
+        .domain(MICROSOFT)
+        .restricted("`alpha` 1; constant scales and zero points"),
+    op("QLinearAdd", 1, qlinear_binary)
+        .domain(MICROSOFT)
+        .restricted("constant scales and zero points"),
+    op("QLinearConv", 10, qlinear_conv).restricted("constant weights, scales and zero points"),
+    op("QLinearGlobalAveragePool", 1, qlinear_average)
+        .domain(MICROSOFT)
+        .restricted("channels first; constant scales and zero points"),
+    op("QLinearLeakyRelu", 1, qlinear_function)
+        .domain(MICROSOFT)
+        .restricted("constant scales and zero points"),
+    op("QLinearMatMul", 10, qlinear_matmul).restricted("constant scales and zero points"),
+    op("QLinearMul", 1, qlinear_binary)
+        .domain(MICROSOFT)
+        .restricted("constant scales and zero points"),
+    op("QLinearSigmoid", 1, qlinear_function)
+        .domain(MICROSOFT)
+        .restricted("constant scales and zero points"),
+    op("QuantizeLinear", 10, quantize)
+        .restricted("constant scale and zero point; to integers of 8 or 16 bits"),
+];
 
 /// Least and greatest integer of an element type.
 pub(crate) fn limits(dtype: DatumType) -> Result<(f64, f64), Diagnostic> {
@@ -75,9 +105,10 @@ fn must_be_constant(scope: &Scope, index: usize) -> Result<Tensor, Diagnostic> {
 }
 
 fn positive(scale: &Tensor) -> Result<(), Diagnostic> {
-    match scale.data.iter().all(|s| s.is_finite() && *s != 0.0) {
-        true => Ok(()),
-        false => Err(refuse("a scale is zero or no number", "correct the model")),
+    if scale.data.iter().all(|s| s.is_finite() && *s != 0.0) {
+        Ok(())
+    } else {
+        Err(refuse("a scale is zero or no number", "correct the model"))
     }
 }
 
@@ -93,7 +124,7 @@ fn numbered(dtype: i64) -> Option<DatumType> {
 }
 
 /// `QuantizeLinear`.
-pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn quantize(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let scale = must_be_constant(scope, 1)?;
     positive(&scale)?;
@@ -103,12 +134,12 @@ pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         (None, number) => numbered(number).ok_or_else(|| {
             refuse(
                 format!("its output has the ONNX element type {number}"),
-                "quantise to integers of 8 or 16 bits",
+                "quantize to integers of 8 or 16 bits",
             )
         })?,
     };
     let range = limits(dtype)?;
-    must_be_quantised(scope, 2)?;
+    must_be_quantized(scope, 2)?;
     let shape = scope.build.shape(x);
     let axis = match shape.len() {
         0 => 0,
@@ -127,12 +158,12 @@ pub(crate) fn quantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// Refuses a zero point that is computed.
-fn must_be_quantised(scope: &Scope, index: usize) -> Result<(), Diagnostic> {
+fn must_be_quantized(scope: &Scope, index: usize) -> Result<(), Diagnostic> {
     scope.constant(index).map(|_| ())
 }
 
 /// `DequantizeLinear`.
-pub(crate) fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn dequantize(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, scale) = (scope.operand(0)?, scope.operand(1)?);
     let shape = scope.build.shape(x);
     let axis = match shape.len() {
@@ -144,15 +175,15 @@ pub(crate) fn dequantise(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let zero = zero_point(scope, 2);
     let zero = spread(scope, zero, &shape, axis, block)?;
     let scale = spread(scope, scale, &shape, axis, block)?;
-    let centred = scope.build.binary(BinaryFn::Sub, x, zero);
+    let centered = scope.build.binary(BinaryFn::Sub, x, zero);
     Ok(vec![(
-        scope.build.binary(BinaryFn::Mul, centred, scale),
+        scope.build.binary(BinaryFn::Mul, centered, scale),
         dtype,
     )])
 }
 
 /// `DynamicQuantizeLinear`: integers from 0 to 255, with the scale and the zero point that reach from least to greatest.
-pub(crate) fn dynamic(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn dynamic(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let build = &mut scope.build;
     let rank = build.rank(x);
@@ -163,7 +194,7 @@ pub(crate) fn dynamic(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let greatest = build.reduce(Reducer::Max, &axes, x);
     let greatest = build.pointwise(limit(BinaryFn::Max), greatest);
     let span = build.binary(BinaryFn::Sub, greatest, least);
-    let scale = build.scale(span, 1.0 / 255.0);
+    let scale = build.multiply_scalar(span, 1.0 / 255.0);
     let floor = Pointwise::binary(
         BinaryFn::Max,
         Pointwise::Variable,
@@ -172,7 +203,7 @@ pub(crate) fn dynamic(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let inverse = Pointwise::binary(BinaryFn::Div, Pointwise::Constant(255.0), floor);
     let inverse = build.pointwise(inverse, span);
     let below = build.binary(BinaryFn::Mul, least, inverse);
-    let below = build.scale(below, -1.0);
+    let below = build.multiply_scalar(below, -1.0);
     let [one, none] = [1.0, 0.0].map(|value| build.scalar(value, rank));
     let zero = build.rescale(below, [one, none], Rounding::Even, (0.0, 255.0));
     let steps = build.binary(BinaryFn::Mul, x, inverse);
@@ -199,14 +230,15 @@ pub(crate) fn clamp(least: f64, greatest: f64) -> Pointwise {
 }
 
 /// `x - zero point`, with one zero point or one for each index of `axis`.
-fn centred(scope: &mut Scope, x: usize, zero: usize, axis: usize) -> Result<NodeId, Diagnostic> {
+fn centered(scope: &mut Scope, x: usize, zero: usize, axis: usize) -> Result<NodeId, Diagnostic> {
     let x = scope.operand(x)?;
     let shape = scope.build.shape(x);
     let zero = zero_point(scope, zero);
     let same = scope.build.rank(zero) == shape.len();
-    let zero = match same && !shape.is_empty() {
-        true => zero,
-        false => spread(scope, zero, &shape, axis, 0)?,
+    let zero = if same && !shape.is_empty() {
+        zero
+    } else {
+        spread(scope, zero, &shape, axis, 0)?
     };
     Ok(scope.build.binary(BinaryFn::Sub, x, zero))
 }
@@ -263,11 +295,11 @@ fn matrix_product(build: &mut Builder, a: NodeId, b: NodeId) -> Result<NodeId, D
 }
 
 /// `MatMulInteger`.
-pub(crate) fn matmul_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn matmul_integer(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let rows = scope.build.rank(scope.operand(0)?).saturating_sub(2);
     let columns = scope.build.rank(scope.operand(1)?).saturating_sub(1);
-    let a = centred(scope, 0, 2, rows)?;
-    let b = centred(scope, 1, 3, columns)?;
+    let a = centered(scope, 0, 2, rows)?;
+    let b = centered(scope, 1, 3, columns)?;
     let made = matrix_product(&mut scope.build, a, b)?;
     Ok(vec![(made, DatumType::I32)])
 }
@@ -283,7 +315,7 @@ fn factors(scope: &Scope, a: usize, b: usize, y: usize) -> Result<Vec<f64>, Diag
     let ([a], [y]) = (&a.data[..], &y.data[..]) else {
         return Err(refuse(
             "it has one scale for each row",
-            "quantise its first operand and its result with one scale each",
+            "quantize its first operand and its result with one scale each",
         ));
     };
     let factor = |b: &f64| f64::from(*a as f32 * *b as f32 / *y as f32);
@@ -297,10 +329,10 @@ fn finish(
     factors: Vec<f64>,
     axis: usize,
     zero: usize,
-) -> Result<Vec<Made>, Diagnostic> {
+) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(zero);
     let range = limits(dtype)?;
-    must_be_quantised(scope, zero)?;
+    must_be_quantized(scope, zero)?;
     let shape = scope.build.shape(sums);
     let factors = scope
         .build
@@ -315,11 +347,11 @@ fn finish(
 }
 
 /// `QLinearMatMul`.
-pub(crate) fn qlinear_matmul(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qlinear_matmul(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let rows = scope.build.rank(scope.operand(0)?).saturating_sub(2);
     let columns = scope.build.rank(scope.operand(3)?).saturating_sub(1);
-    let a = centred(scope, 0, 2, rows)?;
-    let b = centred(scope, 3, 5, columns)?;
+    let a = centered(scope, 0, 2, rows)?;
+    let b = centered(scope, 3, 5, columns)?;
     let sums = matrix_product(&mut scope.build, a, b)?;
     let factors = factors(scope, 1, 4, 6)?;
     let axis = scope.build.rank(sums).saturating_sub(1);
@@ -337,12 +369,13 @@ fn window(
         let list = scope
             .ints(name)
             .map_or_else(|| vec![default; len], <[i64]>::to_vec);
-        match list.len() == len && list.iter().all(|v| *v >= default.min(1)) {
-            true => Ok(list),
-            false => Err(refuse(
+        if list.len() == len && list.iter().all(|v| *v >= default.min(1)) {
+            Ok(list)
+        } else {
+            Err(refuse(
                 format!("its `{name}` are malformed"),
                 "correct the model",
-            )),
+            ))
         }
     };
     let stride = list("strides", 1, count)?;
@@ -419,17 +452,17 @@ fn convolution(
 }
 
 /// `ConvInteger`.
-pub(crate) fn conv_integer(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
-    let x = centred(scope, 0, 2, 1)?;
-    let kernel = centred(scope, 1, 3, 0)?;
+fn conv_integer(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = centered(scope, 0, 2, 1)?;
+    let kernel = centered(scope, 1, 3, 0)?;
     let made = convolution(scope, x, kernel, None)?;
     Ok(vec![(made, DatumType::I32)])
 }
 
 /// `QLinearConv`.
-pub(crate) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
-    let x = centred(scope, 0, 2, 1)?;
-    let kernel = centred(scope, 3, 5, 0)?;
+fn qlinear_conv(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = centered(scope, 0, 2, 1)?;
+    let kernel = centered(scope, 3, 5, 0)?;
     let bias = scope.optional(8);
     let sums = convolution(scope, x, kernel, bias)?;
     let factors = factors(scope, 1, 4, 6)?;
@@ -437,10 +470,10 @@ pub(crate) fn qlinear_conv(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `QGemm` of `com.microsoft`: integers if the result has a scale, else floats.
-pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
-    let mut a = centred(scope, 0, 2, 1)?;
+fn qgemm(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let mut a = centered(scope, 0, 2, 1)?;
     let columns = 1 - usize::from(scope.int("transB").unwrap_or(0) != 0);
-    let mut b = centred(scope, 3, 5, columns)?;
+    let mut b = centered(scope, 3, 5, columns)?;
     if scope.build.rank(a) != 2 || scope.build.rank(b) != 2 {
         return Err(refuse("an operand is no matrix", "correct the model"));
     }
@@ -474,14 +507,14 @@ pub(crate) fn qgemm(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// `QLinearAdd` and `QLinearMul` of `com.microsoft`.
-pub(crate) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qlinear_binary(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let part = |scope: &mut Scope, at: usize| -> Result<NodeId, Diagnostic> {
-        let x = centred(scope, at, at + 2, 0)?;
+        let x = centered(scope, at, at + 2, 0)?;
         let scale = must_be_constant(scope, at + 1)?;
         let [scale] = scale.data[..] else {
             return Err(refuse("it has several scales", "use one for each operand"));
         };
-        Ok(scope.build.scale(x, scale))
+        Ok(scope.build.multiply_scalar(x, scale))
     };
     let (a, b) = (part(scope, 0)?, part(scope, 3)?);
     let function = match scope.operator() {
@@ -502,14 +535,14 @@ pub(crate) fn qlinear_binary(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic>
 }
 
 /// `QLinearGlobalAveragePool` of `com.microsoft`.
-pub(crate) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn qlinear_average(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     if scope.int("channels_last").unwrap_or(0) != 0 {
         return Err(refuse(
             "its channels are last",
             "use [n, channels, spatial...]",
         ));
     }
-    let x = centred(scope, 0, 2, 0)?;
+    let x = centered(scope, 0, 2, 0)?;
     let (from, to) = (must_be_constant(scope, 1)?, must_be_constant(scope, 3)?);
     positive(&to)?;
     let axes: Vec<usize> = (2..scope.build.rank(x)).collect();
@@ -521,11 +554,11 @@ pub(crate) fn qlinear_average(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic
 }
 
 /// `QLinearSigmoid` and `QLinearLeakyRelu` of `com.microsoft`: a table of integers.
-pub(crate) fn qlinear_function(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
-    let x = centred(scope, 0, 2, 0)?;
+fn qlinear_function(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = centered(scope, 0, 2, 0)?;
     let (from, to) = (must_be_constant(scope, 1)?, must_be_constant(scope, 3)?);
     positive(&to)?;
-    let x = scope.build.scale(x, from.data[0]);
+    let x = scope.build.multiply_scalar(x, from.data[0]);
     let function = match scope.operator() {
         "QLinearSigmoid" => Pointwise::of(UnaryFn::Sigmoid),
         _ => {

@@ -7,10 +7,13 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Tensor, Window};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[op("ConvTranspose", 1, build)];
 
 /// See above. Dilated kernels are filled with zeros.
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, kernel) = (scope.operand(0)?, scope.operand(1)?);
     let bias = scope.optional(2);
     let dtype = scope.dtype(0);

@@ -1,9 +1,12 @@
 //! `SpaceToDepth`: blocks of space become channels, in either order.
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 
-pub(crate) fn from_space(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+pub(super) const OPERATORS: &[Operator] = &[op("SpaceToDepth", 1, from_space)];
+
+fn from_space(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);

@@ -2,13 +2,17 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] =
+    &[op("Det", 11, build).restricted("matrices of at most 4 rows")];
 
 /// Most rows: the terms are products of as many elements.
 const MOST_ROWS: usize = 4;
 
 /// By minors of the first rows: one for each set of as many columns, from those with one row less.
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let build = &mut scope.build;
@@ -39,7 +43,7 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
             let odd = (columns >> (column + 1)).count_ones() % 2 == 1;
             sum = Some(match (sum, odd) {
                 (None, false) => product,
-                (None, true) => build.scale(product, -1.0),
+                (None, true) => build.multiply_scalar(product, -1.0),
                 (Some(sum), false) => build.binary(BinaryFn::Add, sum, product),
                 (Some(sum), true) => build.binary(BinaryFn::Sub, sum, product),
             });

@@ -4,12 +4,18 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{NodeId, Pointwise, Tensor, UnaryFn};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::sampling::{
     Weights, abs, add, cubic, distances, if_greater, mul, sub,
 };
 
 use Pointwise::{Constant, Variable};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("AffineGrid", 20, affine).restricted("constant size"),
+    op("GridSample", 16, build),
+];
 
 /// Most axes in space: letters of an einsum.
 const MOST_AXES: usize = 8;
@@ -32,11 +38,11 @@ enum Padding {
 struct Sampler {
     mode: Mode,
     padding: Padding,
-    /// Whether -1 and 1 are the centres of the end positions, or their outer borders.
+    /// Whether -1 and 1 are the centers of the end positions, or their outer borders.
     corners: bool,
 }
 
-pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, grid) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let unknown = |name: &str| {
@@ -94,15 +100,16 @@ pub(crate) fn build(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 const SPACE: &str = "stuvwxyz";
 
 impl Sampler {
-    /// Weights `[n, p, len]` of an axis for normalised coordinates `[n, p, 1]`.
+    /// Weights `[n, p, len]` of an axis for normalized coordinates `[n, p, 1]`.
     fn weights(&self, build: &mut Builder, g: NodeId, len: usize) -> Result<NodeId, Diagnostic> {
         let length = len as f64;
-        let (least, greatest, slope) = match self.corners {
-            true => (0.0, length - 1.0, (length - 1.0) / 2.0),
-            false => (-0.5, length - 0.5, length / 2.0),
+        let (least, greatest, slope) = if self.corners {
+            (0.0, length - 1.0, (length - 1.0) / 2.0)
+        } else {
+            (-0.5, length - 0.5, length / 2.0)
         };
-        let scaled = build.scale(g, slope);
-        let mut x = build.shift(scaled, (length - 1.0) / 2.0);
+        let scaled = build.multiply_scalar(g, slope);
+        let mut x = build.add_scalar(scaled, (length - 1.0) / 2.0);
         if self.mode == Mode::Nearest {
             x = build.pointwise(Pointwise::of(UnaryFn::Round), x);
         }
@@ -126,14 +133,15 @@ impl Sampler {
         for (column, at) in virtual_positions.enumerate() {
             matrix.data[self.inside(at, len as i64) * (len + 4) + column] = 1.0;
         }
-        Ok(build.matrix(weights, 2, matrix))
+        Ok(build.apply_matrix(weights, 2, matrix))
     }
 
     /// The position that one beyond the ends stands for.
     fn inside(&self, at: i64, len: i64) -> usize {
-        let (period, offset) = match self.corners {
-            true => (2 * (len - 1), 0),
-            false => (2 * len, 1),
+        let (period, offset) = if self.corners {
+            (2 * (len - 1), 0)
+        } else {
+            (2 * len, 1)
         };
         let inside = match self.padding {
             Padding::Reflection if period > 0 => {
@@ -169,7 +177,7 @@ fn reflected(least: f64, greatest: f64) -> Pointwise {
 }
 
 /// The points of a regular grid, transformed.
-pub(crate) fn affine(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn affine(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let theta = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let corners = scope.int("align_corners").unwrap_or(0) != 0;
@@ -200,9 +208,10 @@ pub(crate) fn affine(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         for &len in lens.iter().rev() {
             let at = (rest % len) as f64;
             rest /= len;
-            points.push(match corners {
-                true => at * 2.0 / (len as f64 - 1.0) - 1.0,
-                false => (2.0 * at + 1.0) / len as f64 - 1.0,
+            points.push(if corners {
+                at * 2.0 / (len as f64 - 1.0) - 1.0
+            } else {
+                (2.0 * at + 1.0) / len as f64 - 1.0
             });
         }
         points.push(1.0);

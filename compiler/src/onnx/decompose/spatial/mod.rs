@@ -1,12 +1,27 @@
 //! Operators on space and time: resampling, movement, spectra.
 
-pub(crate) mod conv_transpose;
-pub(crate) mod deform;
-pub(crate) mod depth;
-pub(crate) mod determinant;
-pub(crate) mod grid_sample;
-pub(crate) mod movement;
-pub(crate) mod regions;
-pub(crate) mod resize;
-pub(crate) mod sampling;
-pub(crate) mod spectra;
+mod conv_transpose;
+mod deform;
+mod depth;
+mod determinant;
+mod grid_sample;
+pub(super) mod movement;
+mod regions;
+mod resize;
+pub(super) mod sampling;
+mod spectra;
+
+use crate::onnx::decompose::registry::Operator;
+
+/// Of each file.
+pub(super) const OPERATORS: &[&[Operator]] = &[
+    conv_transpose::OPERATORS,
+    deform::OPERATORS,
+    depth::OPERATORS,
+    determinant::OPERATORS,
+    grid_sample::OPERATORS,
+    movement::OPERATORS,
+    regions::OPERATORS,
+    resize::OPERATORS,
+    spectra::OPERATORS,
+];

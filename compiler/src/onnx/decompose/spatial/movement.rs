@@ -4,8 +4,15 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::sampling::hat;
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("CenterCropPad", 18, center_crop_pad).restricted("constant shape"),
+    op("Pad", 1, build_pad).restricted("constant paddings"),
+    op("ReverseSequence", 10, reverse_sequence).restricted("constant lengths"),
+];
 
 /// Most slices that are joined rather than picked by a matrix.
 const MOST_PARTS: usize = 8;
@@ -102,7 +109,7 @@ pub(crate) fn pad(
     ))
 }
 
-pub(crate) fn build_pad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn build_pad(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -181,7 +188,7 @@ fn picks(mode: &str, length: usize, (before, after): (i64, i64)) -> Result<Vec<u
     picks.map(|pick| pick.map(|at| at as usize)).collect()
 }
 
-pub(crate) fn center_crop_pad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn center_crop_pad(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -203,7 +210,7 @@ pub(crate) fn center_crop_pad(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic
 }
 
 /// Each sequence's first elements backwards.
-pub(crate) fn reverse_sequence(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn reverse_sequence(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, lengths) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
     let rank = scope.build.rank(x);
@@ -276,9 +283,9 @@ fn backwards(build: &mut Builder, length: NodeId, steps: usize) -> NodeId {
     let distance = build.binary(BinaryFn::Sub, length, sums);
     let mirrored = build.pointwise(hat(), distance);
     let left = build.binary(BinaryFn::Sub, length, times);
-    let inside = build.pointwise(Pointwise::positive(Pointwise::Variable), left);
+    let inside = build.pointwise(Pointwise::step(Pointwise::Variable), left);
     let outside = build.pointwise(Pointwise::of(UnaryFn::Neg), inside);
-    let outside = build.shift(outside, 1.0);
+    let outside = build.add_scalar(outside, 1.0);
     let kept = build.binary(BinaryFn::Mul, same, outside);
     build.binary(BinaryFn::Add, mirrored, kept)
 }

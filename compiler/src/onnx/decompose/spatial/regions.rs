@@ -1,11 +1,17 @@
-//! `RoiAlign`.
+//! Pools over regions: `RoiAlign` reads between elements, `MaxRoiPool` whole ones.
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
-use crate::graph::limits::MOST_STEPS;
+use crate::graph::limits::{MOST_STEPS, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::sampling::Weights;
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("MaxRoiPool", 1, max_roi_pool).restricted("constant regions"),
+    op("RoiAlign", 10, roi_align),
+];
 
 /// One axis of the regions.
 struct Axis {
@@ -19,7 +25,7 @@ struct Axis {
 /// Regions' start and size along an axis, `[r, 1, 1]`.
 type Extent = (NodeId, NodeId);
 
-pub(crate) fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn roi_align(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, regions, batch) = (scope.operand(0)?, scope.operand(1)?, scope.operand(2)?);
     let dtype = scope.dtype(0);
     let average = match scope.text("mode").unwrap_or("avg").to_lowercase().as_str() {
@@ -50,8 +56,8 @@ pub(crate) fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     if !fits {
         return Err(refuse("its operands do not fit", "correct the model"));
     }
-    let scaled = build.scale(regions, scale);
-    let corners = build.shift(scaled, if half_pixel { -0.5 } else { 0.0 });
+    let scaled = build.multiply_scalar(regions, scale);
+    let corners = build.add_scalar(scaled, if half_pixel { -0.5 } else { 0.0 });
     let groups = match ratio {
         0 => alone(build, corners, cells, half_pixel)?,
         ratio => vec![(0, of[0], [ratio; 2])],
@@ -77,9 +83,10 @@ pub(crate) fn roi_align(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
                 (axis, extent(build, part, at, half_pixel))
             })
             .collect();
-        parts.push(match average {
-            true => averages(build, data, &axes)?,
-            false => maxima(build, data, &axes)?,
+        parts.push(if average {
+            averages(build, data, &axes)?
+        } else {
+            maxima(build, data, &axes)?
         });
     }
     Ok(vec![(build.concat(parts, 0), dtype)])
@@ -104,12 +111,13 @@ fn alone(
             let size = if half_pixel { size } else { size.max(1.0) };
             (size / cells[axis] as f64).ceil()
         });
-        match points.iter().all(|p| (1.0..=MOST_STEPS as f64).contains(p)) {
-            true => Ok((i, 1, points.map(|p| p as usize))),
-            false => Err(refuse(
+        if points.iter().all(|p| (1.0..=MOST_STEPS as f64).contains(p)) {
+            Ok((i, 1, points.map(|p| p as usize)))
+        } else {
+            Err(refuse(
                 "a region is empty, or too large",
                 "set `sampling_ratio`",
-            )),
+            ))
         }
     };
     corners.data.chunks(4).enumerate().map(one).collect()
@@ -197,4 +205,85 @@ fn maxima(
     let apart = build.reshape(best, &apart);
     let greatest = build.reduce(Reducer::Max, &[3, 5], apart);
     Ok(build.reshape(greatest, &[shape[0], shape[1], y.cells, x.cells]))
+}
+
+/// The greatest element of each cell of constant regions `[image, x1, y1, x2, y2]`, whose ends are included; 0 for a cell that has none.
+///
+/// Attributes: `pooled_shape` (the numbers of cells), `spatial_scale` (1).
+fn max_roi_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = scope.operand(0)?;
+    let dtype = scope.dtype(0);
+    let shape = scope.build.shape(x);
+    let cells = scope.lengths("pooled_shape", 2, 0)?;
+    let scale = scope.float("spatial_scale").unwrap_or(1.0) as f32;
+    let Some(regions) = scope.constant(1)?.cloned() else {
+        return Err(refuse("it has no regions", "correct the model"));
+    };
+    let fits = shape.len() == 4 && regions.shape.len() == 2 && regions.shape[1] == 5;
+    if !fits || regions.data.is_empty() || cells.contains(&0) {
+        return Err(refuse(
+            "its operands and its `pooled_shape` do not fit together",
+            "correct the model",
+        ));
+    }
+    let steps = volume(
+        [regions.shape[0], cells[0], cells[1]]
+            .map(|n| n as u64)
+            .into_iter(),
+    );
+    if steps > MOST_STEPS as u64 {
+        return Err(refuse(
+            format!("it has {steps} cells"),
+            format!("use at most {MOST_STEPS}"),
+        ));
+    }
+    let build = &mut scope.build;
+    let mut parts = Vec::new();
+    for region in regions.data.chunks(5) {
+        let image = region[0] as usize;
+        if region[0] < 0.0 || image >= shape[0] {
+            return Err(refuse(
+                format!("a region is in image {} of {}", region[0], shape[0]),
+                "correct the model",
+            ));
+        }
+        let mut part = build.slice(x, 0, image, 1, 1);
+        for (axis, first, last) in [(2, region[2], region[4]), (3, region[1], region[3])] {
+            let end = |at: f64| (at as f32 * scale).round();
+            let spans = spans(end(first), end(last), cells[axis - 2], shape[axis]);
+            part = greatest(build, part, axis, &spans);
+        }
+        parts.push(part);
+    }
+    Ok(vec![(build.concat(parts, 0), dtype)])
+}
+
+/// The first element and the number of elements of each cell of a region from `first` to `last`, both included, on an axis of `len`. Cells
+/// may overlap. In single precision, since that decides which elements are in a cell.
+fn spans(first: f32, last: f32, cells: usize, len: usize) -> Vec<(usize, usize)> {
+    let size = (last - first + 1.0).max(1.0) / cells as f32;
+    let inside = |at: f32| (first + at).clamp(0.0, len as f32) as usize;
+    let span = |cell: usize| {
+        let start = inside((cell as f32 * size).floor());
+        let end = inside(((cell + 1) as f32 * size).ceil());
+        (start, end.saturating_sub(start))
+    };
+    (0..cells).map(span).collect()
+}
+
+/// The greatest element of each span of an axis; 0 for an empty one.
+fn greatest(build: &mut Builder, x: NodeId, axis: usize, spans: &[(usize, usize)]) -> NodeId {
+    let parts = spans.iter().map(|(start, count)| match count {
+        0 => {
+            let mut shape = build.shape(x);
+            shape[axis] = 1;
+            build.constant(Tensor::filled(shape, 0.0))
+        }
+        _ => {
+            let span = build.slice(x, axis, *start, *count, 1);
+            build.reduce(Reducer::Max, &[axis], span)
+        }
+    });
+    let parts = parts.collect();
+    build.concat(parts, axis)
 }

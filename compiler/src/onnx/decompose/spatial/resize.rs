@@ -4,8 +4,14 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::check_matrix;
 use crate::graph::{BinaryFn, NodeId, Tensor};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::movement::take;
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("Resize", 10, resize).restricted("constant sizes and scales"),
+    op("Upsample", 1, upsample).restricted("constant scales"),
+];
 
 /// How inputs are weighted.
 #[derive(Clone, Copy)]
@@ -44,7 +50,7 @@ struct Plan<'n> {
     extrapolation: f64,
 }
 
-pub(crate) fn resize(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn resize(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let old = scope.opset < 11;
     let (region, scales, sizes) = if old { (9, 1, 9) } else { (1, 2, 3) };
     let transform = scope.text("coordinate_transformation_mode");
@@ -69,7 +75,7 @@ pub(crate) fn resize(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     resample(scope, &plan, scales, sizes, region)
 }
 
-pub(crate) fn upsample(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn upsample(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let scales = match scope.floats("scales") {
         Some(scales) => Some(scales.iter().map(|s| f64::from(*s)).collect()),
         None => scope.constant(1)?.map(|t| t.data.clone()),
@@ -120,7 +126,7 @@ fn resample(
     scales: Option<Vec<f64>>,
     sizes: Option<Vec<f64>>,
     region: Option<Vec<f64>>,
-) -> Result<Vec<Made>, Diagnostic> {
+) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -231,7 +237,7 @@ impl Plan<'_> {
         let single = matrix.data.iter().filter(|w| **w != 0.0).count() == axis.to;
         let made = match picks.filter(|_| single) {
             Some(picks) => take(build, x, at, &picks),
-            None => build.matrix(x, at, matrix),
+            None => build.apply_matrix(x, at, matrix),
         };
         if beyond.iter().all(|v| *v == 0.0) {
             return Ok(made);

@@ -45,7 +45,7 @@ pub(crate) fn add(a: Pointwise, b: Pointwise) -> Pointwise {
 
 /// `if a > b { yes } else { no }`.
 pub(crate) fn if_greater(a: Pointwise, b: f64, yes: Pointwise, no: Pointwise) -> Pointwise {
-    Pointwise::select(Pointwise::positive(sub(a, Constant(b))), yes, no)
+    Pointwise::select(Pointwise::step(sub(a, Constant(b))), yes, no)
 }
 
 /// The mirror image of a function.
@@ -108,18 +108,18 @@ impl Weights {
     pub fn below_and_above() -> [Weights; 2] {
         let falling = relu(sub(Constant(1.0), Variable));
         let below = Pointwise::select(
-            Pointwise::positive(Pointwise::of(UnaryFn::Neg)),
+            Pointwise::step(Pointwise::of(UnaryFn::Neg)),
             Constant(0.0),
             falling,
         );
         let above = Pointwise::select(
-            Pointwise::positive(Pointwise::of(UnaryFn::Neg)),
+            Pointwise::step(Pointwise::of(UnaryFn::Neg)),
             relu(add(Constant(1.0), Variable)),
             Constant(0.0),
         );
         let near = Weights::linear_near_ends();
         let last = Pointwise::select(
-            Pointwise::positive(Pointwise::of(UnaryFn::Neg)),
+            Pointwise::step(Pointwise::of(UnaryFn::Neg)),
             Constant(0.0),
             near.only.clone(),
         );

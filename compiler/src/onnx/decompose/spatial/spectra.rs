@@ -5,9 +5,20 @@ use std::f64::consts::PI;
 use tract_onnx::prelude::DatumType;
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix};
 use crate::graph::{NodeId, Op, Tensor, Window};
-use crate::onnx::decompose::scope::{Made, Scope};
+use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+pub(super) const OPERATORS: &[Operator] = &[
+    op("BlackmanWindow", 17, blackman).restricted("constant size"),
+    op("DFT", 17, dft).restricted("constant axis and length"),
+    op("HammingWindow", 17, hamming).restricted("constant size"),
+    op("HannWindow", 17, hann).restricted("constant size"),
+    op("MelWeightMatrix", 17, mel_weights).restricted("constant operands"),
+    op("STFT", 17, stft).restricted("constant step, window and length"),
+];
 
 /// `[frequencies, 2, times, parts]`: real and imaginary part of `exp(-2 pi i k t / length)` times a signal of 1 or 2 parts.
 fn forward(length: usize, times: usize, frequencies: usize, parts: usize) -> Tensor {
@@ -67,7 +78,7 @@ fn inverse_one_sided(length: usize, frequencies: usize, parts: usize) -> Tensor 
     tensor
 }
 
-pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn dft(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let shape = scope.build.shape(x);
@@ -87,17 +98,19 @@ pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     }
     let one_sided = scope.int("onesided").unwrap_or(0) != 0;
     let backwards = scope.int("inverse").unwrap_or(0) != 0;
-    let own = match one_sided && backwards {
-        true => 2 * (shape[axis] - 1),
-        false => shape[axis],
+    let own = if one_sided && backwards {
+        2 * (shape[axis] - 1)
+    } else {
+        shape[axis]
     };
     let length = given(scope.constant_ints(1)?).unwrap_or(own as i64);
     let length = usize::try_from(length).ok().filter(|n| *n > 0);
     let length = length.ok_or_else(|| refuse("its length is not positive", "correct the model"))?;
     let halves = length / 2 + 1;
-    let used = match one_sided && backwards {
-        true => shape[axis].min(halves),
-        false => shape[axis].min(length),
+    let used = if one_sided && backwards {
+        shape[axis].min(halves)
+    } else {
+        shape[axis].min(length)
     };
     let sides = if one_sided && backwards { 1 } else { 2 };
     check_matrix(length.saturating_mul(sides), used * parts)?;
@@ -131,7 +144,7 @@ pub(crate) fn dft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
 }
 
 /// The transforms of frames of a signal `[batch, time, parts]`, each times a window: `[batch, frames, frequencies, 2]`.
-pub(crate) fn stft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn stft(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
     let mut shape = scope.build.shape(x);
@@ -178,22 +191,7 @@ pub(crate) fn stft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         Some(window) => build.einsum("kstp,t->kstp", &[matrix, window]),
     };
     let made = if build.tensor(weighted).is_some() {
-        // A convolution: frequencies and sides are its channels.
-        let kernel = build.transpose(weighted, &[0, 1, 3, 2]);
-        let kernel = build.reshape(kernel, &[2 * frequencies, parts, length]);
-        let bias = build.constant(Tensor::filled(vec![2 * frequencies], 0.0));
-        let data = build.transpose(signal, &[0, 2, 1]);
-        let window = Window {
-            kernel: vec![length],
-            stride: vec![step],
-            dilation: vec![1],
-            pad_before: vec![0],
-        };
-        let op = Op::Convolution { window, groups: 1 };
-        let made = vec![batch, 2 * frequencies, frames];
-        let made = build.push(op, vec![data, kernel, bias], made);
-        let made = build.reshape(made, &[batch, frequencies, 2, frames]);
-        build.transpose(made, &[0, 3, 1, 2])
+        convolved(build, signal, weighted, step, frames)
     } else {
         if frames > MOST_STEPS {
             return Err(refuse("it has too many frames", "make its window constant"));
@@ -209,8 +207,37 @@ pub(crate) fn stft(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     Ok(vec![(made, dtype)])
 }
 
+/// The product of each frame of a signal `[batch, time, parts]` with a constant matrix `[frequencies, 2, length, parts]`: a convolution whose
+/// channels are frequencies and sides.
+fn convolved(
+    build: &mut Builder,
+    signal: NodeId,
+    matrix: NodeId,
+    step: usize,
+    frames: usize,
+) -> NodeId {
+    let batch = build.shape(signal)[0];
+    let of = build.shape(matrix);
+    let [frequencies, length, parts] = [of[0], of[2], of[3]];
+    let kernel = build.transpose(matrix, &[0, 1, 3, 2]);
+    let kernel = build.reshape(kernel, &[2 * frequencies, parts, length]);
+    let bias = build.constant(Tensor::filled(vec![2 * frequencies], 0.0));
+    let data = build.transpose(signal, &[0, 2, 1]);
+    let window = Window {
+        kernel: vec![length],
+        stride: vec![step],
+        dilation: vec![1],
+        pad_before: vec![0],
+    };
+    let op = Op::Convolution { window, groups: 1 };
+    let made = vec![batch, 2 * frequencies, frames];
+    let made = build.push(op, vec![data, kernel, bias], made);
+    let made = build.reshape(made, &[batch, frequencies, 2, frames]);
+    build.transpose(made, &[0, 3, 1, 2])
+}
+
 /// Constants of element type `output_datatype`.
-fn constants(scope: &mut Scope, tensor: Tensor) -> Result<Vec<Made>, Diagnostic> {
+fn constants(scope: &mut Scope, tensor: Tensor) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = match scope.int("output_datatype").unwrap_or(1) {
         1 => DatumType::F32,
         10 => DatumType::F16,
@@ -226,7 +253,7 @@ fn constants(scope: &mut Scope, tensor: Tensor) -> Result<Vec<Made>, Diagnostic>
 }
 
 /// `sum of c_i cos(2 pi i n / period)` for as many `n` as the operand says.
-fn cosines(scope: &mut Scope, coefficients: &[f64]) -> Result<Vec<Made>, Diagnostic> {
+fn cosines(scope: &mut Scope, coefficients: &[f64]) -> Result<Vec<TypedValue>, Diagnostic> {
     let size = scope.constant_ints(0)?.and_then(|v| v.first().copied());
     let size = size.unwrap_or(0);
     if !(1..=MOST_ELEMENTS as i64).contains(&size) {
@@ -249,20 +276,20 @@ fn cosines(scope: &mut Scope, coefficients: &[f64]) -> Result<Vec<Made>, Diagnos
     constants(scope, Tensor::new(vec![size as usize], data))
 }
 
-pub(crate) fn hann(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn hann(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     cosines(scope, &[0.5, -0.5])
 }
 
-pub(crate) fn hamming(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn hamming(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     cosines(scope, &[25.0 / 46.0, -21.0 / 46.0])
 }
 
-pub(crate) fn blackman(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn blackman(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     cosines(scope, &[0.42, -0.5, 0.08])
 }
 
 /// Triangular filters `[frequencies, bins]`, equally wide on the mel scale.
-pub(crate) fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
+fn mel_weights(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut given = [0.0; 5];
     for (i, given) in given.iter_mut().enumerate() {
         *given = scope
@@ -286,10 +313,10 @@ pub(crate) fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
     let edges: Vec<f64> = (0..bins + 2).map(edge).collect();
     let mut weights = Tensor::filled(vec![frequencies, bins], 0.0);
     for (bin, edges) in edges.windows(3).enumerate() {
-        let &[left, centre, right] = edges else {
+        let &[left, center, right] = edges else {
             continue;
         };
-        if left < 0.0 || right > frequencies as f64 || centre >= frequencies as f64 {
+        if left < 0.0 || right > frequencies as f64 || center >= frequencies as f64 {
             return Err(refuse(
                 "a filter reaches beyond the frequencies",
                 "use lower edges or a higher sample rate",
@@ -297,12 +324,12 @@ pub(crate) fn mel_weights(scope: &mut Scope) -> Result<Vec<Made>, Diagnostic> {
         }
         for at in 0..frequencies {
             let x = at as f64;
-            weights.data[at * bins + bin] = if x >= centre && x < right {
-                (right - x) / (right - centre)
-            } else if x == centre {
+            weights.data[at * bins + bin] = if x >= center && x < right {
+                (right - x) / (right - center)
+            } else if x == center {
                 1.0
-            } else if x >= left && x < centre {
-                (x - left) / (centre - left)
+            } else if x >= left && x < center {
+                (x - left) / (center - left)
             } else {
                 0.0
             };

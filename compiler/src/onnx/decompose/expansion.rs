@@ -1,0 +1,229 @@
+//! What tract calls an *expansion*: an operator of the ONNX file that is replaced when the shapes of its operands are known. Ours is
+//! replaced by a [`Subgraph`], which tract evaluates (with [`interpret`](crate::graph::interpret)) like any other operator and the importer
+//! splices in.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tract_hir::infer::*;
+use tract_onnx::model::{Onnx, ParsingContext};
+use tract_onnx::pb::{GraphProto, NodeProto};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::*;
+
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::onnx::decompose::control::body;
+use crate::onnx::decompose::registry::{self, Build};
+use crate::onnx::decompose::scope::{Scope, TypedValue};
+use crate::onnx::decompose::subgraph::Subgraph;
+use crate::onnx::unsupported;
+
+/// tract's front end, with our operators, and with those of the graph that are refused, so that its analysis goes on
+/// after them.
+pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
+    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    for operator in registry::operators() {
+        onnx.op_register.insert(operator.name, parse);
+    }
+    for name in unsupported::types(graph) {
+        let known = onnx.op_register.0.contains_key(name);
+        if !known || unsupported::reason(name).is_some() {
+            onnx.op_register.0.insert(name.to_string(), parse);
+        }
+    }
+    onnx
+}
+
+/// Why an operator is refused that no other function builds.
+fn unknown(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    Err(
+        match (unsupported::reason(scope.operator()), scope.domain()) {
+            (Some((reason, help)), _) => refuse(reason, help),
+            (None, "" | "ai.onnx") => refuse(
+                "this operator is not known",
+                "express it with standard operators",
+            ),
+            (None, domain) => refuse(
+                format!("this operator of domain `{domain}` is not known"),
+                "express it with standard operators",
+            ),
+        },
+    )
+}
+
+/// What is refused while tract analyzes a model: tract itself can only say that an analysis failed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Diagnostics(Arc<Mutex<Vec<Diagnostic>>>);
+
+impl Diagnostics {
+    fn push(&self, diagnostic: Diagnostic) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(diagnostic);
+    }
+
+    /// All of them, in the order of the nodes.
+    pub fn take(&self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Has our operators in a parsed model say there why they are refused.
+pub(crate) fn report_to(model: &mut InferenceModel, diagnostics: &Diagnostics) {
+    for node in &mut model.nodes {
+        if let Some(expansion) = node.op_as_mut::<Expansion>() {
+            expansion.diagnostics = diagnostics.clone();
+        }
+    }
+}
+
+fn parse(
+    context: &ParsingContext,
+    node: &NodeProto,
+) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    let expansion = Expansion {
+        node: Arc::new(node.clone()),
+        opset: context.onnx_operator_set_version,
+        build: registry::build(&node.op_type),
+        diagnostics: Diagnostics::default(),
+    };
+    Ok((Box::new(expansion), body::captures(node)))
+}
+
+/// An operator before the shapes of its operands are known.
+#[derive(Clone, Debug)]
+struct Expansion {
+    node: Arc<NodeProto>,
+    opset: i64,
+    /// None for what is refused by its type alone.
+    build: Option<Build>,
+    diagnostics: Diagnostics,
+}
+
+impl PartialEq for Expansion {
+    fn eq(&self, _: &Expansion) -> bool {
+        false
+    }
+}
+
+impl Eq for Expansion {}
+
+impl Expansion {
+    /// Builds the operator for these operands.
+    fn expand(&self, operands: &[&TypedFact]) -> Result<Subgraph, Diagnostic> {
+        let mut scope = Scope::new(&self.node, self.opset, operands)?;
+        let results = self.build.unwrap_or(unknown)(&mut scope)?;
+        Ok(scope.finish(results))
+    }
+
+    /// Number of results that have a name.
+    fn results(&self) -> usize {
+        let named = |name: &&String| !name.is_empty();
+        self.node.output.iter().filter(named).count()
+    }
+}
+
+impl Op for Expansion {
+    fn name(&self) -> StaticName {
+        self.node.op_type.clone().into()
+    }
+
+    not_a_typed_op!();
+}
+
+impl EvalOp for Expansion {
+    not_out_of_plan!();
+}
+
+impl InferenceOp for Expansion {
+    /// What the operands' facts say of the results, once they say all of shapes and types.
+    fn infer_facts(
+        &mut self,
+        inputs: TVec<&InferenceFact>,
+        outputs: TVec<&InferenceFact>,
+        observed: TVec<&InferenceFact>,
+    ) -> TractResult<(
+        TVec<InferenceFact>,
+        TVec<InferenceFact>,
+        TVec<InferenceFact>,
+    )> {
+        let known: Option<TVec<TypedFact>> = inputs
+            .iter()
+            .map(|fact| TypedFact::try_from(*fact).ok())
+            .collect();
+        // A refusal may be for want of a value that another pass finds: only the last word counts, in `to_typed`.
+        let made = known.and_then(|known| {
+            let operands: Vec<&TypedFact> = known.iter().collect();
+            self.expand(&operands).ok()
+        });
+        let results = match made {
+            None => outputs.iter().map(|fact| (*fact).clone()).collect(),
+            Some(made) => made.facts().iter().map(InferenceFact::from).collect(),
+        };
+        let inputs = inputs.iter().map(|fact| (*fact).clone()).collect();
+        let observed = observed.iter().map(|fact| (*fact).clone()).collect();
+        Ok((inputs, results, observed))
+    }
+
+    fn nboutputs(&self) -> TractResult<usize> {
+        Ok(self.results())
+    }
+
+    fn to_typed(
+        &self,
+        _: &InferenceModel,
+        node: &InferenceNode,
+        target: &mut TypedModel,
+        mapping: &HashMap<OutletId, OutletId>,
+    ) -> TractResult<TVec<OutletId>> {
+        let inputs: TVec<OutletId> = node.inputs.iter().map(|input| mapping[input]).collect();
+        let facts = inputs
+            .iter()
+            .map(|input| target.outlet_fact(*input).cloned());
+        let facts: Vec<TypedFact> = facts.collect::<TractResult<_>>()?;
+        let made = match self.expand(&facts.iter().collect::<Vec<_>>()) {
+            Ok(made) => made,
+            Err(diagnostic) => {
+                let said = diagnostic.reason.clone();
+                // What follows a stand-in may be refused for the stand-in's sake.
+                if self.build.is_none() || !follows_stand_in(target, &inputs) {
+                    let node = unsupported::name(0, &self.node);
+                    self.diagnostics
+                        .push(diagnostic.at(node, &self.node.op_type));
+                }
+                // The analysis goes on as if the result had the first operand's shape, to find what else is wrong.
+                let Some(first) = facts.first() else {
+                    bail!("{said}")
+                };
+                Subgraph::stand_in(&self.node.op_type, first, self.results())?
+            }
+        };
+        target.wire_node(&node.name, made, &inputs)
+    }
+
+    fn as_op(&self) -> &dyn Op {
+        self
+    }
+
+    fn as_op_mut(&mut self) -> &mut dyn Op {
+        self
+    }
+}
+
+/// Whether a value comes from a [`Subgraph::stand_in`].
+fn follows_stand_in(model: &TypedModel, values: &[OutletId]) -> bool {
+    let mut stack: Vec<usize> = values.iter().map(|value| value.node).collect();
+    let mut seen = HashSet::new();
+    while let Some(id) = stack.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let node = model.node(id);
+        if node.op_as::<Subgraph>().is_some_and(Subgraph::is_stand_in) {
+            return true;
+        }
+        stack.extend(node.inputs.iter().map(|input| input.node));
+    }
+    false
+}
