@@ -14,7 +14,7 @@ use crate::error::CompileError;
 use crate::graph::{NodeId, Tensor};
 use crate::lower;
 use crate::lower::lower_probed;
-use crate::onnx::load::Loaded;
+use crate::onnx::loaded::Loaded;
 use crate::options::Options;
 use crate::ports::Sample;
 use crate::prepare::{Prepared, prepare};

@@ -9,7 +9,7 @@ use crate::accuracy::bench::{
     Bench, Case, Report, SEARCHED, Trial, Uniform, Wanted, predicted_cost,
 };
 use crate::error::CompileError;
-use crate::onnx::load::Loaded;
+use crate::onnx::loaded::Loaded;
 use crate::options::Options;
 use crate::prepare::prepare;
 use crate::settings::Settings;

@@ -20,7 +20,7 @@ use crate::emit::snake_case;
 use crate::error::CompileError;
 use crate::graph::Tensor;
 use crate::onnx::load;
-use crate::onnx::load::Loaded;
+use crate::onnx::loaded::Loaded;
 use crate::options::Options;
 use crate::ports::Port;
 use crate::ports::Sample;

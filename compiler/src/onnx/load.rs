@@ -1,7 +1,7 @@
 //! ONNX bytes to tract's decluttered graph with concrete shapes.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use tract_onnx::dim_expr::parse_onnx_dim;
@@ -12,69 +12,17 @@ use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::SymbolScope;
 
-use crate::diagnostic::Diagnostic;
-use zkiln_runtime::weights::digest;
-
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::onnx::decompose::expansion::{self, Diagnostics};
-use crate::onnx::external;
+use crate::onnx::loaded::{Loaded, model_digest, read};
 use crate::onnx::sizes;
 use crate::onnx::tensors::port_dtype;
+use crate::onnx::translate::inside::translate_inside;
 use crate::onnx::unsupported;
 use crate::options::Options;
 use crate::ports::Port;
-use crate::text::hex;
-
-/// A model that tract has analyzed.
-#[derive(Clone)]
-pub struct Loaded {
-    /// Its file, for messages; of bytes, some name.
-    pub path: PathBuf,
-    /// Decluttered, with concrete shapes wherever no value decides them.
-    pub model: Arc<TypedModel>,
-    /// Inputs in ONNX order.
-    pub inputs: Vec<Port>,
-    /// Outputs in ONNX order.
-    pub outputs: Vec<Port>,
-    /// Operator type of each ONNX node, by the name tract gives it.
-    pub operators: HashMap<String, String>,
-    /// All names of the ONNX graph.
-    pub names: HashSet<String>,
-    /// What is refused already, with stand-ins in the model.
-    pub diagnostics: Vec<Diagnostic>,
-    /// Number of nodes.
-    pub onnx_nodes: u64,
-    /// Number of float parameters.
-    pub parameters: u64,
-}
-
-impl Loaded {
-    /// Digest of the file and of those beside it that it names, in hexadecimal digits.
-    ///
-    /// # Errors
-    /// [`CompileError::Read`].
-    pub fn digest(&self) -> Result<String, CompileError> {
-        model_digest(&read(&self.path)?, &self.path)
-    }
-}
-
-/// Digest of an ONNX file and of the files beside it that it names, in hexadecimal digits.
-fn model_digest(bytes: &[u8], path: &Path) -> Result<String, CompileError> {
-    let mut digests = digest(bytes).to_vec();
-    for file in external::files(bytes, path) {
-        digests.extend(digest(&read(&file)?));
-    }
-    Ok(hex(&digest(&digests)))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
-    std::fs::read(path).map_err(|source| CompileError::Read {
-        path: path.display().to_string(),
-        source,
-    })
-}
 
 /// Loads a file, with its external data beside it.
 pub fn from_path(path: &Path, options: &Options) -> Result<Loaded, CompileError> {
@@ -135,7 +83,7 @@ pub fn from_proto(
     }
     let analyzed = quietly(|| {
         let mut parsed = parsed?;
-        expansion::report_to(&mut parsed.model, &diagnostics);
+        expansion::connect(&mut parsed.model, &diagnostics, translate_inside);
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }

@@ -3,6 +3,7 @@
 pub(crate) mod decompose;
 pub(crate) mod external;
 pub(crate) mod load;
+pub(crate) mod loaded;
 pub mod reference;
 mod sizes;
 pub mod supported;

@@ -9,7 +9,7 @@ use crate::error::CompileError;
 use crate::graph::Tensor;
 use crate::graph::{Origin, range_of};
 use crate::onnx::load;
-use crate::onnx::load::Loaded;
+use crate::onnx::loaded::Loaded;
 use crate::onnx::tensors::f32s;
 use crate::onnx::tensors::{from_tract, to_tract};
 use crate::ports::Port;

@@ -3,8 +3,9 @@
 //! `SUPPORTED_OPS.md` is made of this and of what the conformance sample measures (`tests/conformance.rs`, which also holds that nothing
 //! compiles that is not listed, and nothing without restrictions is refused).
 
-pub use crate::onnx::decompose::registry::Operator;
-use crate::onnx::decompose::registry::{self, tract};
+pub use crate::onnx::decompose::operator::Operator;
+use crate::onnx::decompose::operator::tract;
+use crate::onnx::decompose::registry;
 
 /// Every operator that compiles, by domain and name.
 pub fn operators() -> Vec<Operator> {

@@ -11,7 +11,7 @@ use crate::graph::builder::Builder;
 use crate::graph::passes::{fuse, masks, negative_indices};
 use crate::graph::{Graph, Origin, check, names};
 use crate::onnx::load;
-use crate::onnx::load::Loaded;
+use crate::onnx::loaded::Loaded;
 use crate::onnx::reference::FloatModel;
 use crate::onnx::translate::walk::{Refused, translate};
 use crate::options::Options;

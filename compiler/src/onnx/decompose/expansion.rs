@@ -12,9 +12,10 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::onnx::decompose::control::body;
-use crate::onnx::decompose::registry::{self, Build};
-use crate::onnx::decompose::scope::{Scope, TypedValue};
+use crate::onnx::decompose::body;
+use crate::onnx::decompose::operator::Build;
+use crate::onnx::decompose::registry;
+use crate::onnx::decompose::scope::{Scope, TranslateInside, TypedValue};
 use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::unsupported;
 
@@ -69,11 +70,17 @@ impl Diagnostics {
     }
 }
 
-/// Has our operators in a parsed model say there why they are refused.
-pub(crate) fn report_to(model: &mut InferenceModel, diagnostics: &Diagnostics) {
+/// Hands the operators of ours in a parsed model what they need of those above them: where to say why they are refused, and how graphs inside
+/// them are translated.
+pub(crate) fn connect(
+    model: &mut InferenceModel,
+    diagnostics: &Diagnostics,
+    inside: TranslateInside,
+) {
     for node in &mut model.nodes {
         if let Some(expansion) = node.op_as_mut::<Expansion>() {
             expansion.diagnostics = diagnostics.clone();
+            expansion.inside = Some(inside);
         }
     }
 }
@@ -87,6 +94,7 @@ fn parse(
         opset: context.onnx_operator_set_version,
         build: registry::build(&node.op_type),
         diagnostics: Diagnostics::default(),
+        inside: None,
     };
     Ok((Box::new(expansion), body::captures(node)))
 }
@@ -99,6 +107,8 @@ struct Expansion {
     /// None for what is refused by its type alone.
     build: Option<Build>,
     diagnostics: Diagnostics,
+    /// Set by [`connect`].
+    inside: Option<TranslateInside>,
 }
 
 impl PartialEq for Expansion {
@@ -112,7 +122,7 @@ impl Eq for Expansion {}
 impl Expansion {
     /// Builds the operator for these operands.
     fn expand(&self, operands: &[&TypedFact]) -> Result<Subgraph, Diagnostic> {
-        let mut scope = Scope::new(&self.node, self.opset, operands)?;
+        let mut scope = Scope::new(&self.node, self.opset, operands, self.inside)?;
         let results = self.build.unwrap_or(unknown)(&mut scope)?;
         Ok(scope.finish(results))
     }

@@ -4,10 +4,12 @@
 //!
 //! To add one: a function and its line in a file of a family (a new file also has a line in the family's `mod.rs`), and a test.
 
+pub(crate) mod body;
 mod control;
 pub(crate) mod expansion;
 mod ml;
 mod nn;
+pub(crate) mod operator;
 mod quantized;
 pub(crate) mod registry;
 mod scope;

@@ -8,8 +8,8 @@ use tract_onnx::prelude::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
-use crate::graph::{NodeId, Op, Tensor};
-use crate::onnx::decompose::control::body;
+use crate::graph::{Graph, NodeId, Op, Tensor};
+use crate::onnx::decompose::body;
 use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::tensors;
 
@@ -18,6 +18,10 @@ const MOST_LENGTH: i64 = 1 << 30;
 
 /// A value of the graph that is built, and its element type in ONNX.
 pub(crate) type TypedValue = (NodeId, DatumType);
+
+/// Translates a graph inside an operator, written in this opset: its nodes, and the element types of its results.
+pub(crate) type TranslateInside =
+    fn(GraphProto, i64) -> Result<(Graph, Vec<DatumType>), Diagnostic>;
 
 /// One operator that is being built.
 pub(crate) struct Scope<'n> {
@@ -31,11 +35,17 @@ pub(crate) struct Scope<'n> {
     captured: HashMap<String, TypedValue>,
     /// For each input of the graph, which operand of the operator it is, counted without those left out.
     sources: Vec<usize>,
+    inside: Option<TranslateInside>,
 }
 
 impl<'n> Scope<'n> {
     /// The operands' facts are those of the names that are not empty, in order, and then of what is captured.
-    pub fn new(node: &'n NodeProto, opset: i64, facts: &[&TypedFact]) -> Result<Self, Diagnostic> {
+    pub fn new(
+        node: &'n NodeProto,
+        opset: i64,
+        facts: &[&TypedFact],
+        inside: Option<TranslateInside>,
+    ) -> Result<Self, Diagnostic> {
         let mut scope = Scope {
             build: Builder::new(),
             opset,
@@ -43,6 +53,7 @@ impl<'n> Scope<'n> {
             operands: Vec::new(),
             captured: HashMap::new(),
             sources: Vec::new(),
+            inside,
         };
         scope.build.name = node.op_type.clone();
         let mut given = facts.iter().enumerate();
@@ -213,6 +224,15 @@ impl<'n> Scope<'n> {
     /// A graph.
     pub fn graph(&self, name: &str) -> Option<&GraphProto> {
         self.attribute(name)?.g.as_ref()
+    }
+
+    /// A graph inside the operator in our operators, and the element types of its results.
+    pub fn translate_inside(
+        &self,
+        graph: GraphProto,
+    ) -> Result<(Graph, Vec<DatumType>), Diagnostic> {
+        let unknown = || refuse("graphs inside it are not known here", "report the model");
+        self.inside.ok_or_else(unknown)?(graph, self.opset)
     }
 
     /// What a graph inside the operator reads from around it by this name.

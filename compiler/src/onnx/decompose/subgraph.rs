@@ -10,8 +10,6 @@ use crate::graph::builder::Builder;
 use crate::graph::interpret;
 use crate::graph::{Dtype, Graph, Node, NodeId};
 use crate::onnx::tensors::{from_tract, to_tract};
-use crate::onnx::translate::Translated;
-use crate::onnx::translate::walk::{Call, Importer};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -76,6 +74,12 @@ impl Subgraph {
         self.stands_in
     }
 
+    /// Appends the nodes of the graph; `inputs` are the operands of the operator.
+    pub fn splice(&self, build: &mut Builder, inputs: &[NodeId]) -> Vec<NodeId> {
+        let operands = self.sources.iter().map(|source| inputs[*source]);
+        inline(build, &self.graph, &operands.collect::<Vec<_>>())
+    }
+
     /// Types and shapes of the results, and the values of those that are constant.
     pub fn facts(&self) -> TVec<TypedFact> {
         let outputs = self.graph.outputs.iter().zip(&self.dtypes);
@@ -120,13 +124,6 @@ impl TypedOp for Subgraph {
     }
 
     as_op!();
-}
-
-/// The nodes of the subgraph in the place of the operator.
-pub(crate) fn splice(importer: &mut Importer, call: &Call, op: &Subgraph) -> Translated {
-    let operands = op.sources.iter().map(|source| call.inputs[*source]);
-    let operands: Vec<NodeId> = operands.collect();
-    Ok(inline(&mut importer.build, &op.graph, &operands))
 }
 
 /// Appends the nodes of a graph, with these operands for its inputs; its outputs.

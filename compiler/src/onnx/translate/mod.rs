@@ -1,5 +1,6 @@
 //! What tract's operators mean in ours: one file a family, one line an operator.
 
+pub(crate) mod inside;
 pub(crate) mod walk;
 
 mod axes;
@@ -26,12 +27,16 @@ use tract_onnx::tract_core::ops::change_axes::AxisOp;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::NodeId;
-use crate::onnx::decompose;
 use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::translate::walk::{Call, Importer};
 
 /// Our nodes for a tract node's results.
 pub(crate) type Translated = Result<Vec<NodeId>, Diagnostic>;
+
+/// The nodes of an operator of ours in its place.
+fn splice(importer: &mut Importer, call: &Call, op: &Subgraph) -> Translated {
+    Ok(op.splice(&mut importer.build, &call.inputs))
+}
 
 /// Looks the operator up and translates it.
 pub(crate) fn translate(importer: &mut Importer, call: &Call) -> Translated {
@@ -44,7 +49,7 @@ pub(crate) fn translate(importer: &mut Importer, call: &Call) -> Translated {
     }
     table! {
         AxisOp => axes::translate,
-        Subgraph => decompose::subgraph::splice,
+        Subgraph => splice,
         core::array::CumSum => cumulative::cumulative_sum,
         core::array::Gather => gather::gather,
         core::array::GatherElements => gather::elements,

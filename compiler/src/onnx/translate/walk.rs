@@ -14,7 +14,7 @@ use crate::graph::Origin;
 use crate::graph::builder::Builder;
 use crate::graph::names;
 use crate::graph::{Graph, NodeId, Op};
-use crate::onnx::load::Loaded;
+use crate::onnx::loaded::Loaded;
 use crate::onnx::{tensors, translate, unsupported};
 
 /// One tract node to translate.

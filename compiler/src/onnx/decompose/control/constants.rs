@@ -7,7 +7,7 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{Op, Tensor as Constant};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

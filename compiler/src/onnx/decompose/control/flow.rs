@@ -5,7 +5,7 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{NodeId, Tensor as Constant};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

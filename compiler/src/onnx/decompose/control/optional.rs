@@ -3,7 +3,7 @@
 use tract_onnx::prelude::*;
 
 use crate::diagnostic::Diagnostic;
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

@@ -7,7 +7,7 @@ use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::linear_models::numbers;
 use crate::onnx::decompose::nn::ranking::is_zero;
-use crate::onnx::decompose::registry::{ML, Operator, op};
+use crate::onnx::decompose::operator::{ML, Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

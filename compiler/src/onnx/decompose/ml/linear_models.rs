@@ -7,7 +7,7 @@ use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Tensor};
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::Labels;
-use crate::onnx::decompose::registry::{ML, Operator, op};
+use crate::onnx::decompose::operator::{ML, Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

@@ -8,7 +8,7 @@ mod scores;
 mod svm;
 mod trees;
 
-use crate::onnx::decompose::registry::Operator;
+use crate::onnx::decompose::operator::Operator;
 
 /// Of each file.
 pub(super) const OPERATORS: &[&[Operator]] = &[

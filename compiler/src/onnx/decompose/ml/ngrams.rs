@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::check_matrix;
 use crate::graph::{NodeId, Op, Pointwise, Tensor as Constant};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] =

@@ -8,7 +8,7 @@ use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::ml::linear_models::{affine, features, numbers};
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, above};
-use crate::onnx::decompose::registry::{ML, Operator, op};
+use crate::onnx::decompose::operator::{ML, Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

@@ -18,7 +18,7 @@ use crate::onnx::decompose::ml::forest::{
 use crate::onnx::decompose::ml::linear_models::features;
 use crate::onnx::decompose::ml::scores;
 use crate::onnx::decompose::ml::scores::{Labels, Transform};
-use crate::onnx::decompose::registry::{ML, Operator, op};
+use crate::onnx::decompose::operator::{ML, Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

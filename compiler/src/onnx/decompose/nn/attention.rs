@@ -5,7 +5,7 @@ use tract_onnx::prelude::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Op, Pointwise, Reducer, Tensor as Constant, UnaryFn};
-use crate::onnx::decompose::registry::{Operator, PREVIEW, op};
+use crate::onnx::decompose::operator::{Operator, PREVIEW, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

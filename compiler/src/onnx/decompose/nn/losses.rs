@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Tensor};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

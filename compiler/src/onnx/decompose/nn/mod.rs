@@ -11,7 +11,7 @@ mod reductions;
 mod stateful;
 mod training;
 
-use crate::onnx::decompose::registry::Operator;
+use crate::onnx::decompose::operator::Operator;
 
 /// Of each file.
 pub(super) const OPERATORS: &[&[Operator]] = &[

@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Tensor};
 use crate::onnx::decompose::nn::ranking::is_zero;
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] =

@@ -7,7 +7,7 @@ use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, MOST_STEPS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn, Window};
 use crate::onnx::decompose::nn::ranking::first_maximum;
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::movement::{pad, take};
 use crate::onnx::decompose::spatial::sampling::{abs, hat};

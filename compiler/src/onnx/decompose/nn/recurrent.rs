@@ -4,7 +4,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Tensor, UnaryFn};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

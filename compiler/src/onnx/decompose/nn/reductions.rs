@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Pointwise, Reducer, UnaryFn};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

@@ -4,7 +4,7 @@ use tract_onnx::prelude::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor as Constant, UnaryFn};
-use crate::onnx::decompose::registry::{Operator, TRAINING, op};
+use crate::onnx::decompose::operator::{Operator, TRAINING, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Pointwise, Rounding, Tensor, UnaryFn};
 use crate::onnx::decompose::nn::ranking::is_zero;
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

@@ -3,7 +3,7 @@
 mod bits;
 mod qlinear;
 
-use crate::onnx::decompose::registry::Operator;
+use crate::onnx::decompose::operator::Operator;
 
 /// Of each file.
 pub(super) const OPERATORS: &[&[Operator]] = &[bits::OPERATORS, qlinear::OPERATORS];

@@ -8,7 +8,7 @@ use tract_onnx::prelude::DatumType;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Rounding, Tensor, UnaryFn, Window};
-use crate::onnx::decompose::registry::{MICROSOFT, Operator, op};
+use crate::onnx::decompose::operator::{MICROSOFT, Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[

@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, check_matrix, volume};
 use crate::graph::{BinaryFn, NodeId, Op, Tensor, Window};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[op("ConvTranspose", 1, build)];

@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::check_matrix;
 use crate::graph::{BinaryFn, Tensor, Window};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::sampling::Weights;
 

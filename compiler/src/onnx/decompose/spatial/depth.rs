@@ -1,7 +1,7 @@
 //! `SpaceToDepth`: blocks of space become channels, in either order.
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[op("SpaceToDepth", 1, from_space)];

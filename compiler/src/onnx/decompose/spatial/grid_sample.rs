@@ -4,7 +4,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{NodeId, Pointwise, Tensor, UnaryFn};
-use crate::onnx::decompose::registry::{Operator, op};
+use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::spatial::sampling::{
     Weights, abs, add, cubic, distances, if_greater, mul, sub,

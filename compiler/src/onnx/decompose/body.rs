@@ -3,24 +3,20 @@
 //! tract analyzes the graph as a model of its own, whose inputs are what the graph reads; the importer translates it; and the
 //! result is put in the operator's place, once for each time that it runs.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-    TypeProto, ValueInfoProto, type_proto,
+    GraphProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use tract_onnx::prelude::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{Graph, NodeId, Op};
-use crate::onnx::decompose::expansion::{self, Diagnostics};
+use crate::graph::{Graph, NodeId};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::subgraph;
-use crate::onnx::sizes;
-use crate::onnx::tensors::{port_dtype, to_tract};
-use crate::onnx::translate::walk::Importer;
+use crate::onnx::tensors::to_tract;
 
 /// Names that the graphs in a node's attributes read from around them.
 pub fn captures(node: &NodeProto) -> Vec<String> {
@@ -115,7 +111,12 @@ impl Scope<'_> {
             let source = (!constant).then_some(Source::Captured(made.0));
             inputs.extend(self.declare_input(&mut graph, name, made, source)?);
         }
-        translate(graph, self.opset, inputs)
+        let (graph, dtypes) = self.translate_inside(graph)?;
+        Ok(Body {
+            graph,
+            sources: inputs,
+            dtypes,
+        })
     }
 
     /// Adds an input to the graph, or, without a source, a constant.
@@ -202,89 +203,4 @@ fn onnx_dtype(dtype: DatumType) -> Option<DataType> {
         DatumType::F64 => DataType::Double,
         _ => return None,
     })
-}
-
-/// The graph in our operators; `sources` says what its inputs are.
-fn translate(mut graph: GraphProto, opset: i64, sources: Vec<Source>) -> Result<Body, Diagnostic> {
-    for (at, output) in graph.output.iter_mut().enumerate() {
-        let name = format!("{}.result.{at}", output.name);
-        graph.node.push(NodeProto {
-            op_type: "Identity".into(),
-            name: name.clone(),
-            input: vec![std::mem::replace(&mut output.name, name.clone())],
-            output: vec![name],
-            ..Default::default()
-        });
-    }
-    let model = analyzed(graph, opset)?;
-    let nothing = HashMap::new();
-    let mut importer = Importer::new(HashSet::new(), &nothing, Vec::new());
-    let mut values = HashMap::new();
-    for outlet in &model.inputs {
-        let fact = model.outlet_fact(*outlet).map_err(unknown)?;
-        let (Some(shape), Some(dtype)) = (fact.shape.as_concrete(), port_dtype(fact.datum_type))
-        else {
-            return Err(unknown("an input without shape"));
-        };
-        let build = &mut importer.build;
-        let id = build.push(Op::Input(dtype), Vec::new(), shape.to_vec());
-        build.graph.inputs.push(id);
-        values.insert(*outlet, id);
-    }
-    importer.walk(&model, &mut values, Some(("", 0)));
-    let built = importer.into_first_refusal();
-    let mut graph = built.map_err(inside)?.graph;
-    let mut dtypes = Vec::new();
-    for outlet in &model.outputs {
-        graph.outputs.push((String::new(), values[outlet]));
-        dtypes.push(model.outlet_fact(*outlet).map_err(unknown)?.datum_type);
-    }
-    graph.prune();
-    Ok(Body {
-        graph,
-        sources,
-        dtypes,
-    })
-}
-
-/// What tract makes of the graph as a model.
-fn analyzed(graph: GraphProto, opset: i64) -> Result<TypedModel, Diagnostic> {
-    let onnx = expansion::front_end(&graph);
-    let proto = ModelProto {
-        ir_version: 8,
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: opset,
-        }],
-        graph: Some(graph),
-        ..Default::default()
-    };
-    let diagnostics = Diagnostics::default();
-    let model = onnx.parse(&proto, None).and_then(|mut parsed| {
-        expansion::report_to(&mut parsed.model, &diagnostics);
-        if let Some(name) = parsed.unresolved_inputs.first() {
-            return Err(TractError::msg(format!("nothing computes `{name}`")));
-        }
-        let model = parsed.model.into_typed()?;
-        sizes::check_tensors(&model)?;
-        model.into_decluttered()
-    });
-    match diagnostics.take().into_iter().next() {
-        Some(diagnostic) => Err(inside(diagnostic)),
-        None => model.map_err(unknown),
-    }
-}
-
-fn inside(diagnostic: Diagnostic) -> Diagnostic {
-    let Diagnostic {
-        op, reason, help, ..
-    } = diagnostic;
-    refuse(format!("`{op}` inside it: {reason}"), help)
-}
-
-fn unknown(error: impl std::fmt::Display) -> Diagnostic {
-    refuse(
-        format!("the graph inside it cannot be analyzed: {error:#}"),
-        "export the model with fixed shapes",
-    )
 }
