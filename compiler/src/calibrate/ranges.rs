@@ -1,4 +1,4 @@
-//! Value ranges: the float model is run on samples, and every node of our graph learns what it may hold.
+//! Value ranges: the float model is run on samples, which gives every node of our graph its range.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -13,7 +13,7 @@ use crate::onnx::reference::{FloatModel, Observed};
 use crate::options::Options;
 use crate::ports::Sample;
 
-/// Longest axis that an input may pick from.
+/// Longest axis that an input may select from.
 const MOST_ROWS: usize = 1 << 24;
 
 /// Number of synthetic samples.
@@ -66,7 +66,7 @@ pub(crate) fn calibrate(
     Ok(())
 }
 
-/// What every node shows in one sample.
+/// Ranges and statistics of every node in one sample.
 fn observe(
     graph: &Graph,
     origins: &[Option<Origin>],
@@ -192,7 +192,7 @@ fn bounds(values: &[f64]) -> (f64, f64) {
         })
 }
 
-/// How a model input picks rows.
+/// How a model input selects rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Picks {
     /// The number up to which what it picks is there, if it picks.
@@ -210,7 +210,7 @@ impl Picks {
     }
 }
 
-/// For each model input, how it picks rows.
+/// For each model input, how it selects rows.
 fn index_limits(graph: &Graph) -> Vec<Picks> {
     let mut limits = vec![Picks::default(); graph.inputs.len()];
     for node in &graph.nodes {
@@ -280,7 +280,7 @@ fn check_indices(graph: &Graph, limits: &[Picks], sample: &[Tensor]) -> Result<(
         if let Some(v) = tensor.data.iter().find(|v| !picks.has(**v)) {
             let name = &graph.nodes[*id].name;
             return Err(CompileError::Samples(format!(
-                "input `{name}` picks row {v} of {limit}"
+                "input `{name}` selects row {v} of {limit}"
             )));
         }
     }

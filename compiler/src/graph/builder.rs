@@ -1,4 +1,4 @@
-//! Appends nodes to a graph: one method an operator, with what is trivial left out and what is constant computed.
+//! Appends nodes to a graph: one method for each operator, which skips trivial nodes and evaluates constant ones.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,11 +10,11 @@ use crate::graph::{
 
 /// A graph under construction.
 pub struct Builder {
-    /// What was built so far.
+    /// What has been built so far.
     pub graph: Graph,
     /// For each node, the value of the file's own evaluation that has the same elements in the same order.
     pub origins: Vec<Option<Origin>>,
-    /// ONNX name that new nodes get.
+    /// ONNX name of new nodes.
     pub name: String,
     /// Constants by a hash of their shape and elements.
     constants: HashMap<u64, Vec<NodeId>>,
@@ -84,7 +84,7 @@ impl Builder {
         self.graph.nodes.len() - 1
     }
 
-    /// Notes that a node, and what it merely reshapes, has the elements of a value of the file's own evaluation.
+    /// Records that a node, and what it merely reshapes, has the elements of a value of the file's own evaluation.
     pub fn stem_from(&mut self, mut id: NodeId, origin: Origin) {
         while self.origins[id].is_none() {
             self.origins[id] = Some(origin);
@@ -114,7 +114,7 @@ impl Builder {
         self.graph.nodes[id].constant()
     }
 
-    /// A constant; the one that is there already if it is the same.
+    /// A constant; an existing one if it is the same.
     pub fn constant(&mut self, tensor: Tensor) -> NodeId {
         let mut hasher = DefaultHasher::new();
         tensor.shape.hash(&mut hasher);
@@ -334,7 +334,7 @@ impl Builder {
     }
 
     /// Sum of products over axes that are named by letters: `"bqd,bkd->bqk"`. Equal letters have equal lengths. More than two
-    /// operands meet one after the other, so that what they make on the way has a range.
+    /// operands are multiplied one after the other, so that intermediate products have ranges.
     pub fn einsum(&mut self, equation: &str, operands: &[NodeId]) -> NodeId {
         let (left, output) = equation.split_once("->").expect("an arrow");
         let labels: Vec<&[u8]> = left.split(',').map(str::as_bytes).collect();
@@ -369,7 +369,7 @@ impl Builder {
         made
     }
 
-    /// Operands of an elementwise operator and its shape. Repetitions that the operator does by itself are skipped.
+    /// Operands of an elementwise operator, and its shape. A broadcast that the operator does by itself is skipped.
     fn broadcast_shapes(&self, mut operands: Vec<NodeId>) -> (Vec<NodeId>, Vec<usize>) {
         let shape_of = |operands: &[NodeId]| -> Vec<usize> {
             let shapes: Vec<&[usize]> = operands

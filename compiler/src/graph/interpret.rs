@@ -398,7 +398,7 @@ fn reduce(reducer: Reducer, axes: &[usize], x: &Tensor) -> Tensor {
     Tensor::new(shape, data)
 }
 
-/// What a softmax is taken of: its operand, lowered where the mask says.
+/// What a softmax is taken of: its operand, lowered where it is masked.
 fn scores<'t>(operands: &[&'t Tensor]) -> Cow<'t, Tensor> {
     let [x, mask] = operands else {
         return Cow::Borrowed(operands[0]);

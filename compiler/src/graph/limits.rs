@@ -1,4 +1,4 @@
-//! What no model needs: refused before anything computes with it.
+//! Limits: what exceeds them is refused before anything computes with it.
 
 use crate::diagnostic::{Diagnostic, refuse};
 
@@ -7,16 +7,16 @@ pub const MOST_ELEMENTS: u64 = 1 << 30;
 /// Most steps of a loop that is unrolled.
 pub const MOST_STEPS: usize = 1 << 14;
 
-/// Product of lengths, or the greatest number if that is less.
+/// Product of lengths, saturating.
 pub fn volume(lens: impl Iterator<Item = u64>) -> u64 {
     lens.fold(1, u64::saturating_mul)
 }
 
-/// What is said of a loop that would be unrolled for too long.
+/// Refuses a loop that would be unrolled into too many steps.
 pub fn too_many_steps() -> Diagnostic {
     refuse(
         "it has too many steps",
-        "cut the sequence into shorter ones",
+        "split the sequence into shorter ones",
     )
 }
 

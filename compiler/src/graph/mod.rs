@@ -1,4 +1,4 @@
-//! Our float graph: what tract's decluttered graph means, in few operators.
+//! Our float graph: the model in a small set of operators.
 //!
 //! Nodes are in topological order. Every value has a static shape; rank 0 is a scalar. Data movement is explicit.
 
@@ -137,9 +137,9 @@ pub struct Window {
 /// How a real number becomes an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rounding {
-    /// To the nearest; to the even one of two.
+    /// To the nearest; halves to even.
     Even,
-    /// To the next below.
+    /// Down.
     Down,
 }
 
@@ -167,7 +167,7 @@ pub enum Op {
     /// Over `axes`, kept with length 1.
     Reduce { reducer: Reducer, axes: Vec<usize> },
     /// `exp(x - max) / sum` over one axis. Inputs: x and, if some of it is masked, a 0/1 mask of equal rank whose axes of length 1
-    /// repeat: where it is 0, x counts as the lowest number there is.
+    /// repeat: where it is 0, x counts as the lowest possible number.
     Softmax { axis: usize },
     /// 1 where the element is the greatest of the axis, also where several are, else 0.
     MaximumMask { axis: usize },
@@ -225,7 +225,7 @@ pub struct Node {
     pub stats: Vec<(f64, f64)>,
 }
 
-/// Magnitude from which a value is a mask's infinity and not a number to calculate with.
+/// From this magnitude on, a value is a mask's infinity and not a number to calculate with.
 pub const MASKED: f64 = 1e30;
 
 /// A model in topological order.
@@ -243,7 +243,7 @@ impl Tensor {
     /// A tensor of the given shape and row-major elements.
     ///
     /// # Panics
-    /// When their numbers differ.
+    /// If the shape does not have as many elements.
     pub fn new(shape: Vec<usize>, data: Vec<f64>) -> Tensor {
         assert_eq!(
             shape.iter().product::<usize>(),

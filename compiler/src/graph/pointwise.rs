@@ -339,7 +339,7 @@ fn simplify_binary(f: BinaryFn, a: Pointwise, b: Pointwise) -> Pointwise {
     }
 }
 
-/// As Rust would be written, with `x` for the variable: `0.5 * x * (1 + tanh(x))`.
+/// In Rust's notation, with `x` for the variable: `0.5 * x * (1 + tanh(x))`.
 impl fmt::Display for Pointwise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Shorthands for operators that are written out: numpy's arithmetic, integer comparisons.
+//! Shorthands for building operators: numpy's arithmetic, softmax, integer comparisons.
 
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
@@ -39,14 +39,14 @@ impl Builder {
         self.pointwise(Pointwise::of(f), x)
     }
 
-    /// With leading axes of length 1, up to `rank`.
+    /// With leading axes of length 1 added, up to `rank`.
     pub fn unsqueeze_to_rank(&mut self, x: NodeId, rank: usize) -> NodeId {
         let shape = self.shape(x);
         let missing = vec![1; rank.saturating_sub(shape.len())];
         self.reshape(x, &[missing, shape].concat())
     }
 
-    /// Softmax along an axis of what `mask` does not mask.
+    /// Softmax along an axis, over what `mask` leaves.
     pub fn softmax(&mut self, x: NodeId, mask: Option<NodeId>, axis: usize) -> NodeId {
         let shape = self.shape(x);
         let mask = mask.map(|mask| self.unsqueeze_to_rank(mask, shape.len()));
@@ -103,7 +103,7 @@ impl Builder {
         self.reshape(x, &shape)
     }
 
-    /// The slice at one position, without the axis.
+    /// The elements at one position of an axis, without the axis.
     pub fn select_index(&mut self, x: NodeId, axis: usize, position: usize) -> NodeId {
         let slice = self.slice(x, axis, position, 1, 1);
         self.squeeze(slice, &[axis])

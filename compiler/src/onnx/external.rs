@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tract_onnx::pb::{GraphProto, TensorProto};
 use tract_onnx::prelude::Framework;
 
-/// The files that the `model` at `path` refers to, in the order of their names; none for what is no model.
+/// The files that the `model` at `path` refers to, in the order of their names; empty if it is not a model.
 pub fn files(mut model: &[u8], path: &Path) -> Vec<PathBuf> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut locations = BTreeSet::new();

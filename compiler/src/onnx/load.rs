@@ -130,7 +130,7 @@ pub fn load_error(path: &str, error: &TractError) -> CompileError {
     }
 }
 
-/// tract panics on some malformed models; to us that is an error like another.
+/// tract panics on some malformed models; we report that like any other error.
 fn quietly<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
     let panicked = |panic| TractError::msg(format!("tract panicked: {panic}"));
     caught(work).unwrap_or_else(|panic| Err(panicked(panic)))
@@ -144,7 +144,7 @@ fn ports(
     let names = names.collect_vec();
     if names.len() != outlets.len() {
         return Err(TractError::msg(format!(
-            "{} ports are declared, {} found",
+            "{} inputs and outputs are declared, {} found",
             names.len(),
             outlets.len()
         )));
@@ -153,7 +153,7 @@ fn ports(
         let fact = model.outlet_fact(*outlet)?;
         let Some(shape) = fact.shape.as_concrete() else {
             return Err(TractError::msg(format!(
-                "the shape {:?} of `{name}` depends on values",
+                "the shape {:?} of `{name}` depends on the data",
                 fact.shape
             )));
         };
@@ -232,7 +232,7 @@ fn bind_dimensions(graph: &mut GraphProto, options: &Options) -> Result<(), Stri
         .find(|(name, _)| !known.contains(name))
     {
         Some((name, _)) if known.is_empty() => Err(format!(
-            "it has no symbolic dimension, so none named `{name}`"
+            "it has no symbolic dimensions, so none is named `{name}`"
         )),
         Some((name, _)) => Err(format!(
             "it has no symbolic dimension named `{name}`, only `{}`",
@@ -288,7 +288,7 @@ fn names(graph: &GraphProto) -> HashSet<String> {
         .collect()
 }
 
-/// Elements of all float initializers and of `Constant` nodes that are no single number.
+/// Elements of all float initializers and of `Constant` nodes that are not a single number.
 fn parameters(graph: &GraphProto) -> u64 {
     let floats = [
         DataType::Float,

@@ -1,4 +1,4 @@
-//! ONNX files to our float graph. The only room that names tract.
+//! ONNX files to our float graph. The only module that names tract.
 
 pub(crate) mod decompose;
 pub(crate) mod external;
@@ -11,7 +11,7 @@ pub(crate) mod tensors;
 pub(crate) mod translate;
 pub(crate) mod unsupported;
 
-/// Types of the nodes of an ONNX file, those of graphs inside included; none for what is not such a file.
+/// Types of the nodes of an ONNX file, including inner graphs; empty if it is not such a file.
 pub fn operators(bytes: &[u8]) -> Vec<String> {
     let graph = load::parse(bytes, "").ok().and_then(|proto| proto.graph);
     let types = graph.iter().flat_map(unsupported::types);

@@ -90,7 +90,7 @@ impl FloatModel {
         if inputs.len() != self.inputs.len() {
             let (expected, got) = (self.inputs.len(), inputs.len());
             return Err(CompileError::Samples(format!(
-                "the model has {expected} input(s), the sample {got}"
+                "the model has {expected} input(s), the sample has {got}"
             )));
         }
         let model = self.plan.model();
@@ -99,7 +99,7 @@ impl FloatModel {
             let volume: usize = tensor.shape.iter().product();
             if tensor.shape != port.shape || tensor.data.len() != volume {
                 return Err(CompileError::Samples(format!(
-                    "input `{}` has shape {:?}, the sample {:?} with {} elements",
+                    "input `{}` has shape {:?}, the sample has {:?} with {} elements",
                     port.name,
                     port.shape,
                     tensor.shape,
@@ -127,7 +127,7 @@ impl Observed {
         Some(range_of(elements.iter().map(|v| f64::from(*v))))
     }
 
-    /// As a tensor of ours.
+    /// As one of our tensors.
     pub fn tensor(&self) -> Result<Tensor, String> {
         from_tract(&self.0).map_err(|e| e.to_string())
     }

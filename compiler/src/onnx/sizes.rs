@@ -1,4 +1,4 @@
-//! Tensors and dimensions that no model needs: found before tract computes with them.
+//! Finds tensors and dimensions that are too large for any model before tract computes with them.
 
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{GraphProto, ValueInfoProto, type_proto};
@@ -6,9 +6,9 @@ use tract_onnx::prelude::*;
 
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 
-/// Most bytes of a dimension's expression.
+/// Longest expression of a dimension, in bytes.
 const MOST_TEXT: usize = 256;
-/// Most parentheses in it: tract's parser has a call for each.
+/// Most parentheses in it: tract's parser recurses for each.
 const MOST_PARENTHESES: usize = 16;
 
 /// Refuses a model with a tensor that is too large to compute with.
@@ -31,7 +31,7 @@ pub fn check_expressions(graph: &GraphProto) -> Result<(), String> {
         for text in expressions(value) {
             let parentheses = text.matches('(').count();
             if text.len() > MOST_TEXT || parentheses > MOST_PARENTHESES {
-                return Err(format!("a dimension of `{}` is too long", value.name));
+                return Err(format!("a dimension of `{}` is too large", value.name));
             }
         }
     }

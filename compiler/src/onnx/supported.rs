@@ -1,4 +1,4 @@
-//! What compiles: every ONNX operator with the opset it is from and what restricts it.
+//! What compiles: every ONNX operator, with its first opset and its restrictions.
 //!
 //! `SUPPORTED_OPS.md` is made of this and of what the conformance sample measures (`tests/conformance.rs`, which also holds that nothing
 //! compiles that is not listed, and nothing without restrictions is refused).

@@ -1,4 +1,4 @@
-//! Tensors between tract and us.
+//! Conversion of tensors between tract and our graph.
 
 use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
@@ -6,7 +6,7 @@ use tract_onnx::prelude::*;
 use crate::graph;
 use crate::graph::Dtype;
 
-/// Why a tensor has no equal among ours.
+/// Why a tensor cannot be one of ours.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unrepresentable(String);

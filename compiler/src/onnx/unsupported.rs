@@ -1,10 +1,10 @@
-//! What can be said of an ONNX node by its type alone, before shapes are known.
+//! What is known about an ONNX node from its type alone, before shapes are known.
 
 use std::collections::{BTreeSet, HashMap};
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-/// Types that no graph of ours can say, whatever their attributes.
+/// Types that our graph cannot express, whatever their attributes.
 const REFUSED: &[(&[&str], &str, &str)] = &[
     (
         &["CastMap", "DictVectorizer"],
@@ -25,8 +25,8 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["NonMaxSuppression"],
-        "its output's shape depends on values",
-        "move it after the proof, or to constants",
+        "the shape of its output depends on the data",
+        "run it outside the model, after the proof",
     ),
     (
         &["StringNormalizer", "CategoryMapper"],
@@ -35,7 +35,7 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
     ),
 ];
 
-/// Reason and help where the type of an ONNX node says it all.
+/// Reason and help for an ONNX node that is refused by its type alone.
 pub fn reason(operator: &str) -> Option<(&'static str, &'static str)> {
     REFUSED
         .iter()

@@ -1,4 +1,4 @@
-//! What else is wrong with a model some of whose nodes are refused: what lowering says of the nodes that do not depend on those.
+//! Finds what else is wrong with a model that has refused nodes, by lowering the nodes that do not depend on them.
 //!
 //! Refused nodes have become inputs. Ranges come from one synthetic sample, in our own semantics.
 
@@ -45,7 +45,7 @@ pub fn of_lowering(mut graph: Graph) -> Vec<Diagnostic> {
     }
 }
 
-/// Names of nodes that depend on an input that the model does not have: one that stands for a refused node.
+/// Names of nodes that depend on an input that stands in for a refused node.
 fn doubtful(graph: &Graph) -> HashSet<String> {
     let mut doubted = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {

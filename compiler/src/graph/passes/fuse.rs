@@ -7,7 +7,7 @@
 
 use crate::graph::{BinaryFn, Graph, NodeId, Op, Pointwise, Tensor, UnaryFn};
 
-/// Size up to which functions grow: a chain of `x * x + x` doubles with each link.
+/// Greatest size of a function: a chain of `x * x + x` doubles with each link.
 const LARGEST: usize = 200;
 
 /// A node as a function of another.
@@ -66,7 +66,7 @@ fn cut_after(graph: &mut Graph) {
     }
 }
 
-/// The form of each node; `None` for constants that are no single number.
+/// The form of each node; `None` for constants that are not a single number.
 fn forms(graph: &Graph) -> Vec<Option<Form>> {
     let mut forms: Vec<Option<Form>> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.nodes.iter().enumerate() {

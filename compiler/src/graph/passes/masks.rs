@@ -6,17 +6,17 @@
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Pointwise, Reducer, Tensor};
 
-/// Numbers below are no scores.
+/// Numbers below this are not scores.
 const LOW: f64 = -5e3;
-/// Beside numbers below, scores are lost: where all of a row is masked, its parts are equal.
+/// Beside numbers below this, scores are lost: a row that is masked completely has equal parts.
 const LOST: f64 = -1e30;
 /// What a mask is compared with, so that rounding does not count.
 const NEARLY_ZERO: f64 = 1.0 / 64.0;
 
-/// How far back from a softmax masks are looked for.
+/// How far back from a softmax to look for masks.
 const MOST_DEPTH: usize = 12;
 
-/// A value as what it is where it is not masked, and where that is.
+/// A masked value: what it is where it is not masked, and where that is.
 struct Masked {
     rest: NodeId,
     allowed: NodeId,

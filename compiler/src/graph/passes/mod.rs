@@ -1,4 +1,4 @@
-//! Rewritings of the float graph that leave its values as they are.
+//! Rewrites of the float graph that preserve its values.
 
 pub mod fuse;
 pub(crate) mod masks;

@@ -1,4 +1,4 @@
-//! Indices that count from the end: where a sample has some, all that pick are counted from the start first.
+//! Indices that count from the end: where a sample has some, a gather's indices are first made to count from the start.
 
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Tensor, UnaryFn};
 

@@ -18,7 +18,7 @@ use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::decompose::subgraph;
 use crate::onnx::tensors::to_tract;
 
-/// Names that the graphs in a node's attributes read from around them.
+/// Names of outer values that the graphs in a node's attributes capture.
 pub fn captures(node: &NodeProto) -> Vec<String> {
     let mut names = BTreeSet::new();
     let graphs = node.attribute.iter();

@@ -35,17 +35,17 @@ pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
     onnx
 }
 
-/// Why an operator is refused that no other function builds.
+/// Refuses an operator that no other function builds.
 fn unknown(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Err(
         match (unsupported::reason(scope.operator()), scope.domain()) {
             (Some((reason, help)), _) => refuse(reason, help),
             (None, "" | "ai.onnx") => refuse(
-                "this operator is not known",
+                "this operator is not supported",
                 "express it with standard operators",
             ),
             (None, domain) => refuse(
-                format!("this operator of domain `{domain}` is not known"),
+                format!("this operator of the domain `{domain}` is not supported"),
                 "express it with standard operators",
             ),
         },
@@ -104,7 +104,7 @@ fn parse(
 struct Expansion {
     node: Arc<NodeProto>,
     opset: i64,
-    /// None for what is refused by its type alone.
+    /// `None` for an operator that is refused by its type alone.
     build: Option<Build>,
     diagnostics: Diagnostics,
     /// Set by [`connect`].
@@ -147,7 +147,7 @@ impl EvalOp for Expansion {
 }
 
 impl InferenceOp for Expansion {
-    /// What the operands' facts say of the results, once they say all of shapes and types.
+    /// The facts of the results, once the shapes and types of all operands are known.
     fn infer_facts(
         &mut self,
         inputs: TVec<&InferenceFact>,

@@ -1,4 +1,4 @@
-//! The operators that are functions of ours, from the lists at the head of their files.
+//! The operators that our functions build, from the lists at the head of their files.
 
 use crate::onnx::decompose::operator::{Build, Operator};
 use crate::onnx::decompose::{control, ml, nn, quantized, spatial};

@@ -1,4 +1,4 @@
-//! What the builder of an operator sees: attributes, operands, and the graph it appends to.
+//! What a function that builds an operator works with: attributes, operands, and the graph it appends to.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::onnx::decompose::body;
 use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::tensors;
 
-/// Most that a length in an attribute is.
+/// Greatest length in an attribute.
 const MOST_LENGTH: i64 = 1 << 30;
 
 /// A value of the graph that is built, and its element type in ONNX.
@@ -27,11 +27,11 @@ pub(crate) type TranslateInside =
 pub(crate) struct Scope<'n> {
     /// Where nodes go.
     pub build: Builder,
-    /// Version of ONNX's operator set that the model is written in.
+    /// The model's version of ONNX's operator set.
     pub opset: i64,
     node: &'n NodeProto,
     operands: Vec<Option<TypedValue>>,
-    /// What the graphs inside the operator read from around it, by name.
+    /// What the operator's inner graphs capture, by name.
     captured: HashMap<String, TypedValue>,
     /// For each input of the graph, which operand of the operator it is, counted without those left out.
     sources: Vec<usize>,
@@ -119,7 +119,7 @@ impl<'n> Scope<'n> {
         &self.node.domain
     }
 
-    /// Number of operands, left out ones in between included.
+    /// Number of operands, including those left out in between.
     pub fn count(&self) -> usize {
         self.operands.len()
     }
@@ -226,7 +226,7 @@ impl<'n> Scope<'n> {
         self.attribute(name)?.g.as_ref()
     }
 
-    /// A graph inside the operator in our operators, and the element types of its results.
+    /// A graph inside the operator, translated, and the element types of its results.
     pub fn translate_inside(
         &self,
         graph: GraphProto,
@@ -246,7 +246,12 @@ impl<'n> Scope<'n> {
         usize::try_from(from_start)
             .ok()
             .filter(|axis| *axis < rank.max(1))
-            .ok_or_else(|| refuse(format!("there is no axis {axis}"), "correct the model"))
+            .ok_or_else(|| {
+                refuse(
+                    format!("the axis {axis} does not exist"),
+                    "correct the model",
+                )
+            })
     }
 
     /// The axes that an attribute lists, all of them if it is left out.
@@ -280,7 +285,12 @@ impl<'n> Scope<'n> {
         };
         let lengths: Option<Vec<usize>> = listed.iter().map(length).collect();
         let lengths = lengths.filter(|lengths| lengths.len() == count);
-        lengths.ok_or_else(|| refuse(format!("its `{name}` do not fit"), "correct the model"))
+        lengths.ok_or_else(|| {
+            refuse(
+                format!("its `{name}` does not fit its operands"),
+                "correct the model",
+            )
+        })
     }
 
     /// The axis that an attribute names.

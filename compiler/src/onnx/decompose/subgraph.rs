@@ -1,4 +1,4 @@
-//! An operator of tract that is a graph of ours.
+//! One of our graphs as an operator of tract's.
 
 use std::sync::Arc;
 
@@ -44,10 +44,10 @@ impl Subgraph {
         }
     }
 
-    /// What takes the place of an operator that is refused: its first operand.
+    /// The stand-in for a refused operator: its first operand.
     pub fn stand_in(name: &str, first: &TypedFact, results: usize) -> TractResult<Subgraph> {
         let Some(shape) = first.shape.as_concrete() else {
-            bail!("`{name}` has no concrete operand");
+            bail!("`{name}` has no operand with a known shape");
         };
         let source = Node {
             name: name.to_string(),

@@ -87,10 +87,10 @@ fn whole_quotient(
     if call.dtypes[0].size_of() > 1 {
         return Err(refuse(
             format!(
-                "integers of type {:?} are divided by computed ones",
+                "it divides integers of type {:?} by computed integers",
                 call.dtypes[0]
             ),
-            "divide by constants, or integers of 8 bits, or floats",
+            "divide by a constant, or divide 8-bit integers or floats",
         ));
     }
     let build = &mut importer.build;
@@ -131,7 +131,7 @@ fn remainder(
 }
 
 /// Which sign of `a - b` makes a comparison true, and whether to negate.
-enum Test {
+enum SignTest {
     Positive { negated: bool },
     Negative { negated: bool },
     Zero { negated: bool },
@@ -140,29 +140,29 @@ enum Test {
 fn comparison(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translated {
     let mini = &op.0;
     let test = if mini.is::<logic::CompGT>() {
-        Test::Positive { negated: false }
+        SignTest::Positive { negated: false }
     } else if mini.is::<logic::CompLTE>() {
-        Test::Positive { negated: true }
+        SignTest::Positive { negated: true }
     } else if mini.is::<logic::CompLT>() {
-        Test::Negative { negated: false }
+        SignTest::Negative { negated: false }
     } else if mini.is::<logic::CompGTE>() {
-        Test::Negative { negated: true }
+        SignTest::Negative { negated: true }
     } else if mini.is::<logic::CompNE>() {
-        Test::Zero { negated: true }
+        SignTest::Zero { negated: true }
     } else if mini.is::<logic::CompEq>() {
-        Test::Zero { negated: false }
+        SignTest::Zero { negated: false }
     } else {
         return Err(refuse(
-            "this operator is not compiled",
+            "this operator is not supported",
             "express it with arithmetic",
         ));
     };
     let (a, b) = (call.inputs[0], call.inputs[1]);
     let difference = importer.build.binary(BinaryFn::Sub, a, b);
     let (e, negated) = match test {
-        Test::Positive { negated } => (Pointwise::step(Pointwise::Variable), negated),
-        Test::Negative { negated } => (Pointwise::step(Pointwise::of(UnaryFn::Neg)), negated),
-        Test::Zero { negated } => (
+        SignTest::Positive { negated } => (Pointwise::step(Pointwise::Variable), negated),
+        SignTest::Negative { negated } => (Pointwise::step(Pointwise::of(UnaryFn::Neg)), negated),
+        SignTest::Zero { negated } => (
             Pointwise::unary(UnaryFn::Square, Pointwise::of(UnaryFn::Sign)),
             !negated,
         ),

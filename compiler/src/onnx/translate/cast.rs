@@ -16,7 +16,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Cast) -> Translated 
     };
     if !is_number(from) || !is_number(to) {
         return Err(refuse(
-            format!("{from:?} is cast to {to:?}"),
+            format!("it casts {from:?} to {to:?}"),
             "export the model in floats",
         ));
     }

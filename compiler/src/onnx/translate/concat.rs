@@ -4,7 +4,7 @@ use tract_onnx::tract_core::ops::array::TypedConcat;
 
 use crate::onnx::translate::{Call, Importer, Translated};
 
-/// As it is.
+/// Unchanged.
 pub fn translate(importer: &mut Importer, call: &Call, op: &TypedConcat) -> Translated {
     Ok(vec![importer.build.concat(call.inputs.clone(), op.axis)])
 }

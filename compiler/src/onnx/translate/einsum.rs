@@ -43,7 +43,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &EinSum) -> Translate
         let shape: Vec<usize> = kept.iter().map(|k| k.0).collect();
         if shape.iter().product::<usize>() != before {
             return Err(refuse(
-                "axes that it joins have different lengths",
+                "it joins axes of different lengths",
                 "correct the model",
             ));
         }

@@ -7,7 +7,7 @@ use tract_onnx::tract_core::ops::{logic, math, nn, quant};
 use crate::graph::{BinaryFn, Pointwise, UnaryFn};
 use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
-/// tract's functions without parameters that have a name among ours.
+/// Our name for one of tract's functions without parameters, if there is one.
 fn named(op: &ElementWiseOp) -> Option<UnaryFn> {
     macro_rules! table {
         ($($tract:ty => $ours:ident,)*) => {$(
@@ -57,7 +57,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &ElementWiseOp) -> Tr
         .or_else(|| with_parameters(op, call.dtypes[0]));
     let Some(expression) = expression else {
         return Err(refuse(
-            "this function is not compiled",
+            "this function is not supported",
             "express it with other functions",
         ));
     };

@@ -12,10 +12,10 @@ pub fn gather(importer: &mut Importer, call: &Call, op: &Gather) -> Translated {
     if let Some(to) = op.output_type.filter(|to| *to != call.dtypes[0]) {
         return Err(refuse(
             format!(
-                "its data is stored as {:?} and read as {to:?}",
+                "its data is stored as {:?} but read as {to:?}",
                 call.dtypes[0]
             ),
-            "store floats",
+            "store the data as floats",
         ));
     }
     let (data, mut picked) = (call.inputs[0], call.inputs[1]);

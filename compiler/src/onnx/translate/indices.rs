@@ -41,7 +41,7 @@ pub fn positive(index: f64, length: usize) -> Result<usize, Diagnostic> {
         Ok(counted as usize)
     } else {
         Err(refuse(
-            format!("index {index} is outside of an axis of length {length}"),
+            format!("index {index} is out of range for an axis of length {length}"),
             "correct the model",
         ))
     }

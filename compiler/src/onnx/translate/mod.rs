@@ -1,4 +1,4 @@
-//! What tract's operators mean in ours: one file a family, one line an operator.
+//! What tract's operators mean in terms of ours: one file for each family, one line for each operator.
 
 pub(crate) mod inside;
 pub(crate) mod walk;
@@ -30,7 +30,7 @@ use crate::graph::NodeId;
 use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::translate::walk::{Call, Importer};
 
-/// Our nodes for a tract node's results.
+/// The nodes of our graph for a tract node's results.
 pub(crate) type Translated = Result<Vec<NodeId>, Diagnostic>;
 
 /// The nodes of an operator of ours in its place.
@@ -76,7 +76,7 @@ pub(crate) fn translate(importer: &mut Importer, call: &Call) -> Translated {
         core::nn::Softmax => softmax::translate,
     }
     Err(refuse(
-        "this operator is not compiled",
+        "this operator is not supported",
         "express it with other operators",
     ))
 }

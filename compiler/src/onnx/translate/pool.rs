@@ -27,7 +27,7 @@ pub fn sum(importer: &mut Importer, call: &Call, op: &SumPool) -> Translated {
     overhang(importer, call, spec, made[0])
 }
 
-/// A last window that reaches beyond the padding is divided by the elements that do not: a factor a position.
+/// A last window that reaches beyond the padding is divided by the number of elements that lie within it: one factor for each position.
 fn overhang(importer: &mut Importer, call: &Call, spec: &PoolSpec, x: usize) -> Translated {
     let input = conv::batch_shape(&importer.build.shape(call.inputs[0]), spec.data_format);
     let output = conv::batch_shape(&call.shapes[0], spec.data_format);

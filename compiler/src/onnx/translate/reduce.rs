@@ -22,8 +22,8 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Reduce) -> Translate
         Tract::Prod => axes.iter().fold(x, |x, axis| product(importer, x, *axis)),
         Tract::ArgMax(_) | Tract::ArgMin(_) => {
             return Err(refuse(
-                "it finds a position",
-                "return the scores and find it outside the proof",
+                "it returns positions",
+                "return the scores, and find the positions outside the proof",
             ));
         }
     };

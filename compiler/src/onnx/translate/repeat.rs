@@ -1,4 +1,4 @@
-//! Repetition.
+//! Repetition along axes.
 
 use tract_onnx::tract_core::ops::array::{MultiBroadcastTo, Tile};
 

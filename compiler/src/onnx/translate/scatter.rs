@@ -111,7 +111,7 @@ fn combine(
     let count = build.shape(updates)[scattered.step];
     if count > MOST_UPDATES {
         return Err(refuse(
-            format!("it combines {count} updates with what was there, one after the other"),
+            format!("it combines {count} updates with the data, one after the other"),
             "use `reduction = none` or `add`, or fewer updates",
         ));
     }

@@ -6,7 +6,7 @@ use tract_onnx::tract_core::ops::logic::Iff;
 use crate::graph::Tensor;
 use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
-/// As it is.
+/// Unchanged.
 pub fn iff(importer: &mut Importer, call: &Call, _: &Iff) -> Translated {
     Ok(vec![importer.build.select(
         call.inputs[0],

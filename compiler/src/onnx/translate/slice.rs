@@ -10,7 +10,7 @@ use crate::onnx::translate::{Call, Importer, Translated, refuse};
 pub fn slice(importer: &mut Importer, call: &Call, op: &Slice) -> Translated {
     let Ok(start) = op.start.to_usize() else {
         return Err(refuse(
-            format!("its start {} depends on values", op.start),
+            format!("its start {} depends on the data", op.start),
             "make it a constant",
         ));
     };

@@ -5,7 +5,7 @@ use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
 use crate::graph::Op;
 use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
-/// Over several axes: over one that they are merged into.
+/// Several axes are merged into one.
 pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translated {
     if op.quant_output_dt.is_some() {
         return Err(refuse(

@@ -1,5 +1,5 @@
-//! tract's decluttered graph to ours, node by node. Whatever has no line in the table of operators is refused by name, and
-//! the walk goes on, so that all of a model is refused together.
+//! tract's decluttered graph to ours, node by node. An operator that is missing from the table is refused by name, and
+//! the walk goes on, so that one run reports all refused nodes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,7 +29,7 @@ pub(crate) struct Call<'m> {
     pub shapes: Vec<Vec<usize>>,
 }
 
-/// Translation under way.
+/// A translation in progress.
 pub(crate) struct Importer<'m> {
     /// Where nodes go.
     pub build: Builder,
@@ -38,7 +38,7 @@ pub(crate) struct Importer<'m> {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Why a model is not translated: what was, with inputs in the place of what was refused, and what is wrong.
+/// A model that is refused: what was translated, with inputs in place of refused nodes, and the reasons.
 pub(crate) struct Refused {
     /// Not checked, not pruned.
     pub graph: Graph,
@@ -112,7 +112,11 @@ impl<'m> Importer<'m> {
         let order = match model.eval_order() {
             Ok(order) => order,
             Err(e) => {
-                return self.refuse("", "graph", refuse(format!("{e:#}"), "report the model"));
+                return self.refuse(
+                    "",
+                    "graph",
+                    refuse(format!("{e:#}"), "please report this model"),
+                );
             }
         };
         for id in order {
@@ -196,7 +200,7 @@ impl<'m> Importer<'m> {
         Ok(Some(results))
     }
 
-    /// What tract computes where all operands are constants that it left.
+    /// The value of a node whose operands are all constants that tract did not fold.
     fn fold(&mut self, model: &TypedModel, node: &TypedNode) -> Option<Vec<NodeId>> {
         if node.inputs.is_empty() || node.op_is::<MultiBroadcastTo>() {
             return None;
@@ -219,7 +223,7 @@ impl<'m> Importer<'m> {
         )
     }
 
-    /// Notes why a node is refused; by its ONNX type alone, if that says it all.
+    /// Records why a node is refused: by its ONNX type alone, if that is reason enough.
     fn refuse(&mut self, name: &str, tract_operator: &str, diagnostic: Diagnostic) {
         let onnx = self.operators.get(name);
         let known = onnx.and_then(|op| unsupported::reason(op));
@@ -231,7 +235,7 @@ impl<'m> Importer<'m> {
         }
     }
 
-    /// Puts inputs in the place of a refused node's results, so that the nodes after it are examined as well.
+    /// Puts inputs in place of a refused node's results, so that the nodes after it are examined too.
     fn stand_in(&mut self, node: &TypedNode, values: &mut HashMap<OutletId, NodeId>) {
         for (slot, output) in node.outputs.iter().enumerate() {
             if let (Ok(shape), Some(dtype)) = (
@@ -257,7 +261,10 @@ fn concrete(fact: &TypedFact) -> Result<Vec<usize>, Diagnostic> {
     match fact.shape.as_concrete() {
         Some(shape) => Ok(shape.to_vec()),
         None => Err(refuse(
-            format!("the shape {:?} of its result depends on values", fact.shape),
+            format!(
+                "the shape {:?} of its result depends on the data",
+                fact.shape
+            ),
             "export the model with fixed shapes",
         )),
     }

@@ -13,7 +13,7 @@ fn an_operator_that_tract_does_not_know() {
     assert_eq!(
         one("3", "Frobnicate", "x", &[]).refusal(),
         "1 node(s) cannot be compiled:\n  \
-         node `y` (Frobnicate): this operator is not known; express it with standard operators"
+         node `y` (Frobnicate): this operator is not supported; express it with standard operators"
     );
 }
 
@@ -57,7 +57,7 @@ fn all_refused_nodes_of_an_analysable_model() {
     for part in [
         "`a` (RandomNormalLike): its output is random",
         "`b` (TopK): its operand `k` must be known when the model is compiled",
-        "`d` (IsNaN): this function is not compiled",
+        "`d` (IsNaN): this function is not supported",
     ] {
         assert!(message.contains(part), "{message}");
     }
@@ -152,10 +152,10 @@ fn samples_that_do_not_fit() {
         shape: shape.to_vec(),
         data: vec![0.0; length],
     };
-    assert!(with_sample(vec![]).contains("the model has 1 input(s), the sample 0"));
+    assert!(with_sample(vec![]).contains("the model has 1 input(s), the sample has 0"));
     assert!(
         with_sample(vec![sample(&[3, 2], 6)])
-            .contains("input `x` has shape [2, 3], the sample [3, 2]")
+            .contains("input `x` has shape [2, 3], the sample has [3, 2]")
     );
     assert!(with_sample(vec![sample(&[2, 3], 5)]).contains("with 5 elements"));
 }
@@ -178,7 +178,7 @@ fn a_sample_that_picks_what_is_not_there() {
         })
         .expect_err("out of range");
     assert!(
-        error.to_string().contains("input `i` picks row 7 of 7"),
+        error.to_string().contains("input `i` selects row 7 of 7"),
         "{error}"
     );
     let imported = model.import_with(&Options::default()).expect("imports");

@@ -90,9 +90,13 @@ fn one_score_decides_between_two_classes() {
 #[test]
 fn malformed_trees_are_refused() {
     let model = stump("BRANCH_ODD", 0.0, [1.0, 2.0], "TreeEnsembleRegressor");
-    assert!(model.refusal().contains("there is no mode `BRANCH_ODD`"));
+    assert!(
+        model
+            .refusal()
+            .contains("the mode `BRANCH_ODD` does not exist")
+    );
     let model = stump("BRANCH_LEQ", f32::NAN, [1.0, 2.0], "TreeEnsembleRegressor");
-    assert!(model.refusal().contains("no finite number"));
+    assert!(model.refusal().contains("not a finite number"));
 }
 
 #[test]

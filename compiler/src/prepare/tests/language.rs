@@ -69,7 +69,7 @@ fn attention_shows_no_infinities() {
         &[("is_causal", Int(1)), ("qk_matmul_output_mode", Int(2))],
     );
     let said = model.output("y").output("s").refusal();
-    assert!(said.contains("infinite where it is masked"), "{said}");
+    assert!(said.contains("infinite at masked positions"), "{said}");
 }
 
 /// Scores `[1, 3]` masked in a way that exporters write it.

@@ -419,7 +419,7 @@ fn what_is_not_resampled() {
     let message =
         one("1,1,4,4", "Resize", "x,,s", &mode).floats("s", &[4], vec![1.0, 1.0, 2.0, 2.0]);
     let message = message.refusal();
-    assert!(message.contains("`quintic` is not known"), "{message}");
+    assert!(message.contains("`quintic` is not supported"), "{message}");
     let model = one("1,1,4,4", "GridSample", "x,g", &[]).input("g", "1,3,3,3");
     let message = model.refusal();
     assert!(message.contains("does not fit its data"), "{message}");

@@ -1,12 +1,12 @@
-//! Operators whose results have shapes that values decide: of constants, so that the shapes are known.
+//! Operators whose output shape depends on the data: they are evaluated on constants, so that the shape is known.
 
 use std::collections::BTreeMap;
 
-use tract_onnx::prelude::*;
+use tract_onnx::prelude::DatumType;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_ELEMENTS, volume};
-use crate::graph::{Op, Tensor as Constant};
+use crate::graph::{Op, Tensor};
 use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
@@ -32,7 +32,7 @@ fn of_shape(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         None => (0.0, DatumType::F32),
     };
     Ok(vec![(
-        scope.build.constant(Constant::filled(lens, value)),
+        scope.build.constant(Tensor::filled(lens, value)),
         dtype,
     )])
 }
@@ -41,8 +41,10 @@ fn of_shape(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
 fn range(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut ends = Vec::new();
     for index in 0..3 {
-        let end = scope.constant(index)?.and_then(Constant::uniform);
-        ends.push(end.ok_or_else(|| refuse("its ends are no numbers", "correct the model"))?);
+        let end = scope.constant(index)?.and_then(Tensor::uniform);
+        ends.push(
+            end.ok_or_else(|| refuse("its bounds are not finite numbers", "correct the model"))?,
+        );
     }
     let (start, limit, step) = (ends[0], ends[1], ends[2]);
     let count = ((limit - start) / step).ceil().max(0.0);
@@ -52,7 +54,7 @@ fn range(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let data = (0..count as usize)
         .map(|i| start + i as f64 * step)
         .collect();
-    let range = Constant::new(vec![count as usize], data);
+    let range = Tensor::new(vec![count as usize], data);
     Ok(vec![(scope.build.constant(range), scope.dtype(0))])
 }
 
@@ -68,7 +70,7 @@ fn non_zero(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let places = strides.iter().zip(&x.shape);
     let places =
         places.flat_map(|(stride, len)| found.iter().map(move |at| (at / stride % len) as f64));
-    let places = Constant::new(vec![strides.len(), found.len()], places.collect());
+    let places = Tensor::new(vec![strides.len(), found.len()], places.collect());
     Ok(vec![(scope.build.constant(places), DatumType::I64)])
 }
 
@@ -92,10 +94,10 @@ fn compress(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let kept = (0..condition.len()).filter(|at| condition[*at] != 0.0);
     let kept: Vec<f64> = kept.filter(|at| *at < length).map(|at| at as f64).collect();
     if kept.is_empty() {
-        return Err(refuse("it keeps nothing", "leave it out"));
+        return Err(refuse("its condition selects nothing", "leave it out"));
     }
     shape[axis] = kept.len();
-    let kept = scope.build.constant(Constant::new(vec![kept.len()], kept));
+    let kept = scope.build.constant(Tensor::new(vec![kept.len()], kept));
     let made = scope.build.push(Op::Gather { axis }, vec![x, kept], shape);
     Ok(vec![(made, scope.dtype(0))])
 }
@@ -144,7 +146,7 @@ fn unique(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut shape = build.shape(x);
     shape[axis] = first.len();
     let [first, inverse, counts] =
-        [first, inverse, counts].map(|list| build.constant(Constant::new(vec![list.len()], list)));
+        [first, inverse, counts].map(|list| build.constant(Tensor::new(vec![list.len()], list)));
     let distinct = build.push(Op::Gather { axis }, vec![x, first], shape);
     let index = DatumType::I64;
     let dtype = scope.dtype(0);

@@ -1,10 +1,10 @@
-//! Branches and loops: the graphs inside them, as often as they run.
+//! Branches and loops: their inner graphs, repeated as often as they run.
 
-use tract_onnx::prelude::*;
+use tract_onnx::prelude::DatumType;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_STEPS, too_many_steps};
-use crate::graph::{NodeId, Tensor as Constant};
+use crate::graph::{NodeId, Tensor};
 use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
@@ -79,14 +79,14 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         }
         if runs.is_none() && most.is_none() {
             return Err(refuse(
-                "its number of steps depends on values",
+                "its number of steps depends on the data",
                 "give it a constant number of steps",
             ));
         }
         if step as usize >= MOST_STEPS {
             return Err(too_many_steps());
         }
-        let number = scope.build.constant(Constant::filled(vec![], step as f64));
+        let number = scope.build.constant(Tensor::filled(vec![], step as f64));
         let head = [(number, DatumType::I64), (going, DatumType::Bool)];
         let results = scope.call("body", &[&head[..], &states].concat())?;
         if results.len() < 1 + states.len() {
@@ -99,7 +99,7 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         if runs.is_none() {
             if !made.is_empty() {
                 return Err(refuse(
-                    "the length of its results depends on values",
+                    "the length of its results depends on the data",
                     "give it a constant condition",
                 ));
             }
@@ -123,7 +123,7 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         step += 1;
     }
     if scope.results() > states.len() + collected.len() {
-        return Err(refuse("it makes an empty result", "leave the loop out"));
+        return Err(refuse("its result is empty", "leave the loop out"));
     }
     let joined = collected.into_iter().map(|all| join(scope, all, 0));
     let joined = joined.collect::<Result<Vec<_>, _>>()?;
@@ -133,7 +133,7 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
 /// Values of all steps along a new axis.
 fn join(scope: &mut Scope, all: Vec<TypedValue>, axis: i64) -> Result<TypedValue, Diagnostic> {
     let [(first, dtype), ..] = all[..] else {
-        return Err(refuse("it makes an empty result", "leave the loop out"));
+        return Err(refuse("its result is empty", "leave the loop out"));
     };
     let shape = scope.build.shape(first);
     if all.iter().any(|(id, _)| scope.build.shape(*id) != shape) {
@@ -162,7 +162,7 @@ fn scan(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let first = usize::from(batched);
     let (count, states) = (scope.count(), scope.count().checked_sub(first + scanned));
     let (Some(states), true) = (states, scanned > 0) else {
-        return Err(refuse("it scans no input", "write it as a loop"));
+        return Err(refuse("it scans no input", "use `Loop`"));
     };
     let mut operands = Vec::new();
     for index in first..count {
@@ -190,7 +190,7 @@ fn scan(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     }
     if scope.optional(0).is_some() {
         return Err(refuse(
-            "its sequences have lengths",
+            "its sequences have lengths of their own",
             "pad them to one length",
         ));
     }
@@ -227,7 +227,7 @@ fn course(
     let list = |name: &str| match scope.ints(name) {
         Some(list) if list.len() == count => Ok(list.to_vec()),
         Some(_) => Err(refuse(
-            format!("its `{name}` has a wrong length"),
+            format!("its `{name}` has the wrong length"),
             "correct the model",
         )),
         None => Ok(vec![0; count]),
@@ -283,7 +283,7 @@ fn pass(
         };
         if !next.iter().zip(&states).all(same) {
             return Err(refuse(
-                "the shape of its state changes",
+                "the shape of its state changes from step to step",
                 "correct the model",
             ));
         }

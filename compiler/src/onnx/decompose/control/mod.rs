@@ -1,4 +1,4 @@
-//! Operators whose graph depends on values that are known: branches, loops, constants, optional operands.
+//! Operators whose graph depends on known values: branches, loops, constants, optional operands.
 
 mod constants;
 mod flow;
@@ -6,6 +6,6 @@ mod optional;
 
 use crate::onnx::decompose::operator::Operator;
 
-/// Of each file.
+/// The operators of each file.
 pub(super) const OPERATORS: &[&[Operator]] =
     &[constants::OPERATORS, flow::OPERATORS, optional::OPERATORS];

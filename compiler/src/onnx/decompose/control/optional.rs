@@ -1,4 +1,4 @@
-//! Optional values that are plain tensors, or not there.
+//! Optional values that are plain tensors, or absent.
 
 use tract_onnx::prelude::*;
 

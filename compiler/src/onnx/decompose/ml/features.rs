@@ -1,4 +1,4 @@
-//! Preparation of features, and what classifiers' scores are packed in: the rest of `ai.onnx.ml`.
+//! Preprocessing of features, and `ZipMap`: the rest of `ai.onnx.ml`.
 
 use tract_onnx::prelude::DatumType;
 
@@ -32,7 +32,7 @@ pub(super) const OPERATORS: &[Operator] = &[
 
 /// Most categories that an element is compared with.
 const MOST_CATEGORIES: usize = 4096;
-/// A norm below this is taken for it.
+/// Norms below this are replaced by it.
 const LEAST_NORM: f64 = 1e-30;
 
 /// One number for each feature, or one for all, along the last axis of `x`.
@@ -41,7 +41,7 @@ fn along_last(scope: &mut Scope, x: NodeId, list: &[f64]) -> Result<NodeId, Diag
     let last = shape.last().copied().unwrap_or(1);
     if list.len() != 1 && list.len() != last {
         return Err(refuse(
-            format!("it has {} numbers for {last} features", list.len()),
+            format!("it has {} values for {last} features", list.len()),
             "correct the model",
         ));
     }
@@ -87,8 +87,8 @@ fn normalizer(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         }
         _ => {
             return Err(refuse(
-                "runtimes disagree about the norm MAX of negative numbers",
-                "divide by ReduceMax, of Abs or not",
+                "runtimes disagree on the norm MAX of negative numbers",
+                "divide by ReduceMax of the values, or of their Abs",
             ));
         }
     };
@@ -120,7 +120,7 @@ fn extractor(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     {
         return Err(refuse(
             format!(
-                "index {index} is outside of an axis of length {}",
+                "index {index} is out of range for an axis of length {}",
                 shape[last]
             ),
             "correct the model",
@@ -140,7 +140,7 @@ fn equal(build: &mut Builder, x: NodeId, list: &[f64]) -> Result<NodeId, Diagnos
     if list.is_empty() || list.len() > MOST_CATEGORIES {
         return Err(refuse(
             format!("it has {} categories", list.len()),
-            format!("use up to {MOST_CATEGORIES}"),
+            format!("use from 1 to {MOST_CATEGORIES}"),
         ));
     }
     let mut shape = build.shape(x);
@@ -166,7 +166,7 @@ fn one_hot(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     }
     if scope.int("zeros") == Some(0) {
         return Err(refuse(
-            "it fails for a category that is not listed (zeros=0)",
+            "it rejects categories that are not listed (zeros=0)",
             "set zeros=1",
         ));
     }
@@ -208,7 +208,7 @@ fn label_encoder(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     };
     if keys.len() != values.len() || keys.iter().any(|key| key.is_nan()) {
         return Err(refuse(
-            "its keys and values differ in number, or a key is NaN",
+            "it does not have one value for each key, or a key is NaN",
             "correct the model",
         ));
     }
@@ -270,7 +270,7 @@ fn vectorizer(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         parts.push(match shape[..] {
             [wide] => scope.build.reshape(part, &[1, wide]),
             [_, _] => part,
-            _ => return Err(refuse("an operand is no matrix", "flatten it first")),
+            _ => return Err(refuse("an operand is not a matrix", "flatten it first")),
         });
     }
     if parts.is_empty() {

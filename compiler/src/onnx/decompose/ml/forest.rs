@@ -76,7 +76,7 @@ impl Test {
     }
 }
 
-/// A node that is no leaf: its test and where to go.
+/// A node that is not a leaf: its test and where it leads.
 pub(crate) struct Branch {
     test: Test,
     yes: Next,
@@ -91,19 +91,19 @@ pub(crate) enum Next {
 }
 
 /// Weight of a leaf for a target.
-pub(crate) type Weights = Vec<(usize, f64)>;
+pub(crate) type LeafWeights = Vec<(usize, f64)>;
 
 /// An ensemble as the attributes give it.
 pub(crate) struct Forest {
     pub branches: Vec<Branch>,
-    pub leaves: Vec<Weights>,
+    pub leaves: Vec<LeafWeights>,
     pub roots: Vec<Next>,
     pub targets: usize,
 }
 
 /// A leaf that a tree has: the tests that lead to it.
 pub(crate) struct Path {
-    pub weights: Weights,
+    pub weights: LeafWeights,
     pub tests: Vec<Test>,
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn malformed(reason: &str) -> Diagnostic {
 pub(crate) fn too_large() -> Diagnostic {
     refuse(
         "its trees are too large",
-        "use fewer or shallower trees (a maximal depth of 8, say)",
+        "use fewer or shallower trees (for example, of depth 8 at most)",
     )
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Fore
         values.len(),
     ];
     if lens != [count; 6] {
-        return Err(malformed("its lists of nodes differ in length"));
+        return Err(malformed("its lists of nodes have different lengths"));
     }
     let (mut branches, mut leaf_count, mut places) = (Vec::new(), 0, Places(HashMap::new()));
     for node in 0..count {
@@ -210,7 +210,8 @@ pub(crate) fn listed(scope: &Scope, prefix: &str, targets: usize) -> Result<Fore
             usize::try_from(features[*node]).map_err(|_| malformed("a feature is negative"))?;
         let test = Test::of(&modes[*node], feature, values[*node]);
         Ok(Branch {
-            test: test.ok_or_else(|| malformed(&format!("there is no mode `{}`", modes[*node])))?,
+            test: test
+                .ok_or_else(|| malformed(&format!("the mode `{}` does not exist", modes[*node])))?,
             yes: places.find(tree_ids[*node], yes[*node])?,
             no: places.find(tree_ids[*node], no[*node])?,
         })
@@ -243,7 +244,7 @@ fn leaf_weights(
     places: &Places,
     leaf_count: usize,
     targets: usize,
-) -> Result<Vec<Weights>, Diagnostic> {
+) -> Result<Vec<LeafWeights>, Diagnostic> {
     let list = |name: &str| {
         let ints = scope.ints(&format!("{prefix}_{name}"));
         ints.unwrap_or_default()
@@ -251,25 +252,25 @@ fn leaf_weights(
     let (trees, nodes, ids) = (list("treeids"), list("nodeids"), list("ids"));
     let weights = numbers(scope, &format!("{prefix}_weights"));
     if [trees.len(), nodes.len(), ids.len()] != [weights.len(); 3] {
-        return Err(malformed("its lists of weights differ in length"));
+        return Err(malformed("its lists of weights have different lengths"));
     }
-    let mut leaves = vec![Weights::new(); leaf_count];
+    let mut leaves = vec![LeafWeights::new(); leaf_count];
     for (i, weight) in weights.iter().enumerate() {
         let Next::Leaf(leaf) = places.find(trees[i], nodes[i])? else {
-            return Err(malformed("a node that is no leaf has a weight"));
+            return Err(malformed("a node that is not a leaf has a weight"));
         };
         leaves[leaf].push((target(ids[i], targets)?, *weight));
     }
     Ok(leaves)
 }
 
-/// A target of a leaf, which must be one of so many.
+/// A leaf's target, which must be below the number of targets.
 fn target(id: i64, targets: usize) -> Result<usize, Diagnostic> {
     let target = usize::try_from(id).ok().filter(|target| *target < targets);
-    target.ok_or_else(|| malformed(&format!("there is no target {id}")))
+    target.ok_or_else(|| malformed(&format!("the target {id} does not exist")))
 }
 
-/// Modes of `TreeEnsemble` by their numbers; then, of a test for membership.
+/// Modes of `TreeEnsemble` by their numbers; the next number tests for membership.
 const MODES: [&str; 6] = [
     "BRANCH_LEQ",
     "BRANCH_LT",
@@ -296,7 +297,7 @@ pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Diagnosti
     let of_nodes = [modes.len(), splits.len(), yes.len(), no.len()];
     let of_leaves = [yes_leaf.len(), no_leaf.len()];
     if of_nodes != [count; 4] || of_leaves != [count; 2] || ids.len() != weights.len() {
-        return Err(malformed("its lists differ in length"));
+        return Err(malformed("its lists have different lengths"));
     }
     let members = tensor("membership_values");
     let mut sets = members.split(|value| value.is_nan());
@@ -323,7 +324,7 @@ pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Diagnosti
             mode => {
                 let name = MODES.get(mode);
                 let test = name.and_then(|name| Test::of(name, feature, splits[node]));
-                test.ok_or_else(|| malformed(&format!("there is no mode {mode}")))?
+                test.ok_or_else(|| malformed(&format!("the mode {mode} does not exist")))?
             }
         };
         branches.push(Branch {
@@ -346,7 +347,7 @@ pub(crate) fn indexed(scope: &Scope, targets: usize) -> Result<Forest, Diagnosti
 
 pub(crate) fn checked(forest: Forest) -> Result<Forest, Diagnostic> {
     if forest.roots.is_empty() {
-        return Err(malformed("there are none"));
+        return Err(malformed("it has none"));
     }
     if forest.roots.len() > MOST_STEPS {
         return Err(too_large());
@@ -356,7 +357,7 @@ pub(crate) fn checked(forest: Forest) -> Result<Forest, Diagnostic> {
     let thresholds = tests.map(|((.., threshold), _)| f64::from_bits(*threshold));
     if !weights.chain(thresholds).all(f64::is_finite) {
         return Err(refuse(
-            "a threshold or a weight of its trees is no finite number",
+            "a threshold or a weight of its trees is not a finite number",
             "correct the model",
         ));
     }

@@ -24,7 +24,7 @@ pub(crate) fn features(scope: &mut Scope) -> Result<NodeId, Diagnostic> {
         [features] => Ok(scope.build.reshape(x, &[1, features])),
         [_, _] => Ok(x),
         _ => Err(refuse(
-            "its operand is no matrix",
+            "its operand is not a matrix",
             "flatten the features first",
         )),
     }

@@ -10,7 +10,7 @@ mod trees;
 
 use crate::onnx::decompose::operator::Operator;
 
-/// Of each file.
+/// The operators of each file.
 pub(super) const OPERATORS: &[&[Operator]] = &[
     features::OPERATORS,
     linear_models::OPERATORS,

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tract_onnx::prelude::*;
+use tract_onnx::prelude::Datum;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::limits::check_matrix;
-use crate::graph::{NodeId, Op, Pointwise, Tensor as Constant};
+use crate::graph::{NodeId, Op, Pointwise, Tensor};
 use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
@@ -44,21 +44,21 @@ fn count(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let tokens: BTreeSet<i64> = tokens.copied().collect();
     let tokens: Vec<i64> = tokens.into_iter().collect();
     if tokens.is_empty() || size == 0 || rows == 0 || positions == 0 {
-        return Err(refuse("it counts nothing", "leave it out"));
+        return Err(refuse("it has nothing to count", "leave it out"));
     }
     check_matrix(rows * positions, tokens.len())?;
     let skips = usize::try_from(scope.int("max_skip_count").unwrap_or(0)).unwrap_or(0);
     let build = &mut scope.build;
     let x = build.reshape(x, &[rows, positions, 1]);
     let names = tokens.iter().map(|token| *token as f64).collect();
-    let names = build.constant(Constant::new(vec![1, 1, tokens.len()], names));
+    let names = build.constant(Tensor::new(vec![1, 1, tokens.len()], names));
     let distance = build.subtract(x, names);
     let hits = build.within(distance, Some(0.0), Some(0.0));
     let mut frequencies: Option<NodeId> = None;
     for (&length, grams) in &pool {
         check_matrix(size, grams.len())?;
         let places = grams.values().enumerate();
-        let mut matrix = Constant::filled(vec![size, grams.len()], 0.0);
+        let mut matrix = Tensor::filled(vec![size, grams.len()], 0.0);
         places.for_each(|(gram, place)| matrix.data[place * grams.len() + gram] = 1.0);
         let most_distant = match length {
             1 => 1,
@@ -77,7 +77,7 @@ fn count(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         }
     }
     let frequencies =
-        frequencies.unwrap_or_else(|| build.constant(Constant::filled(vec![rows, size], 0.0)));
+        frequencies.unwrap_or_else(|| build.constant(Tensor::filled(vec![rows, size], 0.0)));
     let made = weighted(scope, frequencies, size)?;
     let kept = match shape.len() {
         2 => vec![rows, size],
@@ -104,7 +104,7 @@ fn occurrences(
             let place = tokens.binary_search(&gram[at]).unwrap_or_default();
             place as f64
         });
-        let picked = build.constant(Constant::new(vec![grams.len()], picked.collect()));
+        let picked = build.constant(Tensor::new(vec![grams.len()], picked.collect()));
         let all = vec![shape[0], shape[1], grams.len()];
         let all = build.push(Op::Gather { axis: 2 }, vec![hits, picked], all);
         parts.push(build.slice(all, 1, at * distance, starts, 1));
@@ -129,7 +129,7 @@ fn weighted(scope: &mut Scope, frequencies: NodeId, size: usize) -> Result<NodeI
         ("TF", _) | ("IDF" | "TFIDF", []) => {}
         ("IDF" | "TFIDF", weights) if weights.len() == size => {
             let weights = weights.iter().map(|w| f64::from(*w)).collect();
-            let weights = scope.build.constant(Constant::new(vec![1, size], weights));
+            let weights = scope.build.constant(Tensor::new(vec![1, size], weights));
             made = scope.build.multiply(made, weights);
         }
         _ => {

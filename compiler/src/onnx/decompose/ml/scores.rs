@@ -42,7 +42,7 @@ pub(crate) fn transform(scope: &Scope) -> Result<Transform, Diagnostic> {
         "PROBIT" | "4" => Transform::Probit,
         other => {
             return Err(refuse(
-                format!("there is no post_transform `{other}`"),
+                format!("the post_transform `{other}` does not exist"),
                 "correct the model",
             ));
         }
@@ -79,8 +79,8 @@ pub(crate) fn of_targets(
 ) -> Result<NodeId, Diagnostic> {
     if build.shape(targets)[1] == 1 && !matches!(how, Transform::None | Transform::Probit) {
         return Err(refuse(
-            format!("runtimes disagree about the post_transform {how:?} of one target"),
-            "use NONE, and an operator after it",
+            format!("runtimes disagree on the post_transform {how:?} of one target"),
+            "use NONE, and apply an operator to the result",
         ));
     }
     Ok(transformed(build, targets, how))
@@ -180,8 +180,8 @@ pub(crate) fn of_two(
     let negated = build.multiply_scalar(score, -1.0);
     match how {
         Transform::Probit => Err(refuse(
-            "PROBIT of one score for two classes is not compiled",
-            "use NONE, and an operator after it",
+            "PROBIT of one score for two classes is not supported",
+            "use NONE, and apply an operator to the result",
         )),
         Transform::Logistic => {
             let both = build.concat(vec![negated, score], 1);

@@ -70,7 +70,7 @@ fn kernels(scope: &mut Scope, x: NodeId, vectors: &[f64]) -> Result<NodeId, Diag
             build.pointwise(power, shifted)
         }
         "SIGMOID" => build.pointwise(Pointwise::of(UnaryFn::Tanh), shifted),
-        other => return Err(malformed(&format!("there is no kernel `{other}`"))),
+        other => return Err(malformed(&format!("the kernel `{other}` does not exist"))),
     })
 }
 
@@ -140,12 +140,12 @@ fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let sizes: Vec<usize> = sizes.iter().map(|n| (*n).max(0) as usize).collect();
     let total: usize = sizes.iter().sum();
     if classes < 2 || rho.is_empty() {
-        return Err(malformed("it has no two classes, or no rho"));
+        return Err(malformed("it has fewer than two classes, or no rho"));
     }
     if total == 0 {
         if classes == 2 {
             return Err(refuse(
-                "runtimes disagree about linear support vector machines of two classes",
+                "runtimes disagree on linear support vector machines with two classes",
                 "use LinearClassifier, or Gemm",
             ));
         }
@@ -191,7 +191,7 @@ fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         }
         _ => {
             return Err(refuse(
-                "probabilities of more than two classes are found by iteration",
+                "probabilities of more than two classes are computed by iteration",
                 "export the model without probabilities (probability=False)",
             ));
         }

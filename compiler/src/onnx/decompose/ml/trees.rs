@@ -1,7 +1,7 @@
 //! Ensembles of decision trees.
 //!
 //! Every comparison of a feature with a threshold is a bit: 1 where `sign * x - threshold > 0`. Whether a node's test holds is a sum of such
-//! bits and a constant; whether a leaf is reached, whether as many tests hold as lead to it; and what the trees say, a matrix product of these.
+//! bits and a constant; a leaf is reached if as many tests hold as lead to it; and the result of the trees is a matrix product of these.
 //! Trees share their comparisons, unless the matrix of all leaves by all comparisons would be too large: then each tree has its own.
 //!
 //! A model's inputs are numbers, so that what a node does with missing values (NaN) never matters.
@@ -91,7 +91,7 @@ fn reached<'p>(
             .collect();
         for (i, (feature, sign, threshold)) in group.comparisons.iter().enumerate() {
             if *feature >= features {
-                return Err(malformed(&format!("there is no feature {feature}")));
+                return Err(malformed(&format!("the feature {feature} does not exist")));
             }
             let sign = f64::from(*sign);
             let row = g * comparisons + i;
@@ -172,7 +172,7 @@ fn extremes(
     };
     if !trees.iter().flatten().all(complete) {
         return Err(refuse(
-            "the least or greatest of leaves is asked for, and some have no weight for a target",
+            "it takes the minimum or maximum of leaves, and some have no weight for a target",
             "give every leaf one weight for each target",
         ));
     }
@@ -234,7 +234,7 @@ fn aggregated(
         "MAX" => extremes(scope, x, forest, Reducer::Max)?,
         other => {
             return Err(refuse(
-                format!("there is no aggregate_function `{other}`"),
+                format!("the aggregate_function `{other}` does not exist"),
                 "correct the model",
             ));
         }
@@ -285,7 +285,7 @@ fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     if let (2, [class]) = (labels.len(), &said[..]) {
         if base.len() > usize::from(*class == 0) {
             return Err(refuse(
-                "runtimes disagree about the base_values of two classes",
+                "runtimes disagree on the base_values of two classes",
                 "add them to the weights of the first tree",
             ));
         }
@@ -295,8 +295,8 @@ fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     }
     if labels.len() < 3 {
         return Err(refuse(
-            "runtimes disagree about trees with weights for both of two classes",
-            "give the leaves weights for the second class alone, under the id 0",
+            "runtimes disagree on trees with weights for both of two classes",
+            "give the leaves weights for the second class only, with id 0",
         ));
     }
     let positive = forest
@@ -306,8 +306,8 @@ fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         .all(|(_, weight)| *weight > 0.0);
     if base.len() < labels.len() && !positive && !all_say(&forest)? {
         return Err(refuse(
-            "some of its leaves leave out classes, whose scores runtimes treat in different ways",
-            "give every leaf a weight for each class, if it is 0",
+            "some of its leaves leave out classes, and runtimes disagree on their scores",
+            "give every leaf a weight for each class, even if it is 0",
         ));
     }
     let scores = sums(scope, x, &forest)?;
@@ -318,7 +318,7 @@ fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![label, (made, DatumType::F32)])
 }
 
-/// Whether the leaves that a sample reaches speak of every class, whatever the sample: for each class there is a tree all of whose leaves do.
+/// Whether every sample reaches a weight for every class: for each class there is a tree all of whose leaves have one.
 fn all_say(forest: &Forest) -> Result<bool, Diagnostic> {
     let trees = forest.paths()?;
     let says = |path: &Path, class: usize| path.weights.iter().any(|(of, _)| *of == class);

@@ -1,10 +1,10 @@
 //! Attention: `softmax(scale Q K^T + bias, masked) V`.
 
-use tract_onnx::prelude::*;
+use tract_onnx::prelude::{Datum, DatumType};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
-use crate::graph::{NodeId, Op, Pointwise, Reducer, Tensor as Constant, UnaryFn};
+use crate::graph::{NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::operator::{Operator, PREVIEW, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
@@ -74,7 +74,7 @@ fn attention(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         1 => capped,
         2 if masks.allowed.is_some() && scope.wants(3) => {
             return Err(refuse(
-                "its fourth result is infinite where it is masked",
+                "its fourth result is infinite at masked positions",
                 "use another `qk_matmul_output_mode`",
             ));
         }
@@ -82,8 +82,8 @@ fn attention(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         3 => probabilities,
         mode => {
             return Err(refuse(
-                format!("its output mode {mode} is not known"),
-                "use 0 to 3",
+                format!("its `qk_matmul_output_mode` {mode} is not supported"),
+                "use a value from 0 to 3",
             ));
         }
     };
@@ -110,7 +110,7 @@ fn flexible(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(mixed, scope.dtype(2))])
 }
 
-/// What the graph in an attribute makes of a value, if there is one.
+/// A value after the graph in an attribute, if there is one.
 fn modified(
     scope: &mut Scope,
     name: &str,
@@ -149,7 +149,7 @@ fn heads(scope: &mut Scope, index: usize, heads: Option<i64>) -> Result<NodeId, 
             Ok(scope.build.transpose(apart, &[0, 2, 1, 3]))
         }
         _ => Err(refuse(
-            format!("its operand {index} of shape {shape:?} has no {heads} heads"),
+            format!("its operand {index} of shape {shape:?} cannot be split into {heads} heads"),
             "correct the shape or the number of heads",
         )),
     }
@@ -166,7 +166,7 @@ fn dimension(scope: &Scope, x: NodeId, axis: usize) -> Result<usize, Diagnostic>
     })
 }
 
-/// Number of query heads that share a head of keys.
+/// Number of query heads that share one head of keys.
 fn group(build: &Builder, query: NodeId, key: NodeId) -> Result<usize, Diagnostic> {
     let (query, key) = (build.shape(query), build.shape(key));
     if query.len() != 4 || key.len() != 4 || query[0] != key[0] || query[1] % key[1].max(1) != 0 {
@@ -189,7 +189,7 @@ pub fn scores(
     let (q, k) = (build.shape(query), build.shape(key));
     if q[3] != k[3] {
         return Err(refuse(
-            "queries and keys have different sizes",
+            "its queries and keys have different sizes",
             "correct the model",
         ));
     }
@@ -209,7 +209,7 @@ pub fn mix(
     let (p, v) = (build.shape(probabilities), build.shape(value));
     if p[3] != v[2] {
         return Err(refuse(
-            "keys and values have different numbers",
+            "it does not have as many keys as values",
             "correct the model",
         ));
     }
@@ -218,7 +218,7 @@ pub fn mix(
     Ok(build.reshape(mixed, &[p[0], p[1], p[2], v[3]]))
 }
 
-/// All masks of an attention with these scores; `past` is the number of keys before the first query's.
+/// All masks of an attention with these scores; `past` is the number of keys before the first query's key.
 fn masks(scope: &mut Scope, scores: NodeId, past: usize) -> Result<Masks, Diagnostic> {
     let shape = scope.build.shape(scores);
     let mut masks = given(scope, &shape)?;
@@ -268,13 +268,16 @@ fn given(scope: &mut Scope, scores: &[usize]) -> Result<Masks, Diagnostic> {
     let boolean = scope.dtype(3) == bool::datum_type();
     let build = &mut scope.build;
     if build.rank(mask) == 0 || build.rank(mask) > 4 {
-        return Err(refuse("its mask has no fitting axes", "correct the model"));
+        return Err(refuse(
+            "its mask does not have 1 to 4 axes",
+            "correct the model",
+        ));
     }
     let mut mask = build.unsqueeze_to_rank(mask, 4);
     let mut shape = build.shape(mask);
     if shape[3] < scores[3] {
         let present = vec![1.0; shape[3]];
-        let mut present = Constant::new(vec![1, 1, 1, shape[3]], present);
+        let mut present = Tensor::new(vec![1, 1, 1, shape[3]], present);
         present.data.resize(scores[3], 0.0);
         present.shape[3] = scores[3];
         if !boolean {
@@ -302,9 +305,9 @@ fn given(scope: &mut Scope, scores: &[usize]) -> Result<Masks, Diagnostic> {
             let allowed = values.data.iter().map(kept).collect();
             let finite = |v: &f64| if *v < MASKED { 0.0 } else { *v };
             let bias = values.data.iter().map(finite).collect();
-            let allowed = build.constant(Constant::new(values.shape.clone(), allowed));
+            let allowed = build.constant(Tensor::new(values.shape.clone(), allowed));
             masks.allow(build, allowed);
-            masks.bias = Some(build.constant(Constant::new(values.shape, bias)));
+            masks.bias = Some(build.constant(Tensor::new(values.shape, bias)));
         }
         _ => masks.bias = Some(mask),
     }

@@ -1,4 +1,4 @@
-//! Losses of classes: the score of each target's class, picked by one-hot rows, weighted and averaged.
+//! Classification losses: the score of each target's class, selected by one-hot rows, weighted and averaged.
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
@@ -17,7 +17,7 @@ fn likelihood(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(loss(scope, x)?, scope.dtype(0))])
 }
 
-/// `SoftmaxCrossEntropyLoss`: the same of a logarithm of a softmax, which is the second result.
+/// `SoftmaxCrossEntropyLoss`: the same for the logarithm of a softmax, which is the second result.
 fn cross_entropy(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     if scope.build.rank(x) < 2 {
@@ -76,7 +76,7 @@ fn loss(scope: &mut Scope, x: NodeId) -> Result<NodeId, Diagnostic> {
             Ok(build.divide(sum, all))
         }
         other => Err(refuse(
-            format!("its reduction `{other}` is not known"),
+            format!("its reduction `{other}` is not supported"),
             "use `none`, `sum` or `mean`",
         )),
     }
@@ -91,7 +91,10 @@ fn weights(scope: &mut Scope, classes: usize, rank: usize) -> Result<Option<Node
             Some(scope.build.reshape(weights, &shape))
         }
         Some(_) => {
-            return Err(refuse("it has not one weight a class", "correct the model"));
+            return Err(refuse(
+                "it does not have one weight for each class",
+                "correct the model",
+            ));
         }
         None => None,
     };

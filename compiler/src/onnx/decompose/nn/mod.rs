@@ -13,7 +13,7 @@ mod training;
 
 use crate::onnx::decompose::operator::Operator;
 
-/// Of each file.
+/// The operators of each file.
 pub(super) const OPERATORS: &[&[Operator]] = &[
     activations::OPERATORS,
     attention::OPERATORS,

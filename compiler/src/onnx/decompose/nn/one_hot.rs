@@ -1,4 +1,4 @@
-//! `OneHot`: every class is compared with the index, so that indices outside the classes give a row without a hit.
+//! `OneHot`: every class is compared with the index, so that an index outside the classes gives a row of off-values.
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Tensor};
@@ -9,7 +9,7 @@ use crate::onnx::decompose::scope::{Scope, TypedValue};
 pub(super) const OPERATORS: &[Operator] =
     &[op("OneHot", 9, build).restricted("constant depth; at most 2^22 elements")];
 
-/// Most comparisons of an index with a class.
+/// Most comparisons of indices with classes.
 const MOST_COMPARISONS: usize = 1 << 22;
 
 /// Classes from `-depth`: a negative index counts from the end.

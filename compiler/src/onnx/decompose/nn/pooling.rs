@@ -1,4 +1,4 @@
-//! Pools that are no plain maximum or average: with positions, of a norm, inverted, across channels; and `Col2Im`.
+//! Pooling other than a plain maximum or average: with positions, of a norm, inverted, across channels; and `Col2Im`.
 
 use tract_onnx::prelude::DatumType;
 
@@ -46,7 +46,7 @@ fn windows(scope: &Scope, x: NodeId) -> Result<Windows, Diagnostic> {
         "SAME_LOWER" => Some(true),
         other => {
             return Err(refuse(
-                format!("its padding `{other}` is not known"),
+                format!("its padding `{other}` is not supported"),
                 "correct the model",
             ));
         }
@@ -94,7 +94,7 @@ fn windows(scope: &Scope, x: NodeId) -> Result<Windows, Diagnostic> {
 }
 
 impl Windows {
-    /// The result's shape for data of a shape.
+    /// The shape of the result for data of this shape.
     fn shape(&self, x: &[usize]) -> Vec<usize> {
         [&x[..2], &self.counts].concat()
     }
@@ -160,7 +160,7 @@ impl Windows {
     }
 }
 
-/// Without positions, a plain maximum over windows.
+/// Without positions, this is a plain maximum over windows.
 fn max_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
@@ -180,8 +180,8 @@ fn max_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     // Taps outside repeat the first one inside, so that the first maximum stays it.
     let positions = (0..axes).map(|axis| windows.positions(axis, lens[axis]));
     let positions: Option<Vec<_>> = positions.collect();
-    let positions =
-        positions.ok_or_else(|| refuse("a window has nothing but padding", "use less padding"))?;
+    let positions = positions
+        .ok_or_else(|| refuse("a window covers nothing but padding", "use less padding"))?;
     let rows = windows.rows(build, x, &positions)?;
     let mut index = vec![0; outputs * taps];
     let mut inner: usize = lens.iter().product();
@@ -212,7 +212,7 @@ fn max_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(greatest, dtype), (places, DatumType::I64)])
 }
 
-/// Each element at its position in a tensor of zeros; of several at one position the last one stays.
+/// Each element at its position in a tensor of zeros; where several share a position, the last one stays.
 fn max_unpool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (x, places) = (scope.operand(0)?, scope.operand(1)?);
     let dtype = scope.dtype(0);
@@ -312,7 +312,7 @@ fn lp_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(norms, dtype)])
 }
 
-/// `sum(|x|^p)^(1/p)` over all of space.
+/// `sum(|x|^p)^(1/p)` over all spatial axes.
 fn global_lp_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);
@@ -320,7 +320,7 @@ fn global_lp_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let build = &mut scope.build;
     let shape = build.shape(x);
     if shape.len() < 3 {
-        return Err(refuse("its data has no axes in space", "correct the model"));
+        return Err(refuse("its data has no spatial axes", "correct the model"));
     }
     let rows = [shape[0] * shape[1], 1, shape[2..].iter().product()];
     let rows = build.reshape(x, &rows);
@@ -336,7 +336,7 @@ fn global_lp_pool(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(build.reshape(norms, &made), dtype)])
 }
 
-/// Magnitudes below this are as good as zero.
+/// Magnitudes below this count as zero.
 const TINY: f64 = 1e-6;
 
 /// `ln |x|`.
@@ -373,13 +373,13 @@ fn order(scope: &Scope) -> Result<f64, Diagnostic> {
         Ok(order)
     } else {
         Err(refuse(
-            "its norm has no positive order",
+            "the order of its norm is not positive",
             "correct the model",
         ))
     }
 }
 
-/// `|x|`, or `x^2`: squares are products, which are exact, and no function that a table rounds.
+/// `|x|`, or `x^2`: squares are products, which are exact, and not a function that a table rounds.
 fn powers(build: &mut Builder, x: NodeId, order: f64) -> NodeId {
     if order == 1.0 {
         return build.pointwise(abs(), x);
@@ -392,7 +392,7 @@ fn power(x: Pointwise, exponent: f64) -> Pointwise {
     Pointwise::binary(BinaryFn::Pow, x, Pointwise::Constant(exponent))
 }
 
-/// Each element divided by a power of the squares' sum over neighboring channels.
+/// Each element divided by a power of the sum of squares over neighboring channels.
 fn lrn(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let dtype = scope.dtype(0);

@@ -115,7 +115,7 @@ fn top_k(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let rows: usize = shape.iter().product::<usize>() / length;
     if rows.saturating_mul(length).saturating_mul(length) > MOST_PAIRS {
         return Err(refuse(
-            format!("it sorts {rows} rows of {length}, comparing all pairs"),
+            format!("it sorts {rows} rows of {length} elements by comparing all pairs"),
             "sort shorter rows, or use ArgMax",
         ));
     }

@@ -18,7 +18,7 @@ struct Layer {
     /// `[steps, batch, size]`.
     x: NodeId,
     hidden: usize,
-    /// For each step, 1 for the samples that last as long, `[batch, 1]`; `None` if all do.
+    /// For each step, 1 for the samples that last that long, `[batch, 1]`; `None` if all do.
     lasts: Option<Vec<NodeId>>,
     /// For each direction, whether backwards.
     directions: Vec<bool>,
@@ -37,7 +37,7 @@ struct Direction {
     functions: Vec<Pointwise>,
 }
 
-/// From what the input gives at a step, and the states: the states after it. The first is the layer's output.
+/// The states after a step, from the input's part of the gates and the states before it. The first state is the layer's output.
 type Cell<'c> = dyn Fn(&mut Builder, &Direction, NodeId, &[NodeId]) -> Vec<NodeId> + 'c;
 
 /// `RNN`: `H' = f(x W + H R + b)`.
@@ -140,13 +140,13 @@ fn lstm(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
 }
 
 impl Direction {
-    /// What the state gives to all gates.
+    /// The state's part of all gates.
     fn sums(&self, build: &mut Builder, state: NodeId) -> NodeId {
         let all = build.shape(self.state)[0];
         self.rows(build, state, 0, all)
     }
 
-    /// What the state gives to some rows of the gates.
+    /// The state's part of some rows of the gates.
     fn rows(&self, build: &mut Builder, state: NodeId, start: usize, length: usize) -> NodeId {
         let weights = build.slice(self.state, 0, start, length, 1);
         let bias = build.slice(self.state_bias, 0, start, length, 1);
@@ -162,7 +162,7 @@ impl Layer {
         let batch_first = scope.int("layout").unwrap_or(0) != 0;
         if scope.build.rank(x) != 3 || scope.build.rank(scope.operand(2)?) != 3 {
             return Err(refuse(
-                "its operands have not three axes",
+                "its operands do not have three axes",
                 "correct the model",
             ));
         }
@@ -175,7 +175,7 @@ impl Layer {
             "reverse" => vec![true],
             "bidirectional" => vec![false, true],
             other => {
-                let reason = format!("its direction `{other}` is not known");
+                let reason = format!("its direction `{other}` is not supported");
                 return Err(refuse(
                     reason,
                     "use `forward`, `reverse` or `bidirectional`",
@@ -196,7 +196,7 @@ impl Layer {
             }
             Some(_) => {
                 return Err(refuse(
-                    "it has not one length a sample",
+                    "it does not have one length for each sample",
                     "correct the model",
                 ));
             }
@@ -359,7 +359,7 @@ fn functions(
         Some(names) if names.len() == directions * defaults.len() => names,
         Some(_) => {
             return Err(refuse(
-                "it has a wrong number of activations",
+                "it has the wrong number of activations",
                 "correct the model",
             ));
         }
@@ -406,8 +406,8 @@ fn activation(
     let positive = || Pointwise::step(x());
     let lacks = || {
         refuse(
-            format!("its activation `{name}` lacks parameters"),
-            "give them",
+            format!("its activation `{name}` has no `activation_alpha` or `activation_beta`"),
+            "add them to the node",
         )
     };
     Ok(match name.to_ascii_lowercase().as_str() {
@@ -448,8 +448,8 @@ fn activation(
         }
         _ => {
             return Err(refuse(
-                format!("its activation `{name}` is not known"),
-                "use one that ONNX names",
+                format!("its activation `{name}` is not supported"),
+                "use one of ONNX's activations",
             ));
         }
     })

@@ -103,7 +103,7 @@ fn update_rule(scope: &Scope) -> Result<(bool, bool), Diagnostic> {
         "delta" => Ok((false, true)),
         "gated_delta" => Ok((true, true)),
         rule => Err(refuse(
-            format!("its update rule `{rule}` is not known"),
+            format!("its update rule `{rule}` is not supported"),
             "use `linear`, `gated`, `delta` or `gated_delta`",
         )),
     }
@@ -153,7 +153,7 @@ fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Diagnosti
             .build
             .reshape(x, &[batch, steps, heads, hidden / heads])),
         ref shape => Err(refuse(
-            format!("an operand of shape {shape:?} has no {heads} heads"),
+            format!("an operand of shape {shape:?} cannot be split into {heads} heads"),
             "correct the model",
         )),
     }
@@ -166,7 +166,7 @@ fn causal_convolution(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> 
     let (shape, kernel) = (scope.build.shape(x), scope.build.shape(weight));
     let (&[batch, channels, length], &[filters, 1, taps]) = (&shape[..], &kernel[..]) else {
         return Err(refuse(
-            "its input or its kernel has not three axes",
+            "its input or its kernel does not have three axes",
             "correct the model",
         ));
     };
@@ -213,7 +213,7 @@ fn causal_convolution(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> 
         "silu" | "swish" => made = scope.build.unary(UnaryFn::Silu, made),
         other => {
             return Err(refuse(
-                format!("its activation `{other}` is not known"),
+                format!("its activation `{other}` is not supported"),
                 "use `silu` or `none`",
             ));
         }
@@ -221,7 +221,7 @@ fn causal_convolution(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> 
     let dtype = scope.dtype(0);
     if taps == 1 {
         return if scope.wants(1) {
-            Err(refuse("its state is empty", "leave the second result out"))
+            Err(refuse("its state is empty", "leave out the second output"))
         } else {
             Ok(vec![(made, dtype)])
         };
@@ -243,7 +243,7 @@ fn cumulative_product(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> 
     let build = &mut scope.build;
     let shape = build.shape(x);
     let Some(&length) = shape.get(axis) else {
-        return Err(refuse("its operand has no axis", "correct the model"));
+        return Err(refuse("its operand is a scalar", "correct the model"));
     };
     let turn = |build: &mut Builder, x| {
         if reverse {
@@ -285,7 +285,7 @@ fn tensor_scatter(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         "linear" => false,
         "circular" => true,
         other => {
-            let reason = format!("its mode `{other}` is not known");
+            let reason = format!("its mode `{other}` is not supported");
             return Err(refuse(reason, "use `linear` or `circular`"));
         }
     };

@@ -1,9 +1,9 @@
 //! What training adds to inference: steps of optimizers, batch statistics, dropout.
 
-use tract_onnx::prelude::*;
+use tract_onnx::prelude::{Datum, DatumType};
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor as Constant, UnaryFn};
+use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::operator::{Operator, TRAINING, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
@@ -22,7 +22,7 @@ struct Step {
     parameters: Vec<Vec<(NodeId, DatumType)>>,
 }
 
-/// Operands `rate, number`, then `kinds` lists of equally many tensors.
+/// Operands `rate, number`, then `kinds` lists of equal length.
 fn step(scope: &mut Scope, kinds: usize) -> Result<Step, Diagnostic> {
     let (rate, number) = (scope.operand(0)?, scope.operand(1)?);
     let single = |id: NodeId| scope.build.graph.nodes[id].volume() == 1;
@@ -89,7 +89,7 @@ fn momentum(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         "standard" => false,
         "nesterov" => true,
         other => {
-            let reason = format!("its mode `{other}` is not known");
+            let reason = format!("its mode `{other}` is not supported");
             return Err(refuse(reason, "use `standard` or `nesterov`"));
         }
     };
@@ -216,15 +216,15 @@ fn batch_normalization(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic>
     let rank = shape.len();
     if scope.int("spatial") == Some(0) {
         return Err(refuse(
-            "it normalizes each position by itself",
+            "it normalizes each position separately",
             "use `spatial = 1`",
         ));
     }
     let training = scope.opset >= 14 && scope.int("training_mode").unwrap_or(0) != 0;
     if !training && (1..scope.results()).any(|index| scope.wants(index)) {
         return Err(refuse(
-            "it gives statistics without training",
-            "leave them out",
+            "it returns statistics outside training",
+            "leave out these outputs",
         ));
     }
     let [scale, bias, mut mean, mut variance] = channel_parameters(scope, &shape)?;
@@ -285,7 +285,7 @@ fn channel_parameters(scope: &mut Scope, shape: &[usize]) -> Result<[NodeId; 4],
         let given = scope.operand(index)?;
         if scope.build.shape(given) != [channels] {
             return Err(refuse(
-                "it has not one parameter a channel",
+                "it does not have one parameter for each channel",
                 "correct the model",
             ));
         }
@@ -308,6 +308,6 @@ fn dropout(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         }
     }
     let shape = scope.build.shape(x);
-    let mask = scope.build.constant(Constant::filled(shape, 1.0));
+    let mask = scope.build.constant(Tensor::filled(shape, 1.0));
     Ok(vec![(x, scope.dtype(0)), (mask, bool::datum_type())])
 }

@@ -1,7 +1,7 @@
 //! Operators on the bits of integers: two's complement of the element type's width.
 //!
-//! An integer is cut by divisions by two that round down; a negative one keeps its sign to the end. Of two integers' bits, *and* is a
-//! product, and the others are sums with it.
+//! Bits are split off by divisions by two that round down; a negative integer keeps its sign to the end. Of two integers' bits, *and* is a
+//! product, and *or* and *xor* are sums with it.
 
 use tract_onnx::prelude::DatumType;
 
@@ -22,9 +22,9 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("BitwiseXor", 18, bitwise).restricted("integers of at most 16 bits"),
 ];
 
-/// Bits of an integer that is divided by two in one table.
+/// Widest integer that one table divides by two, in bits.
 const TABLE_BITS: u32 = 16;
-/// Widest integers.
+/// Widest integers, in bits.
 const MOST_BITS: u32 = 32;
 
 /// Width of an integer type, and whether it has a sign.
@@ -43,7 +43,7 @@ impl Kind {
         let bits = 8 * dtype.size_of() as u32;
         if !dtype.is_integer() || bits > MOST_BITS {
             return Err(refuse(
-                format!("it works on the bits of {dtype:?}"),
+                format!("it reads the bits of {dtype:?}"),
                 "use integers of up to 32 bits",
             ));
         }
@@ -78,7 +78,7 @@ fn quotient(build: &mut Builder, x: NodeId, bits: u32) -> NodeId {
     build.rescale(x, constants, Rounding::Down, all)
 }
 
-/// `floor(x / 2^bits)` of integers of `kind`: wide ones are cut in two first.
+/// `floor(x / 2^bits)` of integers of `kind`: wide ones are split in two first.
 fn shifted(build: &mut Builder, x: NodeId, bits: u32, kind: Kind) -> NodeId {
     if kind.bits <= TABLE_BITS || bits >= TABLE_BITS {
         return quotient(build, x, bits);
@@ -150,7 +150,7 @@ fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Diagnostic> {
 fn bitwise(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
     let kind = Kind::of(dtype)?;
-    narrow(kind, "its operands are integers of 32 bits")?;
+    narrow(kind, "its operands are 32-bit integers")?;
     let [a, b] = pair(scope)?;
     let operator = scope.operator().to_string();
     let build = &mut scope.build;
@@ -225,7 +225,10 @@ fn shift(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let build = &mut scope.build;
     let known: Option<Vec<f64>> = build.tensor(by).map(|t| t.data.clone());
     if known.is_none() {
-        narrow(kind, "integers of 32 bits are shifted by computed numbers")?;
+        narrow(
+            kind,
+            "it shifts 32-bit integers by a computed number of bits",
+        )?;
     }
     let mut sum: Option<NodeId> = None;
     let mut add = |build: &mut Builder, part: NodeId| {
@@ -283,7 +286,7 @@ fn shift(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(made, dtype)])
 }
 
-/// The lowest bits of `x` as an integer of `kept`, cut from one of `kind`.
+/// The lowest bits of `x`, an integer of `kind`, as an integer of `kept`.
 fn wrapped_of(build: &mut Builder, x: NodeId, kept: Kind, kind: Kind) -> NodeId {
     let half = if kept.signed {
         power(kept.bits - 1)
@@ -296,7 +299,7 @@ fn wrapped_of(build: &mut Builder, x: NodeId, kept: Kind, kind: Kind) -> NodeId 
     build.binary(BinaryFn::Sub, x, overflow)
 }
 
-/// Number of an element type in ONNX.
+/// The element type with this number in ONNX.
 fn numbered(dtype: i64) -> Option<DatumType> {
     Some(match dtype {
         2 => DatumType::U8,

@@ -5,5 +5,5 @@ mod qlinear;
 
 use crate::onnx::decompose::operator::Operator;
 
-/// Of each file.
+/// The operators of each file.
 pub(super) const OPERATORS: &[&[Operator]] = &[bits::OPERATORS, qlinear::OPERATORS];

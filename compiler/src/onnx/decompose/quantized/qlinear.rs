@@ -51,7 +51,7 @@ pub(crate) fn limits(dtype: DatumType) -> Result<(f64, f64), Diagnostic> {
         DatumType::U32 => (0.0, 4294967295.0),
         other => {
             return Err(refuse(
-                format!("its integers are of type {other:?}"),
+                format!("its integers have the type {other:?}"),
                 "use integers of 8, 16 or 32 bits",
             ));
         }
@@ -91,7 +91,7 @@ fn spread(
     ))
 }
 
-/// An operand that may be left out: zero.
+/// An optional zero point; 0 if it is left out.
 fn zero_point(scope: &mut Scope, index: usize) -> NodeId {
     match scope.optional(index) {
         Some(id) => id,
@@ -108,11 +108,14 @@ fn positive(scale: &Tensor) -> Result<(), Diagnostic> {
     if scale.data.iter().all(|s| s.is_finite() && *s != 0.0) {
         Ok(())
     } else {
-        Err(refuse("a scale is zero or no number", "correct the model"))
+        Err(refuse(
+            "a scale is zero or not a number",
+            "correct the model",
+        ))
     }
 }
 
-/// Number of an element type in ONNX.
+/// The element type with this number in ONNX.
 fn numbered(dtype: i64) -> Option<DatumType> {
     Some(match dtype {
         2 => DatumType::U8,
@@ -182,7 +185,7 @@ fn dequantize(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     )])
 }
 
-/// `DynamicQuantizeLinear`: integers from 0 to 255, with the scale and the zero point that reach from least to greatest.
+/// `DynamicQuantizeLinear`: integers from 0 to 255, with the scale and the zero point that cover the range of the data.
 fn dynamic(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let build = &mut scope.build;
@@ -314,7 +317,7 @@ fn factors(scope: &Scope, a: usize, b: usize, y: usize) -> Result<Vec<f64>, Diag
     positive(&y)?;
     let ([a], [y]) = (&a.data[..], &y.data[..]) else {
         return Err(refuse(
-            "it has one scale for each row",
+            "it has a scale for each row",
             "quantize its first operand and its result with one scale each",
         ));
     };
@@ -322,7 +325,7 @@ fn factors(scope: &Scope, a: usize, b: usize, y: usize) -> Result<Vec<f64>, Diag
     Ok(b.data.iter().map(factor).collect())
 }
 
-/// Rounds sums to the integers of the result: factors one for all, or one for each index of `axis`.
+/// Rounds sums to the integers of the result, with one factor for all, or one for each index of `axis`.
 fn finish(
     scope: &mut Scope,
     sums: NodeId,
@@ -373,7 +376,7 @@ fn window(
             Ok(list)
         } else {
             Err(refuse(
-                format!("its `{name}` are malformed"),
+                format!("its `{name}` are invalid"),
                 "correct the model",
             ))
         }
@@ -475,7 +478,7 @@ fn qgemm(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let columns = 1 - usize::from(scope.int("transB").unwrap_or(0) != 0);
     let mut b = centered(scope, 3, 5, columns)?;
     if scope.build.rank(a) != 2 || scope.build.rank(b) != 2 {
-        return Err(refuse("an operand is no matrix", "correct the model"));
+        return Err(refuse("an operand is not a matrix", "correct the model"));
     }
     for (name, x) in [("transA", &mut a), ("transB", &mut b)] {
         if scope.int(name).unwrap_or(0) != 0 {
@@ -484,7 +487,7 @@ fn qgemm(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     }
     let mut sums = matrix_product(&mut scope.build, a, b)?;
     if scope.float("alpha").unwrap_or(1.0) != 1.0 {
-        return Err(refuse("it has an alpha", "use alpha = 1"));
+        return Err(refuse("its alpha is not 1", "use alpha = 1"));
     }
     if let Some(bias) = scope.optional(6) {
         let columns: usize = scope.build.shape(bias).iter().product();

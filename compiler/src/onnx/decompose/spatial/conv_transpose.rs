@@ -74,7 +74,7 @@ fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(made, dtype)])
 }
 
-/// For each axis in space, what is cut off before, and the length.
+/// For each spatial axis, how much is cut off before, and the length.
 fn placed(
     scope: &Scope,
     spatial: &[usize],
@@ -103,7 +103,7 @@ fn placed(
         "SAME_LOWER" => (true, false),
         other => {
             return Err(refuse(
-                format!("its padding `{other}` is not known"),
+                format!("its padding `{other}` is not supported"),
                 "correct the model",
             ));
         }
@@ -129,8 +129,8 @@ fn placed(
         let agreed = wanted.is_none_or(|len| whole - len >= if upper { 0 } else { -1 });
         if !agreed && !same || len < 1 || len > MOST_ELEMENTS as i64 {
             return Err(refuse(
-                format!("axis {a} of its output is {len} long, and {whole} without padding"),
-                "use `output_padding` in the place of `output_shape`",
+                format!("axis {a} of its output has length {len}, but {whole} without padding"),
+                "use `output_padding` instead of `output_shape`",
             ));
         }
         Ok((before as usize, len as usize))

@@ -9,11 +9,11 @@ use crate::onnx::decompose::spatial::sampling::Weights;
 
 pub(super) const OPERATORS: &[Operator] = &[op("DeformConv", 19, build)];
 
-/// Letters of axes in space.
+/// Letters of the spatial axes.
 const SPACE: &str = "stuvwxyz";
 
-/// What shapes and attributes say.
-struct Layout {
+/// What follows from the shapes and the attributes.
+struct Geometry {
     batch: usize,
     channels: usize,
     outputs: usize,
@@ -21,7 +21,7 @@ struct Layout {
     /// Groups of channels that share their places.
     parts: usize,
     window: Window,
-    /// Lengths of the result in space.
+    /// Spatial shape of the result.
     made: Vec<usize>,
 }
 
@@ -29,13 +29,13 @@ fn wrong() -> Diagnostic {
     refuse("its operands do not fit", "correct the model")
 }
 
-/// The layout of data `[n, c, spatial...]`, a kernel and offsets of these shapes.
-fn layout(
+/// The geometry of a convolution of data `[n, c, spatial...]`, a kernel and offsets of these shapes.
+fn geometry(
     scope: &Scope,
     shape: &[usize],
     kernel_shape: &[usize],
     offset_shape: &[usize],
-) -> Result<Layout, Diagnostic> {
+) -> Result<Geometry, Diagnostic> {
     let axes = shape.len().saturating_sub(2);
     if !(1..=SPACE.len()).contains(&axes)
         || kernel_shape.len() != shape.len()
@@ -73,7 +73,7 @@ fn layout(
         dilation: dilations,
         pad_before: pads[..axes].to_vec(),
     };
-    Ok(Layout {
+    Ok(Geometry {
         batch,
         channels,
         outputs,
@@ -104,7 +104,7 @@ fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
     let [shape, kernel_shape, offset_shape] =
         [x, kernel, offset].map(|operand| scope.build.shape(operand));
-    let Layout {
+    let Geometry {
         batch,
         channels,
         outputs,
@@ -112,7 +112,7 @@ fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         parts,
         window,
         made,
-    } = layout(scope, &shape, &kernel_shape, &offset_shape)?;
+    } = geometry(scope, &shape, &kernel_shape, &offset_shape)?;
     let axes = made.len();
     let [taps, points] = [&window.kernel, &made].map(|lens| lens.iter().product::<usize>());
     check_matrix(batch * parts * taps, points)?;

@@ -15,13 +15,13 @@ fn from_space(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         .and_then(|block| usize::try_from(block).ok());
     let (Some(block @ 1..), &[batch, channels, height, width]) = (block, shape.as_slice()) else {
         return Err(refuse(
-            "its block is not positive, or its operand has not four axes",
+            "its block size is not positive, or its operand does not have four axes",
             "correct the model",
         ));
     };
     if height % block != 0 || width % block != 0 {
         return Err(refuse(
-            "its blocks do not divide the space",
+            "its blocks do not divide the spatial axes",
             "pad the operand",
         ));
     }

@@ -8,7 +8,7 @@ use crate::onnx::decompose::scope::{Scope, TypedValue};
 pub(super) const OPERATORS: &[Operator] =
     &[op("Det", 11, build).restricted("matrices of at most 4 rows")];
 
-/// Most rows: the terms are products of as many elements.
+/// Most rows: each term is a product of that many elements.
 const MOST_ROWS: usize = 4;
 
 /// By minors of the first rows: one for each set of as many columns, from those with one row less.

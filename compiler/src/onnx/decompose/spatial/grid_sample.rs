@@ -17,7 +17,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("GridSample", 16, build),
 ];
 
-/// Most axes in space: letters of an einsum.
+/// Most spatial axes: letters of an einsum.
 const MOST_AXES: usize = 8;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -34,7 +34,7 @@ enum Padding {
     Reflection,
 }
 
-/// What is read at a point of each axis.
+/// How an axis is read at a point.
 struct Sampler {
     mode: Mode,
     padding: Padding,
@@ -47,8 +47,8 @@ fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
     let unknown = |name: &str| {
         refuse(
-            format!("`{name}` is not known"),
-            "use a mode of the operator's documentation",
+            format!("`{name}` is not supported"),
+            "use a mode that ONNX defines",
         )
     };
     let sampler = Sampler {
@@ -96,7 +96,7 @@ fn build(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(build.reshape(sampled, &shape), dtype)])
 }
 
-/// Letters of axes in space.
+/// Letters of the spatial axes.
 const SPACE: &str = "stuvwxyz";
 
 impl Sampler {
@@ -197,7 +197,7 @@ fn affine(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let lens: Vec<usize> = size[2..].iter().map(|n| *n as usize).collect();
     if corners && lens.contains(&1) {
         return Err(refuse(
-            "the corners of an axis of length 1 are aligned",
+            "it aligns the corners of an axis of length 1",
             "use `align_corners = 0`",
         ));
     }

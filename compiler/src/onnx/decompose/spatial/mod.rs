@@ -13,7 +13,7 @@ mod spectra;
 
 use crate::onnx::decompose::operator::Operator;
 
-/// Of each file.
+/// The operators of each file.
 pub(super) const OPERATORS: &[&[Operator]] = &[
     conv_transpose::OPERATORS,
     deform::OPERATORS,

@@ -88,7 +88,7 @@ pub(crate) fn pad(
 ) -> Result<NodeId, Diagnostic> {
     let kept = build.shape(x)[axis] as i64 + before.min(0) + after.min(0);
     if kept < 1 {
-        return Err(refuse("it cuts off all of an axis", "correct the model"));
+        return Err(refuse("it crops an axis to nothing", "correct the model"));
     }
     x = build.slice(x, axis, -before.min(0) as usize, kept as usize, 1);
     let (before, after) = (before.max(0) as usize, after.max(0) as usize);
@@ -167,7 +167,7 @@ fn build_pad(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(vec![(x, dtype)])
 }
 
-/// Where each position of a padded axis comes from.
+/// The position that each position of a padded axis comes from.
 fn picks(mode: &str, length: usize, (before, after): (i64, i64)) -> Result<Vec<usize>, Diagnostic> {
     let len = length as i64;
     let pick = |at: i64| match mode {
@@ -179,7 +179,7 @@ fn picks(mode: &str, length: usize, (before, after): (i64, i64)) -> Result<Vec<u
             Ok(around.min(2 * (len - 1) - around))
         }
         _ => Err(refuse(
-            format!("its mode `{mode}` is not known"),
+            format!("its mode `{mode}` is not supported"),
             "use `constant`, `reflect`, `edge` or `wrap`",
         )),
     };
@@ -217,7 +217,7 @@ fn reverse_sequence(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let batch = scope.axis("batch_axis", 1, x)?;
     let time = scope.axis("time_axis", 0, x)?;
     if rank < 2 || batch == time {
-        return Err(refuse("its two axes are one", "correct the model"));
+        return Err(refuse("its two axes are the same", "correct the model"));
     }
     let mut order: Vec<usize> = (0..rank).filter(|a| ![batch, time].contains(a)).collect();
     order.splice(0..0, [batch, time]);
@@ -227,7 +227,7 @@ fn reverse_sequence(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (count, steps) = (shape[0], shape[1]);
     if build.shape(lengths) != [count] {
         return Err(refuse(
-            "it has not one length a sequence",
+            "it does not have one length for each sequence",
             "correct the model",
         ));
     }

@@ -1,4 +1,4 @@
-//! Pools over regions: `RoiAlign` reads between elements, `MaxRoiPool` whole ones.
+//! Pooling over regions: `RoiAlign` reads between elements, `MaxRoiPool` reads whole elements.
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
@@ -22,7 +22,7 @@ struct Axis {
     len: usize,
 }
 
-/// Regions' start and size along an axis, `[r, 1, 1]`.
+/// Start and size of the regions along an axis, `[r, 1, 1]`.
 type Extent = (NodeId, NodeId);
 
 fn roi_align(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
@@ -33,7 +33,7 @@ fn roi_align(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         "max" => false,
         other => {
             return Err(refuse(
-                format!("its mode `{other}` is not known"),
+                format!("its mode `{other}` is not supported"),
                 "use `avg`",
             ));
         }
@@ -101,7 +101,7 @@ fn alone(
 ) -> Result<Vec<(usize, usize, [usize; 2])>, Diagnostic> {
     let Some(corners) = build.tensor(corners) else {
         return Err(refuse(
-            "the number of points that it reads depends on computed regions",
+            "the number of points to sample depends on computed regions",
             "set `sampling_ratio`",
         ));
     };

@@ -17,7 +17,7 @@ pub(super) const OPERATORS: &[Operator] = &[
 #[derive(Clone, Copy)]
 enum Mode {
     /// The nearest one, by the rule of this name.
-    Nearest(Rounding),
+    Nearest(NearestMode),
     /// The two around the point.
     Linear,
     /// The four around the point, by the cubic of this parameter.
@@ -25,7 +25,7 @@ enum Mode {
 }
 
 #[derive(Clone, Copy)]
-enum Rounding {
+enum NearestMode {
     HalfDown,
     HalfUp,
     Floor,
@@ -96,16 +96,16 @@ fn mode(scope: &Scope, old: bool) -> Result<Mode, Diagnostic> {
     let rounding = rounding.unwrap_or(if old { "floor" } else { "round_prefer_floor" });
     let unknown = |what: &str, name: &str| {
         refuse(
-            format!("its {what} `{name}` is not known"),
+            format!("its {what} `{name}` is not supported"),
             "correct the model",
         )
     };
     Ok(match scope.text("mode").unwrap_or("nearest") {
         "nearest" => Mode::Nearest(match rounding {
-            "round_prefer_floor" => Rounding::HalfDown,
-            "round_prefer_ceil" => Rounding::HalfUp,
-            "floor" => Rounding::Floor,
-            "ceil" => Rounding::Ceil,
+            "round_prefer_floor" => NearestMode::HalfDown,
+            "round_prefer_ceil" => NearestMode::HalfUp,
+            "floor" => NearestMode::Floor,
+            "ceil" => NearestMode::Ceil,
             other => return Err(unknown("rounding", other)),
         }),
         _ if !scope.dtype(0).is_float() => {
@@ -272,7 +272,7 @@ impl Plan<'_> {
             }
             other => {
                 return Err(refuse(
-                    format!("its coordinates `{other}` are not known"),
+                    format!("its coordinates `{other}` are not supported"),
                     "use `half_pixel`",
                 ));
             }
@@ -288,10 +288,10 @@ impl Plan<'_> {
         let (kernel, reach): (&dyn Fn(f64) -> f64, f64) = match &self.mode {
             Mode::Nearest(rounding) => {
                 let up = match rounding {
-                    Rounding::HalfDown => frac > 0.5,
-                    Rounding::HalfUp => frac >= 0.5,
-                    Rounding::Floor => false,
-                    Rounding::Ceil => frac > 0.0,
+                    NearestMode::HalfDown => frac > 0.5,
+                    NearestMode::HalfUp => frac >= 0.5,
+                    NearestMode::Floor => false,
+                    NearestMode::Ceil => frac > 0.0,
                 };
                 let at = low as i64 + i64::from(up);
                 row[at.clamp(0, last) as usize] = 1.0;

@@ -1,4 +1,4 @@
-//! Reading between the positions of an axis, at coordinates that are computed.
+//! Reading between the positions of an axis, at computed coordinates.
 //!
 //! Nothing is looked up by an index: each position of the axis has a weight that is a function of its distance to the coordinate,
 //! zero for all but a few, and what is read is the sum of the data times the weights.
@@ -163,7 +163,7 @@ fn check_size(shape: &[usize], len: usize) -> Result<(), Diagnostic> {
     let lens = shape.iter().map(|n| *n as u64);
     if volume(lens.chain([len as u64])) > MOST_ELEMENTS {
         return Err(refuse(
-            "it reads too many points of too long an axis",
+            "it samples too many points on too long an axis",
             "use fewer points or shorter axes",
         ));
     }

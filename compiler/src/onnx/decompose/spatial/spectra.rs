@@ -92,7 +92,7 @@ fn dft(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let axis = Scope::position(axis.unwrap_or(-2), rank)?;
     if rank < 2 || axis == rank - 1 || !(1..=2).contains(&parts) {
         return Err(refuse(
-            "its last axis is not one of real and imaginary parts",
+            "its last axis does not hold real and imaginary parts",
             "correct the model",
         ));
     }
@@ -151,7 +151,7 @@ fn stft(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     if shape.len() == 2 {
         shape.push(1);
     }
-    let wrong = || refuse("its frames do not fit its signal", "correct the model");
+    let wrong = || refuse("its frames do not fit into its signal", "correct the model");
     let &[batch, time, parts] = &shape[..] else {
         return Err(wrong());
     };
@@ -263,7 +263,7 @@ fn cosines(scope: &mut Scope, coefficients: &[f64]) -> Result<Vec<TypedValue>, D
     if !periodic && size == 1 {
         return Err(refuse(
             "a symmetric window of length 1 has no period",
-            "use the constant 1",
+            "use a constant 1",
         ));
     }
     let period = (if periodic { size } else { size - 1 }) as f64;
