@@ -18,7 +18,7 @@
 //! file's size and time. A build script can do the work instead, in parallel with other crates: see [`build`]. The macro then finds what the
 //! script made.
 //!
-//! Compiling is much work for unoptimised code. Two lines of `Cargo.toml` make the compiler fast in development builds, and two more the
+//! Compiling is much work for unoptimized code. Two lines of `Cargo.toml` make the compiler fast in development builds, and two more the
 //! prover:
 //!
 //! ```toml

@@ -66,7 +66,7 @@ fn nameless(compiled: &Compiled) -> String {
             _ => {}
         }
     }
-    let mut model = serde_json::to_value(&compiled.lowered.model).expect("serialises");
+    let mut model = serde_json::to_value(&compiled.lowered.model).expect("serializes");
     blank(&mut model);
     hex(&digest(model.to_string().as_bytes()))
 }

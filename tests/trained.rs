@@ -1,4 +1,4 @@
-//! Trained models of ours: what quantisation costs them, on their whole test sets, and proofs of a few.
+//! Trained models of ours: what quantization costs them, on their whole test sets, and proofs of a few.
 
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,8 @@
 //! `lower` makes integers of it, with as many bits as `accuracy` finds that they need; `emit` prints the result; `driver` is all of it, for the
 //! macro, for build scripts and for the command line. `onnx` and `lower` never see each other.
 
+#![forbid(unsafe_code)]
+
 pub mod accuracy;
 pub mod calibrate;
 mod diagnostic;

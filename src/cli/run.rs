@@ -1,4 +1,4 @@
-//! `zkiln run`: quantised inference without proofs.
+//! `zkiln run`: quantized inference without proofs.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -15,7 +15,7 @@ use super::terminal::{Progress, milliseconds, say, say_json};
 use zkiln_compiler::Port;
 use zkiln_compiler::tensors::{self, Finite, Line as InputLine, OutTensor, Side};
 
-/// Run the quantised model on many inputs: exactly what would be proved, without proving it
+/// Run the quantized model on many inputs: exactly what would be proved, without proving it
 #[derive(clap::Args)]
 #[command(after_help = "\
 One JSON object a line: {\"inputs\":[{\"name\",\"dtype\",\"shape\",\"data\"}]} in, {\"outputs\":[...]} out, in the same order.

@@ -15,7 +15,7 @@ pub struct Distance {
     agreeing: u64,
 }
 
-/// What people want to know of a [`Distance`].
+/// How far outputs are from those of floats, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Figures {
     /// Greatest absolute error.

@@ -27,7 +27,7 @@ const CORRECTED: f64 = 0.95;
 /// How often single nodes are gone through.
 const PASSES: usize = 4;
 
-/// The result of [`calibrate`].
+/// The result of a calibration.
 #[derive(Clone, Debug)]
 pub struct Calibration {
     /// To be kept.

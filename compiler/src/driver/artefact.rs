@@ -94,7 +94,7 @@ impl Artefact {
         })
     }
 
-    /// Of a folder that [`write`] made.
+    /// Of a folder that [`write()`] made.
     ///
     /// # Errors
     /// [`CompileError::Read`]; [`CompileError::Artefact`] where the files are of another version, or not of one model.
@@ -122,7 +122,7 @@ impl Artefact {
     }
 }
 
-/// The manifest of a folder that [`write`] made.
+/// The manifest of a folder that [`write()`] made.
 fn manifest(folder: &Path) -> Result<Manifest, CompileError> {
     let refused = |reason: String| CompileError::Artefact {
         path: folder.display().to_string(),

@@ -137,7 +137,7 @@ impl Request {
     }
 }
 
-/// An ONNX file that has been read and analysed.
+/// An ONNX file that has been read and analyzed.
 pub struct Source {
     loaded: Loaded,
     name: String,

@@ -9,7 +9,7 @@ use zkiln_runtime::relations::{Limbs, Relation};
 use crate::graph::{Dtype, Op};
 use crate::lower::columns::{ColumnPlan, Columns, TablePlan};
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::Quantised;
+use crate::lower::quantize::Quantized;
 use crate::program::{Lowered, NodeReport, PortInfo};
 
 /// log2 of a row's length from which on its answer is folded.
@@ -171,21 +171,21 @@ impl Lowering<'_> {
     pub fn describe(
         &self,
         name: &str,
-        quantised: &Quantised,
+        quantized: &Quantized,
         bits: u32,
         relation: &Relation,
     ) -> NodeReport {
-        let shape = &quantised.accumulator.shape;
+        let shape = &quantized.accumulator.shape;
         let (label, per_element, per_row) = lookups(relation);
         let rows = cube_log2(shape) - shape.last().map_or(0, |&last| cube_log2(&[last]));
         NodeReport {
             node: name.to_string(),
             relation: label.to_string(),
-            shape: self.shape_text(&quantised.accumulator),
-            scale_log2: quantised.unit.log2(),
+            shape: self.shape_text(&quantized.accumulator),
+            scale_log2: quantized.unit.log2(),
             bits,
             lookups: (per_element << cube_log2(shape)) + (per_row << rows),
-            cost: quantised.cost,
+            cost: quantized.cost,
         }
     }
 

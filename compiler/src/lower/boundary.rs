@@ -4,10 +4,10 @@ use zkiln_runtime::model::{ColumnId, TableId, cube_log2};
 use zkiln_runtime::relations::{Exact, Limbs, Map, Relation, Requant};
 
 use crate::diagnostic::Diagnostic;
-use crate::lower::columns::{Columns, Keys, Tables};
+use crate::lower::columns::{Columns, KeyRange, Tables};
 use crate::lower::intervals::{ACCUMULATOR_BITS, certain_range, nonnegative};
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Goal, Quantised, accumulate, ceil_log2, too_wide};
+use crate::lower::quantize::{Goal, Quantized, accumulate, ceil_log2, too_wide};
 use crate::lower::value::{Axis, Term, Value, View};
 
 /// Integers of up to this many bits more than asked for are kept as they are rather than rounded.
@@ -33,7 +33,7 @@ fn limb_widths(tables: &Tables, shape: &[u32], bits: u32, slack: u32) -> Vec<u8>
             let mut fresh: Vec<u8> = widths.clone();
             fresh.dedup();
             fresh.retain(|&bits| {
-                !tables.has_range(Keys {
+                !tables.has_range(KeyRange {
                     bits,
                     signed: false,
                 })
@@ -71,7 +71,7 @@ pub fn limbs(
         .map(|&bits| {
             tables.range(
                 columns,
-                Keys {
+                KeyRange {
                     bits,
                     signed: false,
                 },
@@ -127,27 +127,27 @@ impl Lowering<'_> {
         if let Some(exact) = self.exact(value, bits + EXACT_EXTRA_BITS)? {
             return Ok(exact);
         }
-        let keys = Keys {
+        let keys = KeyRange {
             bits,
             signed: !nonnegative(value, &self.columns),
         };
         let axes = value.mentioned();
-        let quantised = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
+        let quantized = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
         let name = value.name.clone();
-        let wide = self.reach(&quantised, keys);
+        let wide = self.reach(&quantized, keys);
         if wide != keys {
             let (low, high) = keys.bounds();
             let clamp = wide.iter().map(|key| key.clamp(low, high) as i32);
             let data = [clamp.collect()];
             let table = self.tables.table(&mut self.columns, "clamp", wide, &data);
-            let shape = quantised.accumulator.shape.to_vec();
+            let shape = quantized.accumulator.shape.to_vec();
             let clamped = self.columns.witness(&name, shape, (low, high));
             let unclamped = format!("{name}/unclamped");
-            let (_, unit) = self.requant(&unclamped, quantised, wide, table, &[clamped])?;
+            let (_, unit) = self.requant(&unclamped, quantized, wide, table, &[clamped])?;
             return Ok(column_value(value, clamped, &axes, unit));
         }
         let table = self.tables.range(&mut self.columns, keys);
-        let (column, unit) = self.requant(&name, quantised, keys, table, &[])?;
+        let (column, unit) = self.requant(&name, quantized, keys, table, &[])?;
         Ok(column_value(value, column, &axes, unit))
     }
 
@@ -162,30 +162,30 @@ impl Lowering<'_> {
         let (lo, hi) = self.columns.get(view.column).bounds;
         term.weight.is_none()
             && term.summed.is_empty()
-            && Keys::covering(lo.into(), hi.into()).bits <= bits
+            && KeyRange::covering(lo.into(), hi.into()).bits <= bits
     }
 
     /// The value as a column of exactly its integers, if they are certain to fit `bits` bits.
     pub fn exact(&mut self, value: &Value, bits: u8) -> Result<Option<Value>, Diagnostic> {
         let axes = value.mentioned();
-        let Some(quantised) = self.exact_integers(value, &axes)? else {
+        let Some(quantized) = self.exact_integers(value, &axes)? else {
             return Ok(None);
         };
-        let (lo, hi) = quantised.bounds;
-        if Keys::covering(lo, hi).bits > bits {
+        let (lo, hi) = quantized.bounds;
+        if KeyRange::covering(lo, hi).bits > bits {
             return Ok(None);
         }
         let bounds = (lo as i64, hi as i64);
         let output =
             self.columns
-                .witness(&value.name, quantised.accumulator.shape.to_vec(), bounds);
-        let unit = quantised.unit;
+                .witness(&value.name, quantized.accumulator.shape.to_vec(), bounds);
+        let unit = quantized.unit;
         self.emit(
             &value.name.clone(),
-            &quantised.clone(),
-            u32::from(Keys::covering(lo, hi).bits),
+            &quantized.clone(),
+            u32::from(KeyRange::covering(lo, hi).bits),
             Relation::Exact(Exact {
-                accumulator: quantised.accumulator,
+                accumulator: quantized.accumulator,
                 output,
             }),
         );
@@ -197,25 +197,25 @@ impl Lowering<'_> {
         &mut self,
         value: &Value,
         axes: &[Axis],
-    ) -> Result<Option<Quantised>, Diagnostic> {
-        if !crate::lower::quantize::is_exact(value, self.settings.weight_bits) {
+    ) -> Result<Option<Quantized>, Diagnostic> {
+        if !crate::lower::quantize::is_exact(value, self.bits.weight_bits) {
             return Ok(None);
         }
-        let mut quantised = self.accumulate(value, axes, Goal::Exact)?;
+        let mut quantized = self.accumulate(value, axes, Goal::Exact)?;
         if let Some((lo, hi)) = certain_range(value, &self.columns) {
             let (lo, hi) = (
-                (lo / quantised.unit).floor().max(-1e30) as i128,
-                (hi / quantised.unit).ceil().min(1e30) as i128,
+                (lo / quantized.unit).floor().max(-1e30) as i128,
+                (hi / quantized.unit).ceil().min(1e30) as i128,
             );
-            quantised.bounds = (quantised.bounds.0.max(lo), quantised.bounds.1.min(hi));
+            quantized.bounds = (quantized.bounds.0.max(lo), quantized.bounds.1.min(hi));
         }
-        Ok(Some(quantised))
+        Ok(Some(quantized))
     }
 
     /// Width of the value's exact integers, unless a weight tensor would have to be rounded.
     pub fn exact_bits(&mut self, value: &Value) -> Result<Option<u8>, Diagnostic> {
         let integers = self.exact_integers(value, &value.mentioned())?;
-        Ok(integers.map(|q| Keys::covering(q.bounds.0, q.bounds.1).bits))
+        Ok(integers.map(|q| KeyRange::covering(q.bounds.0, q.bounds.1).bits))
     }
 
     /// Real range for certain.
@@ -236,14 +236,14 @@ impl Lowering<'_> {
         value: &Value,
         axes: &[Axis],
         goal: Goal,
-    ) -> Result<Quantised, Diagnostic> {
+    ) -> Result<Quantized, Diagnostic> {
         accumulate(
             &mut self.columns,
             &value.name,
             value,
             axes,
             goal,
-            self.settings.weight_bits,
+            self.bits.weight_bits,
         )
     }
 
@@ -255,14 +255,14 @@ impl Lowering<'_> {
         exact_bits: u8,
     ) -> Result<Option<Value>, Diagnostic> {
         let axes = value.mentioned();
-        let Some(quantised) = self.exact_integers(value, &axes)? else {
+        let Some(quantized) = self.exact_integers(value, &axes)? else {
             return Ok(None);
         };
-        let keys = Keys::covering(quantised.bounds.0, quantised.bounds.1);
+        let keys = KeyRange::covering(quantized.bounds.0, quantized.bounds.1);
         if keys.bits > exact_bits {
             return Ok(None);
         }
-        let keys = Keys {
+        let keys = KeyRange {
             bits: if keys.signed {
                 keys.bits.max(function.bits)
             } else {
@@ -270,18 +270,18 @@ impl Lowering<'_> {
             },
             ..keys
         };
-        let table = self.function_table(keys, quantised.unit, function);
+        let table = self.function_table(keys, quantized.unit, function);
         let mapped = self.columns.witness(
             &self.here(),
-            quantised.accumulator.shape.to_vec(),
+            quantized.accumulator.shape.to_vec(),
             table.bounds,
         );
         let relation = Relation::Map(Map {
-            accumulator: quantised.accumulator.clone(),
+            accumulator: quantized.accumulator.clone(),
             table: table.id,
             mapped: vec![mapped].into(),
         });
-        self.emit(&self.here(), &quantised, u32::from(keys.bits), relation);
+        self.emit(&self.here(), &quantized, u32::from(keys.bits), relation);
         Ok(Some(mapped_value(value, mapped, &axes, table.step)))
     }
 
@@ -306,19 +306,19 @@ impl Lowering<'_> {
         }
         let axes = value.mentioned();
         let name = value.name.clone();
-        let mut keys = Keys {
+        let mut keys = KeyRange {
             bits,
             signed: !nonnegative(value, &self.columns),
         };
-        let mut quantised = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
-        while keys.bits < MAX_KEY_BITS && is_coarse(&quantised, value.range, greatest, function) {
+        let mut quantized = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
+        while keys.bits < MAX_KEY_BITS && is_coarse(&quantized, value.range, greatest, function) {
             keys.bits += 1;
-            quantised = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
+            quantized = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
         }
-        let step = quantised.unit * f64::from(quantised.step_log2).exp2();
+        let step = quantized.unit * f64::from(quantized.step_log2).exp2();
         let (low, high) = keys.bounds();
         let (low, high) = (low as f64 * step, high as f64 * step);
-        let wide = self.reach(&quantised, keys);
+        let wide = self.reach(&quantized, keys);
         let clamped = |x: f64| function(x.clamp(low, high));
         let tabulated = Tabulated {
             function: &clamped,
@@ -327,49 +327,54 @@ impl Lowering<'_> {
         let table = self.function_table(wide, step, tabulated);
         let mapped = self.columns.witness(
             &self.here(),
-            quantised.accumulator.shape.to_vec(),
+            quantized.accumulator.shape.to_vec(),
             table.bounds,
         );
-        self.requant(&name, quantised, wide, table.id, &[mapped])?;
+        self.requant(&name, quantized, wide, table.id, &[mapped])?;
         Ok(mapped_value(value, mapped, &axes, table.step))
     }
 
     /// The value rounded to multiples of `step`; it is known to fit `keys` of them.
-    pub fn in_steps(&mut self, value: &Value, step: f64, keys: Keys) -> Result<Value, Diagnostic> {
+    pub fn in_steps(
+        &mut self,
+        value: &Value,
+        step: f64,
+        keys: KeyRange,
+    ) -> Result<Value, Diagnostic> {
         let axes = value.mentioned();
-        let quantised = self.accumulate(value, &axes, Goal::Step(step))?;
+        let quantized = self.accumulate(value, &axes, Goal::Step(step))?;
         let table = self.tables.range(&mut self.columns, keys);
-        let (column, unit) = self.requant(&value.name.clone(), quantised, keys, table, &[])?;
+        let (column, unit) = self.requant(&value.name.clone(), quantized, keys, table, &[])?;
         Ok(column_value(value, column, &axes, unit))
     }
 
-    /// Emits the rounding of `quantised` to its step: the column and the real value of its unit.
+    /// Emits the rounding of `quantized` to its step: the column and the real value of its unit.
     pub fn requant(
         &mut self,
         name: &str,
-        quantised: Quantised,
-        keys: Keys,
+        quantized: Quantized,
+        keys: KeyRange,
         table: TableId,
         mapped: &[ColumnId],
     ) -> Result<(ColumnId, f64), Diagnostic> {
-        let step = quantised.unit * f64::from(quantised.step_log2).exp2();
-        if quantised.step_log2 > MAX_STEP_LOG2 {
-            return Err(too_wide(1 << quantised.step_log2.min(120)));
+        let step = quantized.unit * f64::from(quantized.step_log2).exp2();
+        if quantized.step_log2 > MAX_STEP_LOG2 {
+            return Err(too_wide(1 << quantized.step_log2.min(120)));
         }
-        let wanted = quantised.step_log2.max(1) as u32;
-        let shape = quantised.accumulator.shape.to_vec();
+        let wanted = quantized.step_log2.max(1) as u32;
+        let shape = quantized.accumulator.shape.to_vec();
         let output = self.columns.witness(name, shape.clone(), keys.bounds());
         let (shift, remainder) =
             limbs(&mut self.columns, &mut self.tables, name, &shape, wanted, 3);
-        let finer = shift as i32 - quantised.step_log2;
-        if finer as u32 > 60 || quantised.magnitude >> (ACCUMULATOR_BITS as i32 - finer) != 0 {
+        let finer = shift as i32 - quantized.step_log2;
+        if finer as u32 > 60 || quantized.magnitude >> (ACCUMULATOR_BITS as i32 - finer) != 0 {
             return Err(too_wide(
-                quantised.magnitude.saturating_mul(1 << finer.clamp(0, 60)),
+                quantized.magnitude.saturating_mul(1 << finer.clamp(0, 60)),
             ));
         }
-        let quantised = quantised.refined(finer as u32);
+        let quantized = quantized.refined(finer as u32);
         let relation = Relation::Requant(Requant {
-            accumulator: quantised.accumulator.clone(),
+            accumulator: quantized.accumulator.clone(),
             shift: shift as u8,
             remainder,
             output,
@@ -379,12 +384,12 @@ impl Lowering<'_> {
         // What the column is mapped to gives the node its name.
         let named = mapped.last().copied().unwrap_or(output);
         let node = self.columns.get(named).name.clone();
-        self.emit(&node, &quantised, u32::from(keys.bits), relation);
+        self.emit(&node, &quantized, u32::from(keys.bits), relation);
         Ok((output, step))
     }
 
     /// The table of a function on `keys` in units of `step`, with outputs of as many bits as it says, which reach its greatest value with a margin.
-    fn function_table(&mut self, keys: Keys, step: f64, function: Tabulated) -> FunctionTable {
+    fn function_table(&mut self, keys: KeyRange, step: f64, function: Tabulated) -> FunctionTable {
         let Tabulated {
             label,
             bits,
@@ -428,12 +433,12 @@ impl Lowering<'_> {
 /// Whether rounding to the step loses too much of a function whose results reach `greatest`: it is steep, or only interesting in a small
 /// part of its range.
 fn is_coarse(
-    quantised: &Quantised,
+    quantized: &Quantized,
     range: (f64, f64),
     greatest: f64,
     function: &dyn Fn(f64) -> f64,
 ) -> bool {
-    let step = quantised.unit * f64::from(quantised.step_log2).exp2();
+    let step = quantized.unit * f64::from(quantized.step_log2).exp2();
     let squares = |key: i64| {
         let at = |eighths: i32| {
             function((key as f64 + f64::from(eighths) / 16.0) * step).clamp(-greatest, greatest)

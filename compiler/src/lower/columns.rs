@@ -116,16 +116,16 @@ pub struct TablePlan {
     pub multiplicities: ColumnId,
 }
 
-/// Keys of a table: `2^bits` of them, from 0 or half of them negative.
+/// KeyRange of a table: `2^bits` of them, from 0 or half of them negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keys {
+pub struct KeyRange {
     /// log2 of their number.
     pub bits: u8,
     /// Whether half of them are negative.
     pub signed: bool,
 }
 
-impl Keys {
+impl KeyRange {
     /// The fewest keys that include `lo..=hi` and 0; unsigned if nothing is negative.
     pub fn covering(lo: i128, hi: i128) -> Self {
         let bits_of = |x: i128| (128 - x.max(0).leading_zeros()) as u8;
@@ -175,7 +175,7 @@ impl Tables {
         &mut self,
         columns: &mut Columns,
         label: &str,
-        keys: Keys,
+        keys: KeyRange,
         outputs: &[Vec<i32>],
     ) -> TableId {
         let name = self.unique(label);
@@ -214,7 +214,7 @@ impl Tables {
     }
 
     /// The range table with these keys.
-    pub fn range(&mut self, columns: &mut Columns, keys: Keys) -> TableId {
+    pub fn range(&mut self, columns: &mut Columns, keys: KeyRange) -> TableId {
         self.table(
             columns,
             &format!(
@@ -228,13 +228,13 @@ impl Tables {
     }
 
     /// A range table with at least these keys: one that exists, if it is not far too large.
-    pub fn range_covering(&mut self, columns: &mut Columns, keys: Keys) -> TableId {
+    pub fn range_covering(&mut self, columns: &mut Columns, keys: KeyRange) -> TableId {
         let fitting =
-            (keys.bits..=keys.bits + 2).find_map(|bits| self.find(Keys { bits, ..keys }, &[]));
+            (keys.bits..=keys.bits + 2).find_map(|bits| self.find(KeyRange { bits, ..keys }, &[]));
         fitting.unwrap_or_else(|| self.range(columns, keys))
     }
 
-    fn find(&self, keys: Keys, outputs: &[ColumnId]) -> Option<TableId> {
+    fn find(&self, keys: KeyRange, outputs: &[ColumnId]) -> Option<TableId> {
         let same = |t: &TablePlan| {
             t.len_log2 == keys.bits && t.first_key == keys.first() && t.outputs == outputs
         };
@@ -242,7 +242,7 @@ impl Tables {
     }
 
     /// Whether the range table with these keys exists.
-    pub fn has_range(&self, keys: Keys) -> bool {
+    pub fn has_range(&self, keys: KeyRange) -> bool {
         self.find(keys, &[]).is_some()
     }
 

@@ -8,7 +8,7 @@ use zkiln_runtime::relations::Relation;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::lower::columns::{Columns, Tables};
-use crate::lower::quantize::Quantised;
+use crate::lower::quantize::Quantized;
 use crate::lower::value::{Fresh, Value};
 use crate::options::Options;
 use crate::program::{NodeReport, PortInfo};
@@ -24,14 +24,14 @@ const RESIDUAL_EXTRA_BITS: u8 = 2;
 const INPUT_EXTRA_BITS: u8 = 1;
 /// Widths in bits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct Bits {
     /// Boundary values.
     pub activation_bits: u8,
     /// Weights, sign included.
     pub weight_bits: u8,
 }
 
-impl Settings {
+impl Bits {
     /// Those of the options, for nodes that have none of their own.
     fn of(options: &Options) -> Self {
         let chosen = options.settings.as_ref();
@@ -65,7 +65,7 @@ pub(crate) struct Lowering<'a> {
     pub graph: &'a Graph,
     pub options: &'a Options,
     /// Of the node that is being lowered.
-    pub settings: Settings,
+    pub bits: Bits,
     pub(super) own_settings: HashMap<&'a str, &'a NodeSettings>,
     pub fresh: Fresh,
     pub columns: Columns,
@@ -93,7 +93,7 @@ impl<'a> Lowering<'a> {
         Self {
             graph,
             options,
-            settings: Settings::of(options),
+            bits: Bits::of(options),
             own_settings: options
                 .settings
                 .as_ref()
@@ -116,12 +116,12 @@ impl<'a> Lowering<'a> {
     /// Turns to a node, with its settings.
     pub fn begin(&mut self, id: NodeId) {
         self.current = id;
-        self.settings = Settings::of(self.options);
+        self.bits = Bits::of(self.options);
         if let Some(own) = self.own_settings.get(self.graph.nodes[id].name.as_str()) {
-            let Settings {
+            let Bits {
                 activation_bits,
                 weight_bits,
-            } = &mut self.settings;
+            } = &mut self.bits;
             *activation_bits = own.activation_bits.unwrap_or(*activation_bits);
             *weight_bits = own.weight_bits.unwrap_or(*weight_bits);
         }
@@ -153,9 +153,9 @@ impl<'a> Lowering<'a> {
             .map(op)
             .any(|op| matches!(op, Op::Binary(_) | Op::Reduce { .. } | Op::RmsNorm { .. }));
         Some(if adds {
-            self.settings.residual_bits()
+            self.bits.residual_bits()
         } else {
-            self.settings.activation_bits
+            self.bits.activation_bits
         })
     }
 
@@ -243,10 +243,10 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds a node to the program. It is named `name` if it makes no value or one of this name, else after the last value that it makes.
-    pub fn emit(&mut self, name: &str, quantised: &Quantised, bits: u32, relation: Relation) {
+    pub fn emit(&mut self, name: &str, quantized: &Quantized, bits: u32, relation: Relation) {
         let name = self.node_name(name, &relation);
         self.report
-            .push(self.describe(&name, quantised, bits, &relation));
+            .push(self.describe(&name, quantized, bits, &relation));
         self.nodes.push(ModelNode {
             name: name.into(),
             relation,

@@ -28,7 +28,7 @@ use zkiln_runtime::relations::{Exact, Relation};
 use crate::diagnostic::{Diagnostic, caught};
 use crate::error::CompileError;
 use crate::graph::{Graph, Node, NodeId, Op};
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Goal;
 use crate::lower::value::weight::Weight;
@@ -139,7 +139,7 @@ fn check_visibility(graph: &Graph, options: &Options) -> Result<(), CompileError
 
 impl Lowering<'_> {
     fn node(&mut self, node: &Node) -> Result<Value, Diagnostic> {
-        let mut value = ops::lower(self, node)?.normalise();
+        let mut value = ops::lower(self, node)?.normalize();
         debug_assert_eq!(value.shape(), node.shape, "{}", node.name);
         value.range = node.range;
         if value.masked {
@@ -156,11 +156,11 @@ impl Lowering<'_> {
     fn probe(&mut self, id: NodeId) -> Option<(Port, PortInfo)> {
         let node = &self.graph.nodes[id];
         let value = self.values[id].clone().filter(|v| !v.is_constant())?;
-        let quantised = self.accumulate(&value, &value.axes(), Goal::Output).ok()?;
-        let range = (quantised.bounds.0 as i64, quantised.bounds.1 as i64);
+        let quantized = self.accumulate(&value, &value.axes(), Goal::Output).ok()?;
+        let range = (quantized.bounds.0 as i64, quantized.bounds.1 as i64);
         let port = Port {
             name: node.name.clone().into(),
-            value: quantised.accumulator,
+            value: quantized.accumulator,
             range,
             visibility: Visibility::Public,
         };
@@ -168,7 +168,7 @@ impl Lowering<'_> {
             name: node.name.clone(),
             dtype: crate::graph::Dtype::Float32,
             shape: node.shape.clone(),
-            scale: quantised.unit,
+            scale: quantized.unit,
             range,
         };
         Some((port, info))
@@ -182,7 +182,7 @@ impl Lowering<'_> {
             let data = correction.values.iter().map(|x| f64::from(*x)).collect();
             value.terms.push(Term::constant(Weight::new(axes, data)));
             value.proven = None;
-            *value = value.clone().normalise();
+            *value = value.clone().normalize();
         }
     }
 
@@ -200,16 +200,16 @@ impl Lowering<'_> {
             Visibility::Committed => 31,
             _ => OUTPUT_BITS,
         };
-        let mut quantised = self.accumulate(&value, &axes, Goal::Output);
-        if !quantised.as_ref().is_ok_and(|q| q.magnitude < 1 << limit) {
-            value = self.small(&value, self.settings.residual_bits())?;
-            quantised = self.accumulate(&value, &axes, Goal::Output);
+        let mut quantized = self.accumulate(&value, &axes, Goal::Output);
+        if !quantized.as_ref().is_ok_and(|q| q.magnitude < 1 << limit) {
+            value = self.small(&value, self.bits.residual_bits())?;
+            quantized = self.accumulate(&value, &axes, Goal::Output);
         }
-        let mut quantised = quantised?;
-        let range = (quantised.bounds.0 as i64, quantised.bounds.1 as i64);
-        let unit = quantised.unit;
+        let mut quantized = quantized?;
+        let range = (quantized.bounds.0 as i64, quantized.bounds.1 as i64);
+        let unit = quantized.unit;
         if visibility == Visibility::Committed {
-            let shape = quantised.accumulator.shape.clone();
+            let shape = quantized.accumulator.shape.clone();
             let output = self
                 .columns
                 .witness(&format!("{name}/committed"), shape.to_vec(), range);
@@ -218,22 +218,22 @@ impl Lowering<'_> {
                 columns: vec![(1, output)].into(),
                 terms: vec![].into(),
             };
-            let accumulator = std::mem::replace(&mut quantised.accumulator, whole.clone());
-            let bits = Keys::covering(range.0.into(), range.1.into()).bits;
+            let accumulator = std::mem::replace(&mut quantized.accumulator, whole.clone());
+            let bits = KeyRange::covering(range.0.into(), range.1.into()).bits;
             let relation = Relation::Exact(Exact {
                 accumulator,
                 output,
             });
             self.emit(
                 &format!("{name}/committed"),
-                &quantised,
+                &quantized,
                 u32::from(bits),
                 relation,
             );
         }
         let port = Port {
             name: name.to_string().into(),
-            value: quantised.accumulator,
+            value: quantized.accumulator,
             range,
             visibility,
         };

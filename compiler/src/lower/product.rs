@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::lower::boundary::EXACT_EXTRA_BITS;
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
 use crate::lower::value::{Axis, Fresh, Term, Value};
 
@@ -203,7 +203,7 @@ impl Lowering<'_> {
         summed: &[Axis],
         dims: Vec<Vec<Axis>>,
     ) -> Result<Value, Diagnostic> {
-        let bits = self.settings.activation_bits;
+        let bits = self.bits.activation_bits;
         while too_complex(&a, &b, summed) {
             let (left, right) = (a.complexity(), b.complexity());
             let operand = if left >= right { &mut a } else { &mut b };
@@ -217,7 +217,7 @@ impl Lowering<'_> {
             .terms
             .iter()
             .flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
-        Ok(Value::new(dims, products.collect()).normalise())
+        Ok(Value::new(dims, products.collect()).normalize())
     }
 
     /// The value as a simple expression: its one column term committed exactly without its weights if it is a small sum, else the
@@ -320,15 +320,15 @@ impl Lowering<'_> {
                 vec![term.clone()]
             });
         }
-        Ok(hoisted.normalise())
+        Ok(hoisted.normalize())
     }
 
     /// Commits a sum that is to be added to multiples of `step`: in such multiples, if it is certain to be small.
     fn commit_sum(&mut self, sum: &Value, step: f64, bits: u8) -> Result<Value, Diagnostic> {
         let (lo, hi) = self.certain_range(sum)?;
-        let keys = Keys::covering((lo / step).floor() as i128, (hi / step).ceil() as i128);
+        let keys = KeyRange::covering((lo / step).floor() as i128, (hi / step).ceil() as i128);
         if step.is_finite() && keys.bits <= bits {
-            return self.in_steps(sum, step, Keys { bits, signed: true });
+            return self.in_steps(sum, step, KeyRange { bits, signed: true });
         }
         match self.exact(sum, 30)? {
             Some(exact) => Ok(exact),

@@ -3,18 +3,18 @@
 use zkiln_runtime::model::{ColumnId, TableId};
 use zkiln_runtime::relations::{Relation, RowMax};
 
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::Quantised;
+use crate::lower::quantize::Quantized;
 
 /// Row maxima of `scores`, of whose axes the last one is the row, and what a table makes of the distances from them.
 pub struct RowMaximum<'a> {
     /// Exact.
-    pub scores: &'a Quantised,
+    pub scores: &'a Quantized,
     /// Certain range of the scores, in reals.
     pub range: (f64, f64),
     /// Distances from the maximum, and bits of these.
-    pub keys: Keys,
+    pub keys: KeyRange,
     /// What a distance becomes, and whether it is zero.
     pub table: TableId,
     /// Name for what a distance becomes; the node's, too.
@@ -31,9 +31,9 @@ impl RowMaximum<'_> {
         let greatest = (self.range.1 / unit).ceil() as i128;
         let shape = self.scores.accumulator.shape.to_vec();
         let (&len, rows) = shape.split_last().expect("a row has an axis");
-        let max_keys = Keys::covering(least.min(-1), greatest);
+        let max_keys = KeyRange::covering(least.min(-1), greatest);
         let max_range = cx.tables.range_covering(&mut cx.columns, max_keys);
-        let count_keys = Keys::covering(0, i128::from(len) - 1);
+        let count_keys = KeyRange::covering(0, i128::from(len) - 1);
         let count_range = cx.tables.range_covering(&mut cx.columns, count_keys);
         let here = cx.here();
         let mut witness = |label: &str, shape: &[u32], bounds| {

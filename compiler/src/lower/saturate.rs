@@ -12,9 +12,9 @@ use zkiln_runtime::relations::{Exact, Relation, Requant};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::boundary::limbs;
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::Quantised;
+use crate::lower::quantize::Quantized;
 
 /// How many bits further than its own range a boundary is clamped.
 const EXTRA_BITS: u8 = 3;
@@ -32,8 +32,8 @@ fn term(coefficient: i64, operands: Vec<View>) -> Term {
 }
 
 /// What is known of an accumulator in units of `scale` that needs no rounding.
-fn exact(accumulator: &Accumulator, scale: f64, range: (i64, i64)) -> Quantised {
-    Quantised {
+fn exact(accumulator: &Accumulator, scale: f64, range: (i64, i64)) -> Quantized {
+    Quantized {
         accumulator: accumulator.clone(),
         unit: scale,
         step_log2: 0,
@@ -50,17 +50,17 @@ impl Lowering<'_> {
         self.options.saturate || settings.is_some_and(|settings| settings.saturate)
     }
 
-    /// The keys that rounding `quantised` may give: `keys`, or wider ones if what leaves those is to be clamped.
-    pub fn reach(&self, quantised: &Quantised, keys: Keys) -> Keys {
-        let step = f64::from(quantised.step_log2).exp2();
-        let certain = Keys::covering(
-            (quantised.bounds.0 as f64 / step - 1.0).floor() as i128,
-            (quantised.bounds.1 as f64 / step + 1.0).ceil() as i128,
+    /// The keys that rounding `quantized` may give: `keys`, or wider ones if what leaves those is to be clamped.
+    pub fn reach(&self, quantized: &Quantized, keys: KeyRange) -> KeyRange {
+        let step = f64::from(quantized.step_log2).exp2();
+        let certain = KeyRange::covering(
+            (quantized.bounds.0 as f64 / step - 1.0).floor() as i128,
+            (quantized.bounds.1 as f64 / step + 1.0).ceil() as i128,
         );
         let bits = certain.bits + u8::from(keys.signed && !certain.signed);
         let most = bits.min(keys.bits + EXTRA_BITS).min(MOST_BITS);
         match self.saturates() {
-            true => Keys {
+            true => KeyRange {
                 bits: most.max(keys.bits),
                 ..keys
             },
@@ -73,7 +73,7 @@ impl Lowering<'_> {
         &mut self,
         name: &str,
         column: ColumnId,
-        keys: Keys,
+        keys: KeyRange,
         scale: f64,
     ) -> Result<ColumnId, Diagnostic> {
         let shape = self.columns.get(column).shape.clone();
@@ -107,13 +107,13 @@ impl Lowering<'_> {
         &mut self,
         name: &str,
         column: ColumnId,
-        keys: Keys,
+        keys: KeyRange,
         scale: f64,
     ) -> [ColumnId; 3] {
         let shape = self.columns.get(column).shape.clone();
         let ends = keys.bounds();
         let lower = keys.bits - 1;
-        let upper = Keys {
+        let upper = KeyRange {
             bits: INPUT_EXTRA_BITS + 1,
             signed: true,
         };
@@ -159,8 +159,8 @@ impl Lowering<'_> {
     }
 
     /// What an input may be that is clamped to `keys`.
-    pub fn input_range(keys: Keys) -> (i64, i64) {
-        Keys {
+    pub fn input_range(keys: KeyRange) -> (i64, i64) {
+        KeyRange {
             bits: keys.bits + INPUT_EXTRA_BITS,
             ..keys
         }

@@ -7,9 +7,9 @@ use zkiln_runtime::relations::{Relation, Requant};
 
 use crate::diagnostic::Diagnostic;
 use crate::lower::boundary::{column_value, limbs};
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Quantised, too_wide};
+use crate::lower::quantize::{Quantized, too_wide};
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
 
@@ -29,15 +29,15 @@ impl Lowering<'_> {
         }
         let value = self.comparable(value)?;
         let axes = value.mentioned();
-        let Some(quantised) = self.exact_integers(&value, &axes)? else {
+        let Some(quantized) = self.exact_integers(&value, &axes)? else {
             return Err(too_wide(1 << MOST_BITS));
         };
-        let (lo, hi) = quantised.bounds;
+        let (lo, hi) = quantized.bounds;
         if lo > 0 || hi <= 0 {
             let sign = Weight::new(vec![], vec![f64::from(u8::from(lo > 0))]);
             return Ok(indicator(&value, vec![Term::constant(sign)]));
         }
-        let bits = Keys::covering(lo, hi).bits;
+        let bits = KeyRange::covering(lo, hi).bits;
         if bits <= TABLE_BITS {
             let sign = |x: f64| f64::from(x > 0.0);
             let made = self.through_table(&value, "positive", bits, 1.0, &sign)?;
@@ -49,7 +49,7 @@ impl Lowering<'_> {
         if wanted > MOST_BITS {
             return Err(too_wide(reach));
         }
-        let column = self.floor_below(&value, &quantised, wanted);
+        let column = self.floor_below(&value, &quantized, wanted);
         let mut made = column_value(&value, column, &axes, 1.0);
         made.terms
             .push(Term::constant(Weight::new(vec![], vec![1.0])));
@@ -60,11 +60,11 @@ impl Lowering<'_> {
     fn floor_below(
         &mut self,
         value: &Value,
-        quantised: &Quantised,
+        quantized: &Quantized,
         wanted: u32,
     ) -> zkiln_runtime::model::ColumnId {
         let name = value.name.clone();
-        let shape = quantised.accumulator.shape.to_vec();
+        let shape = quantized.accumulator.shape.to_vec();
         let (shift, remainder) = limbs(
             &mut self.columns,
             &mut self.tables,
@@ -73,11 +73,11 @@ impl Lowering<'_> {
             wanted,
             0,
         );
-        let sign = Keys {
+        let sign = KeyRange {
             bits: 1,
             signed: true,
         };
-        let mut accumulator = quantised.accumulator.clone();
+        let mut accumulator = quantized.accumulator.clone();
         // Half a step down, since rounding adds it.
         accumulator.terms.to_mut().push(ModelTerm {
             coefficient: -1 - (1 << (shift - 1)),
@@ -95,7 +95,7 @@ impl Lowering<'_> {
             table: self.tables.range(&mut self.columns, sign),
             mapped: vec![].into(),
         });
-        self.emit(&format!("{name}/sign"), quantised, 1, relation);
+        self.emit(&format!("{name}/sign"), quantized, 1, relation);
         output
     }
 
@@ -104,11 +104,11 @@ impl Lowering<'_> {
         let mut computed = value.clone();
         computed.terms.retain(|term| !term.is_constant());
         let axes = computed.mentioned();
-        let Some(quantised) = self.exact_integers(&computed, &axes)? else {
+        let Some(quantized) = self.exact_integers(&computed, &axes)? else {
             return Ok(false);
         };
         let whole = |c: &f64| {
-            let c = c / quantised.unit;
+            let c = c / quantized.unit;
             (c - c.round()).abs() <= 1e-9 * (1.0 + c.abs())
         };
         Ok(value.constant_part().data.iter().all(whole))
@@ -124,8 +124,8 @@ impl Lowering<'_> {
             ..value.clone()
         };
         let axes = computed.mentioned();
-        let quantised = match self.exact_integers(&computed, &axes)? {
-            Some(quantised) => quantised,
+        let quantized = match self.exact_integers(&computed, &axes)? {
+            Some(quantized) => quantized,
             None => {
                 let rounded = self.small(value, COMPARED_BITS)?;
                 return Ok(Value {
@@ -135,7 +135,7 @@ impl Lowering<'_> {
             }
         };
         if !constants.is_empty() {
-            let unit = quantised.unit;
+            let unit = quantized.unit;
             // Dividing by a power of two is exact.
             let slack = if unit.log2().fract() == 0.0 {
                 0.0

@@ -202,14 +202,14 @@ impl Net {
 fn error(lowered: &Lowered, sample: &[Tensor], expected: &[Tensor]) -> f64 {
     lowered.model.validate().expect("a valid model");
     let constants = Constants::new(&lowered.model, lowered.constants.clone()).expect("constants");
-    let quantise = |(tensor, info): (&Tensor, &crate::program::PortInfo)| {
+    let quantize = |(tensor, info): (&Tensor, &crate::program::PortInfo)| {
         tensor
             .data
             .iter()
             .map(|x| (x / info.scale).round() as i64)
             .collect()
     };
-    let inputs: Vec<Vec<i64>> = sample.iter().zip(&lowered.inputs).map(quantise).collect();
+    let inputs: Vec<Vec<i64>> = sample.iter().zip(&lowered.inputs).map(quantize).collect();
     let trace = trace::run(&lowered.model, &constants, &inputs).expect("in range");
     let outputs = trace.outputs(&lowered.model).expect("in range");
     let mut worst = 0.0f64;

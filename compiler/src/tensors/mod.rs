@@ -1,7 +1,7 @@
 //! Files of tensors, of inputs and of samples: JSON (ours and EZKL's), JSON lines, NumPy's `.npy` and `.npz`.
 //!
 //! A file is read into [`FileTensor`]s, which say only what the file says; [`fit`] then holds them against the
-//! model's ports. Elements are `f64` throughout, row-major, like everywhere before quantisation.
+//! model's ports. Elements are `f64` throughout, row-major, like everywhere before quantization.
 
 mod fault;
 mod fit;

@@ -51,7 +51,7 @@ impl Sums {
     /// Moves what is above 52 bits out of the low halves.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn normalise(&mut self) {
+    fn normalize(&mut self) {
         for (low, high) in self.low.iter_mut().zip(&mut self.high) {
             let mut pair = [*low, *high];
             carry(&mut pair);
@@ -128,8 +128,8 @@ fn add_tile(rows: &[(&[i32], &Fr)], weights: &[[u64; 5]], from: usize, sums: &mu
         first.add(offset(_mm512_castsi512_si256(values)), &weight);
         second.add(offset(_mm512_extracti64x4_epi64::<1>(values)), &weight);
     }
-    first.normalise();
-    second.normalise();
+    first.normalize();
+    second.normalize();
     *sums = [first, second];
 }
 
@@ -154,7 +154,7 @@ pub(super) fn dot_small(values: &[i32], weights: &[Fr]) -> Fr {
                 *sum = _mm512_add_epi64(*sum, limb);
             }
         }
-        products.normalise();
+        products.normalize();
         let mut lanes = [[Fr::ZERO; LANES]; 2];
         let [of_products, of_weights] = &mut lanes;
         products.finish().store_words(of_products);

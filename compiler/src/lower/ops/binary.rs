@@ -74,7 +74,7 @@ pub(super) fn add(cx: &mut Lowering, mut a: Value, mut b: Value) -> Result<Value
 fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Diagnostic> {
     let masked = other.masked || other.is_constant() && masks(other, &value);
     if masked && !value.is_simple() {
-        return cx.small(&value, cx.settings.activation_bits);
+        return cx.small(&value, cx.bits.activation_bits);
     }
     if value.terms.len() > MAX_SUMMANDS {
         // Integers stay what they are.
@@ -84,7 +84,7 @@ fn prepare(cx: &mut Lowering, value: Value, other: &Value) -> Result<Value, Diag
         {
             return Ok(exact);
         }
-        cx.small(&value, cx.settings.residual_bits())
+        cx.small(&value, cx.bits.residual_bits())
     } else {
         Ok(value)
     }
@@ -132,7 +132,7 @@ fn reciprocal(cx: &mut Lowering, node: &Node, value: &Value) -> Result<Value, Di
         true => widest.min(UNDERCUT / seen),
         false => widest,
     };
-    let bits = cx.settings.activation_bits;
+    let bits = cx.bits.activation_bits;
     cx.part("recip", |cx| {
         cx.through_table(value, "recip", bits, greatest, &f64::recip)
     })
@@ -155,7 +155,7 @@ fn power(
     let value = cx.through_table(
         &base,
         &format!("pow_{exponent}"),
-        cx.settings.activation_bits,
+        cx.bits.activation_bits,
         greatest,
         &|x| libm::pow(x, exponent),
     )?;
@@ -175,7 +175,7 @@ fn computed_power(
             "use one constant exponent, or make the base positive",
         ));
     }
-    let bits = cx.settings.residual_bits();
+    let bits = cx.bits.residual_bits();
     let greatest = libm::log(base.range.1.max(1.0)).max(bits.into());
     let ln = |x: f64| libm::log(x).max(-greatest);
     let mut logarithm = match base.is_constant() {

@@ -35,7 +35,7 @@ pub(super) fn pad(
     let mut value = cx.read(node, 0)?;
     let inside: Vec<(usize, usize)> = before.iter().copied().zip(value.shape()).collect();
     if fill != 0.0 {
-        value = function::add_number(value, -fill).normalise();
+        value = function::add_number(value, -fill).normalize();
     }
     for (axis, &(before, len)) in inside.iter().enumerate() {
         if len != node.shape[axis] {
@@ -69,7 +69,7 @@ fn place(
         .iter()
         .any(|term| term.factors.len() > 1 || heavy(term))
     {
-        value = cx.small(&value, cx.settings.activation_bits)?;
+        value = cx.small(&value, cx.bits.activation_bits)?;
     }
     let value = cx.single_axis(value, dim)?;
     let new = if len == 1 {

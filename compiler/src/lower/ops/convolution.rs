@@ -13,12 +13,12 @@ pub(super) fn lower(
 ) -> Result<Value, Diagnostic> {
     let (mut data, mut kernel) = (cx.read(node, 0)?, cx.read(node, 1)?);
     if !kernel.is_constant() && !kernel.is_simple() {
-        kernel = cx.compact(&kernel, cx.settings.activation_bits)?;
+        kernel = cx.compact(&kernel, cx.bits.activation_bits)?;
     }
     let spatial = window.kernel.len();
     data = spread(cx, data, spatial)?;
     if !data.is_constant() && !data.is_simple() {
-        data = cx.compact(&data, cx.settings.activation_bits)?;
+        data = cx.compact(&data, cx.bits.activation_bits)?;
     }
     let mut kernel_axes: Vec<Vec<Axis>> = vec![];
     let mut outputs: Vec<Vec<Axis>> = vec![];

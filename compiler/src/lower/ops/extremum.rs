@@ -21,7 +21,7 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Di
     difference.range = (b.range.0 - a.range.1, b.range.1 - a.range.0);
     difference.name = format!("{}/difference", cx.here()).into();
     let greatest = difference.range.1.max(0.0);
-    let bits = cx.settings.activation_bits;
+    let bits = cx.bits.activation_bits;
     let excess = cx.part("excess", |cx| {
         cx.through_table(&difference, "relu", bits, greatest, &|x| x.max(0.0))
     })?;
@@ -48,7 +48,7 @@ pub(super) fn settle(cx: &mut Lowering, value: Value) -> Result<Value, Diagnosti
     {
         return Ok(value);
     }
-    cx.small(&value, cx.settings.activation_bits)
+    cx.small(&value, cx.bits.activation_bits)
 }
 
 /// Maximum over dimension `dim`, which is kept with length 1: halves meet until one is left.

@@ -28,7 +28,7 @@ pub(super) fn lower(
         return by_sign(cx, value, line, values);
     }
     let greatest = node.range.0.abs().max(node.range.1.abs());
-    let bits = cx.settings.activation_bits;
+    let bits = cx.bits.activation_bits;
     let exact_bits = if function.may_jump() {
         MOST_EXACT_BITS
     } else {
@@ -76,7 +76,7 @@ fn by_sign(
     if two_sided && cx.is_on_grid(&value)? {
         let tabulated = Tabulated {
             label: &cx.label(),
-            bits: cx.settings.activation_bits,
+            bits: cx.bits.activation_bits,
             greatest,
             function: &table,
         };

@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::slice::slice;
-use crate::lower::quantize::Quantised;
+use crate::lower::quantize::Quantized;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
 
@@ -118,7 +118,7 @@ fn one_hot(cx: &mut Lowering, data: Value, index: &Value, dim: usize) -> Result<
 }
 
 /// The one-hot rows of an index; the same ones for the same index.
-fn hot_column(cx: &mut Lowering, index: Quantised, len: u32) -> ColumnId {
+fn hot_column(cx: &mut Lowering, index: Quantized, len: u32) -> ColumnId {
     if let Some(known) = cx.known_one_hot(&index.accumulator, len) {
         return known;
     }

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Goal, margin};
 use crate::lower::row_max::RowMaximum;
@@ -34,7 +34,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     let scores = cx.accumulate(&value, &axes, Goal::Exact)?;
     let (lo, hi) = cx.certain_range(&value)?;
     let seen = (value.range.1 - value.range.0) * margin(value.shape().iter().product());
-    let most = |span: f64| Keys::covering(0, (span / scores.unit).ceil() as i128);
+    let most = |span: f64| KeyRange::covering(0, (span / scores.unit).ceil() as i128);
     let keys = match most(hi - lo) {
         keys if keys.bits <= MAX_KEY_BITS => keys,
         _ => most(seen),

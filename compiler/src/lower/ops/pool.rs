@@ -21,7 +21,7 @@ pub(super) fn average(
     let mut data = spread(cx, data, window.kernel.len())?;
     let taps: usize = window.kernel.iter().product();
     if !(data.is_simple() || data.is_plain_product() && taps <= MOST_TAPS) {
-        data = cx.compact(&data, cx.settings.activation_bits)?;
+        data = cx.compact(&data, cx.bits.activation_bits)?;
     }
     for i in 0..window.kernel.len() {
         let len = data.len(2 + i);

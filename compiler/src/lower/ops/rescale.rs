@@ -1,7 +1,7 @@
 //! Integers from real numbers: `round(x * factor) + offset`, kept in a range.
 //!
 //! The product of exact integers and a factor `m / 2^k` is rounded once, by a [`Requant`](zkiln_runtime::relations::Requant) of `k` bits: what
-//! is said of a model that is quantised already is said of its own integers. To the nearest even is two roundings, up and down, where halves
+//! is said of a model that is quantized already is said of its own integers. To the nearest even is two roundings, up and down, where halves
 //! can occur; they do not if no multiple of `m` is an odd multiple of `2^(k-1)`.
 
 use zkiln_runtime::model::Term as ModelTerm;
@@ -10,12 +10,12 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Node, Rounding};
 use crate::lower::boundary::Tabulated;
 use crate::lower::boundary::{column_value, mapped_value};
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::intervals::ACCUMULATOR_BITS;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::add;
 use crate::lower::ops::function::map_constant;
-use crate::lower::quantize::{Goal, Quantised, accumulate, ceil_log2, margin, too_wide};
+use crate::lower::quantize::{Goal, Quantized, accumulate, ceil_log2, margin, too_wide};
 use crate::lower::value::Value;
 
 /// Widest integers whose function is looked up without rounding first.
@@ -61,7 +61,7 @@ pub(super) fn lower(
         let of = |x: f64| target.of(rounding.eval(x * f) + z);
         let tabulated = Tabulated {
             label: &cx.label(),
-            bits: cx.settings.activation_bits,
+            bits: cx.bits.activation_bits,
             greatest: most,
             function: &of,
         };
@@ -77,7 +77,7 @@ pub(super) fn lower(
         Some(factor) => Scaled::uniformly(&integers, factor),
         None => Scaled::each(cx, &value, &integers, factor)?,
     };
-    if scaled.quantised.step_log2 <= 0 {
+    if scaled.quantized.step_log2 <= 0 {
         return Err(refuse(
             "its integers are too wide to be multiplied",
             "use a smaller factor",
@@ -100,7 +100,7 @@ impl Target {
         }
         let tabulated = Tabulated {
             label: &cx.label(),
-            bits: cx.settings.activation_bits,
+            bits: cx.bits.activation_bits,
             greatest: self.greatest.abs(),
             function: &|x| self.of(x),
         };
@@ -136,7 +136,7 @@ fn dyadic(number: f64, bits: u32) -> (i64, i32) {
 /// Integers times a factor, to be rounded.
 struct Scaled {
     /// The step is 1.
-    quantised: Quantised,
+    quantized: Quantized,
     /// Whether a half can occur.
     halves: bool,
     /// Greatest factor of the real numbers.
@@ -150,7 +150,7 @@ fn has_halves(m: i64, k: i32, most: i128) -> bool {
 }
 
 impl Scaled {
-    fn uniformly(integers: &Quantised, factor: f64) -> Scaled {
+    fn uniformly(integers: &Quantized, factor: f64) -> Scaled {
         let width = 128 - integers.magnitude.leading_zeros();
         let bits = (ACCUMULATOR_BITS - 4).saturating_sub(width).min(53);
         let number = factor * integers.unit;
@@ -159,19 +159,19 @@ impl Scaled {
             0..=FACTOR_BITS => exact,
             _ => dyadic(number, bits.min(FACTOR_BITS)),
         };
-        let mut quantised = integers.clone();
-        for term in quantised.accumulator.terms.to_mut() {
+        let mut quantized = integers.clone();
+        for term in quantized.accumulator.terms.to_mut() {
             term.coefficient = term.coefficient.saturating_mul(m);
         }
         let ends = [integers.bounds.0, integers.bounds.1].map(|x| x * i128::from(m));
-        quantised.bounds = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-        quantised.magnitude *= i128::from(m.unsigned_abs()).max(1);
-        quantised.unit = f64::from(-k).exp2();
-        quantised.step_log2 = k;
+        quantized.bounds = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+        quantized.magnitude *= i128::from(m.unsigned_abs()).max(1);
+        quantized.unit = f64::from(-k).exp2();
+        quantized.step_log2 = k;
         Scaled {
             halves: has_halves(m, k, integers.magnitude),
             greatest: factor.abs(),
-            quantised,
+            quantized,
         }
     }
 
@@ -179,7 +179,7 @@ impl Scaled {
     fn each(
         cx: &mut Lowering,
         value: &Value,
-        integers: &Quantised,
+        integers: &Quantized,
         factor: Value,
     ) -> Result<Scaled, Diagnostic> {
         let greatest = factor.constant_part().max_abs() * integers.unit;
@@ -198,13 +198,13 @@ impl Scaled {
         let name = cx.here();
         let axes = product.mentioned();
         let bits = FACTOR_BITS as u8 + 1;
-        let mut quantised = accumulate(&mut cx.columns, &name, &product, &axes, Goal::Exact, bits)?;
-        let finer = (1.0 / quantised.unit) as i64;
-        let powers = quantised.unit.log2().fract() == 0.0;
-        quantised.unit *= f64::from(-k).exp2();
+        let mut quantized = accumulate(&mut cx.columns, &name, &product, &axes, Goal::Exact, bits)?;
+        let finer = (1.0 / quantized.unit) as i64;
+        let powers = quantized.unit.log2().fract() == 0.0;
+        quantized.unit *= f64::from(-k).exp2();
         // What is left is one factor for all.
-        let scaled = Scaled::uniformly(&quantised, 1.0);
-        let dropped = scaled.quantised.step_log2;
+        let scaled = Scaled::uniformly(&quantized, 1.0);
+        let dropped = scaled.quantized.step_log2;
         let halves = |m: &f64| has_halves(*m as i64 * finer, dropped, integers.magnitude);
         Ok(Scaled {
             halves: match powers && finer > 0 {
@@ -217,35 +217,35 @@ impl Scaled {
     }
 
     /// The same with another sign.
-    fn negated(&self) -> Quantised {
-        let mut quantised = self.quantised.clone();
-        for term in quantised.accumulator.terms.to_mut() {
+    fn negated(&self) -> Quantized {
+        let mut quantized = self.quantized.clone();
+        for term in quantized.accumulator.terms.to_mut() {
             term.coefficient = -term.coefficient;
         }
-        quantised.bounds = (-self.quantised.bounds.1, -self.quantised.bounds.0);
-        quantised
+        quantized.bounds = (-self.quantized.bounds.1, -self.quantized.bounds.0);
+        quantized
     }
 }
 
-/// Keys of what bounded integers are when `2^bits` of them are one.
-fn keys(bounds: (i128, i128), bits: i32) -> Keys {
-    Keys::covering((bounds.0 >> bits).min(-1), (bounds.1 >> bits) + 1)
+/// KeyRange of what bounded integers are when `2^bits` of them are one.
+fn keys(bounds: (i128, i128), bits: i32) -> KeyRange {
+    KeyRange::covering((bounds.0 >> bits).min(-1), (bounds.1 >> bits) + 1)
 }
 
-/// Keys of the rounded integers: all that there can be, or those that calibration saw with a margin if these are too many.
+/// KeyRange of the rounded integers: all that there can be, or those that calibration saw with a margin if these are too many.
 fn keys_of(
     cx: &Lowering,
     value: &Value,
-    quantised: &Quantised,
+    quantized: &Quantized,
     factor: f64,
-) -> Result<Keys, Diagnostic> {
-    let certain = keys(quantised.bounds, quantised.step_log2.max(0));
+) -> Result<KeyRange, Diagnostic> {
+    let certain = keys(quantized.bounds, quantized.step_log2.max(0));
     if certain.bits <= MOST_BITS {
         return Ok(certain);
     }
     let seen = value.range.0.abs().max(value.range.1.abs()) * factor;
     let seen = (seen * margin(value.shape().iter().product()) + 2.0).min(1e30);
-    let seen = Keys::covering(-(seen as i128), seen as i128);
+    let seen = KeyRange::covering(-(seen as i128), seen as i128);
     match seen.bits <= MOST_BITS {
         true => Ok(seen),
         false => Err(refuse(
@@ -267,12 +267,12 @@ fn rounded(
     target: &Target,
 ) -> Result<Value, Diagnostic> {
     let axes = value.mentioned();
-    let keys = keys_of(cx, value, &scaled.quantised, scaled.greatest)?;
+    let keys = keys_of(cx, value, &scaled.quantized, scaled.greatest)?;
     let name = cx.here();
     if target.rounding == Rounding::Down {
         // Half a step down, since rounding adds it.
-        let half = -(1i64 << (scaled.quantised.step_log2 - 1));
-        scaled.quantised.accumulator.terms.to_mut().push(ModelTerm {
+        let half = -(1i64 << (scaled.quantized.step_log2 - 1));
+        scaled.quantized.accumulator.terms.to_mut().push(ModelTerm {
             coefficient: half,
             summed: vec![].into(),
             operands: vec![].into(),
@@ -280,10 +280,10 @@ fn rounded(
     } else if scaled.halves {
         let range = cx.tables.range(&mut cx.columns, keys);
         let mut ends = vec![];
-        let sides = [("up", scaled.quantised.clone()), ("down", scaled.negated())];
-        for (side, quantised) in sides {
+        let sides = [("up", scaled.quantized.clone()), ("down", scaled.negated())];
+        for (side, quantized) in sides {
             let name = format!("{name}/{side}");
-            let (column, _) = cx.requant(&name, quantised, keys, range, &[])?;
+            let (column, _) = cx.requant(&name, quantized, keys, range, &[])?;
             ends.push(column_value(value, column, &axes, 1.0));
         }
         let [up, down] = [ends.remove(0), ends.remove(0).scaled(-1.0)];
@@ -296,7 +296,7 @@ fn rounded(
         };
         let tabulated = Tabulated {
             label: "even",
-            bits: cx.settings.activation_bits,
+            bits: cx.bits.activation_bits,
             greatest: f64::from(1u32 << MOST_BITS),
             function: &even,
         };
@@ -306,23 +306,23 @@ fn rounded(
         let made = made.ok_or_else(|| too_wide(1 << MOST_BITS))?;
         return target.offset(cx, made, offset);
     }
-    mapped(cx, value, scaled.quantised, keys, offset, target)
+    mapped(cx, value, scaled.quantized, keys, offset, target)
 }
 
 /// Rounds half up, adds the offset and keeps the sum in its range.
 fn mapped(
     cx: &mut Lowering,
     value: &Value,
-    quantised: Quantised,
-    keys: Keys,
+    quantized: Quantized,
+    keys: KeyRange,
     offset: Value,
     target: &Target,
 ) -> Result<Value, Diagnostic> {
     let (axes, name) = (value.mentioned(), cx.here());
-    let shape = quantised.accumulator.shape.to_vec();
+    let shape = quantized.accumulator.shape.to_vec();
     let Some(z) = offset.constant_part().uniform() else {
         let range = cx.tables.range(&mut cx.columns, keys);
-        let (column, _) = cx.requant(&name, quantised, keys, range, &[])?;
+        let (column, _) = cx.requant(&name, quantized, keys, range, &[])?;
         let made = column_value(value, column, &axes, 1.0);
         return target.offset(
             cx,
@@ -344,7 +344,7 @@ fn mapped(
     let table = cx.tables.table(&mut cx.columns, &label, keys, &[data]);
     let output = cx.columns.witness(&name, shape, bounds);
     let rounded = format!("{name}/rounded");
-    cx.requant(&rounded, quantised, keys, table, &[output])?;
+    cx.requant(&rounded, quantized, keys, table, &[output])?;
     Ok(mapped_value(value, output, &axes, 1.0))
 }
 
@@ -371,18 +371,18 @@ fn inexact(
         range,
         ..product
     };
-    let mut quantised = cx.accumulate(&product, &product.mentioned(), Goal::Step(1.0))?;
+    let mut quantized = cx.accumulate(&product, &product.mentioned(), Goal::Step(1.0))?;
     if target.rounding == Rounding::Down {
-        let finer = u32::from(quantised.step_log2 < 1);
-        quantised = quantised.refined(finer);
-        quantised.accumulator.terms.to_mut().push(ModelTerm {
-            coefficient: -(1i64 << (quantised.step_log2 - 1)),
+        let finer = u32::from(quantized.step_log2 < 1);
+        quantized = quantized.refined(finer);
+        quantized.accumulator.terms.to_mut().push(ModelTerm {
+            coefficient: -(1i64 << (quantized.step_log2 - 1)),
             summed: vec![].into(),
             operands: vec![].into(),
         });
     }
-    let keys = keys_of(cx, &product, &quantised, 1.0)?;
-    mapped(cx, &product, quantised, keys, offset, target)
+    let keys = keys_of(cx, &product, &quantized, 1.0)?;
+    mapped(cx, &product, quantized, keys, offset, target)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Root-mean-square normalisation `x / sqrt(mean(x^2) + epsilon)`: an exact sum of squares, a table of inverse roots, a product.
+//! Root-mean-square normalization `x / sqrt(mean(x^2) + epsilon)`: an exact sum of squares, a table of inverse roots, a product.
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::Node;
@@ -15,7 +15,7 @@ pub(super) fn lower(
     epsilon: f64,
 ) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
-    let value = cx.short_sum(&value, cx.settings.residual_bits())?;
+    let value = cx.short_sum(&value, cx.bits.residual_bits())?;
     let summed = value.dims[dim].clone();
     let mut dims = value.dims.clone();
     dims[dim] = vec![];
@@ -32,15 +32,15 @@ pub(super) fn lower(
     mean.range = (0.0, greatest);
     mean.name = format!("{}/mean_square", node.name).into();
     let inverse_root = |x: f64| (x + epsilon).sqrt().recip();
-    let bits = cx.settings.activation_bits;
+    let bits = cx.bits.activation_bits;
     // Shown as the number of single precision that it is.
     let label = format!("rsqrt_eps{:e}", epsilon as f32);
     let greatest = inverse_root(least.max(0.0) * UNDERCUT);
     let root = cx.part("rsqrt", |cx| {
         cx.through_table(&mean, &label, bits, greatest, &inverse_root)
     })?;
-    let mut normalised = cx.multiply(value, root)?;
-    normalised.range = node.range;
-    normalised.name = node.name.as_str().into();
-    cx.small(&normalised, cx.settings.activation_bits)
+    let mut normalized = cx.multiply(value, root)?;
+    normalized.range = node.range;
+    normalized.name = node.name.as_str().into();
+    cx.small(&normalized, cx.bits.activation_bits)
 }

@@ -46,7 +46,7 @@ fn finite_masks(
     yes: Value,
     no: Value,
 ) -> Result<(Value, Value, bool), Diagnostic> {
-    let bits = cx.settings.activation_bits;
+    let bits = cx.bits.activation_bits;
     let floor = |other: &Value| {
         -f64::from(ceil_log2(other.range.1 - other.range.0 + f64::from(bits))).exp2()
     };
@@ -103,7 +103,7 @@ fn branch(
     };
     let mut value = match value.is_constant() || value.is_simple() {
         true => value,
-        false => cx.small(&value, cx.settings.activation_bits)?,
+        false => cx.small(&value, cx.bits.activation_bits)?,
     };
     cx.align(&mut mask, &mut value)?;
     if value.is_constant() {

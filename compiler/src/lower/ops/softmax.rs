@@ -1,6 +1,6 @@
 //! Softmax over one axis: `exp(x - max)` from a table, its sum, and the sum's reciprocal as an exact integer quotient.
 //!
-//! The result stays the product `exp * reciprocal`: normalisation is deferred to whatever contracts it.
+//! The result stays the product `exp * reciprocal`: normalization is deferred to whatever contracts it.
 
 use std::f64::consts::LN_2;
 
@@ -10,11 +10,11 @@ use zkiln_runtime::relations::{Quotient, Relation};
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
 use crate::lower::boundary::limbs;
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::intervals::elementwise;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::extremum::settle;
-use crate::lower::quantize::{Goal, Quantised, ceil_log2, margin};
+use crate::lower::quantize::{Goal, Quantized, ceil_log2, margin};
 use crate::lower::row_max::RowMaximum;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
@@ -78,13 +78,13 @@ fn masked(cx: &mut Lowering, node: &Node, mut value: Value) -> Result<Value, Dia
     Ok(Value {
         range: (low, hi.max(low)),
         name,
-        ..product.normalise()
+        ..product.normalize()
     })
 }
 
 /// Distance from the maximum at which an exponential is zero.
 fn vanishes(cx: &Lowering) -> f64 {
-    f64::from(cx.settings.activation_bits + 2) * LN_2
+    f64::from(cx.bits.activation_bits + 2) * LN_2
 }
 
 /// Raises constants that stand for minus infinity to where the exponential is zero all the same.
@@ -124,7 +124,7 @@ fn exponentials(
     } else {
         (value.range.1 - value.range.0) * margin(value.shape().iter().product())
     };
-    let covering = |span: f64| Keys::covering(0, (span / scores.unit).ceil() as i128);
+    let covering = |span: f64| KeyRange::covering(0, (span / scores.unit).ceil() as i128);
     let certain = covering(hi - lo);
     let keys = if cx.saturates() && certain.bits <= MAX_KEY_BITS {
         certain
@@ -141,7 +141,7 @@ fn exponentials(
             "scale the scores down before the softmax, or mask with a smaller number",
         ));
     }
-    let scale = f64::from(1u32 << cx.settings.activation_bits);
+    let scale = f64::from(1u32 << cx.bits.activation_bits);
     let exp: Vec<i32> = keys
         .iter()
         .map(|key| (scale * libm::exp(-(key as f64) * scores.unit)).round() as i32)
@@ -168,8 +168,8 @@ fn reciprocal(
     len: usize,
     greatest: f64,
 ) -> Result<(ColumnId, i32), Diagnostic> {
-    let exp_bits = i32::from(cx.settings.activation_bits);
-    let sum: Quantised = cx.accumulate(total, rows, Goal::Exact)?;
+    let exp_bits = i32::from(cx.bits.activation_bits);
+    let sum: Quantized = cx.accumulate(total, rows, Goal::Exact)?;
     let numerator_log2 = exp_bits + ceil_log2(greatest) + RECIPROCAL_BITS;
     let quotient_bits = (numerator_log2 - exp_bits + 1) as u32;
     let sum_bits = (exp_bits + ceil_log2(len as f64)) as u32 + 1;

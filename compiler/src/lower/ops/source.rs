@@ -7,9 +7,9 @@ use zkiln_runtime::relations::{Map, Relation, Requant};
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
 use crate::lower::boundary::limbs;
-use crate::lower::columns::Keys;
+use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Quantised, ceil_log2, margin};
+use crate::lower::quantize::{Quantized, ceil_log2, margin};
 use crate::lower::value::{Term, Value, View};
 use crate::options::Side;
 use crate::program::PortInfo;
@@ -84,8 +84,8 @@ struct Scaled {
     scale: f64,
     /// Least and greatest integer.
     range: (i64, i64),
-    /// Keys that it is clamped to, if it is.
-    clamped: Option<Keys>,
+    /// KeyRange that it is clamped to, if it is.
+    clamped: Option<KeyRange>,
 }
 
 fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scaled, Diagnostic> {
@@ -100,11 +100,11 @@ fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scal
         Dtype::Int64 => return Ok(exact(integer_range(cx, node.range, beyond)?)),
         Dtype::Float32 => {}
     }
-    let keys = Keys {
+    let keys = KeyRange {
         bits: match usage {
             Usage::Compared => COMPARED_BITS,
             Usage::Scaled => SCALED_BITS,
-            Usage::Other => cx.settings.input_bits(),
+            Usage::Other => cx.bits.input_bits(),
         },
         signed: true,
     };
@@ -190,10 +190,10 @@ fn is_gathered_with(cx: &Lowering, id: NodeId) -> bool {
 
 /// Looks the input up in its range.
 fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), scale: f64) {
-    let keys = Keys::covering(range.0.into(), range.1.into());
+    let keys = KeyRange::covering(range.0.into(), range.1.into());
     let shape = value.shape.to_vec();
     let bits = u32::from(keys.bits);
-    let quantised = Quantised {
+    let quantized = Quantized {
         accumulator: value.clone(),
         unit: scale,
         step_log2: 0,
@@ -223,13 +223,13 @@ fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), 
                 columns: value.columns.iter().map(|(c, id)| (-c, *id)).collect(),
                 terms: vec![greatest].into(),
             };
-            cx.emit(&format!("{name}/high"), &quantised, bits, within(below));
+            cx.emit(&format!("{name}/high"), &quantized, bits, within(below));
         }
         within(value)
     } else {
         // Cut into upper bits and a remainder in limbs: the two bound it together, to the range of its keys and no further.
         let lower = keys.bits - MAX_RANGE_BITS;
-        let upper = Keys {
+        let upper = KeyRange {
             bits: MAX_RANGE_BITS,
             ..keys
         };
@@ -259,7 +259,7 @@ fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), 
             mapped: vec![].into(),
         })
     };
-    cx.emit(&name, &quantised, bits, relation);
+    cx.emit(&name, &quantized, bits, relation);
 }
 
 /// What an integer input may be: an index if something gathers with it, else a power of two beyond what calibration saw.
@@ -271,7 +271,7 @@ fn integer_range(
     if let Some(len) = gathered_len(cx, cx.current()) {
         return Ok((0, len as i64 - 1));
     }
-    let signed = |bits: u8| Keys { bits, signed: true }.bounds();
+    let signed = |bits: u8| KeyRange { bits, signed: true }.bounds();
     let (low, high) = signed(MOST_INTEGER_BITS);
     if least < low as f64 || most > high as f64 {
         return Err(refuse(

@@ -7,7 +7,7 @@
 use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::lower::columns::{Columns, Keys};
+use crate::lower::columns::{Columns, KeyRange};
 use crate::lower::intervals;
 use crate::lower::intervals::{ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
 use crate::lower::value::weight::Weight;
@@ -24,7 +24,7 @@ const WEIGHT_ERROR: f64 = 0.3;
 const WEIGHT_EXTRA_BITS: u8 = 4;
 /// Bits of small weight tensors, of which each element counts.
 const SMALL_WEIGHT_BITS: u8 = 22;
-/// The least of weights that are integers, as a quantised model's are, is at most so many of their units.
+/// The least of weights that are integers, as a quantized model's are, is at most so many of their units.
 const MOST_PARTS: u8 = 128;
 /// Elements of a small weight tensor.
 const SMALL_WEIGHT: usize = 4096;
@@ -49,7 +49,7 @@ pub enum Goal {
 
 /// An exact integer accumulator and what its integers mean.
 #[derive(Clone, Debug)]
-pub struct Quantised {
+pub struct Quantized {
     /// Over the axes asked for.
     pub accumulator: Accumulator,
     /// Real value of one unit.
@@ -64,7 +64,7 @@ pub struct Quantised {
     pub cost: u64,
 }
 
-impl Quantised {
+impl Quantized {
     /// The same real numbers in units `2^bits` times finer.
     pub fn refined(mut self, bits: u32) -> Self {
         for term in self.accumulator.terms.to_mut() {
@@ -86,7 +86,7 @@ pub fn margin(elements: usize) -> f64 {
 
 impl Goal {
     /// To be rounded to integers among `keys` that cover the value's calibrated range with a margin.
-    pub fn rounded(value: &Value, keys: Keys) -> Self {
+    pub fn rounded(value: &Value, keys: KeyRange) -> Self {
         let magnitude =
             value.range.0.abs().max(value.range.1.abs()) * margin(value.shape().iter().product());
         let levels = power(i32::from(keys.bits) - i32::from(keys.signed));
@@ -144,7 +144,7 @@ fn grid(data: &[f64], limit: f64) -> Option<f64> {
         .then(|| parts.into_iter().find(|step| fits(*step)))?
 }
 
-/// Quantises the value over `axes`, which must be those it mentions.
+/// Quantizes the value over `axes`, which must be those it mentions.
 pub fn accumulate(
     columns: &mut Columns,
     name: &str,
@@ -152,7 +152,7 @@ pub fn accumulate(
     axes: &[Axis],
     goal: Goal,
     weight_bits: u8,
-) -> Result<Quantised, Diagnostic> {
+) -> Result<Quantized, Diagnostic> {
     let limit = power(i32::from(weight_bits) - 1);
     let terms: Vec<&Term> = value
         .terms
@@ -472,12 +472,12 @@ impl Builder<'_> {
         }
     }
 
-    fn finish(self, step_log2: i32) -> Result<Quantised, Diagnostic> {
+    fn finish(self, step_log2: i32) -> Result<Quantized, Diagnostic> {
         if self.magnitude >= 1 << ACCUMULATOR_BITS {
             return Err(too_wide(self.magnitude));
         }
         let shape = self.axes.iter().map(|axis| axis.len as u32).collect();
-        Ok(Quantised {
+        Ok(Quantized {
             accumulator: Accumulator {
                 shape,
                 columns: vec![].into(),

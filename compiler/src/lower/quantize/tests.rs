@@ -18,7 +18,7 @@ fn view(id: u32, axis: Axis, unit: f64) -> Term {
     )
 }
 
-fn quantise(terms: Vec<Term>, axis: Axis, goal: Goal) -> Quantised {
+fn quantize(terms: Vec<Term>, axis: Axis, goal: Goal) -> Quantized {
     accumulate(
         &mut columns(),
         "test",
@@ -33,7 +33,7 @@ fn quantise(terms: Vec<Term>, axis: Axis, goal: Goal) -> Quantised {
 #[test]
 fn a_common_factor_stays_out_of_the_integers() {
     let axis = Fresh::default().axis(4);
-    let exact = quantise(
+    let exact = quantize(
         vec![view(0, axis, 3.0 / 49.0), view(1, axis, -1.0 / 49.0)],
         axis,
         Goal::Exact,
@@ -58,7 +58,7 @@ fn unrelated_factors_are_approximated() {
         magnitude: 2048.0,
         levels: 2048.0,
     };
-    let sum = quantise(
+    let sum = quantize(
         vec![view(0, axis, 1.0), view(1, axis, std::f64::consts::PI)],
         axis,
         goal,
@@ -80,7 +80,7 @@ fn weights_have_their_width_and_constants_the_unit() {
         ..view(0, axis, 0.25)
     };
     let constant = Term::constant(Weight::new(vec![axis], vec![1.0, 2.0, 3.0, 4.5]));
-    let sum = quantise(vec![weighted, constant], axis, Goal::Output);
+    let sum = quantize(vec![weighted, constant], axis, Goal::Output);
     assert!(sum.bounds.0 < -2048 * 1024 && sum.bounds.0 >= -2048 * 2047);
     assert_eq!(sum.unit.log2().fract(), 0.0);
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Columns hold integers; the real value of one unit is part of the scalar. Linear operators, constant factors and
-//! data movement only rewrite this expression; nothing is quantised before a boundary ([`super::boundary`]).
+//! data movement only rewrite this expression; nothing is quantized before a boundary ([`super::boundary`]).
 
 mod term;
 pub mod weight;
@@ -329,7 +329,7 @@ impl Value {
             .iter_mut()
             .for_each(|term| term.summed.extend(summed));
         self.proven = None;
-        self.normalise()
+        self.normalize()
     }
 
     /// Splits `axis` into axes of lengths `lens`, most significant first.
@@ -410,11 +410,11 @@ impl Value {
     }
 
     /// Normal form: constants are summed, equal products merged, zeros dropped.
-    pub fn normalise(mut self) -> Self {
+    pub fn normalize(mut self) -> Self {
         let mut terms: Vec<Term> = vec![];
         for term in std::mem::take(&mut self.terms)
             .into_iter()
-            .filter_map(Term::normalise)
+            .filter_map(Term::normalize)
         {
             if !terms.iter_mut().any(|known| known.absorb(&term)) {
                 terms.push(term);
@@ -460,7 +460,7 @@ impl Value {
             .proven
             .zip(other.proven)
             .map(|(a, b)| (a.0 + b.0, a.1 + b.1));
-        self.normalise()
+        self.normalize()
     }
 }
 

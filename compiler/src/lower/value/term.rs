@@ -104,7 +104,7 @@ impl Term {
     }
 
     /// Sums constants over axes that no column is read along, and gives summed axes canonical names. `None` if zero.
-    pub(super) fn normalise(mut self) -> Option<Self> {
+    pub(super) fn normalize(mut self) -> Option<Self> {
         for axis in std::mem::take(&mut self.summed) {
             if self.reads(axis.id) {
                 self.summed.push(axis);
