@@ -1,4 +1,4 @@
-//! Tells the compiler its own digest: what another version of it has made is no longer valid.
+//! Tells the compiler its own digest: what another version of it has made is not used.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,7 +1,7 @@
 //! Two proofs about one hidden input.
 //!
 //! A customer has four figures that nobody else shall see. One model sorts the customer into a class, another gives a score. Both proofs
-//! show a commitment to their input; the customer chooses the same blinding for both, so that the commitments are equal, and whoever
+//! show a commitment to their input; the customer chooses the same blinding for both, so that the commitments are equal, and anyone who
 //! verifies knows that class and score are about the same figures. Later the customer may open the commitment.
 //!
 //! ```sh

@@ -18,7 +18,7 @@ pub struct Diagnostic {
     pub help: String,
 }
 
-/// Refuses what is being compiled; whoever knows the node says so by [`Diagnostic::at`].
+/// Refuses what is being compiled. The caller that knows the node names it with [`Diagnostic::at`].
 pub(crate) fn refuse(reason: impl Into<String>, help: impl Into<String>) -> Diagnostic {
     Diagnostic {
         node: String::new(),

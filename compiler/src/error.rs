@@ -25,7 +25,7 @@ pub enum CompileError {
         /// From the operating system.
         source: std::io::Error,
     },
-    /// The file is no ONNX model that can be analyzed.
+    /// The file is not an ONNX model that can be analyzed.
     #[error("cannot load `{path}`: {reason}")]
     Load {
         /// As given.

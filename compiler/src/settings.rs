@@ -53,7 +53,7 @@ pub struct Settings {
     pub agreement: f64,
     /// What it reached, for people.
     pub reached: f64,
-    /// Every node that is no constant.
+    /// Every node that is not a constant.
     pub nodes: Vec<NodeSettings>,
     /// What is added to outputs, where their errors have a mean.
     #[serde(default)]
@@ -156,7 +156,7 @@ impl Settings {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`CompileError::Read`]; [`CompileError::Settings`] for what is no such file.
+    /// [`CompileError::Read`]; [`CompileError::Settings`] for anything else.
     pub fn from_path(path: &Path) -> Result<Self, CompileError> {
         Self::parse(&String::from_utf8_lossy(&read(path)?))
             .map_err(|reason| CompileError::Settings(format!("`{}`: {reason}", path.display())))

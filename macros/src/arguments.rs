@@ -204,7 +204,7 @@ mod tests {
             (r#""x", samples = 3"#, "expected string literal"),
             (
                 r#""x", visibility = { inputs = secret }"#,
-                "`secret` is no visibility",
+                "`secret` is not a visibility",
             ),
         ] {
             let error = parse(text).expect_err(text);

@@ -115,7 +115,7 @@ impl<'a> Packed<'a> {
 ///
 /// # Errors
 ///
-/// [`ProveError::Weights`] if the file is another one, or no such file at all.
+/// [`ProveError::Weights`] if the file is another one, or malformed.
 pub fn decode<'a>(
     file: &'a [u8],
     expected: &[u8; 32],

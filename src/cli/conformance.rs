@@ -180,7 +180,7 @@ fn judge(folder: &Path, args: &Args) -> Case {
     }
 }
 
-/// Whether the compiler said no, which is no fault.
+/// Whether the compiler refused the model, which is not a fault.
 fn is_refusal(error: &CliError) -> bool {
     match error {
         CliError::Compile(CompileError::Nodes(_) | CompileError::Unfaithful { .. }) => true,

@@ -16,7 +16,7 @@ use super::terminal::{say, say_json};
 /// Check that the commitments of a public statement open to given tensors
 #[derive(clap::Args)]
 #[command(after_help = "\
-Whoever is given the openings learns the tensors, and that they are what was committed to. Nothing else is checked: verify the proof, too.
+Anyone who has the openings learns the tensors, and that these were committed to. Nothing else is checked: verify the proof as well.
 
 Example:
   zkiln open --public public.json --openings openings.json")]

@@ -119,7 +119,7 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(3));
             }
             let _other = tracing::info_span!(target: "other", "noise").entered();
-            tracing::info!(target: "zkiln", "an event is no stage");
+            tracing::info!(target: "zkiln", "an event is not a stage");
         });
         let rows = stages.take();
         let shape: Vec<_> = rows.iter().map(|row| (row.name, row.depth)).collect();

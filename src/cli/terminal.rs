@@ -10,7 +10,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::stages::{Stages, TARGET};
 
-/// Writes to standard output; a reader that went away is no error.
+/// Writes to standard output; a reader that went away is not an error.
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes());
@@ -88,7 +88,7 @@ pub fn milliseconds(ms: f64) -> String {
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// Silent with `quiet`, and when standard error is no terminal.
+    /// Silent with `quiet`, and when standard error is not a terminal.
     pub fn new(quiet: bool) -> Self {
         let progress = Self::silent_or_not(quiet);
         progress.listen(None);

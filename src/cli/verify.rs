@@ -15,8 +15,8 @@ use super::terminal::{say, say_json};
 /// Verify a proof against a verifier key and a public statement; needs no model
 #[derive(clap::Args)]
 #[command(after_help = "\
-What is verified is that the model behind the key maps the inputs of the statement to its outputs: public ones are the `integers`, committed
-ones what the `commitment` is to, and of private ones it is said that the prover knows them.
+Checks that the model behind the key maps the statement's inputs to its outputs: public ones are the `integers`, committed ones are what the
+`commitment` commits to, and the prover knows the private ones.
 `scale` and `data` are for people and are not part of the proof. Take the key from someone you trust, never from the prover.
 
 Example:

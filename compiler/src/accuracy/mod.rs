@@ -137,7 +137,7 @@ fn greatest_error(lowered: &Lowered, imported: &Prepared, samples: &[Vec<Tensor>
     }
 }
 
-/// What an output's elements show: their range in floats, and the greatest error. Infinities and what is no number count for neither.
+/// What an output's elements show: their range in floats, and the greatest error. Infinities and NaN count for neither.
 #[derive(Clone)]
 struct Span {
     low: f64,

@@ -24,7 +24,7 @@ use crate::text::{hex, unhex};
 /// The version of the form that is written, and the only one that is read.
 const VERSION: u32 = 1;
 
-/// What a compiled model is, for people and for whoever runs it.
+/// What a compiled model is, for people and for programs that run it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Of the folder's form.

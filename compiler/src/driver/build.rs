@@ -169,7 +169,7 @@ fn entry(cache: &Cache, request: &Request) -> Result<Entry, CompileError> {
     cache.get(request, || Ok(emit(&request.compile()?, &request.origin())))
 }
 
-/// The module of a model whose paths are absolute: what `include_model!` becomes. Whoever compiles it compiles again when one
+/// The module of a model whose paths are absolute: what `include_model!` becomes. The crate that has it is compiled again when one
 /// of the model's files changes.
 ///
 /// # Errors

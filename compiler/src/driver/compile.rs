@@ -109,7 +109,7 @@ impl Request {
         }
         let loaded = load::from_path(&self.path, &options)?;
         if !loaded.diagnostics.is_empty() {
-            // The ports of stand-ins are not the model's: nothing else is read, but all that is wrong is said.
+            // The ports of stand-ins are not the model's: nothing else is read, and everything that is wrong is reported.
             let diagnostics = loaded.diagnostics.clone();
             prepare(loaded, &options)?;
             return Err(CompileError::Nodes(diagnostics));

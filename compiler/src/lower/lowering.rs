@@ -127,7 +127,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The width at which the current node's value is committed if it is no simple expression: `None` if it has one reader, or all
+    /// The width at which the current node's value is committed if it is not a simple expression: `None` if it has one reader, or all
     /// take different slices.
     pub fn shared_bits(&self) -> Option<u8> {
         let readers = &self.readers[self.current];

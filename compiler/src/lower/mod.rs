@@ -152,7 +152,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The value of a node as an output, if it is one that varies and its integers are not too wide.
+    /// The value of a node as an output, if it varies and its integers are not too wide.
     fn probe(&mut self, id: NodeId) -> Option<(Port, PortInfo)> {
         let node = &self.graph.nodes[id];
         let value = self.values[id].clone().filter(|v| !v.is_constant())?;

@@ -13,7 +13,7 @@ use crate::lower::quantize::{Quantized, too_wide};
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
 
-/// Bits to which a value that is no exact integer is rounded before it is compared.
+/// Bits to which a value that is not an exact integer is rounded before it is compared.
 const COMPARED_BITS: u8 = 14;
 /// Widest integers that are looked up in a table of their signs.
 const TABLE_BITS: u8 = 11;

@@ -18,7 +18,7 @@ use crate::transcript::ELEMENT_BYTES;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commitment(Vec<G1Affine>);
 
-/// The secret that hides a committed tensor. Whoever has it and the tensor can open the commitment; use it again to make proofs
+/// The secret that hides a committed tensor. Anyone who has it and the tensor can open the commitment; use it again to make proofs
 /// about the same tensor linkable.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Blinding([u8; SEED_BYTES]);

@@ -304,7 +304,7 @@ impl Stamp {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
-    /// Without a stamp the files are read again, so failing is no error.
+    /// Without a stamp the files are read again, so a failure is not an error.
     fn write(&self, path: &Path, aside: &Path) {
         let write = || -> io::Result<()> {
             fs::create_dir_all(path.parent().unwrap_or(path))?;

@@ -9,7 +9,7 @@ use crate::lower::row_max::RowMaximum;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
 
-/// Bits to which scores are rounded that are no small integers.
+/// Bits to which scores are rounded unless they are small integers.
 const SCORE_BITS: u8 = 14;
 /// Widest table of distances from the maximum.
 const MAX_KEY_BITS: u8 = 18;

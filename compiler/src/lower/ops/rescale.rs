@@ -24,7 +24,7 @@ const TABLE_BITS: u8 = 16;
 const MOST_BITS: u8 = 18;
 /// Most bits that are dropped.
 const MOST_DROPPED: i32 = 53;
-/// Bits of a factor that is no `m / 2^k` itself; those of single precision are.
+/// Bits of a factor that is not of the form `m / 2^k`; factors in single precision are.
 const FACTOR_BITS: u32 = 30;
 
 /// What the rounded integers become.
@@ -348,7 +348,7 @@ fn mapped(
     Ok(mapped_value(value, output, &axes, 1.0))
 }
 
-/// Real numbers that are no exact integers: what rounding them finely decides.
+/// Real numbers that are not exact integers: rounding them finely decides.
 fn inexact(
     cx: &mut Lowering,
     mut value: Value,

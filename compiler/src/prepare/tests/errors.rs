@@ -1,4 +1,4 @@
-//! Models that cannot be compiled, and what is said about them.
+//! Models that cannot be compiled, and the messages about them.
 
 use tract_onnx::pb::tensor_proto::DataType;
 

@@ -23,7 +23,7 @@ fn one(shape: &str, operator: &str, operands: &str, attributes: &[(&str, Attribu
         .output("y")
 }
 
-/// The nodes that are no inputs and no constants.
+/// The nodes that are neither inputs nor constants.
 fn computed(graph: &Graph) -> Vec<&Node> {
     graph
         .nodes
