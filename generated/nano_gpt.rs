@@ -36,7 +36,9 @@
 #[allow(dead_code, unused_imports, clippy::all, clippy::pedantic)]
 pub mod nano_gpt {
     use ::zkiln::__private::*;
-    pub use ::zkiln::{Blinding, Commitment, Opening, Proof, ProveError, VerifyError};
+    pub use ::zkiln::{
+        Blinding, Commitment, CommitmentOpening, Proof, ProveError, VerifyError,
+    };
 
     // ---- What is proved. ----
 
@@ -2344,7 +2346,7 @@ pub mod nano_gpt {
         /// That the output is the model's for the input.
         pub proof: Proof,
         /// What opens the statement's commitments: secret.
-        pub openings: Vec<Opening>,
+        pub openings: Vec<CommitmentOpening>,
     }
 
     /// Computes the model in the integers that a proof would be about, without a proof.
@@ -2359,12 +2361,13 @@ pub mod nano_gpt {
     pub fn prove(input: &Input) -> Result<Proven, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let mut prover = Prover::start(key, &inputs)?;
-        prover.commit();
-        prover.lookups();
-        prover.contractions();
-        prover.opening();
-        let protocol::Proven { outputs, statement, proof, openings } = prover.finish();
+        let proven = Prover::start(key, &inputs)?
+            .commit()
+            .lookups()
+            .contractions()
+            .opening()
+            .finish();
+        let protocol::Proven { outputs, statement, proof, openings } = proven;
         let output = Output::from_integers(&outputs);
         Ok(Proven {
             output,
@@ -2376,13 +2379,12 @@ pub mod nano_gpt {
 
     /// Checks a proof. Needs no weights.
     pub fn verify(statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
-        let key = loaded(&VERIFIER_KEY)?;
-        let mut verifier = Verifier::start(key, &statement.0, proof)?;
-        verifier.commit()?;
-        verifier.lookups()?;
-        verifier.contractions()?;
-        verifier.opening()?;
-        verifier.finish()
+        Verifier::start(loaded(&VERIFIER_KEY)?, &statement.0, proof)?
+            .commit()?
+            .lookups()?
+            .contractions()?
+            .opening()?
+            .finish()
     }
 
     /// The verifier key as bytes: all that a verifier without this module needs.

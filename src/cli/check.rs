@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let (counts, key) = (program.counts(), program.verifier_key());
     let comparison = compare(&outputs, &expected);
     let report = Report {
-        model: args.model.file_name(),
+        model: program.origin().to_owned(),
         nodes: counts.onnx_nodes,
         params: counts.params,
         boundaries: counts.boundaries,

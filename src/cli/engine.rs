@@ -60,6 +60,11 @@ impl Program {
         Ok(Self { manifest, prover })
     }
 
+    /// Name of the ONNX file, for people.
+    pub fn origin(&self) -> &str {
+        &self.manifest.origin
+    }
+
     /// Inputs.
     pub fn inputs(&self) -> &[PortInfo] {
         &self.manifest.inputs

@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         .program(ModelArgs::passing_blinding_key, |_| Ok(()))?;
     drop(progress);
     if args.json {
-        say_json(&machine_form(&program, args.model.file_name()));
+        say_json(&machine_form(&program));
     } else {
         say_nodes(&program);
         say_totals(&program);
@@ -43,12 +43,12 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     Ok(())
 }
 
-fn machine_form(program: &Program, model: String) -> serde_json::Value {
+fn machine_form(program: &Program) -> serde_json::Value {
     let (counts, key) = (program.counts(), program.verifier_key());
     let terms = key.security_terms();
     let term = |term: &SecurityTerm| json!({"what": term.name, "log2_error": term.log2()});
     json!({
-        "model": model,
+        "model": program.origin(),
         "model_digest": hex(&key.digest()),
         "nodes": counts.onnx_nodes,
         "params": counts.params,

@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let digest = hex(&key.digest());
     if args.json {
         say_json(&json!({
-            "model": args.model.file_name(),
+            "model": program.origin(),
             "model_digest": digest,
             "proof_bytes": proof.as_bytes().len(),
         }));

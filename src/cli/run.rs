@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     drop(progress);
     let ms = started.elapsed().as_secs_f64() * 1e3;
     if args.json {
-        say_json(&json!({"model": args.model.file_name(), "runs": runs, "run_ms": ms}));
+        say_json(&json!({"model": program.origin(), "runs": runs, "run_ms": ms}));
     } else {
         say(&format!(
             "{runs} runs in {}, outputs in {}",
