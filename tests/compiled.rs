@@ -65,6 +65,24 @@ fn a_folder_runs_checks_and_shows_what_it_is() {
 }
 
 #[test]
+fn where_the_model_is_needed_a_folder_is_refused() {
+    let folder = compiled();
+    let net = folder.path("compiled");
+    zkiln(&["compile", &net, "--out", &folder.path("again")]).refuses(&["compiled", "ONNX file"]);
+    zkiln(&["calibrate", &net]).refuses(&["compiled", "ONNX file"]);
+}
+
+#[test]
+fn labels_are_for_calibration_alone() {
+    let folder = Folder::new();
+    let sample = r#"{"inputs":[{"name":"input","shape":[1,4],"data":[0,0,0,1]}],"label":"cat"}"#;
+    let samples = folder.file("s.jsonl", format!("{sample}\n"));
+    zkiln(&["check", MODEL, "--samples", &samples]).fine();
+    let refused = zkiln(&["calibrate", MODEL, "--samples", &samples]);
+    refused.refuses(&["s.jsonl:1", "a label is an index or a list of them"]);
+}
+
+#[test]
 fn options_that_could_have_no_effect_are_refused() {
     let folder = compiled();
     let net = folder.path("compiled");

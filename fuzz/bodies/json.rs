@@ -76,8 +76,9 @@ fn fit(tensors: Vec<tensors::FileTensor>) {
 fn sample(bytes: &[u8]) {
     let ports = ports();
     let path = file(bytes);
+    let _ = tensors::labelled_samples(&path, &ports);
     for sample in tensors::samples(&path, &ports).into_iter().flatten() {
-        for (tensor, port) in sample.inputs.iter().zip(&ports) {
+        for (tensor, port) in sample.iter().zip(&ports) {
             assert_eq!(tensor.shape, port.shape);
             assert_eq!(tensor.data.len(), port.shape.iter().product::<usize>());
             assert!(tensor.data.iter().all(|element| element.is_finite()));

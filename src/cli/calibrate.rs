@@ -33,7 +33,7 @@ pub struct Args {
     /// Length of a symbolic dimension (1 unless given); may be repeated
     #[arg(long = "dim", value_name = "NAME=N", value_parser = args::dimension)]
     dimensions: Vec<(String, usize)>,
-    /// Sample inputs, one JSON object a line, with labels or without (default: seeded random inputs)
+    /// Sample inputs, one JSON object a line, with labels or without (default: seeded random inputs; needed with --settings)
     #[arg(long, value_name = "FILE.jsonl")]
     samples: Option<PathBuf>,
     /// Least cosine similarity of every output with the float model's, averaged over the held-out samples
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     };
     let source = request.read()?;
     let samples = match &args.samples {
-        Some(path) => tensors::samples(path, source.inputs())?,
+        Some(path) => tensors::labelled_samples(path, source.inputs())?,
         None => Vec::new(),
     };
     let step = |text: &str| progress.step(text);

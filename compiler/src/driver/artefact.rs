@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zkiln_runtime::key::{ProverKey, VerifierKey};
+use zkiln_runtime::model::Port;
 use zkiln_runtime::weights::{self, Packed};
 
 use crate::emit::{emit, file_names};
@@ -24,11 +25,16 @@ use crate::text::{hex, unhex};
 /// The version of the form that is written, and the only one that is read.
 const VERSION: u32 = 1;
 
+/// What stands in the place of the manifest's digest while it is computed.
+const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 /// What a compiled model is, for people and for programs that run it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Of the folder's form.
     pub version: u32,
+    /// Digest of the manifest itself with [`NO_DIGEST`] in this place, in hexadecimal digits: it is not for editing.
+    pub digest: String,
     /// Name of the model and of its files.
     pub name: String,
     /// Name of the ONNX file.
@@ -55,6 +61,7 @@ impl Manifest {
         let lowered = &compiled.lowered;
         Self {
             version: VERSION,
+            digest: NO_DIGEST.into(),
             name: lowered.model.name.to_string(),
             origin: origin.into(),
             model_digest: hex(&compiled.digest),
@@ -110,6 +117,12 @@ impl Artefact {
         if hex(&verifier.digest()) != manifest.model_digest {
             return Err(refused("its verifier key is another model's".into()));
         }
+        let model = verifier.model();
+        if !fit(&manifest.inputs, &model.inputs) || !fit(&manifest.outputs, &model.outputs) {
+            return Err(refused(
+                "its manifest has other ports than its verifier key".into(),
+            ));
+        }
         let weights = bytes(&file("weights"))?;
         let digest = unhex(&manifest.weights_digest).and_then(|bytes| bytes.try_into().ok());
         let digest =
@@ -122,22 +135,35 @@ impl Artefact {
     }
 }
 
+/// Paths of all manifests in a folder: a verifier key beside them tells them from other files of JSON.
+fn manifests(folder: &Path) -> Result<Vec<PathBuf>, CompileError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        if path.extension().is_some_and(|e| e == "json") && path.with_extension("vk").is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether the manifest's ports are those of the key.
+fn fit(infos: &[PortInfo], ports: &[Port]) -> bool {
+    let same = |(info, port): (&PortInfo, &Port)| {
+        let elements = info.shape.iter().copied().fold(1, usize::saturating_mul);
+        info.name == *port.name && elements == port.len() && info.range == port.range
+    };
+    infos.len() == ports.len() && infos.iter().zip(ports).all(same)
+}
+
 /// The manifest of a folder that [`write()`] made.
 fn manifest(folder: &Path) -> Result<Manifest, CompileError> {
     let refused = |reason: String| CompileError::Artefact {
         path: folder.display().to_string(),
         reason,
     };
-    let entries = fs::read_dir(folder).map_err(unreadable(folder))?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(unreadable(folder))?.path();
-        // A verifier key tells the manifest from other files of JSON.
-        if path.extension().is_some_and(|e| e == "json") && path.with_extension("vk").is_file() {
-            found.push(path);
-        }
-    }
-    found.sort();
+    let found = manifests(folder)?;
     let path =
         match found.as_slice() {
             [path] => path,
@@ -169,7 +195,14 @@ fn manifest(folder: &Path) -> Result<Manifest, CompileError> {
             "it was written in version {version} of the form, and this zkiln reads version {VERSION}: compile the model again"
         )));
     }
-    serde_json::from_slice(&text).map_err(malformed)
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(malformed)?;
+    let plain = String::from_utf8_lossy(&text).replacen(&manifest.digest, NO_DIGEST, 1);
+    if hex(&weights::digest(plain.as_bytes())) != manifest.digest {
+        return Err(refused(
+            "its manifest was changed: compile the model again".into(),
+        ));
+    }
+    Ok(manifest)
 }
 
 /// Writes the folder of a model that was compiled from the ONNX file of name `origin`; its files, with their lengths in bytes.
@@ -184,9 +217,23 @@ pub fn write(
     let generated = emit(compiled, origin);
     let [source, commitments, weights] = file_names(&generated.name);
     let manifest = Manifest::new(compiled, origin, &generated.weights);
-    let manifest = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
+    let manifest = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
+    let digest = hex(&weights::digest(manifest.as_bytes()));
+    let manifest = manifest.replacen(NO_DIGEST, &digest, 1);
     let [json, vk] = ["json", "vk"].map(|extension| format!("{}.{extension}", generated.name));
     fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    if let Some(other) = manifests(folder)?
+        .into_iter()
+        .find(|path| !path.ends_with(&json))
+    {
+        let other = other.file_stem().unwrap_or_default().to_string_lossy();
+        return Err(CompileError::Artefact {
+            path: folder.display().to_string(),
+            reason: format!(
+                "there is another model in it, `{other}`: give each a folder of its own"
+            ),
+        });
+    }
     let mut written = Vec::new();
     // The manifest last: without it the folder is not taken for a whole one.
     for (name, bytes, secret) in [
@@ -194,7 +241,7 @@ pub fn write(
         (commitments, &generated.commitments, false),
         (weights, &generated.weights, true),
         (vk, &compiled.key, false),
-        (json, &manifest, false),
+        (json, manifest.as_bytes(), false),
     ] {
         let path = folder.join(name);
         let done = if secret {
@@ -289,6 +336,11 @@ mod tests {
         fs::write(&manifest, text.replace("\"version\": 1", "\"version\": 2")).expect("written");
         refused("version 2");
         fs::write(&manifest, &text).expect("written");
+        let other = text.replace("[\n        1,\n        4\n      ]", "[5]");
+        assert_ne!(other, text);
+        fs::write(&manifest, other).expect("written");
+        refused("manifest was changed");
+        fs::write(&manifest, &text).expect("written");
         let weights = path.join("tiny_mlp.weights");
         let mut bytes = fs::read(&weights).expect("there");
         *bytes.last_mut().expect("not empty") ^= 1;
@@ -299,5 +351,7 @@ mod tests {
             fs::copy(from, path.join(format!("other.{extension}"))).expect("copied");
         }
         refused("several models");
+        let error = write(path, &compiled(), "tiny_mlp.onnx").expect_err("refused");
+        assert!(error.to_string().contains("`other`"), "{error}");
     }
 }

@@ -115,10 +115,9 @@ impl Request {
             return Err(CompileError::Nodes(diagnostics));
         }
         for file in &self.samples {
-            let samples = tensors::samples(file, &loaded.inputs)?;
             options
                 .samples
-                .extend(samples.into_iter().map(|sample| sample.inputs));
+                .extend(tensors::samples(file, &loaded.inputs)?);
         }
         Ok(Source {
             loaded,

@@ -60,6 +60,12 @@ pub fn model_digest(bytes: &[u8], path: &Path) -> Result<String, CompileError> {
 /// # Errors
 /// [`CompileError::Read`].
 pub fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
+    if path.is_dir() {
+        return Err(CompileError::Load {
+            path: path.display().to_string(),
+            reason: "it is a folder; the ONNX file itself is needed here".into(),
+        });
+    }
     std::fs::read(path).map_err(|source| CompileError::Read {
         path: path.display().to_string(),
         source,

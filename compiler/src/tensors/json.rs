@@ -18,7 +18,7 @@ use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::tensors::{FileTensor, Label, Line, Side, TensorError, dtype_named};
+use crate::tensors::{FileTensor, Line, Side, TensorError, dtype_named};
 
 /// One JSON object.
 pub fn document(bytes: &[u8], file: &str, side: Side) -> Result<Vec<FileTensor>, TensorError> {
@@ -30,7 +30,7 @@ fn line(bytes: &[u8], place: String, side: Side) -> Result<Line, TensorError> {
     let label = document.label.take();
     Ok(Line {
         tensors: tensors(document, &place, side)?,
-        label: label.map(Into::into),
+        label,
         place,
     })
 }
@@ -93,7 +93,7 @@ struct Document {
     outputs: Option<Vec<JsonTensor>>,
     input_data: Option<Vec<Elements>>,
     output_data: Option<Vec<Elements>>,
-    label: Option<Label>,
+    label: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]

@@ -85,25 +85,38 @@ pub struct LabelledSample {
     pub label: Option<Vec<usize>>,
 }
 
-/// Every sample of a file, one JSON object a line, its tensors in the order of `ports`. A line may have a `"label"` beside its `"inputs"`: an
-/// index, or a list of them.
+/// Every sample of a file, one JSON object a line, its tensors in the order of `ports`.
 ///
 /// # Errors
 /// [`TensorError`] with the line that is wrong; also for a file without samples.
-pub fn samples(path: &Path, ports: &[Port]) -> Result<Vec<LabelledSample>, TensorError> {
-    let mut samples = Vec::new();
-    for line in lines(path, Side::Inputs)? {
-        let Line {
-            place,
-            tensors,
-            label,
-        } = line?;
-        let data = fit(tensors, ports, &place, Finite::Required)?;
-        samples.push(LabelledSample {
-            inputs: sample(ports, &data),
-            label,
-        });
-    }
+pub fn samples(path: &Path, ports: &[Port]) -> Result<Vec<Vec<Sample>>, TensorError> {
+    let sample = |line: Line| line.sample(ports);
+    every(path, sample)
+}
+
+/// As [`samples`], with their labels: a line may have a `"label"` beside its `"inputs"`, an index or a list of them.
+///
+/// # Errors
+/// As [`samples`]; also for a label that is something else.
+pub fn labelled_samples(path: &Path, ports: &[Port]) -> Result<Vec<LabelledSample>, TensorError> {
+    every(path, |line| {
+        let label = line.label.clone().map(serde_json::from_value::<Label>);
+        let label = label.transpose();
+        let label = label.map_err(|error| TensorError::format(&line.place, error))?;
+        Ok(LabelledSample {
+            inputs: line.sample(ports)?,
+            label: label.map(Into::into),
+        })
+    })
+}
+
+fn every<T>(
+    path: &Path,
+    sample: impl Fn(Line) -> Result<T, TensorError>,
+) -> Result<Vec<T>, TensorError> {
+    let lines = lines(path, Side::Inputs)?;
+    let samples = lines.map(|line| sample(line?));
+    let samples: Vec<T> = samples.collect::<Result<_, _>>()?;
     if samples.is_empty() {
         let file = path.display().to_string();
         return Err(TensorError::format(
@@ -130,8 +143,15 @@ pub struct Line {
     pub place: String,
     /// Its tensors.
     pub tensors: Vec<FileTensor>,
-    /// Its label, if it has one.
-    pub label: Option<Vec<usize>>,
+    /// Its label, if it has one, as the file has it: only calibration reads labels.
+    pub label: Option<serde_json::Value>,
+}
+
+impl Line {
+    fn sample(self, ports: &[Port]) -> Result<Vec<Sample>, TensorError> {
+        let elements = fit(self.tensors, ports, &self.place, Finite::Required)?;
+        Ok(sample(ports, &elements))
+    }
 }
 
 /// A label as files have it.
