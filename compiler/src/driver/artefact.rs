@@ -33,7 +33,7 @@ const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000
 pub struct Manifest {
     /// Of the folder's form.
     pub version: u32,
-    /// Digest of the manifest itself with [`NO_DIGEST`] in this place, in hexadecimal digits: it is not for editing.
+    /// Digest of the manifest itself with zeros in this place, in hexadecimal digits: it is not for editing.
     pub digest: String,
     /// Name of the model and of its files.
     pub name: String,
