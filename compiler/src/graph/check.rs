@@ -63,6 +63,10 @@ fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str
         (Op::Softmax { axis } | Op::MaximumMask { axis } | Op::RmsNorm { axis, .. }, [x]) => {
             *axis < x.len() && *x == shape
         }
+        (Op::LogSumExp { axis }, [x]) => {
+            let reduced = |at: usize| if at == *axis { 1 } else { x[at] };
+            *axis < x.len() && shape.iter().copied().eq((0..x.len()).map(reduced))
+        }
         (Op::Softmax { axis }, [x, mask]) => *axis < x.len() && *x == shape && repeats(mask, shape),
         (Op::Gather { axis }, [data, index]) => {
             data.split_at_checked(*axis).is_some_and(|(before, from)| {

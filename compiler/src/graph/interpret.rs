@@ -59,6 +59,7 @@ pub fn evaluate_node(node: &Node, operands: &[&Tensor]) -> Tensor {
         Op::Pointwise(e) => pointwise(e, operands[0]),
         Op::Reduce { reducer, axes } => reduce(*reducer, axes, operands[0]),
         Op::Softmax { axis } => softmax(*axis, &scores(operands)),
+        Op::LogSumExp { axis } => log_sum_exp(*axis, operands[0]),
         Op::MaximumMask { axis } => maximum_mask(*axis, operands[0]),
         Op::RmsNorm { axis, epsilon } => rms_norm(*axis, *epsilon, operands[0]),
         Op::Gather { axis } => gather(*axis, operands[0], operands[1], shape),
@@ -432,6 +433,17 @@ fn softmax(axis: usize, x: &Tensor) -> Tensor {
             .for_each(|o| result.data[*o] = (x.data[*o] - greatest).exp() / sum);
     }
     result
+}
+
+fn log_sum_exp(axis: usize, x: &Tensor) -> Tensor {
+    let mut shape = x.shape.clone();
+    shape[axis] = 1;
+    let lines = lines(&x.shape, &[axis]).into_iter();
+    let data = lines.map(|line| {
+        let (greatest, sum) = exponential_sum(line.iter().map(|o| x.data[*o]));
+        greatest + sum.ln()
+    });
+    Tensor::new(shape, data.collect())
 }
 
 /// The maximum, and the sum of `exp(x - max)`.

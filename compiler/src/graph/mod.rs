@@ -172,6 +172,8 @@ pub enum Op {
     /// `exp(x - max) / sum` over one axis. Inputs: x and, if some of it is masked, a 0/1 mask of equal rank whose axes of length 1
     /// repeat: where it is 0, x counts as the lowest possible number.
     Softmax { axis: usize },
+    /// `ln(sum(exp(x)))` over one axis, which is kept with length 1.
+    LogSumExp { axis: usize },
     /// 1 where the element is the greatest of the axis, also where several are, else 0.
     MaximumMask { axis: usize },
     /// `x / sqrt(mean(x^2) + epsilon)` over one axis.

@@ -3,7 +3,7 @@
 
 use crate::graph::{BinaryFn, Pointwise, UnaryFn};
 
-/// `outer[0] (slope x + offset)^power + outer[1]`, or the logarithm in place of the power.
+/// `outer[0] max(slope x + offset, floor)^power + outer[1]`, or the logarithm in place of the power.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PowerLaw {
     /// Neither 0 nor a natural number; `None` for the natural logarithm.
@@ -12,6 +12,8 @@ pub struct PowerLaw {
     pub slope: f64,
     /// What is added to it.
     pub offset: f64,
+    /// What it is at least; 0 where nothing keeps it above.
+    pub floor: f64,
     /// Factor of the power, and what is added to that.
     pub outer: [f64; 2],
 }
@@ -104,11 +106,20 @@ impl Pointwise {
 }
 
 fn law(power: Option<f64>, inner: &Pointwise) -> Option<PowerLaw> {
+    let (inner, floor) = match inner {
+        Pointwise::Binary(BinaryFn::Max, a, b) => match (a.constant(), b.constant()) {
+            (None, Some(floor)) if floor > 0.0 => (&**a, floor),
+            (Some(floor), None) if floor > 0.0 => (&**b, floor),
+            _ => return None,
+        },
+        inner => (inner, 0.0),
+    };
     let (slope, offset) = inner.is_affine().filter(|(slope, _)| *slope != 0.0)?;
     Some(PowerLaw {
         power,
         slope,
         offset,
+        floor,
         outer: [1.0, 0.0],
     })
 }
@@ -142,11 +153,15 @@ mod tests {
             Pointwise::binary(BinaryFn::Sub, c(1.0), shifted(UnaryFn::Recip)),
             Pointwise::binary(BinaryFn::Pow, x(), c(1.7)),
             Pointwise::unary(UnaryFn::Neg, shifted(UnaryFn::Sqrt)),
+            Pointwise::unary(
+                UnaryFn::Rsqrt,
+                Pointwise::binary(BinaryFn::Max, x(), c(0.1)),
+            ),
         ];
         for function in functions {
             let law = function.power_law().expect("a power law");
             for at in [0.01, 0.3, 7.0] {
-                let inner = law.slope * at + law.offset;
+                let inner = (law.slope * at + law.offset).max(law.floor);
                 let power = law.power.map_or_else(|| inner.ln(), |p| inner.powf(p));
                 let value = law.outer[0] * power + law.outer[1];
                 assert!(

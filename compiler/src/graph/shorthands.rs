@@ -1,7 +1,7 @@
 //! Shorthands for building operators: numpy's arithmetic, softmax, integer comparisons.
 
 use crate::graph::builder::Builder;
-use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
+use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor, UnaryFn};
 
 impl Builder {
     /// `f(a, b)`; missing leading axes are added, axes of length 1 are repeated.
@@ -54,14 +54,34 @@ impl Builder {
         self.push(Op::Softmax { axis }, operands, shape)
     }
 
-    /// `x - max - ln(sum(exp(x - max)))` along an axis.
+    /// `x - ln(sum(exp(x)))` along axes.
     pub fn log_softmax(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
-        let greatest = self.reduce(Reducer::Max, axes, x);
-        let below = self.binary(BinaryFn::Sub, x, greatest);
-        let powers = self.unary(UnaryFn::Exp, below);
-        let sum = self.reduce(Reducer::Sum, axes, powers);
-        let logarithm = self.unary(UnaryFn::Ln, sum);
-        self.binary(BinaryFn::Sub, below, logarithm)
+        let total = self.log_sum_exp(x, axes);
+        self.binary(BinaryFn::Sub, x, total)
+    }
+
+    /// `ln(sum(exp(x)))` over axes, which are kept with length 1.
+    pub fn log_sum_exp(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
+        let mut kept = self.shape(x);
+        axes.iter().for_each(|axis| kept[*axis] = 1);
+        if let &[axis] = axes {
+            return self.push(Op::LogSumExp { axis }, vec![x], kept);
+        }
+        // All of the axes as the last one.
+        let shape = self.shape(x);
+        let others = (0..shape.len()).filter(|axis| !axes.contains(axis));
+        let permutation: Vec<usize> = others.chain(axes.iter().copied()).collect();
+        let rows = shape.len() - axes.len();
+        let mut merged: Vec<usize> = permutation[..rows]
+            .iter()
+            .map(|axis| shape[*axis])
+            .collect();
+        merged.push(axes.iter().map(|axis| shape[*axis]).product());
+        let moved = self.transpose(x, &permutation);
+        let moved = self.reshape(moved, &merged);
+        merged[rows] = 1;
+        let total = self.push(Op::LogSumExp { axis: rows }, vec![moved], merged);
+        self.reshape(total, &kept)
     }
 
     /// 1 where an integer is at least `least` and at most `most`, else 0.

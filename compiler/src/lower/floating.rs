@@ -30,7 +30,9 @@ const MOST_FACTORS: usize = 2;
 /// As it is, a value may cost this many times its size to prove.
 const MOST_BLOWUP: usize = 4;
 /// Most exponents of an inverse root, so that a product with it fits.
-const MOST_ROOT_SPAN: u32 = 24;
+const MOST_ROOT_SPAN: u32 = 22;
+/// Most bits of an inverse root.
+const MOST_ROOT_BITS: u32 = 35;
 /// Fewest bits of a result's mantissa.
 const LEAST_BITS: u32 = 9;
 /// Bits of an exponent's power that is not one of two.
@@ -108,7 +110,7 @@ impl Lowering<'_> {
         let all = u32::from(self.bits.activation_bits);
         let bits = match octaves {
             1 => all.min(MOST_POWER_LOG2 - operand.span).max(LEAST_BITS),
-            _ => all,
+            _ => all.min(MOST_ROOT_BITS - operand.span),
         };
         let power = -1.0 / f64::from(octaves);
         // The greatest mantissa gives 2^(bits - 1).

@@ -249,7 +249,7 @@ impl<'a> Lowering<'a> {
     pub fn is_only_compared(&self, id: NodeId) -> bool {
         let is_output = self.graph.outputs.iter().any(|(_, output)| *output == id);
         let compares = |&reader: &NodeId| match &self.graph.nodes[reader].op {
-            Op::Softmax { .. } | Op::MaximumMask { .. } => true,
+            Op::Softmax { .. } | Op::LogSumExp { .. } | Op::MaximumMask { .. } => true,
             Op::Reshape | Op::Transpose { .. } | Op::Broadcast | Op::Slice { .. } => {
                 self.is_only_compared(reader)
             }

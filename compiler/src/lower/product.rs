@@ -3,7 +3,9 @@
 use crate::diagnostic::Diagnostic;
 use crate::lower::boundary::EXACT_EXTRA_BITS;
 use crate::lower::columns::KeyRange;
+use crate::lower::intervals::product_bounds;
 use crate::lower::lowering::Lowering;
+use crate::lower::quantize::{ceil_log2, most_weight_bits};
 use crate::lower::value::{Axis, Fresh, Term, Value};
 
 /// Most columns in a product.
@@ -13,6 +15,10 @@ const MAX_PRODUCTS: usize = 8;
 /// A product may cost this many times the size of its columns to prove. Weights do not count: as long as nothing else has their output axes,
 /// they cost next to nothing.
 const MAX_BLOWUP: usize = 4;
+/// Most bits of a product.
+const MOST_WIDTH: u32 = 60;
+/// Most bits of a factor that is committed because the product would have more.
+const WIDE_BITS: u8 = 24;
 /// Widest sum that is committed in the steps of what it is added to.
 const MOST_SUM_BITS: u8 = 28;
 /// Sizes that are too small to matter.
@@ -20,6 +26,11 @@ const NEGLIGIBLE: usize = 1024;
 
 fn volume<'a>(axes: impl IntoIterator<Item = &'a Axis>) -> usize {
     axes.into_iter().map(|axis| axis.len).product()
+}
+
+/// Bits that a sum over axes adds.
+fn width_of(summed: &[Axis]) -> u32 {
+    ceil_log2(volume(summed) as f64).max(0) as u32
 }
 
 fn distinct(mut axes: Vec<Axis>) -> Vec<Axis> {
@@ -206,6 +217,22 @@ impl Lowering<'_> {
         dims: Vec<Vec<Axis>>,
     ) -> Result<Value, Diagnostic> {
         let bits = self.bits.activation_bits;
+        loop {
+            let width = self.width(&a) + self.width(&b) + width_of(summed);
+            if width <= MOST_WIDTH {
+                break;
+            }
+            let wider = match self.width(&a) >= self.width(&b) {
+                true => &mut a,
+                false => &mut b,
+            };
+            let before = self.width(wider);
+            let room = (before + MOST_WIDTH).saturating_sub(width) as u8;
+            *wider = self.small(wider, room.clamp(bits, WIDE_BITS))?;
+            if self.width(wider) >= before {
+                break;
+            }
+        }
         while too_complex(&a, &b, summed) {
             let (left, right) = (a.complexity(), b.complexity());
             let operand = if left >= right { &mut a } else { &mut b };
@@ -220,6 +247,26 @@ impl Lowering<'_> {
             .iter()
             .flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
         Ok(Value::new(dims, products.collect()).normalize())
+    }
+
+    /// Bits of the greatest sum of products, as far as the columns' bounds tell.
+    pub fn width(&self, value: &Value) -> u32 {
+        let term = |term: &Term| {
+            let (low, high) = product_bounds(&term.factors, &self.columns);
+            let most = low.unsigned_abs().max(high.unsigned_abs());
+            let weight = term.weight.as_ref();
+            let weight =
+                weight.map_or(0, |w| most_weight_bits(w.data.len(), self.bits.weight_bits));
+            128 - most.leading_zeros() + u32::from(weight) + width_of(&term.summed)
+        };
+        let varying = value.terms.iter().filter(|term| !term.is_constant());
+        varying
+            .map(term)
+            .max()
+            .unwrap_or(match value.terms.is_empty() {
+                true => 0,
+                false => self.bits.weight_bits.into(),
+            })
     }
 
     /// The value as a simple expression: its one column term committed exactly without its weights if it is a small sum, else the

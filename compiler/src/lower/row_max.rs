@@ -23,9 +23,19 @@ pub struct RowMaximum<'a> {
     pub bounds: (i64, i64),
 }
 
+/// The columns of a row maximum.
+pub struct RowColumns {
+    /// The maxima, over rows.
+    pub max: ColumnId,
+    /// What distances become.
+    pub made: ColumnId,
+    /// 1 where the maximum is attained.
+    pub hit: ColumnId,
+}
+
 impl RowMaximum<'_> {
-    /// Adds the columns and the node: the columns of what distances become, and of the hits.
-    pub fn emit(self, cx: &mut Lowering) -> (ColumnId, ColumnId) {
+    /// Adds the columns and the node.
+    pub fn emit(self, cx: &mut Lowering) -> RowColumns {
         let unit = self.scores.unit;
         let least = (self.range.0 / unit).floor() as i128;
         let greatest = (self.range.1 / unit).ceil() as i128;
@@ -59,6 +69,10 @@ impl RowMaximum<'_> {
             bits,
             relation,
         );
-        (exp, hit)
+        RowColumns {
+            max,
+            made: exp,
+            hit,
+        }
     }
 }

@@ -234,7 +234,8 @@ fn out_step(reals: &[f64], step: f64, tabulated: Tabulated) -> f64 {
     }
 }
 
-/// Whether the function has a value within half a step of the key, and is not steep there. No step is small enough for a jump.
+/// Whether the function has a value within half a step of the key, and is not steep there. No step is small enough for a jump, but the key
+/// is to be on one side of it.
 fn settles(function: &dyn Fn(f64) -> f64, key: f64, step: f64, tolerated: f64) -> bool {
     let at = |eighths: i32| function((key + f64::from(eighths) / 16.0) * step);
     let values: Vec<f64> = (-8..=8).map(at).collect();
@@ -243,7 +244,9 @@ fn settles(function: &dyn Fn(f64) -> f64, key: f64, step: f64, tolerated: f64) -
     let farthest = (values.iter()).map(|y| (y - values[8]).abs());
     let farthest = farthest.fold(0.0, f64::max);
     let defined = values.iter().all(|y| y.is_finite());
-    defined && (farthest <= tolerated || steepest > 0.9 * farthest)
+    let beside = |at: usize| (values[at] - values[8]).abs() <= tolerated;
+    let jumps = steepest > 0.9 * farthest && (beside(7) || beside(9));
+    defined && (farthest <= tolerated || jumps)
 }
 
 /// Whether rounding to the step loses too much of a function whose results reach `greatest`: it is steep, or only interesting in a small

@@ -69,7 +69,6 @@ const TRACT: &[Operator] = &[
     tract("LessOrEqual", 12),
     tract("Log", 1).restricted("positive operands"),
     tract("LogSoftmax", 1),
-    tract("LpNormalization", 1),
     tract("MatMul", 1).restricted("not of two vectors"),
     tract("Max", 1),
     tract("Mean", 1),

@@ -8,7 +8,7 @@ use crate::calibrate::ranges;
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::builder::Builder;
-use crate::graph::passes::{fuse, masks, negative_indices};
+use crate::graph::passes::{fuse, masks, negative_indices, powers};
 use crate::graph::{Graph, Origin, check, names};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
@@ -61,7 +61,7 @@ fn prepared(loaded: Loaded, options: &Options) -> Result<Prepared, CompileError>
     let (mut graph, mut origins) = translate(&loaded).map_err(refused)?;
     prune(&mut graph, &mut origins);
     check::check(&graph).map_err(CompileError::Nodes)?;
-    mask(&mut graph, &mut origins);
+    rewrite(&mut graph, &mut origins);
     fuse::fuse(&mut graph);
     let is_negative = |v: &f64| *v < 0.0;
     let negative = |sample: &Vec<Sample>, input: usize| {
@@ -91,12 +91,13 @@ fn refused(refused: Refused) -> CompileError {
     CompileError::Nodes(diagnostics)
 }
 
-/// Finds masks, and brings the graph in order again.
-fn mask(graph: &mut Graph, origins: &mut Vec<Option<Origin>>) {
+/// Finds masks and powers, and brings the graph in order again.
+fn rewrite(graph: &mut Graph, origins: &mut Vec<Option<Origin>>) {
     let mut build = Builder::new();
     std::mem::swap(&mut build.graph, graph);
     std::mem::swap(&mut build.origins, origins);
     masks::find(&mut build);
+    powers::find(&mut build);
     (*graph, *origins) = (build.graph, build.origins);
     prune(graph, origins);
 }

@@ -3,3 +3,4 @@
 pub mod fuse;
 pub(crate) mod masks;
 pub(crate) mod negative_indices;
+pub(crate) mod powers;

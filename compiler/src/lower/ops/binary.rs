@@ -14,6 +14,10 @@ use crate::lower::value::Value;
 const MAX_SUMMANDS: usize = 16;
 /// Widest integers that are committed as they are.
 const MOST_INTEGER_BITS: u8 = 32;
+/// Products of more bits are committed.
+const MOST_WIDTH: u32 = 40;
+/// Bits of a product that is committed because it is wide.
+const WIDE_BITS: u8 = 24;
 /// Constants this much below the other operand's range mask it: they are for a softmax to drop.
 const MASK_FACTOR: f64 = 4.0;
 
@@ -111,11 +115,20 @@ fn multiply(
 ) -> Result<Value, Diagnostic> {
     cx.align(&mut a, &mut b)?;
     let square = node.inputs[0] == node.inputs[1];
-    let product = cx.multiply(a, b)?;
-    Ok(Value {
+    let product = Value {
         proven: square.then_some((0.0, f64::INFINITY)),
+        ..cx.multiply(a, b)?
+    };
+    if cx.width(&product) <= MOST_WIDTH {
+        return Ok(product);
+    }
+    // A product with what is in floating point is never as great as its columns allow.
+    let known = Value {
+        range: node.range,
+        name: cx.here().into(),
         ..product
-    })
+    };
+    cx.small(&known, WIDE_BITS)
 }
 
 /// `1 / value`, which is one sign for all elements where calibration saw one.

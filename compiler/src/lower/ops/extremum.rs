@@ -48,6 +48,11 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Di
 
 /// The value as an expression of few exact integers.
 pub(super) fn settle(cx: &mut Lowering, value: Value) -> Result<Value, Diagnostic> {
+    settle_to(cx, value, cx.bits.activation_bits)
+}
+
+/// As [`settle`], rounded to so many bits if it has to be.
+pub(super) fn settle_to(cx: &mut Lowering, value: Value, bits: u8) -> Result<Value, Diagnostic> {
     if value.is_constant()
         || (value.terms.len() <= MAX_TERMS
             && cx
@@ -56,7 +61,7 @@ pub(super) fn settle(cx: &mut Lowering, value: Value) -> Result<Value, Diagnosti
     {
         return Ok(value);
     }
-    cx.small(&value, cx.bits.activation_bits)
+    cx.small(&value, bits)
 }
 
 /// Maximum over dimension `dim`, which is kept with length 1: halves meet until one is left.

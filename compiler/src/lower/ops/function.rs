@@ -2,15 +2,18 @@
 //! and logarithms are in floating point.
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{MASKED, Node, Pointwise, PowerLaw, UnaryFn};
+use crate::graph::{MASKED, Node, Pointwise, PowerLaw, Tensor, UnaryFn};
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::reciprocal;
+use crate::lower::ops::extremum::maximum;
 use crate::lower::tabulate::Tabulated;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
 
 /// Widest integers that a table with jumps is exact on: rounding them first would move the jumps.
 const MOST_EXACT_BITS: u8 = 16;
+/// A floor below this fraction of the range is seen by zero alone.
+const RESOLVED: f64 = 1e-9;
 /// Widest integers of which one table of signs is cheaper than two comparisons.
 const TABLE_BITS: u8 = 12;
 
@@ -88,11 +91,27 @@ fn power_law(
     law: PowerLaw,
     label: &str,
 ) -> Result<Value, Diagnostic> {
-    let operand = Value {
+    let mut operand = Value {
         name: format!("{}/operand", cx.here()).into(),
         range: law.inner_range(value.range),
         ..value.scaled(law.slope)
     };
+    let mut law = law;
+    if law.floor > 0.0 {
+        let most = operand.range.1 + law.offset.abs();
+        if law.floor > most * RESOLVED {
+            let floor = Value::constant(
+                &Tensor::filled(vec![1; operand.dims.len()], law.floor),
+                &cx.fresh,
+            );
+            let moved = add_number(operand.clone(), law.offset);
+            operand = maximum(cx, moved, floor)?;
+            law.offset = 0.0;
+        } else {
+            // Nothing but zero is below.
+            law.offset = law.offset.max(law.floor);
+        }
+    }
     let made = match law.power {
         None => cx.logarithm(&operand, law.offset)?,
         Some(-1.0) if law.offset == 0.0 => reciprocal(cx, &operand)?,

@@ -56,7 +56,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
         label: "same",
         bounds: (0, 1),
     };
-    let (_, hit) = maximum.emit(cx);
+    let hit = maximum.emit(cx).hit;
     Ok(Value {
         proven: Some((0.0, 1.0)),
         ..Value::new(value.dims, vec![Term::view(View::whole(hit, &axes), 1.0)])

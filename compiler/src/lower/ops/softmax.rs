@@ -13,21 +13,31 @@ use crate::lower::boundary::limbs;
 use crate::lower::columns::KeyRange;
 use crate::lower::intervals::elementwise;
 use crate::lower::lowering::Lowering;
-use crate::lower::ops::extremum::settle;
+use crate::lower::ops::extremum::settle_to;
 use crate::lower::quantize::{Goal, Quantized, ceil_log2, margin};
 use crate::lower::row_max::RowMaximum;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
 
 /// Bits of the reciprocal of the greatest sum.
-const RECIPROCAL_BITS: i32 = 12;
+const RECIPROCAL_BITS: i32 = 14;
+/// Step of scores, at most.
+const SCORE_STEP: f64 = 1.0 / 64.0;
+/// Most bits of scores.
+const MOST_SCORE_BITS: u8 = 16;
+/// Widest reciprocals.
+const MOST_QUOTIENT_BITS: i32 = 30;
 /// Widest table of exponentials.
 const MAX_KEY_BITS: u8 = 18;
+/// A sum of exponentials may be this many bits less precise than one of them: each is rounded.
+const SUM_BITS: i32 = 6;
+/// Most bits of an exponential.
+const MOST_BITS: i32 = 24;
 
 pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Diagnostic> {
     let mut value = cx.read(node, 0)?;
     if node.inputs.len() == 2 {
-        value = masked(cx, node, value)?;
+        value = masked(cx, node, value, dim)?;
     }
     let value = cx.single_axis(value, dim)?;
     let &[axis] = value.dims[dim].as_slice() else {
@@ -36,25 +46,14 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
             vec![Term::constant(Weight::new(vec![], vec![1.0]))],
         ));
     };
-    let value = clamp_masks(cx, value);
-    let value = settle(cx, value)?;
-    let rows: Vec<Axis> = value
-        .mentioned()
-        .into_iter()
-        .filter(|a| *a != axis)
-        .collect();
-    let exp = exponentials(cx, &value, &rows, axis)?;
-    let total = Value {
-        name: format!("{}/sum", node.name).into(),
-        ..Value::new(value.dims.clone(), vec![exp.clone()]).sum_over(&[axis])
-    };
-    let greatest = node
-        .stats
-        .first()
-        .map_or(axis.len as f64, |&(_, hi)| hi.min(axis.len as f64));
-    let (reciprocal, scale_log2) = reciprocal(cx, &total, &rows, axis.len, greatest)?;
-    let mut product = exp;
-    product.factors.push(View::whole(reciprocal, &rows));
+    let value = clamp_masks(cx, value, axis.len);
+    let bits = score_bits(cx, &value);
+    let value = settle_to(cx, value, bits)?;
+    let made = exponentials(cx, &value, axis)?;
+    let total = total(&value, &made, node, axis);
+    let (reciprocal, scale_log2) = reciprocal(cx, &total, &made, axis.len)?;
+    let mut product = made.exp;
+    product.factors.push(View::whole(reciprocal, &made.rows));
     product.scalar = f64::from(-scale_log2).exp2();
     Ok(Value {
         proven: Some((0.0, 1.0)),
@@ -62,11 +61,66 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     })
 }
 
+/// `max + ln(sum(exp(x - max)))`.
+pub(super) fn log_sum_exp(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Diagnostic> {
+    let value = cx.read(node, 0)?;
+    let value = cx.single_axis(value, dim)?;
+    let &[axis] = value.dims[dim].as_slice() else {
+        return Ok(value);
+    };
+    let value = clamp_masks(cx, value, axis.len);
+    let bits = score_bits(cx, &value);
+    let value = settle_to(cx, value, bits)?;
+    let made = exponentials(cx, &value, axis)?;
+    let mut total = total(&value, &made, node, axis);
+    total.dims[dim] = vec![];
+    let mut logarithm = cx.part("ln", |cx| cx.logarithm(&total, 0.0))?;
+    logarithm
+        .terms
+        .push(Term::view(View::whole(made.max, &made.rows), made.unit));
+    Ok(logarithm.normalize())
+}
+
+/// Exponentials of the distances from their row's maximum.
+struct Exponentials {
+    rows: Vec<Axis>,
+    /// Maxima over the rows, in units of `unit`.
+    max: ColumnId,
+    unit: f64,
+    /// `2^bits exp(x - max)`, as a real number.
+    exp: Term,
+    bits: i32,
+}
+
+/// The sum of the exponentials, at least 1.
+fn total(value: &Value, made: &Exponentials, node: &Node, axis: Axis) -> Value {
+    let sum = Value::new(value.dims.clone(), vec![made.exp.clone()]).sum_over(&[axis]);
+    Value {
+        name: format!("{}/sum", node.name).into(),
+        range: (0.0, axis.len as f64),
+        proven: Some((1.0, axis.len as f64)),
+        ..sum
+    }
+}
+
+/// Bits of scores of which rounding changes no exponential by more than half of [`SCORE_STEP`].
+fn score_bits(cx: &Lowering, value: &Value) -> u8 {
+    let greatest = value.range.0.abs().max(value.range.1.abs());
+    let most = greatest * margin(value.shape().iter().product());
+    let bits = ceil_log2(most / SCORE_STEP).max(0) as u8 + 1;
+    bits.min(MOST_SCORE_BITS).max(cx.bits.activation_bits)
+}
+
 /// `low + mask (x - low)`, where exponentials of `low` are zero beside any that is not masked.
-fn masked(cx: &mut Lowering, node: &Node, mut value: Value) -> Result<Value, Diagnostic> {
+fn masked(
+    cx: &mut Lowering,
+    node: &Node,
+    mut value: Value,
+    dim: usize,
+) -> Result<Value, Diagnostic> {
     let mut mask = cx.read(node, 1)?;
     let (lo, hi) = value.range;
-    let low = lo - vanishes(cx);
+    let low = lo - vanishes(cx, value.len(dim));
     let constant = |x: f64| Term::constant(Weight::new(vec![], vec![x]));
     value.terms.push(constant(-low));
     value.range = (0.0, hi - low);
@@ -83,18 +137,24 @@ fn masked(cx: &mut Lowering, node: &Node, mut value: Value) -> Result<Value, Dia
 }
 
 /// Distance from the maximum at which an exponential is zero.
-fn vanishes(cx: &Lowering) -> f64 {
-    f64::from(cx.bits.activation_bits + 2) * LN_2
+fn vanishes(cx: &Lowering, len: usize) -> f64 {
+    f64::from(exponential_bits(cx, len) + 2) * LN_2
+}
+
+/// Bits of exponentials of which so many are summed.
+fn exponential_bits(cx: &Lowering, len: usize) -> i32 {
+    let bits = (SUM_BITS + ceil_log2(len as f64)).min(MOST_BITS);
+    bits.max(cx.bits.activation_bits.into())
 }
 
 /// Raises constants that stand for minus infinity to where the exponential is zero all the same.
-fn clamp_masks(cx: &mut Lowering, mut value: Value) -> Value {
+fn clamp_masks(cx: &mut Lowering, mut value: Value, len: usize) -> Value {
     let Some((lo, hi)) = elementwise(&value, &cx.columns) else {
         return value;
     };
     let least_column = lo.data.iter().fold(0.0, |least: f64, &x| least.min(x));
     let constant = value.constant_part();
-    let floor = hi.map(|hi| least_column - hi - vanishes(cx));
+    let floor = hi.map(|hi| least_column - hi - vanishes(cx, len));
     if constant.uniform().is_none() {
         value.terms.retain(|term| !term.is_constant());
         value
@@ -104,14 +164,11 @@ fn clamp_masks(cx: &mut Lowering, mut value: Value) -> Value {
     value
 }
 
-/// `2^K exp(x - max)` over `rows` and `axis`, with the relation that proves it.
-fn exponentials(
-    cx: &mut Lowering,
-    value: &Value,
-    rows: &[Axis],
-    axis: Axis,
-) -> Result<Term, Diagnostic> {
-    let axes = [rows, &[axis]].concat();
+/// The exponentials along `axis`, with the relation that proves them.
+fn exponentials(cx: &mut Lowering, value: &Value, axis: Axis) -> Result<Exponentials, Diagnostic> {
+    let rows = value.mentioned().into_iter().filter(|a| *a != axis);
+    let rows: Vec<Axis> = rows.collect();
+    let axes = [rows.as_slice(), &[axis]].concat();
     let scores = cx.accumulate(value, &axes, Goal::Exact)?;
     let (lo, hi) = cx.certain_range(value)?;
     let masked = value
@@ -141,7 +198,8 @@ fn exponentials(
             "scale the scores down before the softmax, or mask with a smaller number",
         ));
     }
-    let scale = f64::from(1u32 << cx.bits.activation_bits);
+    let bits = exponential_bits(cx, axis.len);
+    let scale = f64::from(bits).exp2();
     let exp: Vec<i32> = keys
         .iter()
         .map(|key| (scale * libm::exp(-(key as f64) * scores.unit)).round() as i32)
@@ -156,21 +214,27 @@ fn exponentials(
         label: "exp",
         bounds: (0, scale as i64),
     };
-    let (exp, _) = maximum.emit(cx);
-    Ok(Term::view(View::whole(exp, &axes), 1.0 / scale))
+    let columns = maximum.emit(cx);
+    Ok(Exponentials {
+        rows,
+        max: columns.max,
+        unit: scores.unit,
+        exp: Term::view(View::whole(columns.made, &axes), 1.0 / scale),
+        bits,
+    })
 }
 
-/// `floor(2^t / sum)` for sums of up to `len` exponentials, typically at most `greatest`: the column and `t`.
+/// `floor(2^t / sum)` for sums of up to `len` exponentials: the column and `t`.
 fn reciprocal(
     cx: &mut Lowering,
     total: &Value,
-    rows: &[Axis],
+    made: &Exponentials,
     len: usize,
-    greatest: f64,
 ) -> Result<(ColumnId, i32), Diagnostic> {
-    let exp_bits = i32::from(cx.bits.activation_bits);
-    let sum: Quantized = cx.accumulate(total, rows, Goal::Exact)?;
-    let numerator_log2 = exp_bits + ceil_log2(greatest) + RECIPROCAL_BITS;
+    let exp_bits = made.bits;
+    let sum: Quantized = cx.accumulate(total, &made.rows, Goal::Exact)?;
+    let len_log2 = ceil_log2(len as f64);
+    let numerator_log2 = exp_bits + len_log2 + RECIPROCAL_BITS.min(MOST_QUOTIENT_BITS - len_log2);
     let quotient_bits = (numerator_log2 - exp_bits + 1) as u32;
     let sum_bits = (exp_bits + ceil_log2(len as f64)) as u32 + 1;
     let shape = sum.accumulator.shape.to_vec();

@@ -156,6 +156,12 @@ fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
     let onwards = match &node.op {
         Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Broadcast => true,
         Op::Gather { .. } => node.inputs[0] == id && constants.all(|c| c.is_some()),
+        // Scores, perhaps: what is quiet in one operand may be loud in the other.
+        Op::Einsum { .. }
+            if constants.clone().any(|c| c.is_none()) && cx.is_only_compared(reader) =>
+        {
+            return Usage::Normalized;
+        }
         Op::Einsum { .. } => constants.all(|c| c.is_some_and(moves)),
         Op::Binary(BinaryFn::Add | BinaryFn::Sub) => constants.all(|c| c.is_some()),
         Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,

@@ -333,16 +333,20 @@ fn plan_scalar(ratio: f64, most: f64, step_log2: Option<i32>) -> Plan {
     }
 }
 
+/// Most bits of a weight tensor of so many elements.
+pub fn most_weight_bits(len: usize, weight_bits: u8) -> u8 {
+    match len <= SMALL_WEIGHT {
+        true => SMALL_WEIGHT_BITS.max(weight_bits),
+        false => weight_bits + WEIGHT_EXTRA_BITS,
+    }
+}
+
 fn plan_weight(term: &Term, base: f64, most: f64, step_log2: Option<i32>, weight_bits: u8) -> Plan {
     let (greatest, len) = term
         .weight
         .as_ref()
         .map_or((1.0, 1), |weight| (weight.max_abs(), weight.data.len()));
-    let most_bits = if len <= SMALL_WEIGHT {
-        SMALL_WEIGHT_BITS.max(weight_bits)
-    } else {
-        weight_bits + WEIGHT_EXTRA_BITS
-    };
+    let most_bits = most_weight_bits(len, weight_bits);
     let finest = |bits: u8| {
         ceil_log2(greatest * term.scalar.abs() / base / (power(i32::from(bits) - 1) - 1.0))
     };
