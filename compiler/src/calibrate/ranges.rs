@@ -6,6 +6,7 @@ use std::f64::consts::TAU;
 
 use rayon::prelude::*;
 
+use crate::diagnostic::refuse;
 use crate::error::CompileError;
 use crate::graph::interpret;
 use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Origin, Pointwise, Tensor};
@@ -46,7 +47,8 @@ pub(crate) fn calibrate(
         samples = synthetic_inputs(graph, SYNTHETIC_SAMPLES);
     }
     let limits = index_limits(graph);
-    let observe = |sample: &Vec<Tensor>| observe(graph, origins, float, &limits, sample);
+    let given = !options.samples.is_empty();
+    let observe = |sample: &Vec<Tensor>| observe(graph, origins, float, &limits, sample, given);
     let seen: Vec<Vec<Seen>> = samples.par_iter().map(observe).collect::<Result<_, _>>()?;
     for (node, seen) in seen
         .into_iter()
@@ -66,19 +68,24 @@ pub(crate) fn calibrate(
     Ok(())
 }
 
-/// Ranges and statistics of every node in one sample.
+/// Ranges and statistics of every node in one sample. Those that are `given`, rather than made up, have outputs that are numbers.
 fn observe(
     graph: &Graph,
     origins: &[Option<Origin>],
     float: &FloatModel,
     limits: &[Picks],
     sample: &[Tensor],
+    given: bool,
 ) -> Result<Vec<Seen>, CompileError> {
     check_indices(graph, limits, sample)?;
     let mut observation = Observation::new(graph, origins, float, sample)?;
-    (0..graph.nodes.len())
+    let seen: Result<Vec<Seen>, CompileError> = (0..graph.nodes.len())
         .map(|id| observation.node(id))
-        .collect()
+        .collect();
+    if given {
+        observation.check_defined()?;
+    }
+    seen
 }
 
 /// Every node's value in floats; `None` for constants.
@@ -165,6 +172,32 @@ impl<'a> Observation<'a> {
     /// What the float model has for a node.
     fn observed(&self, id: NodeId) -> Option<&Observed> {
         self.observed.get(&self.origins[id]?)
+    }
+
+    /// Refuses a sample with an output that is not a number, and names the node that was the first to be none.
+    fn check_defined(&self) -> Result<(), CompileError> {
+        let faults: [(&str, fn(&f64) -> bool); 2] =
+            [("NaN", |v| v.is_nan()), ("infinite", |v| v.is_infinite())];
+        for (what, is_fault) in faults {
+            for (name, output) in &self.graph.outputs {
+                let faulty = |id: &NodeId| {
+                    let value = self.value(*id);
+                    value.is_ok_and(|value| value.data.iter().any(is_fault))
+                };
+                if !faulty(output) {
+                    continue;
+                }
+                let mut origin = &self.graph.nodes[*output];
+                while let Some(operand) = origin.inputs.iter().find(|id| faulty(id)) {
+                    origin = &self.graph.nodes[*operand];
+                }
+                let reason = format!("it is {what} on a sample, and so is the output `{name}`");
+                let help = "correct the model, or leave out samples outside its domain";
+                let diagnostic = refuse(reason, help).at(&origin.name, origin.op.name());
+                return Err(CompileError::Nodes(vec![diagnostic]));
+            }
+        }
+        Ok(())
     }
 
     /// A node's value: a constant, or from the float model, or computed before.

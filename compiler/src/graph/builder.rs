@@ -265,12 +265,16 @@ impl Builder {
         }
     }
 
-    /// A result that needs no computation: sums with 0, products with 0 and 1.
+    /// A result that needs no computation: sums with 0, products with 0 and 1, bounds that are infinite.
     fn trivial(&self, f: BinaryFn, a: NodeId, b: NodeId, shape: &[usize]) -> Option<Trivial> {
         let keeps = |x: NodeId| (self.graph.nodes[x].shape == shape).then_some(Trivial::Operand(x));
         match (f, self.graph.uniform(a), self.graph.uniform(b)) {
             (BinaryFn::Add | BinaryFn::Sub, _, Some(0.0)) => keeps(a),
             (BinaryFn::Mul | BinaryFn::Div | BinaryFn::Pow, _, Some(1.0)) => keeps(a),
+            (BinaryFn::Max, _, Some(f64::NEG_INFINITY)) => keeps(a),
+            (BinaryFn::Min, _, Some(f64::INFINITY)) => keeps(a),
+            (BinaryFn::Max, Some(f64::NEG_INFINITY), _) => keeps(b),
+            (BinaryFn::Min, Some(f64::INFINITY), _) => keeps(b),
             (BinaryFn::Add, Some(0.0), _) | (BinaryFn::Mul, Some(1.0), _) => keeps(b),
             (BinaryFn::Mul, Some(0.0), _) | (BinaryFn::Mul, _, Some(0.0)) => Some(Trivial::Zero),
             _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::graph::{Graph, Node, Op, Window};
 
@@ -14,13 +14,7 @@ pub fn check(graph: &Graph) -> Result<(), Vec<Diagnostic>> {
     let diagnostic = |node: &Node| {
         let operands = node.inputs.iter().map(|id| &*graph.nodes[*id].shape);
         let reason = fault(&node.op, &operands.collect::<Vec<_>>(), &node.shape)?;
-        let op = format!("{:?}", node.op);
-        Some(Diagnostic {
-            node: node.name.clone(),
-            op: op.split(|c: char| !c.is_alphanumeric()).take(1).collect(),
-            reason: reason.into(),
-            help: "correct the model".into(),
-        })
+        Some(refuse(reason, "correct the model").at(&node.name, node.op.name()))
     };
     let diagnostics: Vec<Diagnostic> = graph.nodes.iter().filter_map(diagnostic).collect();
     if diagnostics.is_empty() {

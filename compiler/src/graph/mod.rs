@@ -4,6 +4,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod check;
+pub(crate) mod defined;
 mod erf;
 pub mod interpret;
 pub(crate) mod limits;
@@ -286,6 +287,36 @@ pub fn range_of(values: impl Iterator<Item = f64>) -> (f64, f64) {
         .fold((0.0, 0.0), |(least, greatest): (f64, f64), v| {
             (least.min(v), greatest.max(v))
         })
+}
+
+impl Op {
+    /// The operator's name, for diagnostics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Input(_) => "Input",
+            Self::Constant(_) => "Constant",
+            Self::Einsum { .. } => "Einsum",
+            Self::Convolution { .. } => "Convolution",
+            Self::Binary(_) => "Binary",
+            Self::Pointwise(_) => "Pointwise",
+            Self::Reduce { .. } => "Reduce",
+            Self::Softmax { .. } => "Softmax",
+            Self::LogSumExp { .. } => "LogSumExp",
+            Self::MaximumMask { .. } => "MaximumMask",
+            Self::RmsNorm { .. } => "RmsNorm",
+            Self::Gather { .. } => "Gather",
+            Self::Rescale { .. } => "Rescale",
+            Self::Select => "Select",
+            Self::MaxPool(_) => "MaxPool",
+            Self::AveragePool { .. } => "AveragePool",
+            Self::Reshape => "Reshape",
+            Self::Transpose { .. } => "Transpose",
+            Self::Broadcast => "Broadcast",
+            Self::Slice { .. } => "Slice",
+            Self::Concat { .. } => "Concat",
+            Self::Pad { .. } => "Pad",
+        }
+    }
 }
 
 impl Node {

@@ -319,6 +319,10 @@ fn simplify_binary(f: BinaryFn, a: Pointwise, b: Pointwise) -> Pointwise {
         (BinaryFn::Mul, Constant(1.0), e)
         | (BinaryFn::Mul | BinaryFn::Div | BinaryFn::Pow, e, Constant(1.0)) => e,
         (BinaryFn::Mul, Constant(0.0), _) | (BinaryFn::Mul, _, Constant(0.0)) => Constant(0.0),
+        (BinaryFn::Max, Constant(f64::NEG_INFINITY), e)
+        | (BinaryFn::Max, e, Constant(f64::NEG_INFINITY))
+        | (BinaryFn::Min, Constant(f64::INFINITY), e)
+        | (BinaryFn::Min, e, Constant(f64::INFINITY)) => e,
         (BinaryFn::Max, Constant(0.0), e) | (BinaryFn::Max, e, Constant(0.0)) => {
             Pointwise::unary(UnaryFn::Relu, e)
         }

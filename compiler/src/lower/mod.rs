@@ -83,7 +83,7 @@ fn lower_checked(
         lowering.begin(id);
         match lowering.node(node) {
             Ok(value) => lowering.values[id] = Some(value),
-            Err(diagnostic) => diagnostics.push(diagnostic.at(&node.name, ops::name(&node.op))),
+            Err(diagnostic) => diagnostics.push(diagnostic.at(&node.name, node.op.name())),
         }
         if !probing {
             lowering.forget(node);
@@ -99,7 +99,7 @@ fn lower_checked(
             Ok(port) => outputs.push(port),
             Err(diagnostic) => {
                 let node = &graph.nodes[*id];
-                diagnostics.push(diagnostic.at(&node.name, ops::name(&node.op)));
+                diagnostics.push(diagnostic.at(&node.name, node.op.name()));
             }
         }
     }

@@ -67,11 +67,7 @@ impl Net {
     }
 
     pub fn push(&mut self, op: Op, inputs: &[NodeId], shape: &[usize]) -> NodeId {
-        let name = format!(
-            "{}{}",
-            crate::lower::ops::name(&op).to_lowercase(),
-            self.graph.nodes.len()
-        );
+        let name = format!("{}{}", op.name().to_lowercase(), self.graph.nodes.len());
         let node = Node {
             name,
             op,

@@ -17,6 +17,7 @@ use crate::error::CompileError;
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::onnx::decompose::expansion::{self, Diagnostics};
 use crate::onnx::loaded::{Loaded, model_digest, read};
+use crate::onnx::malformed;
 use crate::onnx::sizes;
 use crate::onnx::tensors::port_dtype;
 use crate::onnx::translate::inside::translate_inside;
@@ -73,6 +74,10 @@ pub fn from_proto(
         path: path.into(),
         reason,
     })?;
+    let malformed = malformed::nodes(graph);
+    if !malformed.is_empty() {
+        return Err(CompileError::Nodes(malformed));
+    }
     let diagnostics = Diagnostics::default();
     let onnx = expansion::front_end(graph);
     let parsed = quietly(|| onnx.parse(&proto, folder));

@@ -4,6 +4,7 @@ pub(crate) mod decompose;
 pub(crate) mod external;
 pub(crate) mod load;
 pub(crate) mod loaded;
+mod malformed;
 pub mod reference;
 mod sizes;
 pub mod supported;

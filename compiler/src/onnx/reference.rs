@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::{self, SimplePlan};
 
+use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::Tensor;
 use crate::graph::{Origin, range_of};
@@ -77,13 +78,18 @@ impl FloatModel {
         let failed = |e: TractError| CompileError::Samples(format!("{e:#}"));
         let inputs = self.to_values(inputs)?;
         let mut state = self.plan.spawn().map_err(failed)?;
-        state
-            .run_plan_with_eval(inputs, |context, state, node, inputs| {
+        let mut last = String::new();
+        let results = caught(|| {
+            state.run_plan_with_eval(inputs, |context, state, node, inputs| {
+                last.clone_from(&node.name);
                 let outputs = plan::eval(context, state, node, inputs)?;
                 observe(node, &outputs);
                 TractResult::Ok(outputs)
             })
-            .map_err(failed)
+        });
+        // tract panics where integers are divided by zero.
+        let undefined = |reason| CompileError::Samples(format!("node `{last}`: {reason}"));
+        results.map_err(undefined)?.map_err(failed)
     }
 
     fn to_values(&self, inputs: &[Tensor]) -> Result<TVec<TValue>, CompileError> {

@@ -9,7 +9,7 @@ use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::builder::Builder;
 use crate::graph::passes::{fuse, masks, negative_indices, powers};
-use crate::graph::{Graph, Origin, check, names};
+use crate::graph::{Graph, Origin, check, defined, names};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
 use crate::onnx::reference::FloatModel;
@@ -72,6 +72,7 @@ fn prepared(loaded: Loaded, options: &Options) -> Result<Prepared, CompileError>
     let counted_from_end = |input| options.samples.iter().any(|sample| negative(sample, input));
     negative_indices::wrap_negative(&mut graph, counted_from_end);
     prune(&mut graph, &mut origins);
+    defined::check(&graph).map_err(CompileError::Nodes)?;
     names::distinguish(&mut graph);
     let float = FloatModel::new(&loaded)?;
     ranges::calibrate(&mut graph, &origins, &float, options)?;

@@ -59,31 +59,3 @@ pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic>
         Op::Pad { before, value } => concat::pad(cx, node, before, *value),
     }
 }
-
-/// The operator's name, for diagnostics.
-pub(crate) fn name(op: &Op) -> &'static str {
-    match op {
-        Op::Input(_) => "Input",
-        Op::Constant(_) => "Constant",
-        Op::Einsum { .. } => "Einsum",
-        Op::Convolution { .. } => "Convolution",
-        Op::Binary(_) => "Binary",
-        Op::Pointwise(_) => "Pointwise",
-        Op::Reduce { .. } => "Reduce",
-        Op::Softmax { .. } => "Softmax",
-        Op::LogSumExp { .. } => "LogSumExp",
-        Op::MaximumMask { .. } => "MaximumMask",
-        Op::RmsNorm { .. } => "RmsNorm",
-        Op::Gather { .. } => "Gather",
-        Op::Rescale { .. } => "Rescale",
-        Op::Select => "Select",
-        Op::MaxPool(_) => "MaxPool",
-        Op::AveragePool { .. } => "AveragePool",
-        Op::Reshape => "Reshape",
-        Op::Transpose { .. } => "Transpose",
-        Op::Broadcast => "Broadcast",
-        Op::Slice { .. } => "Slice",
-        Op::Concat { .. } => "Concat",
-        Op::Pad { .. } => "Pad",
-    }
-}

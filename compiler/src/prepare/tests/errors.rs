@@ -191,3 +191,114 @@ fn a_sample_that_picks_what_is_not_there() {
         "{error}"
     );
 }
+
+#[test]
+fn a_weight_that_is_not_a_number() {
+    let weight = |low: f32| {
+        Onnx::new()
+            .input("x", "1,2")
+            .floats("w", &[2, 2], vec![1.0, low, 2.0, 3.0])
+            .node("MatMul", "x,w", "y", &[])
+            .output("y")
+            .refusal()
+    };
+    let said = weight(f32::NAN);
+    assert!(
+        said.contains("`w` (Constant): its element 1 is NaN"),
+        "{said}"
+    );
+    let said = weight(f32::NEG_INFINITY);
+    assert!(
+        said.contains("`w` (Constant): it holds -inf, and `y` (Einsum)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn infinities_that_only_bound() {
+    let model = Onnx::new()
+        .input("x", "3")
+        .floats("low", &[], vec![f32::NEG_INFINITY])
+        .floats("high", &[], vec![f32::INFINITY])
+        .node("Clip", "x,low,high", "y", &[]);
+    model.output("y").agrees();
+}
+
+#[test]
+fn constants_outside_the_domain_of_a_function() {
+    let of_constant = |operator: &str| {
+        Onnx::new()
+            .input("x", "2")
+            .floats("c", &[2], vec![1.0, -2.0])
+            .node(operator, "c", "f", &[])
+            .node("Add", "x,f", "y", &[])
+            .output("y")
+            .refusal()
+    };
+    for operator in ["Log", "Sqrt", "Asin", "Acosh", "Atanh"] {
+        let said = of_constant(operator);
+        assert!(said.contains("`f` (Constant): "), "{operator}: {said}");
+    }
+    for (operator, operands) in [("Div", "x,z"), ("Mod", "x,z"), ("Reciprocal", "z")] {
+        let model = Onnx::new()
+            .input("x", "2")
+            .floats("z", &[2], vec![1.0, 0.0])
+            .node(operator, operands, "f", &[("fmod", Int(1))])
+            .node("Add", "x,f", "y", &[]);
+        let said = model.output("y").refusal();
+        assert!(said.contains("`f` ("), "{operator}: {said}");
+    }
+}
+
+#[test]
+fn integers_divided_by_a_constant_zero() {
+    for operator in ["Div", "Mod"] {
+        for (operands, other) in [("i,z", "z"), ("z,z", "z")] {
+            let model = Onnx::new()
+                .typed_input("i", DataType::Int64, "3")
+                .ints("z", &[3], &[1, 2, 0])
+                .node(operator, operands, "d", &[])
+                .node("Add", "i,d", "y", &[]);
+            let said = model.output("y").refusal();
+            let expected = format!("`d` ({operator}): element 2 of its divisor `{other}` is 0");
+            assert!(said.contains(&expected), "{said}");
+        }
+    }
+}
+
+#[test]
+fn samples_outside_the_domain_of_a_function() {
+    let model = Onnx::new().input("x", "1,2").weight("w", &[2, 2]);
+    let model = model.node("Log", "x", "l", &[]);
+    let model = model.node("MatMul", "l,w", "y", &[]).output("y");
+    let sample = |x: f64| Options {
+        samples: vec![vec![Sample {
+            shape: vec![1, 2],
+            data: vec![x, 1.0],
+        }]],
+        ..Options::default()
+    };
+    let refusal = |model: Onnx, x: f64| {
+        let imported = model.import_with(&sample(x)).map(|_| ());
+        imported.expect_err("undefined").to_string()
+    };
+    let said = refusal(model, -1.0);
+    assert!(
+        said.contains("`l` (Pointwise): it is NaN on a sample"),
+        "{said}"
+    );
+    let said = refusal(one("1,2", "Reciprocal", "x", &[]), 0.0);
+    assert!(said.contains("`y` (Pointwise): it is infinite"), "{said}");
+}
+
+#[test]
+fn permutations_that_are_none() {
+    for perm in [vec![0, 0], vec![-1, 0], vec![0, 1, 2], vec![1, 2], vec![1]] {
+        let perm = [("perm", crate::prepare::tests::Ints(perm))];
+        let said = one("2,3", "Transpose", "x", &perm).refusal();
+        assert!(
+            said.contains("permutation") || said.contains("\"y\" PermuteAxes"),
+            "{said}"
+        );
+    }
+}

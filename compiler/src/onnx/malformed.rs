@@ -1,0 +1,76 @@
+//! Nodes that are malformed in ways that tract does not survive: it never returns from them, or panics.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::onnx::unsupported;
+
+/// What is wrong with the nodes of a graph and of the graphs inside it.
+pub fn nodes(graph: &GraphProto) -> Vec<Diagnostic> {
+    let mut constants: HashMap<&str, &TensorProto> = HashMap::new();
+    constants.extend(graph.initializer.iter().map(|t| (t.name.as_str(), t)));
+    for node in graph.node.iter().filter(|node| node.op_type == "Constant") {
+        let value = node.attribute.iter().find_map(|a| a.t.as_ref());
+        constants.extend(
+            value
+                .zip(node.output.first())
+                .map(|(t, name)| (name.as_str(), t)),
+        );
+    }
+    let own = graph.node.iter().enumerate().filter_map(|(at, node)| {
+        let fault = permutation(node).or_else(|| divisor(node, &constants))?;
+        Some(fault.at(unsupported::name(at, node), &node.op_type))
+    });
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let inside = attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
+    own.chain(inside.flat_map(nodes)).collect()
+}
+
+/// A `perm` that is no permutation: tract would follow its cycles for ever.
+fn permutation(node: &NodeProto) -> Option<Diagnostic> {
+    let of_permutation = |name: &str| node.op_type == "Transpose" && name == "perm";
+    let perm = node.attribute.iter().find(|a| of_permutation(&a.name))?;
+    let mut sorted = perm.ints.clone();
+    sorted.sort_unstable();
+    if sorted.into_iter().eq(0..perm.ints.len() as i64) {
+        return None;
+    }
+    Some(refuse(
+        format!(
+            "its `perm` {:?} is not a permutation of the axes",
+            perm.ints
+        ),
+        "correct the model",
+    ))
+}
+
+/// An integer division by a constant with an element that is zero.
+fn divisor(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Diagnostic> {
+    let divides = ["Div", "Mod"].contains(&node.op_type.as_str());
+    let constant = constants.get(node.input.get(1).filter(|_| divides)?.as_str())?;
+    let at = zero(constant)?;
+    Some(refuse(
+        format!("element {at} of its divisor `{}` is 0", node.input[1]),
+        "divide by integers that are not 0",
+    ))
+}
+
+/// Where a tensor of integers that is in the file itself has a zero.
+fn zero(tensor: &TensorProto) -> Option<usize> {
+    let bytes = match DataType::try_from(tensor.data_type) {
+        Ok(DataType::Int8 | DataType::Uint8) => 1,
+        Ok(DataType::Int16 | DataType::Uint16) => 2,
+        Ok(DataType::Int32 | DataType::Uint32) => 4,
+        Ok(DataType::Int64 | DataType::Uint64) => 8,
+        _ => return None,
+    };
+    let raw = tensor.raw_data.chunks_exact(bytes);
+    let raw = raw.map(|element| element.iter().all(|byte| *byte == 0));
+    let listed = tensor.int32_data.iter().map(|v| *v == 0);
+    let listed = listed.chain(tensor.int64_data.iter().map(|v| *v == 0));
+    let listed = listed.chain(tensor.uint64_data.iter().map(|v| *v == 0));
+    raw.chain(listed).position(|is_zero| is_zero)
+}
