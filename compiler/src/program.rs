@@ -17,7 +17,8 @@ pub struct PortInfo {
     pub dtype: Dtype,
     /// ONNX shape.
     pub shape: Vec<usize>,
-    /// Real value of one unit; 1 for integer ports.
+    /// Real value of one unit; 1 for integer ports. A port of the range 0 to 1 holds 0 or the unit, which may be minus infinity, and no
+    /// number between.
     pub scale: f64,
     /// Least and greatest integer.
     pub range: (i64, i64),
@@ -44,17 +45,41 @@ impl PortInfo {
 
     /// What integers mean.
     pub fn to_reals(&self, integers: &[i64]) -> Vec<f64> {
-        let real = |integer: &i64| *integer as f64 * self.scale;
-        integers.iter().map(real).collect()
+        integers
+            .iter()
+            .map(|integer| real(*integer, self.scale))
+            .collect()
     }
 }
 
+/// How far a port that is 0 or one other number may be from them, relative to that number.
+const FLAG_TOLERANCE: f64 = 1e-6;
+
 /// `real` as a multiple of `unit`, rounded half away from zero; `None` where there is no such 64-bit integer.
 pub fn nearest_integer(real: f64, unit: f64) -> Option<i64> {
+    if unit.is_infinite() && real == unit {
+        return Some(1);
+    }
     let units = (real / unit).round();
     // 2^63 is a float and not an `i64`; everything between the bounds converts exactly.
     let bound = -(i64::MIN as f64);
     (-bound <= units && units < bound).then_some(units as i64)
+}
+
+/// What an integer means.
+fn real(integer: i64, unit: f64) -> f64 {
+    // The unit may be minus infinity.
+    if integer == 0 {
+        0.0
+    } else {
+        integer as f64 * unit
+    }
+}
+
+/// Whether a port that is 0 or `unit` may take this number: another is too far from both to stand for either.
+fn is_flag(real: f64, unit: f64) -> bool {
+    let near = |end: f64| (real - end).abs() <= FLAG_TOLERANCE * unit.abs().min(1.0);
+    near(0.0) || real == unit || (real / unit - 1.0).abs() <= FLAG_TOLERANCE
 }
 
 /// The integers of a port's elements, each given with the real that it is for, once all are in the port's range.
@@ -69,12 +94,13 @@ pub fn integers_in_range(
 ) -> Result<Vec<i64>, ProveError> {
     let integer = |(index, (integer, real)): (usize, (Option<i64>, f64))| {
         let inside = integer.filter(|i| (range.0..=range.1).contains(i));
+        let inside = inside.filter(|_| range != (0, 1) || is_flag(real, unit));
         inside.ok_or_else(|| ProveError::InputRange {
             input: port.into(),
             index,
             value: real.to_string(),
-            low: (range.0 as f64 * unit).to_string(),
-            high: (range.1 as f64 * unit).to_string(),
+            low: self::real(range.0, unit).to_string(),
+            high: self::real(range.1, unit).to_string(),
         })
     };
     elements.enumerate().map(integer).collect()

@@ -278,6 +278,13 @@ impl Settings {
             .unwrap_or(self.activation_bits)
     }
 
+    /// The number that an input is unless it is 0, if it is known to be one of the two.
+    pub(crate) fn flagged(&self, name: &str) -> Option<f64> {
+        let own = self.nodes.iter().find(|node| node.node == name)?;
+        let (low, high) = long(*own.stats.first()?);
+        Some((low + high).recip())
+    }
+
     /// With one node changed; `None` where that cannot be.
     pub(crate) fn with(&self, change: Change) -> Option<Self> {
         let mut settings = self.clone();

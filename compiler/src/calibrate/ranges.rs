@@ -164,6 +164,7 @@ impl<'a> Observation<'a> {
                 let values = interpret::intermediate_values(&node.op, &operands);
                 values.iter().map(|v| bounds(v)).collect()
             }
+            Op::Input(_) => node.stats.clone(),
             _ => Vec::new(),
         };
         Ok(Seen { range, stats })
@@ -321,7 +322,7 @@ fn check_indices(graph: &Graph, limits: &[Picks], sample: &[Tensor]) -> Result<(
 }
 
 /// Reproducible samples: floats standard normal and uniform in `[0, 1)` by turns; integers that pick, uniform over what they
-/// pick from; other integers and booleans 0 or 1, and all 1 in every other sample.
+/// pick from; masks of scores, by chance; other integers and booleans 0 or 1, and all 1 in every other sample.
 pub fn synthetic_inputs(graph: &Graph, count: usize) -> Vec<Vec<Tensor>> {
     let mut random = Random(0x5eed);
     let limits = index_limits(graph);
@@ -337,6 +338,10 @@ pub fn synthetic_inputs(graph: &Graph, count: usize) -> Vec<Vec<Tensor>> {
                 };
             let tensor = |(id, picks): (&NodeId, &Picks)| {
                 let node = &graph.nodes[*id];
+                if let Some(value) = node.flagged() {
+                    let flag = |_| if random.uniform() < 0.5 { value } else { 0.0 };
+                    return Tensor::new(node.shape.clone(), (0..node.volume()).map(flag).collect());
+                }
                 let Op::Input(dtype) = node.op else {
                     unreachable!("graph inputs are inputs")
                 };

@@ -254,6 +254,9 @@ impl Field<'_> {
         let tensor = tensor(self.info);
         let (low, high) = self.port.range;
         let doc = match self.info.dtype {
+            Dtype::Float32 if (low, high) == (0, 1) => {
+                format!(" `{}`: 0 or {}.", quoted(&self.info.name), self.info.scale)
+            }
             Dtype::Float32 => {
                 let [low, high] = [low, high].map(|bound| bound as f64 * self.info.scale);
                 format!(
@@ -270,7 +273,14 @@ impl Field<'_> {
 
     fn scale(&self) -> TokenStream {
         let (scale, name) = (&self.scale, &self.info.name);
-        let unit = Literal::f64_unsuffixed(self.info.scale);
+        let unit = match self.info.scale {
+            f64::NEG_INFINITY => quote!(f64::NEG_INFINITY),
+            scale => {
+                let (sign, unit) = ((scale < 0.0).then(|| quote!(-)), scale.abs());
+                let unit = Literal::f64_unsuffixed(unit);
+                quote!(#sign #unit)
+            }
+        };
         let [low, high] = [self.port.range.0, self.port.range.1].map(integer);
         quote!(const #scale: Scale = Scale { port: #name, unit: #unit, range: (#low, #high) };)
     }

@@ -54,14 +54,15 @@ fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str
             axes.iter().all(|axis| *axis < x.len())
                 && shape.iter().copied().eq((0..x.len()).map(reduced))
         }
-        (Op::Softmax { axis } | Op::MaximumMask { axis } | Op::RmsNorm { axis, .. }, [x]) => {
-            *axis < x.len() && *x == shape
+        (Op::Softmax { axis, .. } | Op::MaximumMask { axis }, [x])
+        | (Op::RmsNorm { axis, .. }, [x]) => *axis < x.len() && *x == shape,
+        (Op::Softmax { axis, .. }, [x, level]) => {
+            *axis < x.len() && *x == shape && repeats(level, shape)
         }
         (Op::LogSumExp { axis }, [x]) => {
             let reduced = |at: usize| if at == *axis { 1 } else { x[at] };
             *axis < x.len() && shape.iter().copied().eq((0..x.len()).map(reduced))
         }
-        (Op::Softmax { axis }, [x, mask]) => *axis < x.len() && *x == shape && repeats(mask, shape),
         (Op::Gather { axis }, [data, index]) => {
             data.split_at_checked(*axis).is_some_and(|(before, from)| {
                 from.split_first()

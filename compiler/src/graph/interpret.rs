@@ -58,7 +58,7 @@ pub fn evaluate_node(node: &Node, operands: &[&Tensor]) -> Tensor {
         Op::Binary(f) => elementwise(operands, shape, |v: [f64; 2]| f.eval(v[0], v[1])),
         Op::Pointwise(e) => pointwise(e, operands[0]),
         Op::Reduce { reducer, axes } => reduce(*reducer, axes, operands[0]),
-        Op::Softmax { axis } => softmax(*axis, &scores(operands)),
+        Op::Softmax { axis, hidden } => softmax(*axis, &scores(hidden, operands)),
         Op::LogSumExp { axis } => log_sum_exp(*axis, operands[0]),
         Op::MaximumMask { axis } => maximum_mask(*axis, operands[0]),
         Op::RmsNorm { axis, epsilon } => rms_norm(*axis, *epsilon, operands[0]),
@@ -399,14 +399,16 @@ fn reduce(reducer: Reducer, axes: &[usize], x: &Tensor) -> Tensor {
     Tensor::new(shape, data)
 }
 
-/// What a softmax is taken of: its operand, lowered where it is masked.
-fn scores<'t>(operands: &[&'t Tensor]) -> Cow<'t, Tensor> {
-    let [x, mask] = operands else {
+/// What a softmax is taken of: its operand, lowered in single precision where it is hidden.
+fn scores<'t>(hidden: &[f64], operands: &[&'t Tensor]) -> Cow<'t, Tensor> {
+    let [x, level] = operands else {
         return Cow::Borrowed(operands[0]);
     };
-    let lowest = Tensor::filled(vec![1; x.shape.len()], f64::MIN);
-    let masked = elementwise(&[*mask, *x, &lowest], &x.shape, select);
-    Cow::Owned(masked)
+    let lowered = |[x, level]: [f64; 2]| match level as usize {
+        0 => x,
+        level => f64::from((x + hidden[level.min(hidden.len()) - 1]) as f32),
+    };
+    Cow::Owned(elementwise(&[*x, *level], &x.shape, lowered))
 }
 
 fn select(v: [f64; 3]) -> f64 {
@@ -469,7 +471,7 @@ fn rms_norm(axis: usize, epsilon: f64, x: &Tensor) -> Tensor {
 /// What [`Node::stats`] collects: per kind of intermediate value, its values for these operands.
 pub fn intermediate_values(op: &Op, operands: &[&Tensor]) -> Vec<Vec<f64>> {
     let operand = &*match op {
-        Op::Softmax { .. } => scores(operands),
+        Op::Softmax { hidden, .. } => scores(hidden, operands),
         _ => Cow::Borrowed(operands[0]),
     };
     let per_line = |axis: usize, f: &dyn Fn(Vec<f64>) -> f64| {
@@ -481,7 +483,7 @@ pub fn intermediate_values(op: &Op, operands: &[&Tensor]) -> Vec<Vec<f64>> {
         ]
     };
     match op {
-        Op::Softmax { axis } => per_line(*axis, &|row| exponential_sum(row.iter().copied()).1),
+        Op::Softmax { axis, .. } => per_line(*axis, &|row| exponential_sum(row.iter().copied()).1),
         Op::RmsNorm { axis, epsilon } => {
             per_line(*axis, &|row| mean_square(row.into_iter()) + epsilon)
         }

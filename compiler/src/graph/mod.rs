@@ -170,9 +170,9 @@ pub enum Op {
     Pointwise(Pointwise),
     /// Over `axes`, kept with length 1.
     Reduce { reducer: Reducer, axes: Vec<usize> },
-    /// `exp(x - max) / sum` over one axis. Inputs: x and, if some of it is masked, a 0/1 mask of equal rank whose axes of length 1
-    /// repeat: where it is 0, x counts as the lowest possible number.
-    Softmax { axis: usize },
+    /// `exp(x - max) / sum` over one axis. Inputs: x and, if some of it is hidden, the level of each element, of equal rank, whose axes of
+    /// length 1 repeat: at level 0 it is as it is; at level `i`, single precision adds `hidden[i - 1]`. These descend, far apart.
+    Softmax { axis: usize, hidden: Vec<f64> },
     /// `ln(sum(exp(x)))` over one axis, which is kept with length 1.
     LogSumExp { axis: usize },
     /// 1 where the element is the greatest of the axis, also where several are, else 0.
@@ -227,7 +227,8 @@ pub struct Node {
     /// beyond [`MASKED`] in magnitude, are left out: models use them to mask, and no scale could hold them.
     pub range: (f64, f64),
     /// Least and greatest value, not widened, of what the operator computes on the way. [`Op::Softmax`]: the sum of
-    /// `exp(x - max)` over the axis. [`Op::RmsNorm`]: `mean(x^2) + epsilon`. Division: the divisor's magnitude. Other operators: empty.
+    /// `exp(x - max)` over the axis. [`Op::RmsNorm`]: `mean(x^2) + epsilon`. Division: the divisor's magnitude.
+    /// [`Op::Input`] that is 0 or one other number, which hides scores: 0 and that number's reciprocal. Other operators: empty.
     pub stats: Vec<(f64, f64)>,
 }
 
@@ -320,6 +321,15 @@ impl Op {
 }
 
 impl Node {
+    /// An input that is 0 or one other number: that number.
+    pub fn flagged(&self) -> Option<f64> {
+        let (low, high) = self
+            .stats
+            .first()
+            .filter(|_| matches!(self.op, Op::Input(_)))?;
+        Some((low + high).recip())
+    }
+
     /// Number of elements.
     pub fn volume(&self) -> usize {
         self.shape.iter().product()

@@ -46,12 +46,17 @@ impl Builder {
         self.reshape(x, &[missing, shape].concat())
     }
 
-    /// Softmax along an axis, over what `mask` leaves.
-    pub fn softmax(&mut self, x: NodeId, mask: Option<NodeId>, axis: usize) -> NodeId {
+    /// Softmax along an axis, over what `allowed` is 1 for.
+    pub fn softmax(&mut self, x: NodeId, allowed: Option<NodeId>, axis: usize) -> NodeId {
         let shape = self.shape(x);
-        let mask = mask.map(|mask| self.unsqueeze_to_rank(mask, shape.len()));
-        let operands = std::iter::once(x).chain(mask).collect();
-        self.push(Op::Softmax { axis }, operands, shape)
+        let level = allowed.map(|allowed| {
+            let negative = self.multiply_scalar(allowed, -1.0);
+            let level = self.add_scalar(negative, 1.0);
+            self.unsqueeze_to_rank(level, shape.len())
+        });
+        let hidden = level.map(|_| f64::from(f32::MIN)).into_iter().collect();
+        let operands = std::iter::once(x).chain(level).collect();
+        self.push(Op::Softmax { axis, hidden }, operands, shape)
     }
 
     /// `x - ln(sum(exp(x)))` along axes.

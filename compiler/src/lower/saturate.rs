@@ -206,7 +206,16 @@ mod tests {
                 ),
                 node("xw", product, &[0, 1], &[1, 3], 1.0),
                 node("relu", Op::Pointwise(relu), &[2], &[1, 3], 1.0),
-                node("softmax", Op::Softmax { axis: 1 }, &[3], &[1, 3], 1.0),
+                node(
+                    "softmax",
+                    Op::Softmax {
+                        axis: 1,
+                        hidden: vec![],
+                    },
+                    &[3],
+                    &[1, 3],
+                    1.0,
+                ),
             ],
             inputs: vec![0],
             outputs: vec![("p".into(), 4), ("xw".into(), 2)],

@@ -313,7 +313,14 @@ fn attention(net: &mut Net, x: NodeId, mask: impl Fn(&mut Net, NodeId) -> NodeId
     let half = net.constant(Tensor::new(vec![1, 1, 1], vec![0.5]));
     let scores = binary(net, BinaryFn::Mul, scores, half, &[2, 6, 6]);
     let scores = mask(net, scores);
-    let p = net.push(Op::Softmax { axis: 2 }, &[scores], &[2, 6, 6]);
+    let p = net.push(
+        Op::Softmax {
+            axis: 2,
+            hidden: vec![],
+        },
+        &[scores],
+        &[2, 6, 6],
+    );
     let y = net.push(
         Op::Einsum {
             inputs: vec![vec![0, 1, 2], vec![0, 2, 3]],

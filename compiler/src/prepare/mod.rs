@@ -61,7 +61,7 @@ fn prepared(loaded: Loaded, options: &Options) -> Result<Prepared, CompileError>
     let (mut graph, mut origins) = translate(&loaded).map_err(refused)?;
     prune(&mut graph, &mut origins);
     check::check(&graph).map_err(CompileError::Nodes)?;
-    rewrite(&mut graph, &mut origins);
+    rewrite(&mut graph, &mut origins, options);
     fuse::fuse(&mut graph);
     let is_negative = |v: &f64| *v < 0.0;
     let negative = |sample: &Vec<Sample>, input: usize| {
@@ -93,14 +93,36 @@ fn refused(refused: Refused) -> CompileError {
 }
 
 /// Finds masks and powers, and brings the graph in order again.
-fn rewrite(graph: &mut Graph, origins: &mut Vec<Option<Origin>>) {
+fn rewrite(graph: &mut Graph, origins: &mut Vec<Option<Origin>>, options: &Options) {
+    let names: Vec<String> = graph
+        .inputs
+        .iter()
+        .map(|id| graph.nodes[*id].name.clone())
+        .collect();
+    let seen = |input: usize| match &options.settings {
+        Some(settings) => Some(vec![settings.flagged(&names[input]).unwrap_or(f64::NAN)]),
+        None if options.samples.is_empty() => None,
+        None => Some(values(&options.samples, input)),
+    };
     let mut build = Builder::new();
     std::mem::swap(&mut build.graph, graph);
     std::mem::swap(&mut build.origins, origins);
-    masks::find(&mut build);
+    masks::find(&mut build, &seen);
     powers::find(&mut build);
     (*graph, *origins) = (build.graph, build.origins);
     prune(graph, origins);
+}
+
+/// The values other than 0 that an input has in samples; of many, two.
+fn values(samples: &[Vec<Sample>], input: usize) -> Vec<f64> {
+    let mut values: Vec<f64> = Vec::new();
+    let all = samples.iter().filter_map(|sample| sample.get(input));
+    for value in all.flat_map(|tensor| &tensor.data) {
+        if *value != 0.0 && !values.contains(value) && values.len() < 2 {
+            values.push(*value);
+        }
+    }
+    values
 }
 
 /// Leaves out what no output needs.

@@ -124,7 +124,10 @@ fn takes(port: Dtype, file: Dtype) -> bool {
 
 fn fits(value: f64, port: Dtype, finite: Finite) -> bool {
     match port {
-        Dtype::Float32 if finite == Finite::Required => (value as f32).is_finite(),
+        // Minus infinity masks scores: which port may have it is known when the model is.
+        Dtype::Float32 if finite == Finite::Required => {
+            (value as f32).is_finite() || value == f64::NEG_INFINITY
+        }
         Dtype::Float32 => true,
         Dtype::Int64 => value.fract() == 0.0 && value.abs() <= EXACT,
         Dtype::Bool => value == 0.0 || value == 1.0,

@@ -18,12 +18,15 @@ pub fn find(build: &mut Builder) {
             }
             (Op::Pointwise(function), &[x]) if *function == Pointwise::of(UnaryFn::Ln) => {
                 let source = &build.graph.nodes[x];
-                let (&Op::Softmax { axis }, &[scores]) = (&source.op, &source.inputs[..]) else {
+                let (&Op::Softmax { axis, .. }, &[scores]) = (&source.op, &source.inputs[..])
+                else {
                     continue;
                 };
                 let total = build.log_sum_exp(scores, &[axis]);
                 build.graph.nodes[id].op = Op::Binary(BinaryFn::Sub);
                 build.graph.nodes[id].inputs = vec![scores, total];
+                // What was evaluated as it stands in the file may be infinite.
+                build.origins[id] = None;
             }
             _ => (),
         }

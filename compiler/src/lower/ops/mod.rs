@@ -9,6 +9,7 @@ mod einsum;
 mod extremum;
 mod function;
 mod gather;
+mod hidden;
 mod maximum_mask;
 mod pool;
 mod reduce;
@@ -35,7 +36,7 @@ pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic>
         Op::Binary(function) => binary::lower(cx, node, *function),
         Op::Pointwise(function) => function::lower(cx, node, function),
         Op::Reduce { reducer, axes } => reduce::lower(cx, node, *reducer, axes),
-        Op::Softmax { axis } => softmax::lower(cx, node, *axis),
+        Op::Softmax { axis, hidden } => softmax::lower(cx, node, *axis, hidden),
         Op::LogSumExp { axis } => softmax::log_sum_exp(cx, node, *axis),
         Op::MaximumMask { axis } => maximum_mask::lower(cx, node, *axis),
         Op::RmsNorm { axis, epsilon } => rms_norm::lower(cx, node, *axis, *epsilon),

@@ -11,9 +11,9 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::KeyRange;
-use crate::lower::intervals::elementwise;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::extremum::settle_to;
+use crate::lower::ops::hidden;
 use crate::lower::quantize::{Goal, Quantized, ceil_log2, margin};
 use crate::lower::row_max::RowMaximum;
 use crate::lower::value::weight::Weight;
@@ -34,10 +34,15 @@ const SUM_BITS: i32 = 6;
 /// Most bits of an exponential.
 const MOST_BITS: i32 = 24;
 
-pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Diagnostic> {
+pub(super) fn lower(
+    cx: &mut Lowering,
+    node: &Node,
+    dim: usize,
+    hidden: &[f64],
+) -> Result<Value, Diagnostic> {
     let mut value = cx.read(node, 0)?;
-    if node.inputs.len() == 2 {
-        value = masked(cx, node, value, dim)?;
+    if !hidden.is_empty() {
+        value = hidden::lower(cx, node, dim, value, hidden)?;
     }
     let value = cx.single_axis(value, dim)?;
     let &[axis] = value.dims[dim].as_slice() else {
@@ -46,7 +51,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
             vec![Term::constant(Weight::new(vec![], vec![1.0]))],
         ));
     };
-    let value = clamp_masks(cx, value, axis.len);
+    let value = hidden::clamp(cx, value, dim)?;
     let bits = score_bits(cx, &value);
     let value = settle_to(cx, value, bits)?;
     let made = exponentials(cx, &value, axis)?;
@@ -68,7 +73,7 @@ pub(super) fn log_sum_exp(cx: &mut Lowering, node: &Node, dim: usize) -> Result<
     let &[axis] = value.dims[dim].as_slice() else {
         return Ok(value);
     };
-    let value = clamp_masks(cx, value, axis.len);
+    let value = hidden::clamp(cx, value, dim)?;
     let bits = score_bits(cx, &value);
     let value = settle_to(cx, value, bits)?;
     let made = exponentials(cx, &value, axis)?;
@@ -104,40 +109,15 @@ fn total(value: &Value, made: &Exponentials, node: &Node, axis: Axis) -> Value {
 }
 
 /// Bits of scores of which rounding changes no exponential by more than half of [`SCORE_STEP`].
-fn score_bits(cx: &Lowering, value: &Value) -> u8 {
+pub(super) fn score_bits(cx: &Lowering, value: &Value) -> u8 {
     let greatest = value.range.0.abs().max(value.range.1.abs());
     let most = greatest * margin(value.shape().iter().product());
     let bits = ceil_log2(most / SCORE_STEP).max(0) as u8 + 1;
     bits.min(MOST_SCORE_BITS).max(cx.bits.activation_bits)
 }
 
-/// `low + mask (x - low)`, where exponentials of `low` are zero beside any that is not masked.
-fn masked(
-    cx: &mut Lowering,
-    node: &Node,
-    mut value: Value,
-    dim: usize,
-) -> Result<Value, Diagnostic> {
-    let mut mask = cx.read(node, 1)?;
-    let (lo, hi) = value.range;
-    let low = lo - vanishes(cx, value.len(dim));
-    let constant = |x: f64| Term::constant(Weight::new(vec![], vec![x]));
-    value.terms.push(constant(-low));
-    value.range = (0.0, hi - low);
-    value.proven = value.proven.map(|(lo, hi)| (lo - low, hi - low));
-    cx.align(&mut mask, &mut value)?;
-    let name = value.name.clone();
-    let mut product = cx.multiply(mask, value)?;
-    product.terms.push(constant(low));
-    Ok(Value {
-        range: (low, hi.max(low)),
-        name,
-        ..product.normalize()
-    })
-}
-
 /// Distance from the maximum at which an exponential is zero.
-fn vanishes(cx: &Lowering, len: usize) -> f64 {
+pub(super) fn vanishes(cx: &Lowering, len: usize) -> f64 {
     f64::from(exponential_bits(cx, len) + 2) * LN_2
 }
 
@@ -145,23 +125,6 @@ fn vanishes(cx: &Lowering, len: usize) -> f64 {
 fn exponential_bits(cx: &Lowering, len: usize) -> i32 {
     let bits = (SUM_BITS + ceil_log2(len as f64)).min(MOST_BITS);
     bits.max(cx.bits.activation_bits.into())
-}
-
-/// Raises constants that stand for minus infinity to where the exponential is zero all the same.
-fn clamp_masks(cx: &mut Lowering, mut value: Value, len: usize) -> Value {
-    let Some((lo, hi)) = elementwise(&value, &cx.columns) else {
-        return value;
-    };
-    let least_column = lo.data.iter().fold(0.0, |least: f64, &x| least.min(x));
-    let constant = value.constant_part();
-    let floor = hi.map(|hi| least_column - hi - vanishes(cx, len));
-    if constant.uniform().is_none() {
-        value.terms.retain(|term| !term.is_constant());
-        value
-            .terms
-            .push(Term::constant(constant.combine(&floor, f64::max)));
-    }
-    value
 }
 
 /// The exponentials along `axis`, with the relation that proves them.

@@ -1,4 +1,5 @@
-//! Model inputs: columns. Floats are scaled by a power of two to cover the calibrated range; token ids stay as they are. The verifier sees the
+//! Model inputs: columns. Floats are scaled by a power of two to cover the calibrated range; token ids stay as they are, and so do masks of
+//! scores, which are 0 or one other number. The verifier sees the
 //! range of what is public; what is hidden is looked up in a range, unless its one-hot rows bound it already.
 
 use zkiln_runtime::model::{Accumulator, Port, Term as ModelTerm, Visibility};
@@ -72,6 +73,8 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
     {
         bound(cx, node, value, range, scale);
     }
+    // The lowest finite number stands for minus infinity.
+    let scale = scale.max(f64::from(f32::MIN));
     Ok(Value::new(
         dims,
         vec![Term::view(View::whole(read, &axes), scale)],
@@ -95,6 +98,13 @@ fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scal
         range,
         clamped: None,
     };
+    if let Some(scale) = node.flagged() {
+        let range = (0, 1);
+        return Ok(Scaled {
+            scale,
+            ..exact(range)
+        });
+    }
     match dtype {
         Dtype::Bool => return Ok(exact((0, 1))),
         Dtype::Int64 => return Ok(exact(integer_range(cx, node.range, beyond)?)),

@@ -2,7 +2,6 @@
 
 use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
 
-use crate::graph::Op;
 use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Several axes are merged into one.
@@ -18,11 +17,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translat
         return Ok(vec![importer.build.log_softmax(x, &op.axes)]);
     }
     if let [axis] = op.axes[..] {
-        return Ok(vec![importer.build.push(
-            Op::Softmax { axis },
-            vec![x],
-            call.shapes[0].clone(),
-        )]);
+        return Ok(vec![importer.build.softmax(x, None, axis)]);
     }
     let shape = importer.build.shape(x);
     let kept: Vec<usize> = (0..shape.len()).filter(|a| !op.axes.contains(a)).collect();
@@ -32,9 +27,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translat
     let mut merged: Vec<usize> = moved_shape[..kept.len()].to_vec();
     merged.push(moved_shape[kept.len()..].iter().product());
     let flat = importer.build.reshape(moved, &merged);
-    let made = importer
-        .build
-        .push(Op::Softmax { axis: kept.len() }, vec![flat], merged);
+    let made = importer.build.softmax(flat, None, kept.len());
     let apart = importer.build.reshape(made, &moved_shape);
     let mut back = vec![0; permutation.len()];
     permutation

@@ -113,12 +113,116 @@ fn masks_of_scores_are_found() {
         let made = interpret::run(&graph, &[scores.clone(), mask]);
         assert_close(&made, std::slice::from_ref(&two));
     }
-    // Where everything is masked, the lowest number leaves nothing of the scores, and -10000 all.
+    // Where everything is masked, single precision leaves of the scores what the number is small enough for.
     let nothing = [scores, tensor(&[1, 3], &[0.0; 3])];
     let third = tensor(&[1, 3], &[1.0 / 3.0; 3]);
-    gives(masked(f32::MIN, true), &nothing, &[third]);
-    let graph = import(masked(-1e4, true));
-    assert!(interpret::run(&graph, &nothing)[0].data[1] > 0.99);
+    for (low, sum) in [
+        (f32::MIN, true),
+        (-1e9, true),
+        (-1e9, false),
+        (f32::MIN, false),
+    ] {
+        gives(masked(low, sum), &nothing, std::slice::from_ref(&third));
+    }
+    for (low, sum) in [(-1e4, true), (-1e4, false), (-65504.0, true)] {
+        let graph = import(masked(low, sum));
+        assert!(interpret::run(&graph, &nothing)[0].data[1] > 0.99, "{low}");
+    }
+    let graph = import(masked(f32::NEG_INFINITY, false));
+    assert!(interpret::run(&graph, &nothing)[0].data[1].is_nan());
+}
+
+/// Softmax of `s` masked in the way of a node `t` of `s`, `m` (0 or 1) and `low`; and what it is taken of, for `s`, a mask and `low`.
+type Way = (fn(Onnx) -> Onnx, fn(f32, f32, f32) -> f32);
+
+#[test]
+fn masks_in_every_way_are_those_of_single_precision() {
+    let ways: &[Way] = &[
+        (
+            |model| {
+                let model = model
+                    .node("Sub", "one,m", "u", &[])
+                    .node("Mul", "u,low", "b", &[]);
+                model.node("Add", "b,s", "t", &[])
+            },
+            |s, m, low| (1.0 - m) * low + s,
+        ),
+        (
+            |model| {
+                let model = model
+                    .node("Sub", "m,one", "u", &[])
+                    .node("Mul", "u,low", "b", &[]);
+                model.node("Sub", "s,b", "t", &[])
+            },
+            |s, m, low| s - (m - 1.0) * low,
+        ),
+        (
+            |model| {
+                let model = model
+                    .node("Mul", "s,m", "k", &[])
+                    .node("Sub", "one,m", "u", &[]);
+                let model = model.node("Mul", "u,low", "b", &[]);
+                model.node("Add", "k,b", "t", &[])
+            },
+            |s, m, low| s * m + (1.0 - m) * low,
+        ),
+        (
+            |model| {
+                let model = model.node("Cast", "m", "c", &[("to", Int(9))]);
+                model.node("Where", "c,s,low", "t", &[])
+            },
+            |s, m, low| if m != 0.0 { s } else { low },
+        ),
+        (
+            // Twice: what is hidden by both is lower.
+            |model| {
+                let model = model.node("Cast", "m", "c", &[("to", Int(9))]);
+                let model = model.node("Where", "c,s,low", "w", &[]);
+                let model = model.node("Mul", "first,low", "b", &[]);
+                model.node("Add", "w,b", "t", &[])
+            },
+            |s, m, low| if m != 0.0 { s } else { low },
+        ),
+    ];
+    let model = |way: fn(Onnx) -> Onnx, low: f32| {
+        let model = Onnx::new().input("s", "1,3").input("m", "1,3");
+        let model = model
+            .floats("one", &[], vec![1.0])
+            .floats("low", &[], vec![low]);
+        let model = way(model.floats("first", &[1, 3], vec![1.0, 0.0, 0.0]));
+        model
+            .node("Softmax", "t", "y", &[("axis", Int(-1))])
+            .output("y")
+    };
+    for (number, (way, score)) in ways.iter().enumerate() {
+        for low in [-1e4, -65504.0, -1e6, -1e9, f32::MIN] {
+            let graph = import(model(*way, low));
+            assert_eq!(masked_softmaxes(&graph), 1, "{number} {low}");
+            for mask in [
+                [1.0, 1.0, 1.0],
+                [0.0, 1.0, 1.0],
+                [0.0, 0.0, 1.0],
+                [0.0, 0.0, 0.0],
+            ] {
+                let scores = [0.25f32, -1.5, 2.0];
+                let taken: Vec<f32> = (0..3)
+                    .map(|i| {
+                        let first = if number == 4 && i == 0 { low } else { 0.0 };
+                        score(scores[i], mask[i], low) + first
+                    })
+                    .collect();
+                let greatest = taken.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let powers = taken.iter().map(|t| f64::from(t - greatest).exp());
+                let powers: Vec<f64> = powers.collect();
+                let sum: f64 = powers.iter().sum();
+                let expected: Vec<f64> = powers.iter().map(|p| p / sum).collect();
+                let scores = tensor(&[1, 3], &scores.map(f64::from));
+                let inputs = [scores, tensor(&[1, 3], &mask.map(f64::from))];
+                let made = interpret::run(&graph, &inputs);
+                assert_close(&made, &[tensor(&[1, 3], &expected)]);
+            }
+        }
+    }
 }
 
 #[test]

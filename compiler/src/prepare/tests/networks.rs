@@ -152,7 +152,7 @@ fn attention() {
         graph
             .nodes
             .iter()
-            .any(|n| matches!(n.op, Op::Softmax { axis: 3 }))
+            .any(|n| matches!(n.op, Op::Softmax { axis: 3, .. }))
     );
 }
 

@@ -4,7 +4,7 @@ use tract_onnx::prelude::DatumType;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
-use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
+use crate::graph::{BinaryFn, NodeId, Pointwise, Reducer, Tensor, UnaryFn};
 use crate::onnx::decompose::nn::ranking::first_maximum;
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
@@ -51,11 +51,10 @@ pub(crate) fn transform(scope: &Scope) -> Result<Transform, Diagnostic> {
 
 /// The scores `[n, classes]` that are returned.
 pub(crate) fn transformed(build: &mut Builder, scores: NodeId, how: Transform) -> NodeId {
-    let shape = build.shape(scores);
     match how {
         Transform::None => scores,
         Transform::Logistic => build.pointwise(Pointwise::of(UnaryFn::Sigmoid), scores),
-        Transform::Softmax => build.push(Op::Softmax { axis: 1 }, vec![scores], shape),
+        Transform::Softmax => build.softmax(scores, None, 1),
         Transform::SoftmaxZero => {
             let greatest = build.reduce(Reducer::Max, &[1], scores);
             let below = build.binary(BinaryFn::Sub, scores, greatest);
