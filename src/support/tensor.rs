@@ -28,19 +28,31 @@ impl Scalar for f32 {
     }
 }
 
-impl Scalar for i64 {
-    fn to_integer(self, _: f64) -> Option<i64> {
-        Some(self)
-    }
+macro_rules! integer {
+    ($($element:ty),*) => {
+        $(
+            impl Scalar for $element {
+                fn to_integer(self, _: f64) -> Option<i64> {
+                    self.try_into().ok()
+                }
 
-    fn from_integer(integer: i64, _: f64) -> Self {
-        integer
-    }
+                // An output's integers are of its type.
+                fn from_integer(integer: i64, _: f64) -> Self {
+                    integer as $element
+                }
 
-    fn real(self) -> f64 {
-        self as f64
-    }
+                fn real(self) -> f64 {
+                    self as f64
+                }
+            }
+
+            // SAFETY: zero.
+            unsafe impl Plain for $element {}
+        )*
+    };
 }
+
+integer!(i8, i16, i32, i64, u8, u16, u32, u64);
 
 impl Scalar for bool {
     fn to_integer(self, _: f64) -> Option<i64> {
@@ -58,7 +70,7 @@ impl Scalar for bool {
 
 /// A tensor whose shape is its type: an element, a nested array, or a boxed one.
 pub trait Tensor: Sized {
-    /// `f32`, `i64` or `bool`.
+    /// `f32`, an integer or `bool`.
     type Scalar: Scalar;
     /// Number of elements.
     const LEN: usize;
@@ -78,9 +90,8 @@ pub trait Tensor: Sized {
 /// Memory that is all zero must be a valid value.
 unsafe trait Plain {}
 
-// SAFETY: zero, zero and `false`.
+// SAFETY: zero and `false`.
 unsafe impl Plain for f32 {}
-unsafe impl Plain for i64 {}
 unsafe impl Plain for bool {}
 // SAFETY: an array is its elements.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
@@ -108,7 +119,7 @@ macro_rules! element {
     };
 }
 
-element!(f32, i64, bool);
+element!(f32, i8, i16, i32, i64, u8, u16, u32, u64, bool);
 
 impl<T: Tensor, const N: usize> Tensor for [T; N] {
     type Scalar = T::Scalar;

@@ -231,7 +231,7 @@ impl Side {
 
 /// The type of a port's tensor.
 fn tensor(info: &PortInfo) -> TokenStream {
-    let element = element(info.dtype);
+    let element = format_ident!("{}", element(info.dtype));
     let array = info
         .shape
         .iter()
@@ -265,8 +265,8 @@ impl Field<'_> {
                     self.info.scale
                 )
             }
-            Dtype::Int64 => format!(" `{}`: {low} to {high}.", quoted(&self.info.name)),
             Dtype::Bool => format!(" `{}`.", quoted(&self.info.name)),
+            _ => format!(" `{}`: {low} to {high}.", quoted(&self.info.name)),
         };
         quote!(#[doc = #doc] pub #field: #tensor)
     }
@@ -296,18 +296,25 @@ fn integer(value: i64) -> TokenStream {
     }
 }
 
-fn element(dtype: Dtype) -> TokenStream {
+/// Rust's type of an element.
+pub fn element(dtype: Dtype) -> &'static str {
     match dtype {
-        Dtype::Float32 => quote!(f32),
-        Dtype::Int64 => quote!(i64),
-        Dtype::Bool => quote!(bool),
+        Dtype::Float32 => "f32",
+        Dtype::Int8 => "i8",
+        Dtype::Int16 => "i16",
+        Dtype::Int32 => "i32",
+        Dtype::Int64 => "i64",
+        Dtype::Uint8 => "u8",
+        Dtype::Uint16 => "u16",
+        Dtype::Uint32 => "u32",
+        Dtype::Uint64 => "u64",
+        Dtype::Bool => "bool",
     }
 }
 
 fn element_bytes(dtype: Dtype) -> usize {
-    match dtype {
-        Dtype::Float32 => size_of::<f32>(),
-        Dtype::Int64 => size_of::<i64>(),
-        Dtype::Bool => size_of::<bool>(),
+    match dtype.bits() {
+        None => size_of::<f32>(),
+        Some((bits, _)) => bits.div_ceil(8) as usize,
     }
 }

@@ -4,7 +4,7 @@ use zkiln_runtime::model::Model;
 
 use super::describe::made;
 use super::table::numbered;
-use crate::graph::Dtype;
+use crate::emit::interface::element;
 use crate::program::{Lowered, PortInfo};
 
 /// Layers of a longer chain are counted from its middle.
@@ -30,11 +30,7 @@ pub fn signature(lowered: &Lowered) -> String {
 
 /// `input f32[1,4]`.
 fn port(port: &PortInfo) -> String {
-    let element = match port.dtype {
-        Dtype::Float32 => "f32",
-        Dtype::Int64 => "i64",
-        Dtype::Bool => "bool",
-    };
+    let element = element(port.dtype);
     let lens: Vec<String> = port.shape.iter().map(usize::to_string).collect();
     if lens.is_empty() {
         format!("{} {element}", port.name)

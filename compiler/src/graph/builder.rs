@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::graph::interpret;
 use crate::graph::{
-    BinaryFn, Graph, Node, NodeId, Op, Origin, Pointwise, Reducer, Rounding, Tensor,
+    BinaryFn, Dtype, Graph, Node, NodeId, Op, Origin, Pointwise, Reducer, Rounding, Tensor,
 };
 
 /// A graph under construction.
@@ -68,11 +68,13 @@ impl Builder {
 
     fn node(&self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>) -> Node {
         let name = self.name.clone();
+        let dtype = self.graph.dtype_of(&op, &inputs);
         Node {
             name,
             op,
             inputs,
             shape,
+            dtype,
             range: (0.0, 0.0),
             stats: Vec::new(),
         }
@@ -96,6 +98,14 @@ impl Builder {
                 } => id = inputs[0],
                 _ => break,
             }
+        }
+    }
+
+    /// Says of which type a value is, if it has been computed since there were `known` nodes.
+    pub fn retype(&mut self, known: usize, id: NodeId, dtype: Dtype) {
+        let node = &mut self.graph.nodes[id];
+        if id >= known && !matches!(node.op, Op::Constant(_) | Op::Input(_)) {
+            node.dtype = dtype;
         }
     }
 

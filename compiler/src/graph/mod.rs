@@ -5,6 +5,7 @@
 pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod defined;
+mod dtype;
 mod erf;
 pub mod interpret;
 pub(crate) mod limits;
@@ -15,6 +16,8 @@ mod power_law;
 mod shorthands;
 
 pub use crate::graph::power_law::PowerLaw;
+pub(crate) use dtype::is_whole;
+pub use dtype::{Dtype, MOST_EXACT};
 
 /// A node's index in [`Graph::nodes`].
 pub type NodeId = usize;
@@ -35,18 +38,6 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// Row-major elements.
     pub data: Vec<f64>,
-}
-
-/// Element type of an ONNX input or output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// 32-bit float (and f16/f64 ports, converted).
-    Float32,
-    /// 64-bit integer (and all other integer ports).
-    Int64,
-    /// Boolean.
-    Bool,
 }
 
 /// Functions of one real variable.
@@ -97,6 +88,10 @@ pub enum BinaryFn {
     Max,
     Min,
     Pow,
+    /// Of integers, rounded down; the divisor is positive.
+    FloorDiv,
+    /// What that division leaves: never negative, and less than the divisor.
+    FloorMod,
 }
 
 /// A function of one real variable as an expression tree: what pointwise fusion makes.
@@ -223,6 +218,8 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// Static shape of the value.
     pub shape: Vec<usize>,
+    /// Element type: integers are never rounded.
+    pub dtype: Dtype,
     /// Least and greatest finite value seen in calibration, widened to contain 0. For constants exact. Infinities, and values
     /// beyond [`MASKED`] in magnitude, are left out: models use them to mask, and no scale could hold them.
     pub range: (f64, f64),

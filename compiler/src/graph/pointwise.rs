@@ -66,6 +66,13 @@ impl Rounding {
     }
 }
 
+/// Quotient and remainder of integers, the divisor positive.
+fn euclid(a: f64, b: f64) -> Option<(f64, f64)> {
+    let integer = |x: f64| (x.fract() == 0.0 && x.abs() < 1e30).then_some(x as i128);
+    let (a, b) = (integer(a)?, integer(b).filter(|b| *b > 0)?);
+    Some((a.div_euclid(b) as f64, a.rem_euclid(b) as f64))
+}
+
 impl BinaryFn {
     /// The function's value at `(a, b)`.
     pub fn eval(self, a: f64, b: f64) -> f64 {
@@ -77,6 +84,8 @@ impl BinaryFn {
             BinaryFn::Max => a.max(b),
             BinaryFn::Min => a.min(b),
             BinaryFn::Pow => libm::pow(a, b),
+            BinaryFn::FloorDiv => euclid(a, b).map_or(f64::NAN, |(quotient, _)| quotient),
+            BinaryFn::FloorMod => euclid(a, b).map_or(f64::NAN, |(_, rest)| rest),
         }
     }
 }
@@ -448,6 +457,16 @@ mod tests {
         assert_eq!(UnaryFn::Softplus.eval(1e4), 1e4);
         assert_eq!(UnaryFn::Sign.eval(-0.0), 0.0);
         assert_eq!(UnaryFn::Round.eval(2.5), 2.0);
+    }
+
+    #[test]
+    fn integers_divide_exactly() {
+        let (a, b) = (9_007_199_254_740_991.0, 10.0);
+        assert_eq!(BinaryFn::FloorDiv.eval(a, b), 900_719_925_474_099.0);
+        assert_eq!(BinaryFn::FloorMod.eval(a, b), 1.0);
+        assert_eq!(BinaryFn::FloorDiv.eval(-7.0, 2.0), -4.0);
+        assert_eq!(BinaryFn::FloorMod.eval(-7.0, 2.0), 1.0);
+        assert!(BinaryFn::FloorDiv.eval(1.0, 0.0).is_nan());
     }
 
     #[test]

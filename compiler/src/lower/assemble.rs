@@ -6,7 +6,7 @@ use zkiln_runtime::model::{
 };
 use zkiln_runtime::relations::{Limbs, Relation};
 
-use crate::graph::{Dtype, Op};
+use crate::graph::Op;
 use crate::lower::columns::{ColumnPlan, Columns, TablePlan};
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Quantized;
@@ -361,12 +361,7 @@ impl Lowering<'_> {
             Op::Constant(tensor) => tensor.data.len() as u64,
             _ => 0,
         };
-        let is_node = |op: &Op| {
-            !matches!(
-                op,
-                Op::Constant(_) | Op::Input(Dtype::Float32 | Dtype::Int64 | Dtype::Bool)
-            )
-        };
+        let is_node = |op: &Op| !matches!(op, Op::Constant(_) | Op::Input(_));
         let nodes = &self.graph.nodes;
         (
             nodes.iter().map(|node| size(&node.op)).sum(),

@@ -95,6 +95,9 @@ impl Lowering<'_> {
         if value.is_constant() || self.is_column(value, bits + EXACT_EXTRA_BITS) {
             return Ok(value.clone());
         }
+        if value.integer {
+            return self.column_of_integers(value);
+        }
         if let Some(exact) = self.exact(value, bits + EXACT_EXTRA_BITS)? {
             return Ok(exact);
         }
@@ -177,7 +180,8 @@ impl Lowering<'_> {
             return Ok(None);
         }
         let mut quantized = self.accumulate(value, axes, Goal::Exact)?;
-        if let Some((lo, hi)) = certain_range(value, &self.columns) {
+        let certain = certain_range(value, &self.columns);
+        if let Some((lo, hi)) = certain.or(value.proven) {
             let (lo, hi) = (
                 (lo / quantized.unit).floor().max(-1e30) as i128,
                 (hi / quantized.unit).ceil().min(1e30) as i128,

@@ -8,6 +8,7 @@ mod assemble;
 pub(crate) mod boundary;
 pub(crate) mod columns;
 mod floating;
+mod integers;
 pub(crate) mod intervals;
 pub(crate) mod lowering;
 pub(crate) mod ops;
@@ -149,6 +150,7 @@ impl Lowering<'_> {
             value.range.0 = value.range.0.min(self.certain_range(&value)?.0);
         }
         value.name = node.name.as_str().into();
+        value.integer = node.dtype.is_integer();
         match self.shared_bits() {
             Some(bits) if !value.is_simple() => self.small(&value, bits),
             _ => Ok(value),
@@ -169,7 +171,7 @@ impl Lowering<'_> {
         };
         let info = PortInfo {
             name: node.name.clone(),
-            dtype: crate::graph::Dtype::Float32,
+            dtype: node.dtype,
             shape: node.shape.clone(),
             scale: quantized.unit,
             range,
@@ -242,7 +244,7 @@ impl Lowering<'_> {
         };
         let info = PortInfo {
             name: name.to_string(),
-            dtype: crate::graph::Dtype::Float32,
+            dtype: self.graph.nodes[id].dtype,
             shape: self.graph.nodes[id].shape.clone(),
             scale: unit,
             range,

@@ -1,6 +1,6 @@
 //! Products and contractions of values, and when an operand has to be committed first.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::boundary::EXACT_EXTRA_BITS;
 use crate::lower::columns::KeyRange;
 use crate::lower::intervals::product_bounds;
@@ -242,11 +242,19 @@ impl Lowering<'_> {
                 break;
             }
         }
+        if a.degree() + b.degree() > MAX_DEGREE {
+            return Err(refuse(
+                "it multiplies more than three numbers that are too wide to be committed",
+                "use smaller integers",
+            ));
+        }
+        let integer = a.is_integer() && b.is_integer();
         let products = a
             .terms
             .iter()
             .flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
-        Ok(Value::new(dims, products.collect()).normalize())
+        let product = Value::new(dims, products.collect()).normalize();
+        Ok(Value { integer, ..product })
     }
 
     /// Bits of the greatest sum of products, as far as the columns' bounds tell.
@@ -374,6 +382,9 @@ impl Lowering<'_> {
 
     /// Commits a sum that is to be added to multiples of `step`: in such multiples, if it is certain to be small.
     fn commit_sum(&mut self, sum: &Value, step: f64, bits: u8) -> Result<Value, Diagnostic> {
+        if sum.integer {
+            return self.small(sum, bits);
+        }
         let (lo, hi) = self.certain_range(sum)?;
         let keys = KeyRange::covering((lo / step).floor() as i128, (hi / step).ceil() as i128);
         let bits = bits.max(keys.bits.min(MOST_SUM_BITS));

@@ -185,6 +185,7 @@ mod tests {
             op,
             inputs: inputs.to_vec(),
             shape: shape.to_vec(),
+            dtype: Dtype::Float32,
             range: (-most, most),
             stats: vec![],
         };

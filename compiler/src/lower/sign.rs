@@ -198,6 +198,7 @@ fn indicator(value: &Value, terms: Vec<Term>) -> Value {
         terms,
         range: (0.0, 1.0),
         proven: Some((0.0, 1.0)),
+        integer: true,
         ..value.clone()
     }
 }

@@ -68,11 +68,13 @@ impl Net {
 
     pub fn push(&mut self, op: Op, inputs: &[NodeId], shape: &[usize]) -> NodeId {
         let name = format!("{}{}", op.name().to_lowercase(), self.graph.nodes.len());
+        let dtype = self.graph.dtype_of(&op, inputs);
         let node = Node {
             name,
             op,
             inputs: inputs.to_vec(),
             shape: shape.to_vec(),
+            dtype,
             range: (0.0, 0.0),
             stats: vec![],
         };

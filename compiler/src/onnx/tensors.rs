@@ -71,9 +71,15 @@ pub fn to_tract(tensor: &graph::Tensor, dtype: DatumType) -> TractResult<Tensor>
 pub fn port_dtype(dtype: DatumType) -> Option<Dtype> {
     match dtype {
         DatumType::Bool => Some(Dtype::Bool),
-        _ if dtype.is_quantized() => None,
-        _ if dtype.is_float() => Some(Dtype::Float32),
-        _ if dtype.is_integer() || dtype == TDim::datum_type() => Some(Dtype::Int64),
+        DatumType::I8 => Some(Dtype::Int8),
+        DatumType::I16 => Some(Dtype::Int16),
+        DatumType::I32 => Some(Dtype::Int32),
+        DatumType::I64 | DatumType::TDim => Some(Dtype::Int64),
+        DatumType::U8 => Some(Dtype::Uint8),
+        DatumType::U16 => Some(Dtype::Uint16),
+        DatumType::U32 => Some(Dtype::Uint32),
+        DatumType::U64 => Some(Dtype::Uint64),
+        _ if dtype.is_float() && !dtype.is_quantized() => Some(Dtype::Float32),
         _ => None,
     }
 }

@@ -1,12 +1,9 @@
 //! Tensors of a file against the ports of a model.
 
-use crate::graph::Dtype;
+use crate::graph::{Dtype, MOST_EXACT};
 use crate::ports::Port;
 
-use crate::tensors::{FileTensor, TensorError, dtype_name};
-
-/// Integers beyond this are not exact in `f64`.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+use crate::tensors::{FileTensor, TensorError};
 
 /// Whether NaN and infinities may stand in a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,13 +95,13 @@ fn elements(tensor: FileTensor, port: &Port, finite: Finite) -> Result<Vec<f64>,
         return Err((expected, format!("{}", tensor.data.len())));
     }
     if let Some(dtype) = tensor.dtype.filter(|&dtype| !takes(port.dtype, dtype)) {
-        return Err((dtype_name(port.dtype).into(), dtype_name(dtype).into()));
+        return Err((port.dtype.name().into(), dtype.name().into()));
     }
     let mut data = tensor.data;
     for (index, value) in data.iter_mut().enumerate() {
         if !fits(*value, port.dtype, finite) {
             let got = format!("{value} at element {index}");
-            return Err((expected_elements(port.dtype).into(), got));
+            return Err((expected_elements(port.dtype), got));
         }
         if port.dtype == Dtype::Float32 {
             *value = f64::from(*value as f32);
@@ -117,8 +114,7 @@ fn elements(tensor: FileTensor, port: &Port, finite: Finite) -> Result<Vec<f64>,
 fn takes(port: Dtype, file: Dtype) -> bool {
     match port {
         Dtype::Float32 => true,
-        Dtype::Int64 => file != Dtype::Float32,
-        Dtype::Bool => file == Dtype::Bool || file == Dtype::Int64,
+        _ => file.is_integer(),
     }
 }
 
@@ -129,16 +125,22 @@ fn fits(value: f64, port: Dtype, finite: Finite) -> bool {
             (value as f32).is_finite() || value == f64::NEG_INFINITY
         }
         Dtype::Float32 => true,
-        Dtype::Int64 => value.fract() == 0.0 && value.abs() <= EXACT,
-        Dtype::Bool => value == 0.0 || value == 1.0,
+        integer => {
+            let (least, most) = integer.limits();
+            value.fract() == 0.0 && value.abs() <= MOST_EXACT && (least..=most).contains(&value)
+        }
     }
 }
 
-fn expected_elements(port: Dtype) -> &'static str {
+fn expected_elements(port: Dtype) -> String {
     match port {
-        Dtype::Float32 => "finite float32 numbers",
-        Dtype::Int64 => "integers of at most 53 bits",
-        Dtype::Bool => "booleans (0 or 1)",
+        Dtype::Float32 => "finite float32 numbers".into(),
+        Dtype::Bool => "booleans (0 or 1)".into(),
+        Dtype::Int64 | Dtype::Uint64 => "integers of at most 53 bits".into(),
+        narrow => {
+            let (least, most) = narrow.limits();
+            format!("integers from {least} to {most}")
+        }
     }
 }
 

@@ -56,23 +56,12 @@ pub fn read(path: &Path, side: Side) -> Result<Vec<FileTensor>, TensorError> {
     }
 }
 
-/// The three kinds of elements that ports have, from ONNX's and NumPy's names.
+/// An element type by ONNX's or NumPy's name.
 fn dtype_named(name: &str) -> Option<Dtype> {
+    let named = |dtype: &Dtype| dtype.name() == name;
     match name {
-        "float16" | "bfloat16" | "float32" | "float64" | "float" | "double" => Some(Dtype::Float32),
-        "int8" | "int16" | "int32" | "int64" => Some(Dtype::Int64),
-        "uint8" | "uint16" | "uint32" | "uint64" => Some(Dtype::Int64),
-        "bool" => Some(Dtype::Bool),
-        _ => None,
-    }
-}
-
-/// The name of a kind of elements in files.
-pub fn dtype_name(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::Float32 => "float32",
-        Dtype::Int64 => "int64",
-        Dtype::Bool => "bool",
+        "float16" | "bfloat16" | "float64" | "float" | "double" => Some(Dtype::Float32),
+        _ => Dtype::ALL.into_iter().find(named),
     }
 }
 

@@ -76,6 +76,8 @@ fn forms(graph: &Graph) -> Vec<Option<Form>> {
         };
         let form = match &node.op {
             Op::Constant(_) => None,
+            // Tables are made of their operands as they are, or none.
+            Op::Binary(BinaryFn::FloorDiv | BinaryFn::FloorMod) => Some(own.clone()),
             Op::Pointwise(e) => compose(graph, &forms, id, |a| e.compose(&a[0])),
             Op::Binary(f) => compose(graph, &forms, id, |a| {
                 Pointwise::binary(*f, a[0].clone(), a[1].clone())
@@ -176,6 +178,7 @@ fn write_affine_as_binary(graph: &mut Graph, id: NodeId) {
         let mut node = graph.nodes[id].clone();
         node.shape = vec![1; node.shape.len()];
         node.op = Op::Constant(Tensor::filled(node.shape.clone(), value));
+        node.dtype = graph.dtype_of(&node.op, &[]);
         node.inputs = Vec::new();
         graph.nodes.push(node);
         graph.nodes.len() - 1
@@ -201,6 +204,7 @@ mod tests {
             op,
             inputs,
             shape: vec![3],
+            dtype: Dtype::Float32,
             range: (-1.0, 2.0),
             stats: Vec::new(),
         }

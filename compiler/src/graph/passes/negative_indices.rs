@@ -1,6 +1,6 @@
 //! Indices that count from the end: where a sample has some, a gather's indices are first made to count from the start.
 
-use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Tensor, UnaryFn};
+use crate::graph::{BinaryFn, Dtype, Graph, Node, NodeId, Op, Pointwise, Tensor, UnaryFn};
 
 /// Rewrites the gathers whose indices come from an integer input that `has_negative` elements in some sample: `i` becomes
 /// `i + length [i < 0]`.
@@ -48,6 +48,7 @@ fn from_start(graph: &mut Graph, index: NodeId, length: usize) -> NodeId {
             op,
             inputs,
             shape,
+            dtype: Dtype::Int64,
             range: (0.0, 0.0),
             stats: Vec::new(),
         });

@@ -42,6 +42,9 @@ pub(super) fn lower(
         BinaryFn::Max => extremum::maximum(cx, a, b),
         BinaryFn::Min => Ok(extremum::maximum(cx, a.scaled(-1.0), b.scaled(-1.0))?.scaled(-1.0)),
         BinaryFn::Pow => power(cx, node, a, &b),
+        BinaryFn::FloorDiv | BinaryFn::FloorMod => {
+            Err(refuse("it divides integers", "divide floats"))
+        }
     }
 }
 

@@ -24,6 +24,9 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Di
     let greatest = difference.range.1.max(0.0);
     let bits = cx.bits.activation_bits;
     let excess = cx.part("excess", |cx| {
+        if difference.integer {
+            return cx.positive_part(&difference);
+        }
         let relu = Tabulated {
             label: "relu",
             bits,

@@ -2,7 +2,7 @@
 //! and logarithms are in floating point.
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{MASKED, Node, Pointwise, PowerLaw, Tensor, UnaryFn};
+use crate::graph::{MASKED, Node, Pointwise, PowerLaw, Tensor, UnaryFn, is_whole};
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::reciprocal;
 use crate::lower::ops::extremum::maximum;
@@ -41,6 +41,9 @@ pub(super) fn lower_with(
     }
     if let Some((line, values)) = function.by_sign() {
         return by_sign(cx, value, line, values);
+    }
+    if node.dtype.is_integer() {
+        return cx.integers_of(&value, function);
     }
     if function.is_square() {
         let value = cx.short_sum(&value, cx.bits.norm_bits())?;
@@ -177,9 +180,14 @@ fn by_sign(
 
 /// The function of a constant.
 pub(super) fn map_constant(value: &Value, function: impl Fn(f64) -> f64) -> Value {
-    Value {
+    let mapped = Value {
         terms: vec![Term::constant(value.constant_part().map(function))],
+        integer: false,
         ..value.clone()
+    };
+    Value {
+        integer: mapped.is_integer(),
+        ..mapped
     }
 }
 
@@ -189,10 +197,11 @@ pub(super) fn add_number(mut value: Value, number: f64) -> Value {
         .terms
         .push(Term::constant(Weight::new(vec![], vec![number])));
     value.proven = value.proven.map(|(lo, hi)| (lo + number, hi + number));
+    value.integer &= is_whole(number);
     value
 }
 
-fn label(cx: &Lowering, function: &Pointwise) -> String {
+pub(in crate::lower) fn label(cx: &Lowering, function: &Pointwise) -> String {
     let known: Option<&UnaryFn> = match function {
         Pointwise::Unary(function, argument) if **argument == Pointwise::Variable => Some(function),
         _ => None,

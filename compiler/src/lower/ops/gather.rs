@@ -113,8 +113,10 @@ fn one_hot(cx: &mut Lowering, data: Value, index: &Value, dim: usize) -> Result<
         &[axes, vec![row]].concat(),
     );
     let dims = [&data.dims[..dim], &index.dims, &data.dims[dim + 1..]].concat();
-    let hot = Value::new(vec![], vec![Term::view(hot, 1.0)]);
-    cx.contract(hot, data, &[row], dims)
+    let hot = Value::new(vec![], vec![Term::view(hot, 1.0)]).of_integers();
+    let proven = data.proven;
+    let picked = cx.contract(hot, data, &[row], dims)?;
+    Ok(Value { proven, ..picked })
 }
 
 /// The one-hot rows of an index; the same ones for the same index.

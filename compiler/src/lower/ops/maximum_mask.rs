@@ -4,6 +4,8 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
+use crate::lower::ops::extremum::maximum_over;
+use crate::lower::ops::function::add_number;
 use crate::lower::quantize::{Goal, margin};
 use crate::lower::row_max::RowMaximum;
 use crate::lower::value::weight::Weight;
@@ -23,6 +25,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     };
     let value = match cx.exact_bits(&value)? {
         Some(bits) if bits < MAX_KEY_BITS => value,
+        _ if value.integer => return among_integers(cx, &value, dim),
         _ => cx.small(&value, SCORE_BITS)?,
     };
     let rows: Vec<Axis> = value
@@ -61,4 +64,13 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
         proven: Some((0.0, 1.0)),
         ..Value::new(value.dims, vec![Term::view(View::whole(hit, &axes), 1.0)])
     })
+}
+
+/// `1 - [maximum - x > 0]` of integers that are too wide for a table of distances.
+fn among_integers(cx: &mut Lowering, value: &Value, dim: usize) -> Result<Value, Diagnostic> {
+    let value = &cx.small(value, SCORE_BITS)?;
+    let greatest = maximum_over(cx, value.clone(), dim)?;
+    let mut below = greatest.plus(value.clone().scaled(-1.0));
+    below.name = format!("{}/below", cx.here()).into();
+    Ok(add_number(cx.positive(&below)?.scaled(-1.0), 1.0))
 }

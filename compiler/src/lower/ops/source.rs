@@ -107,8 +107,8 @@ fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scal
     }
     match dtype {
         Dtype::Bool => return Ok(exact((0, 1))),
-        Dtype::Int64 => return Ok(exact(integer_range(cx, node.range, beyond)?)),
         Dtype::Float32 => {}
+        integer => return Ok(exact(integer_range(cx, node.range, beyond, integer)?)),
     }
     let keys = KeyRange {
         bits: match usage {
@@ -284,14 +284,21 @@ fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), 
     cx.emit(&name, &quantized, bits, relation);
 }
 
-/// What an integer input may be: an index if something gathers with it, else a power of two beyond what calibration saw.
+/// What an integer input may be: an index if something gathers with it; all that its type has if that is narrow; else a power of two beyond
+/// what calibration saw.
 fn integer_range(
     cx: &Lowering,
     (least, most): (f64, f64),
     beyond: f64,
+    dtype: Dtype,
 ) -> Result<(i64, i64), Diagnostic> {
+    let limits = dtype.limits();
+    let (lowest, highest) = (limits.0 as i64, limits.1 as i64);
     if let Some(len) = gathered_len(cx, cx.current()) {
-        return Ok((0, len as i64 - 1));
+        return Ok((0, highest.min(len as i64 - 1)));
+    }
+    if highest.saturating_sub(lowest) < 1 << MAX_RANGE_BITS {
+        return Ok((lowest, highest));
     }
     let signed = |bits: u8| KeyRange { bits, signed: true }.bounds();
     let (low, high) = signed(MOST_INTEGER_BITS);
@@ -303,7 +310,8 @@ fn integer_range(
     }
     let greatest = most.max(-least) * beyond;
     let bits = ceil_log2(greatest + 1.0) as u8 + 1;
-    Ok(signed(bits.clamp(2, MOST_INTEGER_BITS)))
+    let (low, high) = signed(bits.clamp(2, MOST_INTEGER_BITS));
+    Ok((low.max(lowest), high.min(highest)))
 }
 
 /// Length of the axis that the value indexes, directly or after moving.
@@ -343,6 +351,7 @@ mod tests {
             op,
             inputs: inputs.to_vec(),
             shape: shape.to_vec(),
+            dtype,
             range,
             stats: vec![],
         };

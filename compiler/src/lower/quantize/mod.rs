@@ -6,6 +6,8 @@
 
 use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
 
+mod integers;
+
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::columns::{Columns, KeyRange};
 use crate::lower::intervals;
@@ -185,6 +187,9 @@ pub fn accumulate(
     goal: Goal,
     weight_bits: u8,
 ) -> Result<Quantized, Diagnostic> {
+    if value.integer && !matches!(goal, Goal::Step(_)) {
+        return integers::accumulate(columns, name, value, axes, goal);
+    }
     let limit = power(i32::from(weight_bits) - 1);
     let terms: Vec<&Term> = value
         .terms
@@ -380,31 +385,35 @@ impl Builder<'_> {
     /// A term whose weight tensor is in units of `real`.
     fn push(&mut self, term: &Term, coefficient: i128, real: f64) -> Result<(), Diagnostic> {
         let sign = if term.scalar < 0.0 { -1 } else { 1 };
-        let mut operands: Vec<IntegerView> = term
-            .factors
-            .iter()
-            .map(|view| self.view(view, &term.summed))
-            .collect();
-        let product = product_bounds(&term.factors, self.columns);
-        let (bounds, signed) = match &term.weight {
-            None => (sum_bounds(product, None, &term.summed), coefficient * sign),
-            Some(weight) => {
-                let data: Vec<i32> = weight
-                    .data
-                    .iter()
-                    .map(|x| (x * term.scalar / real).round() as i32)
-                    .collect();
-                let bounds = sum_bounds(product, Some((&weight.axes, &data)), &term.summed);
-                let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
-                let column = self
-                    .columns
-                    .constant(&format!("{}/weight", self.name), shape, data);
-                operands.push(self.view(&View::whole(column, &weight.axes), &term.summed));
-                (bounds, coefficient)
-            }
+        let Some(weight) = &term.weight else {
+            return self.product(term, coefficient * sign, None);
         };
+        let integer = |x: &f64| (x * term.scalar / real).round() as i32;
+        let data = weight.data.iter().map(integer).collect();
+        self.product(term, coefficient, Some((&weight.axes, data)))
+    }
+
+    /// `coefficient` times the sum of the term's columns and, if it has some, of these weights.
+    fn product(
+        &mut self,
+        term: &Term,
+        coefficient: i128,
+        weight: Option<(&[Axis], Vec<i32>)>,
+    ) -> Result<(), Diagnostic> {
+        let views = term.factors.iter();
+        let mut operands: Vec<IntegerView> =
+            views.map(|view| self.view(view, &term.summed)).collect();
+        let product = product_bounds(&term.factors, self.columns);
+        let known = weight.as_ref().map(|(axes, data)| (*axes, &**data));
+        let bounds = sum_bounds(product, known, &term.summed);
+        if let Some((axes, data)) = weight {
+            let shape = axes.iter().map(|axis| axis.len as u32).collect();
+            let name = format!("{}/weight", self.name);
+            let column = self.columns.constant(&name, shape, data);
+            operands.push(self.view(&View::whole(column, axes), &term.summed));
+        }
         self.cost += cube(term, self.axes);
-        self.add(signed, bounds, &term.summed, operands)
+        self.add(coefficient, bounds, &term.summed, operands)
     }
 
     fn push_constant(&mut self, term: &Term) -> Result<(), Diagnostic> {
@@ -550,6 +559,9 @@ pub fn too_wide(magnitude: i128) -> Diagnostic {
 
 /// Whether no weight tensor of the value has to be rounded and all numbers are multiples of one.
 pub fn is_exact(value: &Value, weight_bits: u8) -> bool {
+    if value.integer {
+        return true;
+    }
     let limit = power(i32::from(weight_bits) - 1);
     let reals: Option<Vec<f64>> = value
         .terms

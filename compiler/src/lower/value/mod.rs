@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use zkiln_runtime::model::ColumnId;
 
-use crate::graph::Tensor;
+use crate::graph::{Tensor, is_whole};
 use crate::lower::value::weight::Weight;
 
 /// An index variable. Axes of length 1 never occur in values.
@@ -107,6 +107,8 @@ pub struct Value {
     pub proven: Option<(f64, f64)>,
     /// Whether some elements are masked: far below all others, and outside the calibrated range.
     pub masked: bool,
+    /// Whether the elements are integers by their type: they are never rounded.
+    pub integer: bool,
     /// ONNX name: what columns that hold it are named after.
     pub name: Rc<str>,
 }
@@ -232,7 +234,7 @@ impl Value {
         Self {
             range,
             proven: Some(range),
-            masked: false,
+            integer: tensor.is_whole(),
             ..Self::new(dims, vec![Term::constant(weight)])
         }
     }
@@ -245,8 +247,26 @@ impl Value {
             range: (0.0, 0.0),
             proven: None,
             masked: false,
+            integer: false,
             name: "".into(),
         }
+    }
+
+    /// The value as one of integers.
+    pub fn of_integers(self) -> Self {
+        Self {
+            integer: true,
+            ..self
+        }
+    }
+
+    /// Whether the elements are integers: by their type, or as constants.
+    pub fn is_integer(&self) -> bool {
+        let whole = |term: &Term| {
+            let weight = term.weight.iter().flat_map(|weight| weight.data.iter());
+            is_whole(term.scalar) && weight.copied().all(is_whole)
+        };
+        self.integer || self.is_constant() && self.terms.iter().all(whole)
     }
 
     /// The axes that terms vary along, in order: what a column of the value has.
@@ -441,6 +461,7 @@ impl Value {
             }
         };
         self.terms.iter_mut().for_each(|term| term.scalar *= factor);
+        self.integer &= is_whole(factor);
         self.range = turn(self.range);
         self.proven = self.proven.map(turn);
         self
@@ -448,6 +469,7 @@ impl Value {
 
     /// Sum of values over the same axes. Ranges add.
     pub fn plus(mut self, other: Self) -> Self {
+        self.integer = self.is_integer() && other.is_integer();
         self.terms.extend(other.terms);
         for (dim, theirs) in self.dims.iter_mut().zip(other.dims) {
             if dim.is_empty() {

@@ -97,11 +97,16 @@ impl<'n> Scope<'n> {
     }
 
     /// The operator with these results.
-    pub fn finish(self, results: Vec<TypedValue>) -> Subgraph {
+    pub fn finish(mut self, results: Vec<TypedValue>) -> Subgraph {
         let kept = (0..results.len())
             .filter(|index| self.wants(*index))
             .map(|index| results[index]);
         let kept: Vec<TypedValue> = kept.collect();
+        for (id, dtype) in &kept {
+            if let Some(dtype) = tensors::port_dtype(*dtype) {
+                self.build.retype(0, *id, dtype);
+            }
+        }
         let mut graph = self.build.graph;
         graph.outputs = kept.iter().map(|(id, _)| (String::new(), *id)).collect();
         graph.prune();

@@ -54,6 +54,7 @@ impl Subgraph {
             op: graph::Op::Input(Dtype::Float32),
             inputs: Vec::new(),
             shape: shape.to_vec(),
+            dtype: Dtype::Float32,
             range: (0.0, 0.0),
             stats: Vec::new(),
         };
@@ -139,7 +140,10 @@ pub(crate) fn inline(build: &mut Builder, graph: &Graph, operands: &[NodeId]) ->
             (graph::Op::Constant(tensor), _) => build.constant(tensor.clone()),
             (op, _) => {
                 let operands = node.inputs.iter().map(|input| ids[*input]).collect();
-                build.push(op.clone(), operands, node.shape.clone())
+                let known = build.graph.nodes.len();
+                let made = build.push(op.clone(), operands, node.shape.clone());
+                build.retype(known, made, node.dtype);
+                made
             }
         };
         ids.push(made);

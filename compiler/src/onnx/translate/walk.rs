@@ -13,7 +13,7 @@ use crate::diagnostic::refuse;
 use crate::graph::Origin;
 use crate::graph::builder::Builder;
 use crate::graph::names;
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Dtype, Graph, Node, NodeId, Op};
 use crate::onnx::loaded::Loaded;
 use crate::onnx::{tensors, translate, unsupported};
 
@@ -61,14 +61,18 @@ pub(crate) fn translate(loaded: &Loaded) -> Result<(Graph, Vec<Option<Origin>>),
         values.insert(*outlet, id);
     }
     importer.walk(&loaded.model, &mut values, None);
+    let mut outputs = Vec::new();
+    for (outlet, port) in loaded.model.outputs.iter().zip(&loaded.outputs) {
+        // A refused node whose result has no shape has no value.
+        let value = values
+            .get(outlet)
+            .map(|id| importer.of_type(*id, port.dtype));
+        outputs.extend(value.map(|id| (port.name.clone(), id)));
+    }
     let Builder {
         mut graph, origins, ..
     } = importer.build;
-    for (outlet, port) in loaded.model.outputs.iter().zip(&loaded.outputs) {
-        // A refused node whose result has no shape has no value.
-        let value = values.get(outlet).map(|id| (port.name.clone(), *id));
-        graph.outputs.extend(value);
-    }
+    graph.outputs = outputs;
     let diagnostics = importer.diagnostics;
     if diagnostics.is_empty() {
         Ok((graph, origins))
@@ -91,6 +95,26 @@ impl<'m> Importer<'m> {
             operators,
             diagnostics,
         }
+    }
+
+    /// The value as one of this type: casts that keep what a value is leave no node.
+    fn of_type(&mut self, id: NodeId, dtype: Dtype) -> NodeId {
+        let Node {
+            dtype: own,
+            shape,
+            name,
+            ..
+        } = &self.build.graph.nodes[id];
+        if *own == dtype {
+            return id;
+        }
+        let shape = shape.clone();
+        self.build.name = name.clone();
+        let known = self.build.graph.nodes.len();
+        let made = self.build.push(Op::Reshape, vec![id], shape);
+        self.build.origins[made] = self.build.origins[id];
+        self.build.retype(known, made, dtype);
+        made
     }
 
     /// The first of what was refused.
@@ -190,7 +214,13 @@ impl<'m> Importer<'m> {
             dtypes: given.iter().map(|f| f.datum_type).collect(),
             shapes: made.iter().map(|f| concrete(f)).collect::<Result<_, _>>()?,
         };
+        let known = self.build.graph.nodes.len();
         let results = translate::translate(self, &call)?;
+        for (result, fact) in results.iter().zip(&made) {
+            if let Some(dtype) = tensors::port_dtype(fact.datum_type) {
+                self.build.retype(known, *result, dtype);
+            }
+        }
         for (result, shape) in results.iter().zip(&call.shapes) {
             assert_eq!(
                 self.build.graph.nodes[*result].shape, *shape,

@@ -1,0 +1,239 @@
+//! Functions of integers, exact: narrow ones are looked up as they are, wide ones are made of sums, products and comparisons.
+
+use zkiln_runtime::relations::{Map, Relation};
+
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::{BinaryFn, Pointwise, UnaryFn, is_whole};
+use crate::lower::boundary::mapped_value;
+use crate::lower::columns::KeyRange;
+use crate::lower::lowering::Lowering;
+use crate::lower::tabulate::Tabulated;
+use crate::lower::value::weight::Weight;
+use crate::lower::value::{Term, Value};
+
+/// Widest integers that are looked up.
+const TABLE_BITS: u8 = 16;
+/// Widest integers of which a table of their positive parts is cheaper than a comparison and a product.
+const SHORT_TABLE_BITS: u8 = 13;
+
+impl Lowering<'_> {
+    /// The integers as a column; as they are where they are too wide for one.
+    pub fn column_of_integers(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        let fits = match self.exact_integers(value, &value.mentioned())? {
+            Some(exact) => {
+                i32::try_from(exact.bounds.0).is_ok() && i32::try_from(exact.bounds.1).is_ok()
+            }
+            None => false,
+        };
+        let exact = match fits && !self.is_column(value, 32) {
+            true => self.exact(value, 32)?,
+            false => None,
+        };
+        Ok(exact.unwrap_or_else(|| value.clone()))
+    }
+
+    /// A function that makes integers, of integers or of numbers that are exact integers of some unit.
+    pub fn integers_of(
+        &mut self,
+        value: &Value,
+        function: &Pointwise,
+    ) -> Result<Value, Diagnostic> {
+        let label = self.label();
+        let table = |x: f64| function.eval(x);
+        if let Some(made) = self.through_integer_table(value, &label, TABLE_BITS, &table)? {
+            return Ok(made);
+        }
+        match value.integer {
+            true => self.expression(function, value),
+            false => self.rounded_integers_of(value, function),
+        }
+    }
+
+    /// The function of numbers that have to be rounded first.
+    fn rounded_integers_of(
+        &mut self,
+        value: &Value,
+        function: &Pointwise,
+    ) -> Result<Value, Diagnostic> {
+        let node = &self.graph.nodes[self.current()];
+        let greatest = node.range.0.abs().max(node.range.1.abs());
+        let (bits, label) = (self.bits.activation_bits, self.label());
+        let tabulated = Tabulated {
+            label: &label,
+            bits,
+            greatest,
+            least: 0.0,
+            function: &|x| function.eval(x),
+        };
+        let made = self.through_table(value, tabulated)?;
+        match made.terms.iter().all(|term| term.scalar == 1.0) {
+            true => Ok(made.of_integers()),
+            false => Err(refuse(
+                format!("its integers reach {greatest}, more than a table holds exactly"),
+                "keep them below 65536, or round to integers where numbers are smaller",
+            )),
+        }
+    }
+
+    /// `function(value)` through a table of integers, if the value is exact integers of at most `bits` bits.
+    fn through_integer_table(
+        &mut self,
+        value: &Value,
+        label: &str,
+        bits: u8,
+        function: &dyn Fn(f64) -> f64,
+    ) -> Result<Option<Value>, Diagnostic> {
+        let axes = value.mentioned();
+        let Some(exact) = self.exact_integers(value, &axes)? else {
+            return Ok(None);
+        };
+        let (low, high) = exact.bounds;
+        let keys = KeyRange::covering(low, high);
+        if keys.bits > bits {
+            return Ok(None);
+        }
+        let entry = |key: i64| {
+            let made = function(i128::from(key).clamp(low, high) as f64 * exact.unit);
+            (is_whole(made) && made.abs() <= f64::from(i32::MAX)).then_some(made as i32)
+        };
+        let Some(data) = keys.iter().map(entry).collect::<Option<Vec<i32>>>() else {
+            return Ok(None);
+        };
+        let bounds = data.iter().fold((0, 0), |(lo, hi): (i64, i64), &y| {
+            (lo.min(y.into()), hi.max(y.into()))
+        });
+        let table = self.tables.table(&mut self.columns, label, keys, &[data]);
+        let shape = exact.accumulator.shape.to_vec();
+        let mapped = self.columns.witness(&self.here(), shape, bounds);
+        let relation = Relation::Map(Map {
+            accumulator: exact.accumulator.clone(),
+            table,
+            mapped: vec![mapped].into(),
+        });
+        self.emit(&self.here(), &exact, u32::from(keys.bits), relation);
+        let made = mapped_value(value, mapped, &axes, 1.0).of_integers();
+        Ok(Some(made))
+    }
+
+    /// `max(value, 0)` of integers.
+    pub fn positive_part(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        let (low, high) = self.certain_range(value)?;
+        if low >= 0.0 {
+            return Ok(value.clone());
+        }
+        if high <= 0.0 {
+            return Ok(number_like(value, 0.0));
+        }
+        let relu = |x: f64| x.max(0.0);
+        if let Some(made) = self.through_integer_table(value, "relu", SHORT_TABLE_BITS, &relu)? {
+            return Ok(made);
+        }
+        let value = self.column_of_integers(value)?;
+        let positive = self.positive(&value)?;
+        let made = self.multiply(positive, value)?;
+        Ok(Value {
+            proven: Some((0.0, high)),
+            ..made
+        })
+    }
+
+    /// The value of an expression in integers, operation by operation.
+    fn expression(&mut self, function: &Pointwise, x: &Value) -> Result<Value, Diagnostic> {
+        let mut made = match function {
+            Pointwise::Variable => x.clone(),
+            Pointwise::Constant(c) => number_like(x, *c),
+            Pointwise::Unary(f, a) => {
+                let a = self.expression(a, x)?;
+                self.unary(*f, a)?
+            }
+            Pointwise::Binary(f, a, b) => {
+                let (a, b) = (self.expression(a, x)?, self.expression(b, x)?);
+                self.binary(*f, a, b)?
+            }
+            Pointwise::Select(condition, yes, no) => {
+                let condition = self.expression(condition, x)?;
+                let (yes, no) = (self.expression(yes, x)?, self.expression(no, x)?);
+                let chosen = self.nonzero(&condition)?;
+                let difference = yes.plus(no.clone().scaled(-1.0));
+                self.multiply(chosen, difference)?.plus(no)
+            }
+        };
+        made.name = self.here().into();
+        match made.is_integer() {
+            true => Ok(made),
+            false => Err(too_wide_for(function)),
+        }
+    }
+
+    fn unary(&mut self, function: UnaryFn, a: Value) -> Result<Value, Diagnostic> {
+        match function {
+            UnaryFn::Neg => Ok(a.scaled(-1.0)),
+            UnaryFn::Floor | UnaryFn::Ceil | UnaryFn::Round => Ok(a),
+            UnaryFn::Relu => self.positive_part(&a),
+            UnaryFn::Abs => {
+                let opposite = self.positive_part(&a.clone().scaled(-1.0))?;
+                Ok(opposite.scaled(2.0).plus(a))
+            }
+            UnaryFn::Sign => {
+                let below = self.positive(&a.clone().scaled(-1.0))?;
+                Ok(self.positive(&a)?.plus(below.scaled(-1.0)))
+            }
+            UnaryFn::Square => {
+                let a = self.column_of_integers(&a)?;
+                let square = self.multiply(a.clone(), a)?;
+                Ok(Value {
+                    proven: Some((0.0, f64::INFINITY)),
+                    ..square
+                })
+            }
+            _ => Err(too_wide_for(&Pointwise::of(function))),
+        }
+    }
+
+    fn binary(&mut self, function: BinaryFn, a: Value, b: Value) -> Result<Value, Diagnostic> {
+        match function {
+            BinaryFn::Add => Ok(a.plus(b)),
+            BinaryFn::Sub => Ok(a.plus(b.scaled(-1.0))),
+            BinaryFn::Mul => self.multiply(a, b),
+            BinaryFn::Max => {
+                let excess = self.positive_part(&a.plus(b.clone().scaled(-1.0)))?;
+                Ok(excess.plus(b))
+            }
+            BinaryFn::Min => {
+                let excess = self.positive_part(&a.clone().plus(b.scaled(-1.0)))?;
+                Ok(a.plus(excess.scaled(-1.0)))
+            }
+            _ => Err(refuse(
+                format!("its integers are too wide for `{function:?}`"),
+                format!("use integers of up to {TABLE_BITS} bits"),
+            )),
+        }
+    }
+
+    /// 1 where the value is not zero, else 0.
+    fn nonzero(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        if self.certain_range(value)? == (0.0, 1.0) {
+            return Ok(value.clone());
+        }
+        let below = self.positive(&value.clone().scaled(-1.0))?;
+        Ok(self.positive(value)?.plus(below))
+    }
+}
+
+/// A constant with the dimensions of `value`.
+fn number_like(value: &Value, number: f64) -> Value {
+    Value {
+        terms: vec![Term::constant(Weight::new(vec![], vec![number]))],
+        range: (number.min(0.0), number.max(0.0)),
+        proven: Some((number, number)),
+        integer: is_whole(number),
+        ..value.clone()
+    }
+}
+
+fn too_wide_for(function: &Pointwise) -> Diagnostic {
+    refuse(
+        format!("its integers are too wide for a table of `{function}`"),
+        format!("use integers of up to {TABLE_BITS} bits"),
+    )
+}
