@@ -168,6 +168,7 @@ fn accumulator_of(relation: &mut Relation) -> Option<&mut Accumulator> {
         Relation::RowMax(relation) => Some(&mut relation.scores),
         Relation::Quotient(relation) => Some(&mut relation.denominator),
         Relation::OneHot(relation) => Some(&mut relation.index),
+        Relation::Division(relation) => Some(&mut relation.numerator),
         _ => None,
     }
 }
@@ -256,6 +257,7 @@ fn change(model: &mut Model, what: u8, [to, part, how]: [usize; 3], number: u32)
             match node {
                 Some(Relation::Requant(relation)) => relation.shift = how as u8,
                 Some(Relation::Quotient(relation)) => relation.numerator = number.into(),
+                Some(Relation::Division(relation)) => relation.least = number.into(),
                 _ => {}
             }
         }

@@ -374,7 +374,7 @@ fn a_maximum_that_no_score_attains_is_rejected_with_everything_else_in_order() {
             .iter()
             .find(|node| node.name == "softmax/max")
             .unwrap();
-        node.relation.reads().evaluate(&trace)
+        node.relation.reads()[0].evaluate(&trace)
     };
     let mut values = [max, e, hit].map(|id| trace.column(id).to_vec());
     values[0][0] += 1;

@@ -5,7 +5,7 @@ use zkiln_runtime::model::{
     Accumulator, AxisMap, ColumnId, Model, Node, Port, Table, TableId, Term, View,
 };
 use zkiln_runtime::relations::{
-    Exact, Map, Normalize, OneHot, Quotient, Relation, Requant, Round, RowMax,
+    Division, Exact, Map, Normalize, OneHot, Quotient, Relation, Requant, Round, RowMax,
 };
 
 /// Summands printed before the rest is only counted.
@@ -40,6 +40,7 @@ pub fn made(relation: &Relation) -> Vec<ColumnId> {
             let own = [it.exponent, it.power, it.mantissa];
             [&own[..], &it.factors, &it.mapped].concat()
         }
+        Relation::Division(it) => vec![it.quotient],
         others => others.writes(),
     }
 }
@@ -55,6 +56,7 @@ impl Speaker<'_> {
             Relation::OneHot(it) => self.one_hot(it),
             Relation::Round(it) => self.round(it),
             Relation::Normalize(it) => self.normalize(it),
+            Relation::Division(it) => self.division(it),
             _ => Vec::new(),
         }
     }
@@ -145,6 +147,13 @@ impl Speaker<'_> {
         ));
         lines.extend(self.mapped(&it.mapped, it.table, &m, &axes));
         lines
+    }
+
+    fn division(&self, it: &Division) -> Vec<String> {
+        let axes = axes(it.numerator.shape.len());
+        let quotient = self.column(it.quotient, &axes);
+        let (numerator, divisor) = (self.sum(&it.numerator), self.sum(&it.divisor));
+        vec![format!("`{quotient} = floor(({numerator}) / ({divisor}))`")]
     }
 
     fn one_hot(&self, it: &OneHot) -> Vec<String> {

@@ -63,7 +63,13 @@ impl Builder {
             let value = interpret::evaluate_node(&node, &operands);
             return self.constant(value);
         }
-        self.append(node)
+        self.add_node(node)
+    }
+
+    /// Appends a node, also with constant operands.
+    pub fn append(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>) -> NodeId {
+        let node = self.node(op, inputs, shape);
+        self.add_node(node)
     }
 
     fn node(&self, op: Op, inputs: Vec<NodeId>, shape: Vec<usize>) -> Node {
@@ -80,7 +86,7 @@ impl Builder {
         }
     }
 
-    fn append(&mut self, node: Node) -> NodeId {
+    fn add_node(&mut self, node: Node) -> NodeId {
         self.graph.nodes.push(node);
         self.origins.push(None);
         self.graph.nodes.len() - 1
@@ -143,7 +149,7 @@ impl Builder {
         }
         let shape = tensor.shape.clone();
         let node = self.node(Op::Constant(tensor), Vec::new(), shape);
-        let id = self.append(node);
+        let id = self.add_node(node);
         self.constants.entry(hash).or_default().push(id);
         id
     }
@@ -280,7 +286,9 @@ impl Builder {
         let keeps = |x: NodeId| (self.graph.nodes[x].shape == shape).then_some(Trivial::Operand(x));
         match (f, self.graph.uniform(a), self.graph.uniform(b)) {
             (BinaryFn::Add | BinaryFn::Sub, _, Some(0.0)) => keeps(a),
-            (BinaryFn::Mul | BinaryFn::Div | BinaryFn::Pow, _, Some(1.0)) => keeps(a),
+            (BinaryFn::Mul | BinaryFn::Div | BinaryFn::Pow | BinaryFn::FloorDiv, _, Some(1.0)) => {
+                keeps(a)
+            }
             (BinaryFn::Max, _, Some(f64::NEG_INFINITY)) => keeps(a),
             (BinaryFn::Min, _, Some(f64::INFINITY)) => keeps(a),
             (BinaryFn::Max, Some(f64::NEG_INFINITY), _) => keeps(b),

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod defined;
 mod dtype;
 mod erf;
+mod integers;
 pub mod interpret;
 pub(crate) mod limits;
 pub(crate) mod names;

@@ -103,6 +103,14 @@ fn visit_ids(
                 limb_ids(limbs, column, table);
             }
         }
+        Relation::Division(r) => {
+            accumulator_columns(&mut r.numerator, column);
+            accumulator_columns(&mut r.divisor, column);
+            column(&mut r.quotient);
+            for limbs in [&mut r.quotient_limbs, &mut r.remainder, &mut r.slack] {
+                limb_ids(limbs, column, table);
+            }
+        }
         Relation::OneHot(r) => {
             accumulator_columns(&mut r.index, column);
             column(&mut r.hot);
@@ -131,6 +139,11 @@ fn visit_ids(
     }
 }
 
+/// Lookups an element of values cut into limbs.
+fn limb_lookups(limbs: [&Limbs; 3]) -> u64 {
+    limbs.iter().map(|limbs| limbs.tables.len() as u64).sum()
+}
+
 /// Name, lookups an element and lookups a row of a relation.
 fn lookups(relation: &Relation) -> (&'static str, u64, u64) {
     match relation {
@@ -140,10 +153,12 @@ fn lookups(relation: &Relation) -> (&'static str, u64, u64) {
         Relation::RowMax(_) => ("row max", 1, 2),
         Relation::Quotient(r) => (
             "quotient",
-            [&r.quotient_limbs, &r.remainder, &r.slack]
-                .iter()
-                .map(|limbs| limbs.tables.len() as u64)
-                .sum(),
+            limb_lookups([&r.quotient_limbs, &r.remainder, &r.slack]),
+            0,
+        ),
+        Relation::Division(r) => (
+            "division",
+            limb_lookups([&r.quotient_limbs, &r.remainder, &r.slack]),
             0,
         ),
         Relation::OneHot(_) => ("one hot", 0, 0),

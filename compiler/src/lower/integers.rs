@@ -76,7 +76,7 @@ impl Lowering<'_> {
     }
 
     /// `function(value)` through a table of integers, if the value is exact integers of at most `bits` bits.
-    fn through_integer_table(
+    pub fn through_integer_table(
         &mut self,
         value: &Value,
         label: &str,
@@ -221,7 +221,7 @@ impl Lowering<'_> {
 }
 
 /// A constant with the dimensions of `value`.
-fn number_like(value: &Value, number: f64) -> Value {
+pub fn number_like(value: &Value, number: f64) -> Value {
     Value {
         terms: vec![Term::constant(Weight::new(vec![], vec![number]))],
         range: (number.min(0.0), number.max(0.0)),

@@ -293,6 +293,7 @@ impl<'a> Lowering<'a> {
             Relation::Quotient(it) => vec![it.quotient],
             Relation::Round(it) => vec![it.output],
             Relation::Normalize(it) => [&[it.mantissa], &*it.mapped].concat(),
+            Relation::Division(it) => vec![it.quotient],
             others => others.writes(),
         };
         let mut names = values.iter().map(|id| &self.columns.get(*id).name);

@@ -16,7 +16,9 @@ use crate::protocol::key::VerifierKey;
 use crate::randomness::Randomness;
 use crate::statement::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
 use crate::statement::relations::testing::{Draft, everything};
-use crate::statement::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
+use crate::statement::relations::{
+    Division, Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax,
+};
 use crate::transcript::{ELEMENT_BYTES, Sponge, encode_field};
 
 /// More challenges than any proof here draws.
@@ -321,6 +323,34 @@ fn quotient() {
     let value = read(quotient, &[3]);
     draft.output("q", value, (0, 1000));
     assert_zero_knowledge("quotient", draft, &[vec![7, 33, 900]], true);
+}
+
+#[test]
+fn division() {
+    let mut draft = Draft::new();
+    let mut input = |name: &str| {
+        let (column, _) = draft.input(name, &[3]);
+        read(column, &[3])
+    };
+    let (numerator, divisor) = (input("n"), input("d"));
+    let five = range(&mut draft, "range", 5);
+    let mut two = |name: &str| limbs(vec![five, five], vec![draft.witness(name, &[3])]);
+    let (quotient_limbs, remainder, slack) = (two("q low"), two("r low"), two("s low"));
+    let quotient = draft.witness("q", &[3]);
+    let relation = Division {
+        numerator,
+        divisor,
+        quotient,
+        least: -500,
+        quotient_limbs,
+        remainder,
+        slack,
+    };
+    draft.node("division", Relation::Division(relation));
+    let value = read(quotient, &[3]);
+    draft.output("q", value, (-500, 500));
+    let inputs = [vec![-700, 33, 900], vec![2, 7, 1000]];
+    assert_zero_knowledge("division", draft, &inputs, true);
 }
 
 #[test]

@@ -58,7 +58,10 @@ pub(super) fn zero_padding(model: &Model) -> Result<Vec<Accumulator>, VerifyErro
 pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
     let ranges = |port: &Port| {
         let relations = model.nodes.iter().map(|node| &node.relation);
-        let mut readers = relations.filter(|relation| is_whole(relation.reads(), port));
+        let mut readers = relations.filter(|relation| {
+            let mut reads = relation.reads().into_iter();
+            reads.any(|accumulator| is_whole(accumulator, port))
+        });
         readers.any(|relation| relation.bounds())
     };
     let hidden = |port: &&Port| port.visibility != Visibility::Public;

@@ -6,7 +6,7 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Node, Pointwise};
 use crate::lower::lowering::Lowering;
-use crate::lower::ops::{extremum, function};
+use crate::lower::ops::{division, extremum, function};
 use crate::lower::tabulate::Tabulated;
 use crate::lower::value::Value;
 
@@ -42,9 +42,7 @@ pub(super) fn lower(
         BinaryFn::Max => extremum::maximum(cx, a, b),
         BinaryFn::Min => Ok(extremum::maximum(cx, a.scaled(-1.0), b.scaled(-1.0))?.scaled(-1.0)),
         BinaryFn::Pow => power(cx, node, a, &b),
-        BinaryFn::FloorDiv | BinaryFn::FloorMod => {
-            Err(refuse("it divides integers", "divide floats"))
-        }
+        BinaryFn::FloorDiv | BinaryFn::FloorMod => division::lower(cx, function, node),
     }
 }
 

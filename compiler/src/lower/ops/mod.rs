@@ -5,6 +5,7 @@
 mod binary;
 mod concat;
 mod convolution;
+mod division;
 mod einsum;
 mod extremum;
 mod function;

@@ -13,6 +13,7 @@ use tract_onnx::tract_core::internal::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::onnx::decompose::body;
+use crate::onnx::decompose::integers::{self, ByType};
 use crate::onnx::decompose::operator::Build;
 use crate::onnx::decompose::registry;
 use crate::onnx::decompose::scope::{Scope, TranslateInside, TypedValue};
@@ -23,6 +24,7 @@ use crate::onnx::unsupported;
 /// after them.
 pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
     let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    integers::register(&mut onnx.op_register);
     for operator in registry::operators() {
         onnx.op_register.insert(operator.name, parse);
     }
@@ -78,7 +80,11 @@ pub(crate) fn connect(
     inside: TranslateInside,
 ) {
     for node in &mut model.nodes {
-        if let Some(expansion) = node.op_as_mut::<Expansion>() {
+        let ours = match node.op_is::<ByType>() {
+            true => node.op_as_mut::<ByType>().map(|op| &mut op.ours),
+            false => node.op_as_mut::<Expansion>(),
+        };
+        if let Some(expansion) = ours {
             expansion.diagnostics = diagnostics.clone();
             expansion.inside = Some(inside);
         }
@@ -89,19 +95,13 @@ fn parse(
     context: &ParsingContext,
     node: &NodeProto,
 ) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    let expansion = Expansion {
-        node: Arc::new(node.clone()),
-        opset: context.onnx_operator_set_version,
-        build: registry::build(&node.op_type),
-        diagnostics: Diagnostics::default(),
-        inside: None,
-    };
+    let expansion = Expansion::new(context, node, registry::build(&node.op_type));
     Ok((Box::new(expansion), body::captures(node)))
 }
 
 /// An operator before the shapes of its operands are known.
 #[derive(Clone, Debug)]
-struct Expansion {
+pub(super) struct Expansion {
     node: Arc<NodeProto>,
     opset: i64,
     /// `None` for an operator that is refused by its type alone.
@@ -120,6 +120,17 @@ impl PartialEq for Expansion {
 impl Eq for Expansion {}
 
 impl Expansion {
+    /// The operator of this node, which the function builds.
+    pub fn new(context: &ParsingContext, node: &NodeProto, build: Option<Build>) -> Self {
+        Self {
+            node: Arc::new(node.clone()),
+            opset: context.onnx_operator_set_version,
+            build,
+            diagnostics: Diagnostics::default(),
+            inside: None,
+        }
+    }
+
     /// Builds the operator for these operands.
     fn expand(&self, operands: &[&TypedFact]) -> Result<Subgraph, Diagnostic> {
         let mut scope = Scope::new(&self.node, self.opset, operands, self.inside)?;

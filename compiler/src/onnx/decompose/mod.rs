@@ -7,6 +7,7 @@
 pub(crate) mod body;
 mod control;
 pub(crate) mod expansion;
+mod integers;
 mod ml;
 mod nn;
 pub(crate) mod operator;

@@ -36,25 +36,29 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Trans
             .build
             .pointwise(Pointwise::of(UnaryFn::Square), difference)
     } else if mini.is::<math::Pow>() {
-        importer.build.binary(BinaryFn::Pow, a, b)
+        match whole_exponent(importer, call, b) {
+            Some(exponent) => importer.build.power(a, exponent),
+            None => importer.build.binary(BinaryFn::Pow, a, b),
+        }
     } else if mini.is::<math::Div>() {
         if integer {
-            whole_quotient(importer, call, a, b)?
+            importer.build.truncated_quotient(a, b)
         } else {
             importer.build.binary(BinaryFn::Div, a, b)
         }
     } else if mini.is::<math::Rem>() {
-        remainder(importer, call, a, b)?
+        if integer {
+            importer.build.truncated_remainder(a, b)
+        } else {
+            remainder(importer, a, b)
+        }
     } else if mini.is::<math::ShiftLeft>() || mini.is::<math::ShiftRight>() {
         let two = importer.build.scalar(2.0, call.shapes[0].len());
         let power = importer.build.binary(BinaryFn::Pow, two, b);
         if mini.is::<math::ShiftLeft>() {
             importer.build.binary(BinaryFn::Mul, a, power)
         } else {
-            let quotient = importer.build.binary(BinaryFn::Div, a, power);
-            importer
-                .build
-                .pointwise(Pointwise::of(UnaryFn::Floor), quotient)
+            importer.build.binary(BinaryFn::FloorDiv, a, power)
         }
     } else {
         return comparison(importer, call, op);
@@ -66,68 +70,20 @@ fn is_boolean<T: BinMiniOp>(call: &Call, op: &TypedBinOp) -> bool {
     call.dtypes[0] == DatumType::Bool && op.0.is::<T>()
 }
 
-fn truncate(importer: &mut Importer, x: NodeId) -> NodeId {
-    importer
-        .build
-        .pointwise(Pointwise::truncate(Pointwise::Variable), x)
+/// A constant exponent of integers that is an integer itself and not negative.
+fn whole_exponent(importer: &Importer, call: &Call, exponent: NodeId) -> Option<u32> {
+    let integers = call.dtypes.iter().all(|dtype| dtype.is_integer());
+    let exponent = importer.build.graph.uniform(exponent)?;
+    (integers && (0.0..64.0).contains(&exponent)).then_some(exponent as u32)
 }
 
-/// `truncate(a / b)` of integers. Where the divisor is computed, a quotient of magnitudes that is nearly right is corrected by what is
-/// left: bytes are small enough for that.
-fn whole_quotient(
-    importer: &mut Importer,
-    call: &Call,
-    a: NodeId,
-    b: NodeId,
-) -> Result<NodeId, Diagnostic> {
-    if importer.build.tensor(b).is_some() {
-        let quotient = importer.build.binary(BinaryFn::Div, a, b);
-        return Ok(truncate(importer, quotient));
-    }
-    if call.dtypes[0].size_of() > 1 {
-        return Err(refuse(
-            format!(
-                "it divides integers of type {:?} by computed integers",
-                call.dtypes[0]
-            ),
-            "divide by a constant, or divide 8-bit integers or floats",
-        ));
-    }
+/// `a - b * truncate(a / b)` of floats: the sign is the dividend's.
+fn remainder(importer: &mut Importer, a: NodeId, b: NodeId) -> NodeId {
     let build = &mut importer.build;
-    let [(left, above), (right, below)] = [a, b].map(|x| {
-        let sign = build.pointwise(Pointwise::of(UnaryFn::Sign), x);
-        (sign, build.binary(BinaryFn::Mul, x, sign))
-    });
-    let near = build.binary(BinaryFn::Div, above, below);
-    let near = build.pointwise(Pointwise::truncate(Pointwise::Variable), near);
-    let multiple = build.binary(BinaryFn::Mul, near, below);
-    let rest = build.binary(BinaryFn::Sub, above, multiple);
-    let opposite = build.multiply_scalar(rest, -1.0);
-    let over = build.pointwise(Pointwise::step(Pointwise::Variable), opposite);
-    let missing = build.binary(BinaryFn::Sub, rest, below);
-    let missing = build.add_scalar(missing, 1.0);
-    let under = build.pointwise(Pointwise::step(Pointwise::Variable), missing);
-    let corrected = build.binary(BinaryFn::Add, near, under);
-    let corrected = build.binary(BinaryFn::Sub, corrected, over);
-    let sign = build.binary(BinaryFn::Mul, left, right);
-    Ok(build.binary(BinaryFn::Mul, corrected, sign))
-}
-
-/// `a - b * truncate(a / b)`: the sign is the dividend's.
-fn remainder(
-    importer: &mut Importer,
-    call: &Call,
-    a: NodeId,
-    b: NodeId,
-) -> Result<NodeId, Diagnostic> {
-    let whole = if call.dtypes[0].is_integer() {
-        whole_quotient(importer, call, a, b)?
-    } else {
-        let quotient = importer.build.binary(BinaryFn::Div, a, b);
-        truncate(importer, quotient)
-    };
-    let multiple = importer.build.binary(BinaryFn::Mul, whole, b);
-    Ok(importer.build.binary(BinaryFn::Sub, a, multiple))
+    let quotient = build.binary(BinaryFn::Div, a, b);
+    let whole = build.pointwise(Pointwise::truncate(Pointwise::Variable), quotient);
+    let multiple = build.binary(BinaryFn::Mul, whole, b);
+    build.binary(BinaryFn::Sub, a, multiple)
 }
 
 /// Which sign of `a - b` makes a comparison true, and whether to negate.

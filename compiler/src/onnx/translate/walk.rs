@@ -14,6 +14,7 @@ use crate::graph::Origin;
 use crate::graph::builder::Builder;
 use crate::graph::names;
 use crate::graph::{Dtype, Graph, Node, NodeId, Op};
+use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::loaded::Loaded;
 use crate::onnx::{tensors, translate, unsupported};
 
@@ -111,7 +112,7 @@ impl<'m> Importer<'m> {
         let shape = shape.clone();
         self.build.name = name.clone();
         let known = self.build.graph.nodes.len();
-        let made = self.build.push(Op::Reshape, vec![id], shape);
+        let made = self.build.append(Op::Reshape, vec![id], shape);
         self.build.origins[made] = self.build.origins[id];
         self.build.retype(known, made, dtype);
         made
@@ -215,9 +216,12 @@ impl<'m> Importer<'m> {
             shapes: made.iter().map(|f| concrete(f)).collect::<Result<_, _>>()?,
         };
         let known = self.build.graph.nodes.len();
-        let results = translate::translate(self, &call)?;
-        for (result, fact) in results.iter().zip(&made) {
+        let mut results = translate::translate(self, &call)?;
+        for (result, fact) in results.iter_mut().zip(&made) {
             if let Some(dtype) = tensors::port_dtype(fact.datum_type) {
+                if !node.op_is::<Subgraph>() {
+                    *result = self.build.wrap(*result, dtype);
+                }
                 self.build.retype(known, *result, dtype);
             }
         }

@@ -41,8 +41,8 @@ impl Provable for Exact {
         Ok(())
     }
 
-    fn reads(&self) -> &Accumulator {
-        &self.accumulator
+    fn reads(&self) -> Vec<&Accumulator> {
+        vec![&self.accumulator]
     }
 
     fn writes(&self) -> Vec<ColumnId> {

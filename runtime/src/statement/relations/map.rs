@@ -38,8 +38,8 @@ impl Provable for Map {
         constraints.look_up(model, self.table, entries)
     }
 
-    fn reads(&self) -> &Accumulator {
-        &self.accumulator
+    fn reads(&self) -> Vec<&Accumulator> {
+        vec![&self.accumulator]
     }
 
     fn writes(&self) -> Vec<ColumnId> {

@@ -11,6 +11,7 @@
 //! | [`OneHot`] | `h[i, v] = 1 if v = index[i] else 0` |
 //! | [`Round`] | `y = floor((acc + 2^(s-1)) / 2^s)` for a `y` wider than a table |
 //! | [`Normalize`] | `acc = m 2^e + r`, `out = T(m)`: floating point |
+//! | [`Division`] | `q = floor(num / den)`, both computed |
 //!
 //! The padding is checked like the rest, with terms zero there. The references fill it by the same formula, which gives zeros, or a
 //! table's outputs at key 0, unless a whole-column summand holds something else there.
@@ -18,6 +19,7 @@
 #[cfg(test)]
 mod clamping;
 mod columns;
+mod division;
 mod exact;
 mod limbs;
 mod map;
@@ -47,8 +49,8 @@ pub(crate) trait Provable {
     /// What is proved: adds lookups and zero checks.
     fn constrain(&self, model: &Model, constraints: &mut Constraints) -> Result<(), VerifyError>;
 
-    /// The accumulator that must be known before the relation is filled.
-    fn reads(&self) -> &Accumulator;
+    /// The accumulators that must be known before the relation is filled.
+    fn reads(&self) -> Vec<&Accumulator>;
 
     /// Columns that the relation fills.
     fn writes(&self) -> Vec<ColumnId>;
@@ -94,6 +96,7 @@ relations! {
     one_hot::OneHot,
     round::Round,
     normalize::Normalize,
+    division::Division,
 }
 
 /// One value of a looked-up tuple: `accumulator / 2^shift_log2`, in the field.
@@ -151,8 +154,8 @@ impl Relation {
         Ok(constraints)
     }
 
-    /// The accumulator that must be known before the relation is filled.
-    pub fn reads(&self) -> &Accumulator {
+    /// The accumulators that must be known before the relation is filled.
+    pub fn reads(&self) -> Vec<&Accumulator> {
         self.provable().reads()
     }
 

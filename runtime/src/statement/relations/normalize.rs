@@ -170,8 +170,8 @@ impl Provable for Normalize {
         constraints.look_up(model, self.range, vec![length])
     }
 
-    fn reads(&self) -> &Accumulator {
-        &self.accumulator
+    fn reads(&self) -> Vec<&Accumulator> {
+        vec![&self.accumulator]
     }
 
     fn writes(&self) -> Vec<ColumnId> {

@@ -75,8 +75,8 @@ impl Provable for OneHot {
         Ok(())
     }
 
-    fn reads(&self) -> &Accumulator {
-        &self.index
+    fn reads(&self) -> Vec<&Accumulator> {
+        vec![&self.index]
     }
 
     fn writes(&self) -> Vec<ColumnId> {

@@ -75,8 +75,8 @@ impl Provable for Quotient {
         self.slack.constrain(model, slack, constraints)
     }
 
-    fn reads(&self) -> &Accumulator {
-        &self.denominator
+    fn reads(&self) -> Vec<&Accumulator> {
+        vec![&self.denominator]
     }
 
     fn writes(&self) -> Vec<ColumnId> {

@@ -61,8 +61,8 @@ impl Provable for Requant {
         constraints.look_up(model, self.table, entries)
     }
 
-    fn reads(&self) -> &Accumulator {
-        &self.accumulator
+    fn reads(&self) -> Vec<&Accumulator> {
+        vec![&self.accumulator]
     }
 
     fn writes(&self) -> Vec<ColumnId> {

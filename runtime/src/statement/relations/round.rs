@@ -72,8 +72,8 @@ impl Provable for Round {
         self.range.constrain(model, self.above_least(), constraints)
     }
 
-    fn reads(&self) -> &Accumulator {
-        &self.accumulator
+    fn reads(&self) -> Vec<&Accumulator> {
+        vec![&self.accumulator]
     }
 
     fn writes(&self) -> Vec<ColumnId> {

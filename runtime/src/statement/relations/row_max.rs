@@ -102,8 +102,8 @@ impl Provable for RowMax {
         constraints.look_up(model, self.count_range, vec![Entry::exact(count)])
     }
 
-    fn reads(&self) -> &Accumulator {
-        &self.scores
+    fn reads(&self) -> Vec<&Accumulator> {
+        vec![&self.scores]
     }
 
     fn writes(&self) -> Vec<ColumnId> {

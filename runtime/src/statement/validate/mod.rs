@@ -57,9 +57,10 @@ impl Model {
         }
         let mut lookups = 0u64;
         for node in self.nodes.iter() {
-            let reads = node.relation.reads();
-            check_accumulator(self, reads)?;
-            filled.check_reads(reads)?;
+            for reads in node.relation.reads() {
+                check_accumulator(self, reads)?;
+                filled.check_reads(reads)?;
+            }
             for id in node.relation.writes() {
                 filled.fill(id)?;
             }

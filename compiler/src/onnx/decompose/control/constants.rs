@@ -15,6 +15,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("ConstantOfShape", 9, of_shape).restricted("constant shape"),
     op("NonZero", 9, non_zero).restricted("constant operand"),
     op("Range", 11, range).restricted("constant operands"),
+    op("Shape", 1, shape),
+    op("Size", 1, size),
     op("Unique", 11, unique).restricted("constant operand"),
 ];
 
@@ -35,6 +37,28 @@ fn of_shape(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         scope.build.constant(Tensor::filled(lens, value)),
         dtype,
     )])
+}
+
+/// `Shape`: all lengths, or those from `start` to `end`.
+fn shape(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = scope.operand(0)?;
+    let lens = scope.build.shape(x);
+    let rank = lens.len() as i64;
+    let place = |axis: i64| (if axis < 0 { axis + rank } else { axis }).clamp(0, rank) as usize;
+    let start = place(scope.int("start").unwrap_or(0));
+    let end = place(scope.int("end").unwrap_or(rank));
+    let lens = lens.get(start..end).unwrap_or_default().iter();
+    let lens: Vec<f64> = lens.map(|len| *len as f64).collect();
+    let lens = scope.build.constant(Tensor::new(vec![lens.len()], lens));
+    Ok(vec![(lens, DatumType::I64)])
+}
+
+/// `Size`: the number of elements.
+fn size(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = scope.operand(0)?;
+    let elements = scope.build.shape(x).iter().product::<usize>();
+    let size = scope.build.scalar(elements as f64, 0);
+    Ok(vec![(size, DatumType::I64)])
 }
 
 /// `Range`: from a start to a limit, with a step.
