@@ -6,6 +6,9 @@ use std::fmt;
 use crate::graph::erf::erf;
 use crate::graph::{BinaryFn, Pointwise, Rounding, UnaryFn};
 
+/// How far from a half, relative to itself and one, a number is still one.
+const NEAR_HALF: f64 = 1.0 / (1u64 << 42) as f64;
+
 impl UnaryFn {
     /// The function's value at `x`: to the last bit the same on every machine, since tables are made of it and keys of tables.
     pub fn eval(self, x: f64) -> f64 {
@@ -57,10 +60,10 @@ fn sigmoid(x: f64) -> f64 {
 }
 
 impl Rounding {
-    /// The integer for `x`. To the nearest as single precision has it: `x` is a product or a quotient that runtimes round to it.
+    /// The integer for `x`, the result of some operations in double precision: what is as near to a half as these make it is one.
     pub fn eval(self, x: f64) -> f64 {
         match self {
-            Rounding::Even => f64::from(x as f32).round_ties_even(),
+            Rounding::Even => round_half_even(x),
             Rounding::Down => x.floor(),
         }
     }
@@ -71,6 +74,15 @@ fn euclid(a: f64, b: f64) -> Option<(f64, f64)> {
     let integer = |x: f64| (x.fract() == 0.0 && x.abs() < 1e30).then_some(x as i128);
     let (a, b) = (integer(a)?, integer(b).filter(|b| *b > 0)?);
     Some((a.div_euclid(b) as f64, a.rem_euclid(b) as f64))
+}
+
+/// The nearest integer, or of two the even one, to a number that may be off by a few units of double precision.
+fn round_half_even(x: f64) -> f64 {
+    let halves = (2.0 * x).round();
+    match (2.0 * x - halves).abs() <= NEAR_HALF * (1.0 + x.abs()) {
+        true => (0.5 * halves).round_ties_even(),
+        false => x.round_ties_even(),
+    }
 }
 
 impl BinaryFn {
@@ -467,6 +479,17 @@ mod tests {
         assert_eq!(BinaryFn::FloorDiv.eval(-7.0, 2.0), -4.0);
         assert_eq!(BinaryFn::FloorMod.eval(-7.0, 2.0), 1.0);
         assert!(BinaryFn::FloorDiv.eval(1.0, 0.0).is_nan());
+    }
+
+    #[test]
+    fn halves_go_to_even_however_they_were_computed() {
+        let even = |x: f64| Rounding::Even.eval(x);
+        assert_eq!([0.5, 1.5, -0.5, -2.5].map(even), [0.0, 2.0, 0.0, -2.0]);
+        assert_eq!(even(25.0 * 0.1 * (1.0 / 0.2)), 12.0);
+        assert_eq!(even(2.5 + 1e-14), 2.0);
+        assert_eq!(even(77.4999973), 77.0);
+        assert_eq!(even(77.5000027), 78.0);
+        assert_eq!(even(3.0 - 1e-14), 3.0);
     }
 
     #[test]

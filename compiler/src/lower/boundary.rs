@@ -153,21 +153,27 @@ impl Lowering<'_> {
         if KeyRange::covering(lo, hi).bits > bits {
             return Ok(None);
         }
-        let bounds = (lo as i64, hi as i64);
-        let output =
-            self.columns
-                .witness(&value.name, quantized.accumulator.shape.to_vec(), bounds);
         let unit = quantized.unit;
+        let output = self.commit(&value.name, quantized);
+        Ok(Some(column_value(value, output, &axes, unit)))
+    }
+
+    /// A column of exactly these integers.
+    pub fn commit(&mut self, name: &str, quantized: Quantized) -> ColumnId {
+        let (lo, hi) = quantized.bounds;
+        let shape = quantized.accumulator.shape.to_vec();
+        let output = self.columns.witness(name, shape, (lo as i64, hi as i64));
+        let accumulator = quantized.accumulator.clone();
         self.emit(
-            &value.name.clone(),
-            &quantized.clone(),
+            name,
+            &quantized,
             u32::from(KeyRange::covering(lo, hi).bits),
             Relation::Exact(Exact {
-                accumulator: quantized.accumulator,
+                accumulator,
                 output,
             }),
         );
-        Ok(Some(column_value(value, output, &axes, unit)))
+        output
     }
 
     /// The value's integers, unless a weight tensor would have to be rounded.

@@ -4,9 +4,10 @@
 //! tensors are rounded to integers at a unit of their own, which is the common one times a power of two. The base is a power of two
 //! unless a number like `1/49` or `1/sqrt(48)` is common to all terms: then it stays out of the integers, and costs nothing.
 
-use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
-
 mod integers;
+pub(crate) mod sums;
+
+use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::columns::{Columns, KeyRange};
