@@ -37,7 +37,7 @@ impl UnaryFn {
             UnaryFn::Atanh => libm::atanh(x),
             UnaryFn::Floor => x.floor(),
             UnaryFn::Ceil => x.ceil(),
-            UnaryFn::Round => x.round_ties_even(),
+            UnaryFn::Round => round_half_even(x),
             UnaryFn::Sign if x == 0.0 => 0.0,
             UnaryFn::Sign => x.signum(),
             UnaryFn::Relu => x.max(0.0),
@@ -82,6 +82,15 @@ fn round_half_even(x: f64) -> f64 {
     match (2.0 * x - halves).abs() <= NEAR_HALF * (1.0 + x.abs()) {
         true => (0.5 * halves).round_ties_even(),
         false => x.round_ties_even(),
+    }
+}
+
+impl From<Rounding> for UnaryFn {
+    fn from(rounding: Rounding) -> UnaryFn {
+        match rounding {
+            Rounding::Even => UnaryFn::Round,
+            Rounding::Down => UnaryFn::Floor,
+        }
     }
 }
 
@@ -242,6 +251,21 @@ impl Pointwise {
         }
     }
 
+    /// The range that the variable is kept in, where that is all that the function does by its form.
+    pub fn clamps(&self) -> Option<(f64, f64)> {
+        match self {
+            Pointwise::Variable => Some((f64::NEG_INFINITY, f64::INFINITY)),
+            Pointwise::Unary(UnaryFn::Relu, a) => kept_by(BinaryFn::Max, a, 0.0),
+            Pointwise::Binary(f, a, b) => match (&**a, &**b) {
+                (Pointwise::Constant(end), a) | (a, Pointwise::Constant(end)) => {
+                    kept_by(*f, a, *end)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether the function may jump, by its form.
     pub fn may_jump(&self) -> bool {
         match self {
@@ -304,6 +328,15 @@ impl Pointwise {
             Some((1.0, 0.0)) => Pointwise::Variable,
             _ => folded,
         }
+    }
+}
+
+fn kept_by(f: BinaryFn, argument: &Pointwise, end: f64) -> Option<(f64, f64)> {
+    let (low, high) = argument.clamps()?;
+    match f {
+        BinaryFn::Max => Some((low.max(end), high.max(end))),
+        BinaryFn::Min => Some((low.min(end), high.min(end))),
+        _ => None,
     }
 }
 
@@ -490,6 +523,18 @@ mod tests {
         assert_eq!(even(77.4999973), 77.0);
         assert_eq!(even(77.5000027), 78.0);
         assert_eq!(even(3.0 - 1e-14), 3.0);
+    }
+
+    #[test]
+    fn clamps_are_known_by_their_form() {
+        let six = Pointwise::binary(BinaryFn::Min, Pointwise::of(UnaryFn::Relu), c(6.0));
+        assert_eq!(six.clamps(), Some((0.0, 6.0)));
+        assert_eq!(
+            Pointwise::binary(BinaryFn::Max, c(-1.0), x()).clamps(),
+            Some((-1.0, f64::INFINITY))
+        );
+        assert_eq!(Pointwise::binary(BinaryFn::Mul, c(2.0), x()).clamps(), None);
+        assert_eq!(Pointwise::of(UnaryFn::Tanh).clamps(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::calibrate::ranges;
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::builder::Builder;
-use crate::graph::passes::{fuse, masks, negative_indices, powers};
+use crate::graph::passes::{fuse, masks, negative_indices, powers, rescaling};
 use crate::graph::{Graph, Origin, check, defined, names};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
@@ -63,6 +63,8 @@ fn prepared(loaded: Loaded, options: &Options) -> Result<Prepared, CompileError>
     check::check(&graph).map_err(CompileError::Nodes)?;
     rewrite(&mut graph, &mut origins, options);
     fuse::fuse(&mut graph);
+    prune(&mut graph, &mut origins);
+    rescaling::raise(&mut graph);
     let is_negative = |v: &f64| *v < 0.0;
     let negative = |sample: &Vec<Sample>, input: usize| {
         sample

@@ -5,7 +5,7 @@
 //! node with a nonlinear form becomes [`Op::Pointwise`] on its root, and what lies between dies if nobody else needs it.
 //! Affine forms stay as they are: lowering folds them into the next weights.
 
-use crate::graph::{BinaryFn, Graph, NodeId, Op, Pointwise, Tensor, UnaryFn};
+use crate::graph::{BinaryFn, Graph, NodeId, Op, Pointwise, Tensor};
 
 /// Greatest size of a function: a chain of `x * x + x` doubles with each link.
 const LARGEST: usize = 200;
@@ -41,28 +41,6 @@ pub fn fuse(graph: &mut Graph) {
     }
     for (id, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
         write_affine_as_binary(graph, id);
-    }
-    cut_after(graph);
-}
-
-/// What is cut at zero before it becomes integers is cut after: at the integer of zero.
-fn cut_after(graph: &mut Graph) {
-    let relu = Op::Pointwise(Pointwise::of(UnaryFn::Relu));
-    for id in 0..graph.nodes.len() {
-        let [x, factor, offset] = graph.nodes[id].inputs[..] else {
-            continue;
-        };
-        let source = &graph.nodes[x];
-        let positive = |factor: &Tensor| factor.data.iter().all(|f| *f > 0.0);
-        let increases = graph.nodes[factor].constant().is_some_and(positive);
-        let (true, true, Some(zero)) = (source.op == relu, increases, graph.uniform(offset)) else {
-            continue;
-        };
-        let operand = source.inputs[0];
-        if let Op::Rescale { least, .. } = &mut graph.nodes[id].op {
-            *least = least.max(zero);
-            graph.nodes[id].inputs[0] = operand;
-        }
     }
 }
 
@@ -196,7 +174,7 @@ fn write_affine_as_binary(graph: &mut Graph, id: NodeId) {
 mod tests {
     use crate::graph::interpret;
     use crate::graph::passes::fuse::*;
-    use crate::graph::{Dtype, Node};
+    use crate::graph::{Dtype, Node, UnaryFn};
 
     fn node(op: Op, inputs: Vec<NodeId>) -> Node {
         Node {

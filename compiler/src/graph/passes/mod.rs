@@ -4,3 +4,4 @@ pub mod fuse;
 pub(crate) mod masks;
 pub(crate) mod negative_indices;
 pub(crate) mod powers;
+pub(crate) mod rescaling;

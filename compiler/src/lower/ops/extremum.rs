@@ -9,6 +9,8 @@ use crate::lower::ops::slice::slice;
 
 /// Bits up to which values meet without being committed first.
 const EXACT_BITS: u8 = 16;
+/// Widest integers of which the greater is found exactly.
+const WIDE_BITS: u8 = 24;
 /// Sums of more terms are committed before the next match.
 const MAX_TERMS: usize = 8;
 
@@ -21,21 +23,7 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Di
     difference.proven = Some((sure_b.0 - sure_a.1, sure_b.1 - sure_a.0));
     difference.range = (b.range.0 - a.range.1, b.range.1 - a.range.0);
     difference.name = format!("{}/difference", cx.here()).into();
-    let greatest = difference.range.1.max(0.0);
-    let bits = cx.bits.activation_bits;
-    let excess = cx.part("excess", |cx| {
-        if difference.integer {
-            return cx.positive_part(&difference);
-        }
-        let relu = Tabulated {
-            label: "relu",
-            bits,
-            greatest,
-            least: 0.0,
-            function: &|x| x.max(0.0),
-        };
-        cx.through_table(&difference, relu)
-    })?;
+    let excess = cx.part("excess", |cx| excess(cx, &difference))?;
     let (range, name) = (
         (a.range.0.max(b.range.0), a.range.1.max(b.range.1)),
         a.name.clone(),
@@ -47,6 +35,39 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Di
         proven: Some((sure_a.0.max(sure_b.0), sure_a.1.max(sure_b.1))),
         ..winner
     })
+}
+
+/// By how much a value exceeds zero: exactly, where it is an integer of so few or so many bits that it is not rounded.
+fn excess(cx: &mut Lowering, value: &Value) -> Result<Value, Diagnostic> {
+    if value.integer {
+        return cx.positive_part(value);
+    }
+    let bits = cx.bits.activation_bits;
+    let wide = cx
+        .exact_bits(value)?
+        .filter(|exact| (bits + 2..=WIDE_BITS).contains(exact));
+    if wide.is_some() {
+        let sign = cx.positive(value)?;
+        let product = cx.multiply(value.clone(), sign)?;
+        let most = cx.certain_range(value)?.1.max(0.0);
+        let product = Value {
+            proven: Some((0.0, most)),
+            name: cx.here().into(),
+            ..product
+        };
+        if let Some(exact) = cx.exact(&product, WIDE_BITS)? {
+            return Ok(exact);
+        }
+    }
+    let greatest = value.range.1.max(0.0);
+    let relu = Tabulated {
+        label: "relu",
+        bits,
+        greatest,
+        least: 0.0,
+        function: &|x| x.max(0.0),
+    };
+    cx.through_table(value, relu)
 }
 
 /// The value as an expression of few exact integers.

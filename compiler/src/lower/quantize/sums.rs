@@ -45,21 +45,11 @@ impl IntegerWeight {
         }
     }
 
-    /// Product over the union of the axes.
-    pub fn product(&self, other: &Self) -> Self {
-        let place = |this: &Self| {
-            let places = (0..this.data.len()).map(|i| i as f64).collect();
-            Weight::new(this.axes.clone(), places)
-        };
-        let (left, right) = (place(self), place(other));
-        let axes = left.union(&right);
-        let (left, right) = (left.over(&axes), right.over(&axes));
-        let pairs = left.data.iter().zip(right.data.iter());
-        let data =
-            pairs.map(|(i, j)| self.data[*i as usize].saturating_mul(other.data[*j as usize]));
-        IntegerWeight {
-            data: data.collect(),
-            axes,
+    /// As a factor that varies and one that does not: the one number, if all are the same.
+    pub fn apart(self) -> (Option<Self>, i64) {
+        match self.data[..] {
+            [number] => (None, number),
+            _ => (Some(self), 1),
         }
     }
 

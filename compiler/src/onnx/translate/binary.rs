@@ -5,7 +5,7 @@ use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::{logic, math};
 
 use crate::graph::{BinaryFn, NodeId, Pointwise, UnaryFn};
-use crate::onnx::translate::{Call, Diagnostic, Importer, Translated, refuse};
+use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
 /// Arithmetic as it is, logic as arithmetic of 0 and 1, comparisons by the sign of a difference.
 pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Translated {

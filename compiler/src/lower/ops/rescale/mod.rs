@@ -9,13 +9,17 @@ mod linear;
 mod precision;
 mod rounded;
 
+use zkiln_runtime::model::ColumnId;
+
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Node, Rounding};
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::rescale::linear::{Linear, Part};
-use crate::lower::ops::rescale::precision::{Precision, Wanted};
-use crate::lower::ops::rescale::rounded::{Sum, TABLE_BITS, kept_bits, keys, varying};
+use crate::lower::ops::rescale::precision::{Precision, Wanted, Words};
+use crate::lower::ops::rescale::rounded::{
+    Sum, TABLE_BITS, To, floor, kept_bits, keys, minus, varying,
+};
 use crate::lower::quantize::sums::{IntegerPart, IntegerWeight, sum_of_integers};
 use crate::lower::quantize::{Quantized, too_wide};
 use crate::lower::tabulate::Tabulated;
@@ -175,7 +179,7 @@ fn many(
         even,
     };
     let precision = Precision::of(cx, &linear, &wanted)?;
-    let mut quantized = multiplied(cx, &linear, about, precision.bits)?;
+    let mut quantized = multiplied(cx, &linear, about, precision)?;
     let ends =
         [range.0, range.1].map(|x| (x * f64::from(precision.bits).exp2()).clamp(-1e36, 1e36));
     let slack = 1 << 20;
@@ -213,15 +217,17 @@ impl Part {
         }
     }
 
-    /// The integers times integer factors. Where these differ, the integers are committed first, or else the factors are multiplied into
-    /// their weights.
+    /// The integers times integer factors. Where these differ, the integers are committed first.
     fn times(
         &self,
         cx: &mut Lowering,
         about: &Value,
-        bits: u32,
+        precision: Precision,
     ) -> Result<Vec<IntegerPart>, Diagnostic> {
-        let factors = IntegerWeight::of(&self.factor, bits);
+        if let Some(words) = precision.words {
+            return self.in_words(cx, about, precision.bits, words);
+        }
+        let factors = IntegerWeight::of(&self.factor, precision.bits);
         if let [factor] = factors.data[..] {
             let times = |part: &IntegerPart| {
                 let coefficient = part
@@ -236,27 +242,69 @@ impl Part {
             return self.integers.iter().map(times).collect();
         }
         if KeyRange::covering(self.bounds.0, self.bounds.1).bits > COLUMN_BITS {
-            let times = |part: &IntegerPart| IntegerPart {
-                weight: Some(
-                    part.weight
-                        .as_ref()
-                        .map_or_else(|| factors.clone(), |own| own.product(&factors)),
-                ),
-                ..part.clone()
-            };
-            return Ok(self.integers.iter().map(times).collect());
+            return Err(too_wide(self.bounds.1.max(-self.bounds.0)));
         }
+        let (axes, sum) = self.sum(cx, about)?;
+        let column = cx.commit(&format!("{}/integers", cx.here()), sum);
+        Ok(vec![product(column, &axes, factors)])
+    }
+
+    /// The exact sum, and the axes that it varies along.
+    fn sum(&self, cx: &mut Lowering, about: &Value) -> Result<(Vec<Axis>, Quantized), Diagnostic> {
         let axes = varying(&self.value(about), &about.axes(), &[]);
         let name = format!("{}/integers", cx.here());
         let mut sum = sum_of_integers(&mut cx.columns, &name, &axes, &self.integers)?;
         sum.bounds = self.bounds;
-        let column = cx.commit(&name, sum);
-        Ok(vec![IntegerPart {
-            factors: vec![View::whole(column, &axes)],
+        Ok((axes, sum))
+    }
+
+    /// The same of integers `2^s h + l` and factors `2^s n + m`: `h (2^s n + m) + l n`, and what is left of `l m / 2^s`.
+    fn in_words(
+        &self,
+        cx: &mut Lowering,
+        about: &Value,
+        bits: u32,
+        words: Words,
+    ) -> Result<Vec<IntegerPart>, Diagnostic> {
+        let (axes, sum) = self.sum(cx, about)?;
+        let high = floor(cx, "high", &sum, 0, &To::range(words.low, words.high()))?;
+        let mut rest = minus(&sum, high, words.low)?;
+        rest.bounds = (0, (1 << words.low) - 1);
+        let low = cx.commit(&format!("{}/low", cx.here()), rest);
+        let factors = IntegerWeight::of(&self.factor, bits + words.low);
+        let part_of = |f: &dyn Fn(i64) -> i64| IntegerWeight {
+            axes: factors.axes.clone(),
+            data: factors.data.iter().map(|x| f(*x)).collect(),
+        };
+        let upper = part_of(&|x| x >> words.low);
+        let lower = part_of(&|x| x & ((1 << words.low) - 1));
+        let wide = varying(&self.value(about), &about.axes(), &[&self.factor]);
+        let name = format!("{}/carry", cx.here());
+        let lowest = sum_of_integers(&mut cx.columns, &name, &wide, &[product(low, &axes, lower)])?;
+        let to = To::range(words.low + words.dropped, words.carry());
+        let carry = floor(cx, "carry", &lowest, 0, &to)?;
+        let carry = IntegerPart {
+            factors: vec![View::whole(carry, &wide)],
             summed: vec![],
-            weight: Some(factors),
-            coefficient: 1,
-        }])
+            weight: None,
+            coefficient: 1 << words.dropped,
+        };
+        Ok(vec![
+            product(high, &axes, factors),
+            product(low, &axes, upper),
+            carry,
+        ])
+    }
+}
+
+/// A column times constants.
+fn product(column: ColumnId, axes: &[Axis], factors: IntegerWeight) -> IntegerPart {
+    let (weight, coefficient) = factors.apart();
+    IntegerPart {
+        factors: vec![View::whole(column, axes)],
+        summed: vec![],
+        weight,
+        coefficient,
     }
 }
 
@@ -265,11 +313,12 @@ fn multiplied(
     cx: &mut Lowering,
     linear: &Linear,
     about: &Value,
-    bits: u32,
+    precision: Precision,
 ) -> Result<Quantized, Diagnostic> {
+    let bits = precision.bits;
     let mut parts = vec![];
     for part in &linear.parts {
-        parts.extend(part.times(cx, about, bits)?);
+        parts.extend(part.times(cx, about, precision)?);
     }
     for float in &linear.floats {
         let one = Weight::new(vec![], vec![1.0]);
@@ -285,11 +334,7 @@ fn multiplied(
             coefficient: 1,
         });
     }
-    let constant = IntegerWeight::of(&linear.constant, bits);
-    let (weight, coefficient) = match constant.data[..] {
-        [number] => (None, number),
-        _ => (Some(constant), 1),
-    };
+    let (weight, coefficient) = IntegerWeight::of(&linear.constant, bits).apart();
     parts.push(IntegerPart {
         factors: vec![],
         summed: vec![],

@@ -3,9 +3,12 @@
 //! Factors and constants are rounded to multiples of `2^-bits`, which moves a sum by some error. Sums that are nearer to a half than that
 //! would be rounded the wrong way: [`Line`] tells whether there are any, and the fewest bits are taken with which there are none. Halves
 //! themselves, which are those of the model's integers to a few units of double precision, are told from all else by a slack.
+//!
+//! Where 64 bits do not hold the product of integers and a factor of so many bits, the integers are cut in two [`Words`].
 
 use crate::diagnostic::Diagnostic;
-use crate::lower::intervals::ACCUMULATOR_BITS;
+use crate::lower::columns::KeyRange;
+use crate::lower::intervals::{ACCUMULATOR_BITS, Bounds};
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::rescale::halves::Line;
 use crate::lower::ops::rescale::linear::Linear;
@@ -19,6 +22,12 @@ const MOST_BITS: i32 = 54;
 const EXAMINED_LOG2: i32 = -30;
 /// The same where weights are floats, and fit one column.
 const FLOAT_LOG2: i32 = -12;
+/// Bits of the upper word of wide integers, sign included.
+const HIGH_BITS: u32 = 16;
+/// Most bits of the lower word.
+const LOW_BITS: u32 = 28;
+/// Bits that are kept of the product of the lower words of integers and factor.
+const CARRY_BITS: u32 = 15;
 /// Bits of float weights that fit one column.
 const WEIGHT_BITS: i32 = 30;
 
@@ -31,6 +40,40 @@ pub(super) struct Precision {
     pub slack: i64,
     /// Whether sums occur that are halves, to be rounded to the even integer.
     pub halves: bool,
+    /// How the integers are cut, if they are too wide.
+    pub words: Option<Words>,
+}
+
+/// Wide integers `2^low high + rest`, multiplied by a factor of `low` bits more than the result has after the point.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words {
+    pub low: u32,
+    /// Bits that are left out of the product of the lower words.
+    pub dropped: u32,
+}
+
+impl Words {
+    fn of((least, greatest): Bounds) -> Option<Words> {
+        let low = u32::from(KeyRange::covering(least, greatest).bits).checked_sub(HIGH_BITS)?;
+        (1..=LOW_BITS).contains(&low).then(|| Words {
+            low,
+            dropped: low.saturating_sub(CARRY_BITS),
+        })
+    }
+
+    pub fn high(self) -> KeyRange {
+        KeyRange {
+            bits: HIGH_BITS as u8,
+            signed: true,
+        }
+    }
+
+    pub fn carry(self) -> KeyRange {
+        KeyRange {
+            bits: (self.low - self.dropped) as u8,
+            signed: false,
+        }
+    }
 }
 
 /// What a value of `range` is rounded to: integers that matter in `window`, with `more` bits to be cut off together with those after the
@@ -41,6 +84,14 @@ pub(super) struct Wanted {
     pub more: u32,
     /// Whether halves go to the even integer; else up.
     pub even: bool,
+}
+
+/// All that a value can be.
+struct Lines {
+    lines: Vec<Line>,
+    even: bool,
+    /// Whether some of it is a half.
+    halves: bool,
 }
 
 impl Precision {
@@ -55,45 +106,25 @@ impl Precision {
         let Some(lines) = linear.lines() else {
             return Ok(Precision::unexamined(cx, linear, most, wanted.even));
         };
-        let lines: Vec<Line> = lines
-            .into_iter()
-            .map(|line| line.within(wanted.window))
-            .collect();
-        let sure = |line: &Line| line.near_halves(line.uncertainty());
-        let halves = lines
-            .iter()
-            .any(|line| sure(line).is_some_and(|count| count > 0));
-        let slack = |bits: u32| {
-            let units = |line: &Line| (line.error(bits) * f64::from(bits).exp2()).ceil() as i64;
-            lines.iter().map(units).max().unwrap_or(0)
+        let lines = Lines::new(lines, wanted);
+        let words = match &linear.parts[..] {
+            [part] => Words::of(part.bounds),
+            _ => None,
         };
-        let separates = |bits: u32| {
-            let slack = slack(bits);
-            let reach = 2.0 * slack as f64 / f64::from(bits).exp2();
-            let near = |line: &Line| match halves || !wanted.even {
-                _ if slack == 0 => true,
-                true => line.near_halves(reach) == sure(line),
-                false => line.near_halves(line.error(bits)).unwrap_or(0) == 0,
-            };
-            let examined = |line: &Line| sure(line).is_some() || reach <= power(EXAMINED_LOG2);
-            lines.iter().all(|line| near(line) && examined(line))
+        let separates = |words| {
+            (1..=most)
+                .find(|bits| lines.separates(*bits, words))
+                .map(|bits| (bits, words))
         };
-        let bits = (1..=most).find(|bits| separates(*bits)).unwrap_or(most);
-        Ok(Precision {
-            bits,
-            slack: if halves || !wanted.even {
-                slack(bits)
-            } else {
-                0
-            },
-            halves: halves && wanted.even,
-        })
+        let found = separates(None).or_else(|| words.and_then(|words| separates(Some(words))));
+        let (bits, words) = found.unwrap_or((most, words));
+        Ok(lines.precision(bits, words))
     }
 
     /// Enough for all but what is very near to a half.
     fn unexamined(cx: &Lowering, linear: &Linear, most: u32, even: bool) -> Precision {
-        let spread = ceil_log2(linear.spread(&cx.columns).max(1.0));
-        let least = |log2: i32| (spread - log2).clamp(1, most as i32) as u32;
+        let spread = linear.spread(&cx.columns).max(1.0);
+        let least = |log2: i32| (ceil_log2(spread) - log2).clamp(1, most as i32) as u32;
         let bits = match linear.greatest_float_weight() {
             Some(weight) if linear.parts.is_empty() => {
                 let one_column = WEIGHT_BITS - ceil_log2(weight.max(f64::MIN_POSITIVE));
@@ -106,11 +137,102 @@ impl Precision {
             slack: if even {
                 0
             } else {
-                (0.5 * linear.spread(&cx.columns)).ceil() as i64
+                (0.5 * spread).ceil() as i64
             },
             halves: false,
+            words: None,
         }
     }
+}
+
+impl Lines {
+    fn new(lines: Vec<Line>, wanted: &Wanted) -> Lines {
+        let lines: Vec<Line> = lines
+            .into_iter()
+            .map(|line| line.within(wanted.window))
+            .collect();
+        let halves = lines
+            .iter()
+            .any(|line| exact_halves(line).is_some_and(|count| count > 0));
+        Lines {
+            lines,
+            even: wanted.even,
+            halves,
+        }
+    }
+
+    /// Greatest error of a line with so many bits after the point.
+    fn error(line: &Line, bits: u32, words: Option<Words>) -> f64 {
+        let Some(words) = words else {
+            return line.error(bits);
+        };
+        let product = Line {
+            constant: 0.0,
+            ..*line
+        }
+        .error(bits + words.low);
+        let constant = Line {
+            factor: 0.0,
+            ..*line
+        }
+        .error(bits);
+        let dropped = match words.dropped {
+            0 => 0.0,
+            dropped => power(dropped as i32 - bits as i32),
+        };
+        product + constant + dropped
+    }
+
+    fn slack(&self, bits: u32, words: Option<Words>) -> i64 {
+        let units =
+            |line: &Line| (Lines::error(line, bits, words) * power(bits as i32)).ceil() as i64;
+        self.lines.iter().map(units).max().unwrap_or(0)
+    }
+
+    /// Whether all is rounded right with so many bits after the point.
+    fn separates(&self, bits: u32, words: Option<Words>) -> bool {
+        let slack = self.slack(bits, words);
+        let reach = 2.0 * slack as f64 / power(bits as i32);
+        let near = |line: &Line| match self.halves || !self.even {
+            _ if slack == 0 => true,
+            true => line.near_halves(reach) == exact_halves(line),
+            false => {
+                line.near_halves(Lines::error(line, bits, words))
+                    .unwrap_or(0)
+                    == 0
+            }
+        };
+        let examined = |line: &Line| exact_halves(line).is_some() || reach <= power(EXAMINED_LOG2);
+        self.lines.iter().all(|line| near(line) && examined(line))
+    }
+
+    /// Rounding with so many bits. Should these be too few, either halves or what is near to them is rounded like the other: what is less.
+    fn precision(&self, bits: u32, words: Option<Words>) -> Precision {
+        let slack = self.slack(bits, words);
+        let reach = 2.0 * slack as f64 / power(bits as i32);
+        let exact: i128 = self.lines.iter().filter_map(exact_halves).sum();
+        let near: i128 = self
+            .lines
+            .iter()
+            .filter_map(|line| line.near_halves(reach))
+            .sum();
+        let told = slack == 0 || near - exact <= exact;
+        Precision {
+            bits,
+            slack: if told && (self.halves || !self.even) {
+                slack
+            } else {
+                0
+            },
+            halves: told && self.halves && self.even,
+            words,
+        }
+    }
+}
+
+/// How often a line is a half.
+fn exact_halves(line: &Line) -> Option<i128> {
+    line.near_halves(line.uncertainty())
 }
 
 fn power(log2: i32) -> f64 {

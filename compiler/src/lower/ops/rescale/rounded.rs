@@ -61,6 +61,7 @@ impl Sum<'_> {
             bits,
             slack,
             halves,
+            words: _,
         } = self.precision;
         let half = 1i64 << (bits - 1);
         match (halves, odd) {
@@ -68,32 +69,6 @@ impl Sum<'_> {
             (true, false) => [half + slack, 3 * half - slack - 1],
             (true, true) => [half - slack - 1, 3 * half + slack],
         }
-    }
-
-    /// The column of `floor((sum + number) / 2^shift)`, a key of a table.
-    fn floor(
-        &self,
-        cx: &mut Lowering,
-        part: &str,
-        sum: &Quantized,
-        number: i64,
-        to: &To,
-    ) -> Result<ColumnId, Diagnostic> {
-        let mut sum = sum.clone();
-        sum.step_log2 = to.shift as i32;
-        sum.unit = f64::from(to.shift).exp2().recip();
-        // Rounding adds half a step.
-        push(&mut sum, number - (1 << (to.shift - 1)));
-        let table = match &to.outputs {
-            None => cx.tables.range(&mut cx.columns, to.keys),
-            Some((label, data)) => cx.tables.table(&mut cx.columns, label, to.keys, data),
-        };
-        let name = match part {
-            "" => cx.here(),
-            part => format!("{}/{part}", cx.here()),
-        };
-        cx.requant(&name, sum, to.keys, table, &to.mapped)
-            .map(|(column, _)| column)
     }
 
     /// The rounded integers of `sum`, which has an offset that is `odd` or even, as an expression.
@@ -107,20 +82,20 @@ impl Sum<'_> {
         let (bits, raised) = (self.precision.bits, self.raised(odd));
         if !self.precision.halves {
             let to = To::range(bits, keys);
-            let column = self.floor(cx, "rounded", sum, raised[0], &to)?;
+            let column = floor(cx, "rounded", sum, raised[0], &to)?;
             return Ok(column_value(self.about, column, &self.axes, 1.0));
         }
         let half = KeyRange {
             bits: (keys.bits - 1).max(1),
             ..keys
         };
-        let first = self.floor(cx, "first", sum, raised[0], &To::range(bits + 1, half))?;
+        let first = floor(cx, "first", sum, raised[0], &To::range(bits + 1, half))?;
         let rest = minus(sum, first, bits + 1)?;
         let one = KeyRange {
             bits: 1,
             signed: false,
         };
-        let second = self.floor(cx, "second", &rest, raised[1], &To::range(bits + 1, one))?;
+        let second = floor(cx, "second", &rest, raised[1], &To::range(bits + 1, one))?;
         let [first, second] = [(first, 2.0), (second, 1.0)]
             .map(|(column, unit)| column_value(self.about, column, &self.axes, unit));
         Ok(Value {
@@ -184,7 +159,7 @@ impl Sum<'_> {
             mapped: vec![mapped],
             ..To::range(self.precision.bits, keys)
         };
-        self.floor(cx, "rounded", &self.quantized, self.raised(false)[0], &to)?;
+        floor(cx, "rounded", &self.quantized, self.raised(false)[0], &to)?;
         Ok(mapped_value(self.about, mapped, &self.axes, 1.0))
     }
 
@@ -221,7 +196,7 @@ impl Sum<'_> {
             (to.outputs, to.mapped) = (Some(("clamp".into(), data)), vec![inside, end]);
             ends = Some((inside, end, most));
         }
-        let cut = self.floor(cx, "upper", &sum, self.raised(odd)[0], &to)?;
+        let cut = floor(cx, "upper", &sum, self.raised(odd)[0], &to)?;
         let rest = minus(&sum, cut, bits + lower)?;
         let kept = KeyRange {
             bits: lower as u8,
@@ -272,8 +247,33 @@ impl Sum<'_> {
     }
 }
 
+/// The column of `floor((sum + number) / 2^shift)`, a key of a table.
+pub(super) fn floor(
+    cx: &mut Lowering,
+    part: &str,
+    sum: &Quantized,
+    number: i64,
+    to: &To,
+) -> Result<ColumnId, Diagnostic> {
+    let mut sum = sum.clone();
+    sum.step_log2 = to.shift as i32;
+    sum.unit = f64::from(to.shift).exp2().recip();
+    // Rounding adds half a step.
+    push(&mut sum, number - (1 << (to.shift - 1)));
+    let table = match &to.outputs {
+        None => cx.tables.range(&mut cx.columns, to.keys),
+        Some((label, data)) => cx.tables.table(&mut cx.columns, label, to.keys, data),
+    };
+    let name = match part {
+        "" => cx.here(),
+        part => format!("{}/{part}", cx.here()),
+    };
+    cx.requant(&name, sum, to.keys, table, &to.mapped)
+        .map(|(column, _)| column)
+}
+
 /// Where rounded integers go.
-struct To {
+pub(super) struct To {
     shift: u32,
     keys: KeyRange,
     /// Name and outputs of the table; a range if it has none.
@@ -282,7 +282,7 @@ struct To {
 }
 
 impl To {
-    fn range(shift: u32, keys: KeyRange) -> To {
+    pub fn range(shift: u32, keys: KeyRange) -> To {
         To {
             shift,
             keys,
@@ -301,7 +301,11 @@ fn push(sum: &mut Quantized, number: i64) {
 }
 
 /// `sum - 2^shift column`, where the column holds the upper bits of the sum.
-fn minus(sum: &Quantized, column: ColumnId, shift: u32) -> Result<Quantized, Diagnostic> {
+pub(super) fn minus(
+    sum: &Quantized,
+    column: ColumnId,
+    shift: u32,
+) -> Result<Quantized, Diagnostic> {
     let whole = IntegerView::identity(column, sum.accumulator.shape.len())
         .map_err(|_| refuse("its value has too many axes", "reshape it before"))?;
     let mut rest = sum.clone();
