@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
+from models import read_by, single, typed
 from oracle import Oracle, Undefined
 from ports import Port
 
@@ -119,8 +120,9 @@ class Builder:
         """A constant list of int64, as shapes, axes and bounds are."""
         return self.constant(np.array(values, dtype=np.int64))
 
-    def node(self, operator, inputs, outputs=1, domain="", finite=True, **attributes):
-        """A node; its result, or its results if there are several. `None` is an operand left out. Results are finite, but those of a mask."""
+    def node(self, operator, inputs, outputs=1, domain="", finite=True, captured=(), **attributes):
+        """A node; its result, or its results if there are several. `None` is an operand left out; graphs among the attributes read what is
+        `captured`. Results are finite, but those of a mask."""
         inputs = list(inputs)
         while inputs and inputs[-1] is None:
             inputs.pop()
@@ -128,11 +130,11 @@ class Builder:
         results = [f"{name}_out{k}" if outputs > 1 else f"{name}_out" for k in range(outputs)]
         attributes = {key: value for key, value in attributes.items() if value is not None}
         node = helper.make_node(operator, [v.name if v else "" for v in inputs], results, name=name, domain=domain, **attributes)
-        made = self.probe(node, [v for v in inputs if v], finite)
+        read = [value for value in [*inputs, *captured] if value]
+        made = self.probe(node, read, finite)
         self.nodes.append(node)
-        for value in inputs:
-            if value:
-                value.uses += 1
+        for value in read:
+            value.uses += 1
         self.pool.extend(made)
         return made[0] if outputs == 1 else tuple(made)
 
@@ -140,19 +142,15 @@ class Builder:
         """The results of a node on the probes."""
         operands = list({value.name: value for value in operands}.values())
         fed = [value for value in operands if not value.constant]
-        graph = helper.make_graph(
-            [node],
-            "probe",
-            [typed(value.name, value.dtype, value.shape) for value in fed],
-            [onnx.ValueInfoProto(name=name) for name in node.output],
-            [numpy_helper.from_array(value.probes[0], value.name) for value in operands if value.constant],
-        )
+        initializers = [numpy_helper.from_array(value.probes[0], value.name) for value in operands if value.constant]
         try:
-            oracle = Oracle(self.wrapped(graph))
+            oracle = Oracle(single(self.wrapped(helper.make_graph([node], "", [], [])), node, {v.name: v.probes[0] for v in fed}, initializers))
             runs = [oracle.run({value.name: value.probes[k] for value in fed}) for k in range(PROBES)]
         except (Undefined, onnx.onnx_cpp2py_export.checker.ValidationError) as refused:
             raise Impossible(f"{node.op_type}: {refused}") from refused
         except Exception as refused:
+            if "Type Error" in str(refused):
+                raise Impossible(f"{node.op_type} does not take this type in opset {self.opset}") from refused
             raise Broken(f"{node.op_type}: {refused}") from refused
         results = [Value(name, [run[name] for run in runs]) for name in node.output]
         for value in results:
@@ -180,15 +178,15 @@ class Builder:
         for node in reversed(self.nodes):
             if needed & set(node.output):
                 kept.append(node)
-                needed |= set(node.input)
+                needed |= read_by(node)
         kept.reverse()
         made = {name for node in kept for name in node.output}
         ports = [port for port in self.ports if port.name in needed]
         graph = helper.make_graph(
             kept,
             "graph",
-            [typed(port.name, port.dtype, port.shape) for port in ports],
-            [typed(value.name, value.dtype, value.shape) for value in outputs],
+            [typed(port.name, port) for port in ports],
+            [typed(value.name, value) for value in outputs],
             [numpy_helper.from_array(a, name) for name, a in self.initializers.items() if name in needed and name not in made],
         )
         return self.wrapped(graph), ports
@@ -197,6 +195,3 @@ class Builder:
 class Broken(Exception):
     """An idiom built a node that onnxruntime does not take: a fault of the generator."""
 
-
-def typed(name, dtype, shape):
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), list(shape))

@@ -10,7 +10,7 @@ from builder import Impossible
 from palette import Palette
 
 OPSETS = [9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 17, 17, 18, 18, 19, 20, 20, 21, 21, 22, 23, 23, 24, 25, 26, 28]
-MOST_OUTPUTS = 4
+MOST_OUTPUTS = 5
 
 
 @dataclass
@@ -36,8 +36,8 @@ def case(seed):
     rng = np.random.default_rng([seed, 0])
     b = Palette(rng, opset=OPSETS[int(rng.integers(len(OPSETS)))])
     idioms = [i for i in families.load() if i.since <= b.opset <= i.until]
-    weights = np.array([i.weight for i in idioms])
-    target = b.between(12, 36)
+    weights = np.array([i.weight / max(0.1, sum(i.since <= opset <= i.until for opset in OPSETS) / len(OPSETS)) for i in idioms])
+    target = b.between(14, 40)
     tried = 0
     while len(b.nodes) < target and tried < 200:
         tried += 1

@@ -1,18 +1,19 @@
-"""What is right: onnxruntime, without its graph optimisations; ONNX's reference evaluator where onnxruntime has no kernel."""
+"""What is right: onnxruntime, without its graph optimisations. A node for which it has no kernel is evaluated by ONNX's reference."""
 
 import warnings
 
 import numpy as np
-import onnx
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
+
+from models import constants, read_by, single, with_outputs
 
 onnxruntime.set_default_logger_severity(4)
 warnings.simplefilter("ignore")
 
 
 class Undefined(Exception):
-    """The oracle gives no result for this input: an index out of bounds, a division of integers by zero."""
+    """The oracle gives no result: an index out of bounds, a division of integers by zero, an operator that nobody has."""
 
 
 class Oracle:
@@ -22,43 +23,74 @@ class Oracle:
         if outputs is not None:
             model = with_outputs(model, outputs)
         self.outputs = [value.name for value in model.graph.output]
+        self.runtime = Runtime.of(model) or Stepwise(model)
+
+    @property
+    def is_onnxruntime(self):
+        return isinstance(self.runtime, Runtime)
+
+    def run(self, inputs):
+        """Values by name."""
+        return dict(zip(self.outputs, self.runtime.run(self.outputs, inputs), strict=True))
+
+
+class Runtime:
+    """A session of onnxruntime."""
+
+    def __init__(self, session):
+        self.session = session
+
+    @classmethod
+    def of(cls, model):
+        """None where a kernel is missing."""
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self.session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-            self.name = "onnxruntime"
+            return cls(onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
         except Exception as unsupported:
-            if not lacks_kernel(str(unsupported)):
-                raise
-            self.session = reference(model)
-            self.name = "reference"
+            message = str(unsupported)
+            if "NOT_IMPLEMENTED" in message or "opset" in message or "is not a registered function/op" in message:
+                return None
+            raise
 
-    def run(self, inputs):
-        """Values by name."""
+    def run(self, names, inputs):
         try:
-            results = self.session.run(None, inputs)
+            return [np.asarray(result) for result in self.session.run(names, inputs)]
         except Exception as refused:
             raise Undefined(str(refused)) from refused
-        return dict(zip(self.outputs, map(np.asarray, results), strict=True))
 
 
-def reference(model):
-    try:
-        return ReferenceEvaluator(model)
-    except Exception as unsupported:
-        raise Undefined(f"neither onnxruntime nor the reference has it: {unsupported}") from unsupported
+class Reference:
+    """ONNX's reference evaluator, for a model of one node."""
+
+    def __init__(self, model):
+        try:
+            self.evaluator = ReferenceEvaluator(model)
+        except Exception as unsupported:
+            raise Undefined(f"neither onnxruntime nor the reference has it: {unsupported}") from unsupported
+
+    def run(self, names, inputs):
+        try:
+            return [np.asarray(result) for result in self.evaluator.run(names, inputs)]
+        except Exception as refused:
+            raise Undefined(str(refused)) from refused
 
 
-def lacks_kernel(message):
-    return "NOT_IMPLEMENTED" in message or "opset" in message or "is not a registered function/op" in message
+class Stepwise:
+    """Node after node, each by whoever has it."""
 
+    def __init__(self, model):
+        self.model, self.constants, self.steps = model, constants(model), {}
 
-def with_outputs(model, names):
-    """The model with these values as outputs; their types are inferred."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.output[:]
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    return copy
+    def run(self, names, inputs):
+        values = self.constants | inputs
+        for number, node in enumerate(self.model.graph.node):
+            given = {name: values[name] for name in sorted(read_by(node)) if name in values}
+            if number not in self.steps:
+                step = single(self.model, node, given)
+                self.steps[number] = Runtime.of(step) or Reference(step)
+            results = [name for name in node.output if name]
+            values |= dict(zip(results, self.steps[number].run(results, given), strict=True))
+        return [values[name] for name in names]

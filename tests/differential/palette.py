@@ -4,6 +4,7 @@ import numpy as np
 
 import ports
 from builder import MOST_INPUTS, Builder, Impossible
+from models import onnx_type
 
 
 class Palette(Builder):
@@ -108,12 +109,16 @@ class Palette(Builder):
                 raise Impossible("no integers of this form")
             return found
         dtype = self.one_of(dtypes)
-        shape = self.shape(self.between(1, 3) if rank is None else rank) if shape is None else tuple(shape)
         info = np.iinfo(dtype)
         reach = self.one_of([5, 100, 1000, min(info.max, 2**20)])
         least = max(info.min, -reach) if low is None else low
         most = min(info.max, reach) if high is None else high
-        return self.input(dtype, shape, ports.whole(shape, least, most), "n", selects=low is not None or high is not None)
+        for _ in range(12):
+            drawn = self.shape(self.between(1, 3) if rank is None else rank) if shape is None else tuple(shape)
+            port, value = self.draft(dtype, drawn, ports.whole(drawn, least, most), "n", selects=low is not None or high is not None)
+            if fits(value):
+                return self.adopt(port, value)
+        raise Impossible("no integers of this form")
 
     def boolean(self, shape=None, rank=None):
         def right(value):
@@ -215,9 +220,3 @@ class Palette(Builder):
 
     def cast(self, value, dtype):
         return self.node("Cast", [value], to=onnx_type(dtype))
-
-
-def onnx_type(dtype):
-    from onnx import helper
-
-    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper
 
 import tensors
 from judge import Experiment, Result, Steady, compiled_of, names_node, tried
+from models import read_by, typed
 from oracle import Undefined
 from product import Fault, Refused
 
@@ -100,22 +100,18 @@ def part(model, cut, outputs, values):
     for node in reversed(model.graph.node):
         if any(name in needed and name not in cut for name in node.output):
             kept.append(node)
-            needed |= {name for name in node.input if name}
+            needed |= read_by(node)
     kept.reverse()
     made = {name for node in kept for name in node.output}
     inputs = sorted(name for name in needed & cut if name not in made or name not in outputs)
     initializers = [tensor for tensor in model.graph.initializer if tensor.name in needed and tensor.name not in made]
 
-    def typed(name):
-        array = values[name]
-        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), list(array.shape))
-
     small = onnx.ModelProto()
     small.CopyFrom(model)
     del small.graph.node[:], small.graph.input[:], small.graph.output[:], small.graph.initializer[:], small.graph.value_info[:]
     small.graph.node.extend(kept)
-    small.graph.input.extend(typed(name) for name in inputs)
-    small.graph.output.extend(typed(name) for name in outputs)
+    small.graph.input.extend(typed(name, values[name]) for name in inputs)
+    small.graph.output.extend(typed(name, values[name]) for name in outputs)
     small.graph.initializer.extend(initializers)
     return small
 

@@ -14,9 +14,10 @@ disturbance: that a faithful implementation magnifies its error there is no excu
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from compare import TOLERANCE, reaches, spread
+from models import constants, typed
 from oracle import Oracle, Undefined
 
 FLOAT32 = 1e-6
@@ -44,8 +45,7 @@ class Disturbed:
         self.model = model
         values = [value.name for value in model.graph.input] + [name for node in model.graph.node for name in node.output if name]
         self.plain = Oracle(model, outputs=[name for name in values])
-        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        self.constants = constants | constant_nodes(model)
+        self.constants = constants(model)
 
     def values(self, inputs):
         """Every value of the model."""
@@ -78,12 +78,6 @@ def close(a, b, scale):
 
 def signs(size, rng):
     return (size * rng.choice([-1.0, 1.0], size.shape)).astype(size.dtype)
-
-
-def constant_nodes(model):
-    nodes = [node for node in model.graph.node if node.op_type == "Constant"]
-    pairs = ((node.output[0], a) for node in nodes for a in node.attribute if a.name == "value")
-    return {name: numpy_helper.to_array(attribute.t) for name, attribute in pairs}
 
 
 def exact_values(model, values):
@@ -145,9 +139,7 @@ def disturbed(model, values, exact):
                 disturb(name)
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
-    copy.graph.input.extend(
-        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(size.dtype), size.shape) for name, size in noise.items()
-    )
+    copy.graph.input.extend(typed(name, size) for name, size in noise.items())
     return copy, noise
 
 

@@ -28,6 +28,6 @@ def idiom(since=9, until=99, weight=1.0):
 
 def load():
     """All idioms."""
-    from families import attention, linear, movement, norms, pointwise, reductions, vision  # noqa: F401
+    from families import attention, integers, linear, ml, movement, norms, pointwise, quantized, recurrent, reductions, signal, training, vision  # noqa: F401, E501
 
     return IDIOMS

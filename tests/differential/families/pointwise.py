@@ -44,7 +44,7 @@ FUNCTIONS = [
 ]
 
 
-@idiom(weight=5)
+@idiom(weight=11)
 def function(b):
     known = [f for f in FUNCTIONS if f[1] <= b.opset]
     operator, _, most, attributes = b.one_of(known)
@@ -52,7 +52,7 @@ def function(b):
     return b.node(operator, [x], **(attributes if b.chance(0.6) else {}))
 
 
-@idiom(weight=2)
+@idiom(weight=3)
 def function_of_positive(b):
     operator, least = b.one_of([("Log", 0.02), ("Sqrt", 0.0), ("Reciprocal", 0.1), ("Acosh", 1.05)])
     x = b.above(b.within(b.real(), 100.0), least)
@@ -174,7 +174,7 @@ def division(b):
     return b.node("Div", [x, b.above(b.within(y, 50.0), b.one_of([0.1, 1e-2, 1.0]))])
 
 
-@idiom()
+@idiom(weight=2)
 def of_several(b):
     x = b.real(fits=lambda v: v.rank > 0)
     operands = [x, b.real(shape=x.shape), b.real(shape=x.shape[-1:])][: b.between(1, 3)]
@@ -187,7 +187,7 @@ def float_modulo(b):
     return b.node("Mod", [x, b.constant(b.one_of([1.0, 2.5, 3.0]))], fmod=1)
 
 
-@idiom(weight=0.7)
+@idiom(weight=1.2)
 def unchanged(b):
     x = b.real()
     return b.node(b.one_of(["Identity", "Dropout"]), [x])

@@ -12,7 +12,7 @@ def axes_of(b, x):
     return axes if b.chance(0.7) else [axis - x.rank for axis in axes]
 
 
-@idiom(weight=3)
+@idiom(weight=5)
 def reduction(b):
     operator = b.one_of(["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"])
     x = b.within(b.real(fits=lambda v: v.rank > 0), 100.0)

@@ -71,7 +71,7 @@ def pool(b):
     return pooled(b, image(b))
 
 
-@idiom(weight=1.5)
+@idiom(weight=2)
 def global_pool(b):
     x = image(b)
     operator = b.one_of(["GlobalAveragePool", "GlobalMaxPool", "GlobalAveragePool"])
@@ -79,7 +79,7 @@ def global_pool(b):
     return b.node("Flatten", [y]) if b.chance(0.7) else y
 
 
-@idiom(weight=0.7)
+@idiom(weight=1.2)
 def lp_pool(b):
     x = image(b)
     if b.chance(0.5):
