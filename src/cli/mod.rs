@@ -92,7 +92,8 @@ pub fn main() -> ExitCode {
         Err(error) => {
             eprintln!("zkiln: {error}");
             // `check`, `conformance` and `run` have said their figures already when only some of it failed.
-            if command.json() && !matches!(error, CliError::Comparison(_) | CliError::Inputs { .. }) {
+            if command.json() && !matches!(error, CliError::Comparison(_) | CliError::Inputs { .. })
+            {
                 terminal::say_json(&error.json());
             }
             ExitCode::from(error.exit_code())

@@ -78,7 +78,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let ms = started.elapsed().as_secs_f64() * 1e3;
     let refused = refusals.len();
     if args.json {
-        say_json(&json!({"model": program.origin(), "runs": runs, "refused": refused, "run_ms": ms}));
+        say_json(
+            &json!({"model": program.origin(), "runs": runs, "refused": refused, "run_ms": ms}),
+        );
     } else {
         say(&format!(
             "{runs} runs in {}, outputs in {}",

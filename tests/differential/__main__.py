@@ -3,35 +3,42 @@
 import argparse
 import sys
 import time
+import traceback
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import generate  # noqa: E402
-from builder import Broken  # noqa: E402
 from judge import BAD, Result, judge, operators  # noqa: E402
 from product import Product  # noqa: E402
 from report import Report  # noqa: E402
+from shrink import shrink, write  # noqa: E402
 
 
 def attempt(seed, options):
-    """One graph."""
+    """One graph: the result, its operators, and the seconds it took."""
     started = time.time()
     try:
         case = generate.case(seed)
-    except Broken as broken:
-        return Result(seed, "broken", str(broken)), {}, time.time() - started
-    prove = options.prove_every and seed % options.prove_every == 0
-    result = judge(case, Product(options.zkiln, options.seconds), prove)
-    if result.verdict in BAD and options.failures and result.failing:
-        from shrink import shrink, write
+        result = tried(case, options)
+        counted = operators(case.model)
+    except Exception:  # A fault of ours must not end the run of the others.
+        result, counted = Result(seed, "broken", traceback.format_exc()), {}
+    return replace(result, failing=None, samples=[]), counted, time.time() - started
 
-        small = shrink(case, result, Product(options.zkiln, options.seconds), options.shrink_seconds)
+
+def tried(case, options):
+    """Judges a graph, and shrinks it if it fails."""
+    product = Product(options.zkiln, options.seconds)
+    prove = bool(options.prove_every) and case.seed % options.prove_every == 0
+    result = judge(case, product, prove)
+    if result.verdict in BAD and options.failures:
+        small = shrink(case, result, product, options.shrink_seconds)
         result.signature = small.signature
-        write(small, options.failures / f"{result.verdict}_{seed}")
-    result.failing, result.samples = None, []
-    return result, operators(case.model), time.time() - started
+        write(small, case.seed, options.failures)
+    return result
 
 
 def main():

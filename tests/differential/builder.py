@@ -161,7 +161,7 @@ class Builder:
         return results
 
     def wrapped(self, graph):
-        domains = {"": self.opset, "ai.onnx.ml": 3, "com.microsoft": 1}
+        domains = {"": self.opset, "ai.onnx.ml": 5 if self.opset >= 22 else 3, "com.microsoft": 1}
         domains |= {node.domain: 1 for node in graph.node if node.domain not in domains}
         used = {node.domain for node in graph.node} | {""}
         return helper.make_model(

@@ -53,8 +53,8 @@ class Experiment:
 
     def __init__(self, model, samples, oracle):
         self.model, self.samples, self.oracle = model, samples, oracle
-        outputs = [oracle.outputs_of(sample) for sample in samples]
-        self.typical = {name: typical_reach([made[name] for made in outputs]) for name in outputs[0]}
+        values = [oracle.values(sample) for sample in samples]
+        self.typical = {name: typical_reach([made[name] for made in values]) for name in values[0]}
 
     def test(self, kind, inputs, rng):
         try:
@@ -63,7 +63,7 @@ class Experiment:
             return Test(kind, inputs, None)
         own = {name: reach(array) for name, array in outputs.items()}
         scale = {name: max(self.typical[name], own[name]) for name in outputs}
-        skip = self.oracle.undecided(inputs, outputs, scale, rng)
+        skip = self.oracle.undecided(inputs, outputs, self.typical, rng)
         return Test(kind, inputs, outputs, scale, own, skip)
 
 

@@ -3,7 +3,9 @@
 import warnings
 
 import numpy as np
+import onnx
 import onnxruntime
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from models import constants, read_by, single, with_outputs
@@ -66,6 +68,9 @@ class Reference:
     """ONNX's reference evaluator, for a model of one node."""
 
     def __init__(self, model):
+        # numpy promotes where ONNX does not.
+        inferred = onnx.shape_inference.infer_shapes(model).graph.output
+        self.dtypes = {v.name: helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type) for v in inferred if v.type.tensor_type.elem_type}
         try:
             self.evaluator = ReferenceEvaluator(model)
         except Exception as unsupported:
@@ -73,7 +78,8 @@ class Reference:
 
     def run(self, names, inputs):
         try:
-            return [np.asarray(result) for result in self.evaluator.run(names, inputs)]
+            results = zip(names, self.evaluator.run(names, inputs), strict=True)
+            return [np.asarray(result, dtype=self.dtypes.get(name)) for name, result in results]
         except Exception as refused:
             raise Undefined(str(refused)) from refused
 

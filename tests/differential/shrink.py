@@ -80,18 +80,22 @@ class Shrinker:
 
     def run(self):
         given = {value.name for value in self.original.graph.input}
-        computed = [name for node in self.original.graph.node if node.op_type != "Constant" for name in node.output if name]
-        if not any(self.keep(given, [name]) for name in computed):
+        if not any(self.keep(given, [name]) for name in computed_by(self.original)):
             return self.best
         progress = True
         while progress and not self.late():
-            inner = [name for node in self.best.model.graph.node for name in node.output if name and name not in self.outputs]
+            inner = [name for name in computed_by(self.best.model) if name not in self.outputs]
             progress = any(self.keep(self.cut | {name}, self.outputs) for name in reversed(inner))
         while len(self.known) > 1 and not self.late():
             half = len(self.known) // 2
             if not (self.keep(self.cut, self.outputs, self.known[:half]) or self.keep(self.cut, self.outputs, self.known[half:])):
                 break
         return self.best
+
+
+def computed_by(model):
+    """Names of the results, in order, without constants."""
+    return [name for node in model.graph.node if node.op_type != "Constant" for name in node.output if name]
 
 
 def part(model, cut, outputs, values):
@@ -120,8 +124,9 @@ def shrink(case, result, product, seconds):
     return Shrinker(case, result.samples, result, product, seconds).run()
 
 
-def write(small, folder):
-    """The case as a folder."""
+def write(small, seed, folder):
+    """The case as a folder in `folder`, named after its operators."""
+    folder = folder / f"{small.result.verdict}_{'_'.join(small.signature)[:60]}_{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(small.model, folder / "model.onnx")
     (folder / "samples.jsonl").write_text(tensors.lines("inputs", small.samples))
@@ -131,5 +136,5 @@ def write(small, folder):
     except Undefined:
         pass
     nodes = ", ".join(node.op_type for node in small.model.graph.node)
-    (folder / "README").write_text(f"{small.result.verdict}: {nodes}. {small.result.reason}\n")
+    (folder / "README").write_text(f"{small.result.verdict}, seed {seed}: {nodes}. {small.result.reason}\n")
     (folder / "want").write_text("either\n")

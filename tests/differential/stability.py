@@ -4,9 +4,9 @@ A model may be ill-conditioned: then onnxruntime's own rounding decides its outp
 on floats (compare them, round them, rank them): where an operand lies closer to the threshold than floats are asked to be right, both answers
 are right. So the model is run again, a few times, with
 
-- every float that is computed or given disturbed by a few units of float32's precision, relative to itself;
-- operands of a decision disturbed by `NEAR` of their own spread, in any direction, unless they are exact: integers, or sums of products of
-  integers, as in a quantised model, which owe nothing to rounding.
+- every float that is computed or given disturbed by a few units of its type's precision, relative to itself;
+- operands of a decision disturbed by `NEAR` of their reach (see compare.py), in any direction, unless they are exact: integers, or sums of
+  products of integers, as in a quantised model, which owe nothing to rounding.
 
 An element that then changes by more than its tolerance is *undecided* and is not compared. A continuous operator never gets the second kind of
 disturbance: that a faithful implementation magnifies its error there is no excuse.
@@ -16,11 +16,12 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from compare import TOLERANCE, reaches, spread
+from compare import TOLERANCE, reach, reaches
 from models import constants, typed
 from oracle import Oracle, Undefined
 
-FLOAT32 = 1e-6
+# Units of precision that an oracle's own arithmetic is off.
+UNITS = 8
 NEAR = 0.005
 RUNS = 8
 
@@ -51,11 +52,12 @@ class Disturbed:
         """Every value of the model."""
         return self.constants | self.plain.run(inputs)
 
-    def undecided(self, inputs, outputs, scale, rng):
-        """For each output the elements that are undecided; `scale` has the reach of each."""
+    def undecided(self, inputs, outputs, typical, rng):
+        """For each output the elements that are undecided; `typical` has the reach of every value in a typical sample."""
         values = self.values(inputs)
         exact = exact_values(self.model, values)
-        copy, noise = disturbed(self.model, values, exact)
+        scale = {name: max(typical.get(name, 0.0), reach(array)) for name, array in values.items()}
+        copy, noise = disturbed(self.model, values, exact, scale)
         oracle = Oracle(copy)
         masks = {name: np.zeros(array.shape, dtype=bool) for name, array in outputs.items()}
         for _ in range(RUNS):
@@ -99,7 +101,7 @@ def exact_values(model, values):
     return exact
 
 
-def disturbed(model, values, exact):
+def disturbed(model, values, exact, scale):
     """The model with additions of noise, and for each noise, which is an input, its size an element."""
     noise = {}
 
@@ -116,7 +118,7 @@ def disturbed(model, values, exact):
     def disturb(name):
         array = values[name]
         if array.dtype.kind == "f" and array.size:
-            node, renamed[name] = add(name, FLOAT32 * np.where(np.isfinite(array), abs(array), 0))
+            node, renamed[name] = add(name, UNITS * np.finfo(array.dtype).eps * np.where(np.isfinite(array), abs(array), 0))
             nodes.append(node)
 
     for value in model.graph.input:
@@ -126,7 +128,7 @@ def disturbed(model, values, exact):
         for position in DECISIONS.get(node.op_type, ()):
             name = node.input[position] if position < len(node.input) else ""
             if name and values[name].dtype.kind == "f" and name not in exact and decides(node):
-                size = np.full(values[name].shape, NEAR * spread(values[name]))
+                size = np.full(values[name].shape, NEAR * scale[name])
                 added, noisy = add(name, size)
                 added.input[0] = operands[position]
                 nodes.append(added)

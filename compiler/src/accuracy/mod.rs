@@ -1,5 +1,7 @@
 //! How many bits: the least that keep the integer program close to the float model on the calibration samples.
 
+#[cfg(test)]
+mod accepted;
 mod bench;
 mod distance;
 mod search;

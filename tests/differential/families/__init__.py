@@ -1,5 +1,7 @@
 """The idioms, in families: a module each. An idiom is a function that adds a few nodes to a graph as exporters or people write them."""
 
+import importlib
+import pathlib
 from dataclasses import dataclass
 
 IDIOMS = []
@@ -28,6 +30,6 @@ def idiom(since=9, until=99, weight=1.0):
 
 def load():
     """All idioms."""
-    from families import attention, integers, linear, ml, movement, norms, pointwise, quantized, recurrent, reductions, signal, training, vision  # noqa: F401, E501
-
+    for module in sorted(pathlib.Path(__file__).parent.glob("[a-z]*.py")):
+        importlib.import_module(f"families.{module.stem}")
     return IDIOMS

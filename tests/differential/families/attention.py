@@ -163,3 +163,10 @@ def linear_attention(b):
     q, k, v = (project(b, x) for _ in range(3))
     y, _ = b.node("LinearAttention", [q, k, v], outputs=2, q_num_heads=1, kv_num_heads=1, update_rule="linear")
     return y
+
+
+@idiom(since=26, weight=2)
+def flex_attention(b):
+    x = sequence(b)
+    q, k, v = (heads(b, project(b, x), 1) for _ in range(3))
+    return b.node("FlexAttention", [q, k, v], domain="ai.onnx.preview")

@@ -1,6 +1,7 @@
 """Models of ai.onnx.ml, as scikit-learn and the boosting libraries export them."""
 
 import numpy as np
+from onnx import numpy_helper
 
 import ports
 from builder import Impossible
@@ -132,10 +133,16 @@ def linear_classifier(b):
 
 
 def forest(b, x, trees, depth):
-    """Attributes of full binary trees with thresholds at values that features have."""
+    """Attributes of full binary trees with thresholds halfway between values that features have."""
     nodes = {key: [] for key in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids", "missing_value_tracks_true")}
     rows = np.concatenate([p.reshape(-1, x.shape[1]) for p in x.probes])
     leaves = []
+
+    def threshold(feature):
+        values = np.unique(rows[:, feature])
+        k = b.between(0, max(len(values) - 2, 0))
+        return float(np.float32(values[k : k + 2].mean()))
+
     mode = b.one_of(["BRANCH_LEQ", "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT"])
     for tree in range(trees):
         inner = 2**depth - 1
@@ -145,7 +152,7 @@ def forest(b, x, trees, depth):
             nodes["treeids"].append(tree)
             nodes["nodeids"].append(node)
             nodes["featureids"].append(feature)
-            nodes["values"].append(0.0 if is_leaf else float(np.float32(np.quantile(rows[:, feature], b.rng.uniform(0.1, 0.9)))))
+            nodes["values"].append(0.0 if is_leaf else threshold(feature))
             nodes["modes"].append("LEAF" if is_leaf else mode)
             nodes["truenodeids"].append(0 if is_leaf else 2 * node + 1)
             nodes["falsenodeids"].append(0 if is_leaf else 2 * node + 2)
@@ -161,7 +168,7 @@ def leaf_weights(b, leaves, prefix, outputs):
     return {f"{prefix}_treeids": trees, f"{prefix}_nodeids": nodes, f"{prefix}_ids": ids, f"{prefix}_weights": weights}
 
 
-@idiom(weight=1.5)
+@idiom(until=21, weight=1.5)
 def tree_regressor(b):
     x = features(b)
     attributes, leaves = forest(b, x, b.between(1, 4), b.between(1, 3))
@@ -172,7 +179,7 @@ def tree_regressor(b):
     return b.node("TreeEnsembleRegressor", [x], domain=DOMAIN, n_targets=targets, aggregate_function=b.one_of(["SUM", "AVERAGE"]), **attributes)
 
 
-@idiom(weight=1.5)
+@idiom(until=21, weight=1.5)
 def tree_classifier(b):
     x = features(b)
     attributes, leaves = forest(b, x, b.between(1, 4), b.between(1, 3))
@@ -181,6 +188,44 @@ def tree_classifier(b):
     transform = b.one_of(["NONE", "SOFTMAX", "LOGISTIC"])
     labels = class_labels(b, count)
     return b.node("TreeEnsembleClassifier", [x], outputs=2, domain=DOMAIN, classlabels_int64s=labels, post_transform=transform, **attributes)
+
+
+@idiom(since=22, weight=1.5)
+def tree_ensemble(b):
+    """Trees in the form of ai.onnx.ml 5: full ones, whose last level of branches leads to leaves."""
+    x = features(b)
+    attributes, _ = forest(b, x, b.between(1, 4), depth := b.between(1, 3))
+    inner, trees = 2**depth - 1, len(attributes["nodes_treeids"]) // (2 ** (depth + 1) - 1)
+    branches = [k for k, mode in enumerate(attributes["nodes_modes"]) if mode != "LEAF"]
+    at_end = [node >= inner // 2 for _ in range(trees) for node in range(inner)]
+    node = [(tree, k) for tree in range(trees) for k in range(inner)]
+    leaves = 2**depth
+
+    def child(tree, k, side):
+        below = 2 * k + 1 + side
+        return tree * leaves + below - inner if below >= inner else tree * inner + below
+
+    targets = b.between(1, 2)
+    values = [attributes["nodes_values"][k] for k in branches]
+    modes = {"BRANCH_LEQ": 0, "BRANCH_LT": 1, "BRANCH_GTE": 2, "BRANCH_GT": 3}
+    return b.node(
+        "TreeEnsemble",
+        [x],
+        domain=DOMAIN,
+        n_targets=targets,
+        aggregate_function=b.one_of([0, 1]),
+        post_transform=0,
+        tree_roots=[tree * inner for tree in range(trees)],
+        nodes_featureids=[attributes["nodes_featureids"][k] for k in branches],
+        nodes_splits=numpy_helper.from_array(np.array(values, dtype=np.float32)),
+        nodes_modes=numpy_helper.from_array(np.array([modes[attributes["nodes_modes"][k]] for k in branches], dtype=np.uint8)),
+        nodes_truenodeids=[child(tree, k, 0) for tree, k in node],
+        nodes_trueleafs=[int(end) for end in at_end],
+        nodes_falsenodeids=[child(tree, k, 1) for tree, k in node],
+        nodes_falseleafs=[int(end) for end in at_end],
+        leaf_targetids=b.rng.integers(0, targets, trees * leaves).tolist(),
+        leaf_weights=numpy_helper.from_array(b.rng.standard_normal(trees * leaves).astype(np.float32)),
+    )
 
 
 @idiom()
