@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import generate  # noqa: E402
+import planted  # noqa: E402
 from judge import BAD, Result, judge, operators  # noqa: E402
 from product import Product  # noqa: E402
 from report import Report  # noqa: E402
@@ -43,7 +44,9 @@ def tried(case, options):
 
 def main():
     parser = argparse.ArgumentParser(prog="differential", description=__doc__)
-    parser.add_argument("--zkiln", type=Path, required=True, help="the command line under test")
+    under_test = parser.add_mutually_exclusive_group(required=True)
+    under_test.add_argument("--zkiln", type=Path, help="the command line under test")
+    under_test.add_argument("--planted", action="store_true", help="test the machine: does it find faults that are put in by hand?")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=150, help="how many seeds")
     parser.add_argument("--jobs", type=int, default=2)
@@ -54,6 +57,8 @@ def main():
     parser.add_argument("--quiet", action="store_true", help="only the totals")
     options = parser.parse_args()
     seeds = range(options.seed, options.seed + options.count)
+    if options.planted:
+        sys.exit(planted.check(seeds))
     report = Report(options)
     with ProcessPoolExecutor(options.jobs) as pool:
         for outcome in pool.map(attempt, seeds, [options] * len(seeds)):
