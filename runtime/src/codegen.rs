@@ -74,6 +74,31 @@ pub const fn table(
     outputs: &'static [ColumnId],
     multiplicities: ColumnId,
 ) -> Table {
+    rows(title, keys, outputs, multiplicities, None)
+}
+
+/// A [`table`] of which nothing may look up the rows that are not zero in `barred`.
+///
+/// # Panics
+///
+/// While compiling, if the number of keys is not a power of two.
+pub const fn partial_table(
+    title: &'static str,
+    keys: Range<i64>,
+    outputs: &'static [ColumnId],
+    multiplicities: ColumnId,
+    barred: ColumnId,
+) -> Table {
+    rows(title, keys, outputs, multiplicities, Some(barred))
+}
+
+const fn rows(
+    title: &'static str,
+    keys: Range<i64>,
+    outputs: &'static [ColumnId],
+    multiplicities: ColumnId,
+    barred: Option<ColumnId>,
+) -> Table {
     let len = keys.end.abs_diff(keys.start);
     assert!(len.is_power_of_two(), "a table has a power of two of keys");
     Table {
@@ -82,6 +107,7 @@ pub const fn table(
         first_key: keys.start,
         outputs: Cow::Borrowed(outputs),
         multiplicities,
+        barred,
     }
 }
 

@@ -20,6 +20,19 @@ pub enum ProveError {
         /// Greatest allowed.
         high: i64,
     },
+    /// A function has no value where it is needed, or one too great for the integers that the model was compiled to.
+    #[error(
+        "node `{node}`: `{function}` has no value at key {key}, or one too great for the range that the model was calibrated for; \
+         give sample inputs that cover it when compiling, or keep the input where the model is defined"
+    )]
+    Barred {
+        /// Node whose value it would be.
+        node: String,
+        /// Table of the function.
+        function: String,
+        /// What would be looked up.
+        key: i64,
+    },
     /// An element of an input has no integer in its port's range: it is too large, or not a number.
     #[error(
         "input `{input}`, element {index}: {value} is outside the calibrated range {low}..={high}; give sample inputs that cover it when compiling"

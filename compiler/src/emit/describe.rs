@@ -4,7 +4,9 @@ use zkiln_runtime::codegen::LETTERS;
 use zkiln_runtime::model::{
     Accumulator, AxisMap, ColumnId, Model, Node, Port, Table, TableId, Term, View,
 };
-use zkiln_runtime::relations::{Exact, Map, OneHot, Quotient, Relation, Requant, RowMax};
+use zkiln_runtime::relations::{
+    Exact, Map, Normalize, OneHot, Quotient, Relation, Requant, Round, RowMax,
+};
 
 /// Summands printed before the rest is only counted.
 const SUMMANDS: usize = 6;
@@ -33,6 +35,11 @@ pub fn made(relation: &Relation) -> Vec<ColumnId> {
     match relation {
         Relation::Requant(it) => [&[it.output], &*it.mapped].concat(),
         Relation::Quotient(it) => vec![it.quotient],
+        Relation::Round(it) => vec![it.output],
+        Relation::Normalize(it) => {
+            let own = [it.exponent, it.power, it.mantissa];
+            [&own[..], &it.factors, &it.mapped].concat()
+        }
         others => others.writes(),
     }
 }
@@ -46,6 +53,8 @@ impl Speaker<'_> {
             Relation::RowMax(it) => self.row_max(it),
             Relation::Quotient(it) => self.quotient(it),
             Relation::OneHot(it) => self.one_hot(it),
+            Relation::Round(it) => self.round(it),
+            Relation::Normalize(it) => self.normalize(it),
             _ => Vec::new(),
         }
     }
@@ -107,6 +116,35 @@ impl Speaker<'_> {
         let quotient = self.column(it.quotient, &axes);
         let sum = self.sum(&it.denominator);
         vec![format!("`{quotient} = floor({} / ({sum}))`", it.numerator)]
+    }
+
+    fn round(&self, it: &Round) -> Vec<String> {
+        let axes = axes(it.accumulator.shape.len());
+        let (y, sum) = (self.column(it.output, &axes), self.sum(&it.accumulator));
+        vec![format!("`{y} = round(({sum}) / 2^{})`", it.shift)]
+    }
+
+    fn normalize(&self, it: &Normalize) -> Vec<String> {
+        let axes = axes(it.accumulator.shape.len());
+        let [exponent, power, m] =
+            [it.exponent, it.power, it.mantissa].map(|column| self.column(column, &axes));
+        let table = |table: TableId| &self.0.tables[table.0 as usize];
+        let first_key = table(it.table).first_key;
+        let powers = match it.times {
+            1 => power,
+            times => format!("{power}^{times}"),
+        };
+        let sum = self.sum(&it.accumulator);
+        let outputs = [&[it.power], &*it.factors].concat();
+        let mut lines = self.mapped(&outputs, it.exponents, &exponent, &axes);
+        let bits = table(it.table).len_log2;
+        let least = bits.saturating_sub(it.octaves);
+        lines.push(format!(
+            "`{m} + {} = floor(({sum}) * {powers} / 2^{})`, from 2^{least} to below 2^{bits}",
+            -first_key, it.shift
+        ));
+        lines.extend(self.mapped(&it.mapped, it.table, &m, &axes));
+        lines
     }
 
     fn one_hot(&self, it: &OneHot) -> Vec<String> {

@@ -60,7 +60,11 @@ pub fn tables(model: &Model, symbols: &Symbols) -> Vec<Layout> {
         let keys = Layout::word(format!("{}..{end}", table.first_key));
         let id = |id: &ColumnId| Value::of(id).layout(symbols);
         let outputs = Layout::slice(table.outputs.iter().map(id));
-        Layout::call("table", [name, keys, outputs, id(&table.multiplicities)])
+        let parts = [name, keys, outputs, id(&table.multiplicities)];
+        match &table.barred {
+            None => Layout::call("table", parts),
+            Some(barred) => Layout::call("partial_table", parts.into_iter().chain([id(barred)])),
+        }
     };
     model.tables.iter().map(table).collect()
 }

@@ -97,6 +97,7 @@ pub fn tiny() -> Compiled {
                 first_key: 0,
                 outputs: list(&[]),
                 multiplicities: RANGE_MULTIPLICITIES,
+                barred: None,
             },
             Table {
                 name: name("relu"),
@@ -104,6 +105,7 @@ pub fn tiny() -> Compiled {
                 first_key: -128,
                 outputs: vec![RELU_OUTPUTS].into(),
                 multiplicities: RELU_MULTIPLICITIES,
+                barred: None,
             },
         ]
         .into(),

@@ -10,7 +10,10 @@ pub(crate) mod limits;
 pub(crate) mod names;
 pub mod passes;
 mod pointwise;
+mod power_law;
 mod shorthands;
+
+pub use crate::graph::power_law::PowerLaw;
 
 /// A node's index in [`Graph::nodes`].
 pub type NodeId = usize;

@@ -108,6 +108,25 @@ fn visit_ids(
             column(&mut r.hot);
             column(&mut r.iota);
         }
+        Relation::Round(r) => {
+            accumulator_columns(&mut r.accumulator, column);
+            column(&mut r.output);
+            for limbs in [&mut r.remainder, &mut r.range] {
+                limb_ids(limbs, column, table);
+            }
+        }
+        Relation::Normalize(r) => {
+            accumulator_columns(&mut r.accumulator, column);
+            limb_ids(&mut r.remainder, column, table);
+            [&mut r.exponent, &mut r.power, &mut r.mantissa]
+                .into_iter()
+                .for_each(&mut *column);
+            let (factors, mapped) = (r.factors.to_mut(), r.mapped.to_mut());
+            factors.iter_mut().chain(mapped).for_each(column);
+            [&mut r.exponents, &mut r.table, &mut r.range]
+                .into_iter()
+                .for_each(table);
+        }
         other => unreachable!("lowering emits no {other:?}"),
     }
 }
@@ -128,6 +147,12 @@ fn lookups(relation: &Relation) -> (&'static str, u64, u64) {
             0,
         ),
         Relation::OneHot(_) => ("one hot", 0, 0),
+        Relation::Round(r) => (
+            "round",
+            (r.remainder.tables.len() + r.range.tables.len()) as u64,
+            0,
+        ),
+        Relation::Normalize(r) => ("normalize", 3 + r.remainder.tables.len() as u64, 0),
         _ => ("", 0, 0),
     }
 }
@@ -283,8 +308,10 @@ impl Lowering<'_> {
                 first_key: plan.first_key,
                 outputs: plan.outputs.clone().into(),
                 multiplicities: plan.multiplicities,
+                barred: plan.barred,
             };
             table.outputs.to_mut().iter_mut().for_each(&mut *column);
+            table.barred.iter_mut().for_each(&mut *column);
             column(&mut table.multiplicities);
             table
         };
@@ -318,6 +345,7 @@ impl Lowering<'_> {
             plan.outputs
                 .iter()
                 .chain([&plan.multiplicities])
+                .chain(&plan.barred)
                 .for_each(|id| column(&mut id.clone()));
         }
         let kind = |old: &usize| self.columns.list()[*old].kind;

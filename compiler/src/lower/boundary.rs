@@ -1,17 +1,19 @@
 //! Boundaries: where an expression becomes a committed column.
 
 use zkiln_runtime::model::{ColumnId, TableId, cube_log2};
-use zkiln_runtime::relations::{Exact, Limbs, Map, Relation, Requant};
+use zkiln_runtime::relations::{Exact, Limbs, Relation, Requant};
 
 use crate::diagnostic::Diagnostic;
 use crate::lower::columns::{Columns, KeyRange, Tables};
-use crate::lower::intervals::{ACCUMULATOR_BITS, certain_range, nonnegative};
+use crate::lower::intervals::{certain_range, nonnegative};
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Goal, Quantized, accumulate, ceil_log2, too_wide};
+use crate::lower::quantize::{Goal, Quantized, accumulate, too_wide};
 use crate::lower::value::{Axis, Term, Value, View};
 
 /// Integers of up to this many bits more than asked for are kept as they are rather than rounded.
 pub const EXACT_EXTRA_BITS: u8 = 4;
+/// Widest values that are looked up in one table.
+const MOST_TABLE_BITS: u8 = 18;
 /// Widest limb table.
 const MAX_LIMB_BITS: u32 = 15;
 /// Widest remainder, so that with some slack limbs hold it.
@@ -87,37 +89,6 @@ pub fn limbs(
     )
 }
 
-/// How far beyond its calibrated range a table's output may go before it saturates.
-const TABLE_MARGIN: f64 = 1.25;
-/// A key that is rounded may change a table's output by this fraction of its calibrated range.
-const TABLE_ERROR: f64 = 1.0 / 256.0;
-/// Widest keys of a table that is made more precise.
-const MAX_KEY_BITS: u8 = 16;
-
-/// Greatest integer that a table of integers keeps as it is.
-const MOST_INTEGER: f64 = 65_536.0;
-
-/// A table of a real function: what its integers mean.
-struct FunctionTable {
-    id: TableId,
-    /// Real value of an output's unit.
-    step: f64,
-    bounds: (i64, i64),
-}
-
-/// A function of one value that is to be a table.
-#[derive(Clone, Copy)]
-pub struct Tabulated<'a> {
-    /// Name of the table.
-    pub label: &'a str,
-    /// Bits of its results.
-    pub bits: u8,
-    /// Results beyond this in magnitude, the calibrated one, may saturate.
-    pub greatest: f64,
-    /// On reals.
-    pub function: &'a dyn Fn(f64) -> f64,
-}
-
 impl Lowering<'_> {
     /// The value as one committed column of about `bits` bits; itself if it is one already.
     pub fn small(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
@@ -127,6 +98,10 @@ impl Lowering<'_> {
         if let Some(exact) = self.exact(value, bits + EXACT_EXTRA_BITS)? {
             return Ok(exact);
         }
+        if bits > MOST_TABLE_BITS && !self.saturates() {
+            return self.wide(value, bits);
+        }
+        let bits = bits.min(MOST_TABLE_BITS);
         let keys = KeyRange {
             bits,
             signed: !nonnegative(value, &self.columns),
@@ -247,93 +222,6 @@ impl Lowering<'_> {
         )
     }
 
-    /// The function of `value`, if the value's integers have at most `exact_bits` bits and need no rounding.
-    pub fn through_exact_table(
-        &mut self,
-        value: &Value,
-        function: Tabulated,
-        exact_bits: u8,
-    ) -> Result<Option<Value>, Diagnostic> {
-        let axes = value.mentioned();
-        let Some(quantized) = self.exact_integers(value, &axes)? else {
-            return Ok(None);
-        };
-        let keys = KeyRange::covering(quantized.bounds.0, quantized.bounds.1);
-        if keys.bits > exact_bits {
-            return Ok(None);
-        }
-        let keys = KeyRange {
-            bits: if keys.signed {
-                keys.bits.max(function.bits)
-            } else {
-                keys.bits
-            },
-            ..keys
-        };
-        let table = self.function_table(keys, quantized.unit, function);
-        let mapped = self.columns.witness(
-            &self.here(),
-            quantized.accumulator.shape.to_vec(),
-            table.bounds,
-        );
-        let relation = Relation::Map(Map {
-            accumulator: quantized.accumulator.clone(),
-            table: table.id,
-            mapped: vec![mapped].into(),
-        });
-        self.emit(&self.here(), &quantized, u32::from(keys.bits), relation);
-        Ok(Some(mapped_value(value, mapped, &axes, table.step)))
-    }
-
-    /// `function(value)` through a table on the value, rounded to `bits` bits if its integers are not small already. Results beyond
-    /// `greatest` in magnitude, the calibrated one, may saturate.
-    pub fn through_table(
-        &mut self,
-        value: &Value,
-        label: &str,
-        bits: u8,
-        greatest: f64,
-        function: &dyn Fn(f64) -> f64,
-    ) -> Result<Value, Diagnostic> {
-        let tabulated = Tabulated {
-            label,
-            bits,
-            greatest,
-            function,
-        };
-        if let Some(exact) = self.through_exact_table(value, tabulated, bits + 1)? {
-            return Ok(exact);
-        }
-        let axes = value.mentioned();
-        let name = value.name.clone();
-        let mut keys = KeyRange {
-            bits,
-            signed: !nonnegative(value, &self.columns),
-        };
-        let mut quantized = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
-        while keys.bits < MAX_KEY_BITS && is_coarse(&quantized, value.range, greatest, function) {
-            keys.bits += 1;
-            quantized = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
-        }
-        let step = quantized.unit * f64::from(quantized.step_log2).exp2();
-        let (low, high) = keys.bounds();
-        let (low, high) = (low as f64 * step, high as f64 * step);
-        let wide = self.reach(&quantized, keys);
-        let clamped = |x: f64| function(x.clamp(low, high));
-        let tabulated = Tabulated {
-            function: &clamped,
-            ..tabulated
-        };
-        let table = self.function_table(wide, step, tabulated);
-        let mapped = self.columns.witness(
-            &self.here(),
-            quantized.accumulator.shape.to_vec(),
-            table.bounds,
-        );
-        self.requant(&name, quantized, wide, table.id, &[mapped])?;
-        Ok(mapped_value(value, mapped, &axes, table.step))
-    }
-
     /// The value rounded to multiples of `step`; it is known to fit `keys` of them.
     pub fn in_steps(
         &mut self,
@@ -343,6 +231,9 @@ impl Lowering<'_> {
     ) -> Result<Value, Diagnostic> {
         let axes = value.mentioned();
         let quantized = self.accumulate(value, &axes, Goal::Step(step))?;
+        if keys.bits > MOST_TABLE_BITS {
+            return self.wide_in_steps(value, quantized, keys);
+        }
         let table = self.tables.range(&mut self.columns, keys);
         let (column, unit) = self.requant(&value.name.clone(), quantized, keys, table, &[])?;
         Ok(column_value(value, column, &axes, unit))
@@ -367,12 +258,7 @@ impl Lowering<'_> {
         let (shift, remainder) =
             limbs(&mut self.columns, &mut self.tables, name, &shape, wanted, 3);
         let finer = shift as i32 - quantized.step_log2;
-        if finer as u32 > 60 || quantized.magnitude >> (ACCUMULATOR_BITS as i32 - finer) != 0 {
-            return Err(too_wide(
-                quantized.magnitude.saturating_mul(1 << finer.clamp(0, 60)),
-            ));
-        }
-        let quantized = quantized.refined(finer as u32);
+        let quantized = quantized.refined_within(finer)?;
         let relation = Relation::Requant(Requant {
             accumulator: quantized.accumulator.clone(),
             shift: shift as u8,
@@ -387,79 +273,6 @@ impl Lowering<'_> {
         self.emit(&node, &quantized, u32::from(keys.bits), relation);
         Ok((output, step))
     }
-
-    /// The table of a function on `keys` in units of `step`, with outputs of as many bits as it says, which reach its greatest value with a margin.
-    fn function_table(&mut self, keys: KeyRange, step: f64, function: Tabulated) -> FunctionTable {
-        let Tabulated {
-            label,
-            bits,
-            greatest,
-            function,
-        } = function;
-        let reals: Vec<f64> = keys
-            .iter()
-            .map(|key| function(key as f64 * step))
-            .map(|y| if y.is_nan() { 0.0 } else { y })
-            .collect();
-        let signed = reals.iter().any(|&y| y < 0.0);
-        let limit = f64::from(1u32 << (bits - u8::from(signed))) - 1.0;
-        let keeps_step = reals
-            .iter()
-            .all(|y| (y / step - (y / step).round()).abs() < 1e-6 && y.abs() / step <= 2.0 * limit);
-        let integers = reals
-            .iter()
-            .all(|y| y.fract() == 0.0 && y.abs() <= MOST_INTEGER);
-        let (out_step, most) = match greatest * TABLE_MARGIN {
-            _ if keeps_step => (step, 2.0 * limit),
-            _ if integers => (1.0, MOST_INTEGER),
-            0.0 => (1.0, limit),
-            greatest => (f64::from(ceil_log2(greatest / limit)).exp2(), limit),
-        };
-        let data: Vec<i32> = reals
-            .iter()
-            .map(|y| (y / out_step).round().clamp(-most, most) as i32)
-            .collect();
-        let bounds = data.iter().fold((0, 0), |(lo, hi): (i64, i64), &y| {
-            (lo.min(y.into()), hi.max(y.into()))
-        });
-        FunctionTable {
-            id: self.tables.table(&mut self.columns, label, keys, &[data]),
-            step: out_step,
-            bounds,
-        }
-    }
-}
-
-/// Whether rounding to the step loses too much of a function whose results reach `greatest`: it is steep, or only interesting in a small
-/// part of its range.
-fn is_coarse(
-    quantized: &Quantized,
-    range: (f64, f64),
-    greatest: f64,
-    function: &dyn Fn(f64) -> f64,
-) -> bool {
-    let step = quantized.unit * f64::from(quantized.step_log2).exp2();
-    let squares = |key: i64| {
-        let at = |eighths: i32| {
-            function((key as f64 + f64::from(eighths) / 16.0) * step).clamp(-greatest, greatest)
-        };
-        let change = (at(8) - at(0)).abs();
-        let steepest = (0..8)
-            .map(|i| (at(i + 1) - at(i)).abs())
-            .fold(0.0, f64::max);
-        // No step is small enough for a jump.
-        let jumps = steepest > 0.9 * change;
-        if jumps || !change.is_finite() {
-            0.0
-        } else {
-            change * change
-        }
-    };
-    let squares: Vec<f64> = ((range.0 / step).ceil() as i64..=(range.1 / step) as i64)
-        .map(squares)
-        .filter(|x| *x > 0.0)
-        .collect();
-    squares.iter().sum::<f64>() > (greatest * TABLE_ERROR).powi(2) * squares.len() as f64
 }
 
 /// `value`, known to be `unit` times `column` over `axes`.

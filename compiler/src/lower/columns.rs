@@ -114,6 +114,8 @@ pub struct TablePlan {
     pub outputs: Vec<ColumnId>,
     /// Witness column.
     pub multiplicities: ColumnId,
+    /// Constant column, 1 for rows that nothing may look up; if there are any.
+    pub barred: Option<ColumnId>,
 }
 
 /// KeyRange of a table: `2^bits` of them, from 0 or half of them negative.
@@ -178,29 +180,46 @@ impl Tables {
         keys: KeyRange,
         outputs: &[Vec<i32>],
     ) -> TableId {
+        self.partial_table(columns, label, (keys.first(), keys.bits), outputs, &[])
+    }
+
+    /// A table of `2^bits` keys from `first_key`, where nothing may look up rows that are `barred`; no row is if there are none.
+    pub fn partial_table(
+        &mut self,
+        columns: &mut Columns,
+        label: &str,
+        (first_key, bits): (i64, u8),
+        outputs: &[Vec<i32>],
+        barred: &[bool],
+    ) -> TableId {
         let name = self.unique(label);
         let one = outputs.len() == 1;
         let outputs: Vec<ColumnId> = (outputs.iter().enumerate())
             .map(|(i, data)| {
                 let part = if one { String::new() } else { format!("/{i}") };
                 let title = format!("table/{name}{part}");
-                columns.constant(&title, vec![1 << keys.bits], data.clone())
+                columns.constant(&title, vec![1 << bits], data.clone())
             })
             .collect();
-        if let Some(id) = self.find(keys, &outputs) {
+        let bars = barred.contains(&true).then(|| {
+            let rows = barred.iter().map(|barred| i32::from(*barred)).collect();
+            columns.constant(&format!("table/{name}/barred"), vec![1 << bits], rows)
+        });
+        if let Some(id) = self.find((first_key, bits), &outputs, bars) {
             return id;
         }
         let multiplicities = columns.witness(
             &format!("table/{name}/multiplicities"),
-            vec![1 << keys.bits],
+            vec![1 << bits],
             (0, i64::from(i32::MAX)),
         );
         self.list.push(TablePlan {
             name,
-            len_log2: keys.bits,
-            first_key: keys.first(),
+            len_log2: bits,
+            first_key,
             outputs,
             multiplicities,
+            barred: bars,
         });
         TableId(self.list.len() as u32 - 1)
     }
@@ -230,20 +249,29 @@ impl Tables {
     /// A range table with at least these keys: one that exists, if it is not far too large.
     pub fn range_covering(&mut self, columns: &mut Columns, keys: KeyRange) -> TableId {
         let fitting =
-            (keys.bits..=keys.bits + 2).find_map(|bits| self.find(KeyRange { bits, ..keys }, &[]));
+            (keys.bits..=keys.bits + 2).find_map(|bits| self.find_range(KeyRange { bits, ..keys }));
         fitting.unwrap_or_else(|| self.range(columns, keys))
     }
 
-    fn find(&self, keys: KeyRange, outputs: &[ColumnId]) -> Option<TableId> {
+    fn find(
+        &self,
+        (first_key, bits): (i64, u8),
+        outputs: &[ColumnId],
+        barred: Option<ColumnId>,
+    ) -> Option<TableId> {
         let same = |t: &TablePlan| {
-            t.len_log2 == keys.bits && t.first_key == keys.first() && t.outputs == outputs
+            (t.first_key, t.len_log2, t.barred) == (first_key, bits, barred) && t.outputs == outputs
         };
         self.list.iter().position(same).map(|i| TableId(i as u32))
     }
 
+    fn find_range(&self, keys: KeyRange) -> Option<TableId> {
+        self.find((keys.first(), keys.bits), &[], None)
+    }
+
     /// Whether the range table with these keys exists.
     pub fn has_range(&self, keys: KeyRange) -> bool {
-        self.find(keys, &[]).is_some()
+        self.find_range(keys).is_some()
     }
 
     /// All tables.

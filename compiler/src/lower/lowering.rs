@@ -6,7 +6,7 @@ use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
 use zkiln_runtime::relations::Relation;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Reducer};
 use crate::lower::columns::{Columns, Tables};
 use crate::lower::quantize::Quantized;
 use crate::lower::value::{Fresh, Value};
@@ -20,6 +20,10 @@ const ACTIVATION_BITS: u8 = 12;
 const WEIGHT_BITS: u8 = 12;
 /// How many more bits than activations a value has that later layers add to: its errors stay to the end.
 const RESIDUAL_EXTRA_BITS: u8 = 2;
+/// How many more bits than residual values a value has that is normalized.
+const NORM_EXTRA_BITS: u8 = 8;
+/// Most bits of a value that is normalized, so that sums of its squares fit.
+const MOST_NORM_BITS: u8 = 24;
 /// How many more bits than activations model inputs have: they need no table.
 const INPUT_EXTRA_BITS: u8 = 1;
 /// Widths in bits.
@@ -52,6 +56,11 @@ impl Bits {
     /// Width of values that later layers add to.
     pub fn residual_bits(self) -> u8 {
         self.activation_bits + RESIDUAL_EXTRA_BITS
+    }
+
+    /// Width of what is normalized: rows a thousand times quieter than the loudest have as many bits as residual values.
+    pub fn norm_bits(self) -> u8 {
+        (self.residual_bits() + NORM_EXTRA_BITS).min(MOST_NORM_BITS)
     }
 
     /// Width of model inputs.
@@ -152,11 +161,36 @@ impl<'a> Lowering<'a> {
             .iter()
             .map(op)
             .any(|op| matches!(op, Op::Binary(_) | Op::Reduce { .. } | Op::RmsNorm { .. }));
-        Some(if adds {
+        Some(if self.is_normalized(self.current) {
+            self.bits.norm_bits()
+        } else if adds {
             self.bits.residual_bits()
         } else {
             self.bits.activation_bits
         })
+    }
+
+    /// Whether a reader takes a root of the value's squares, of the value itself or of its distance from the mean.
+    pub fn is_normalized(&self, id: NodeId) -> bool {
+        let squares = |&reader: &NodeId| match &self.graph.nodes[reader].op {
+            Op::RmsNorm { .. }
+            | Op::Reduce {
+                reducer: Reducer::SumSquare,
+                ..
+            } => true,
+            Op::Binary(BinaryFn::Mul) => {
+                let inputs = &self.graph.nodes[reader].inputs;
+                inputs[0] == inputs[1]
+            }
+            Op::Pointwise(function) => function.is_square(),
+            _ => false,
+        };
+        let centers = |&reader: &NodeId| {
+            let node = &self.graph.nodes[reader];
+            matches!(node.op, Op::Binary(BinaryFn::Sub)) && self.readers[reader].iter().any(squares)
+        };
+        let readers = &self.readers[id];
+        readers.iter().any(squares) || readers.iter().any(centers)
     }
 
     /// Drops values that nothing reads any more.
@@ -257,6 +291,8 @@ impl<'a> Lowering<'a> {
         let values = match relation {
             Relation::Requant(it) => [&[it.output], &*it.mapped].concat(),
             Relation::Quotient(it) => vec![it.quotient],
+            Relation::Round(it) => vec![it.output],
+            Relation::Normalize(it) => [&[it.mantissa], &*it.mapped].concat(),
             others => others.writes(),
         };
         let mut names = values.iter().map(|id| &self.columns.get(*id).name);

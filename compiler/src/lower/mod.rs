@@ -7,6 +7,7 @@
 mod assemble;
 pub(crate) mod boundary;
 pub(crate) mod columns;
+mod floating;
 pub(crate) mod intervals;
 pub(crate) mod lowering;
 pub(crate) mod ops;
@@ -16,11 +17,13 @@ pub(crate) mod regroup;
 mod row_max;
 mod saturate;
 mod sign;
+mod tabulate;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
+mod wide;
 
 use zkiln_runtime::model::{Accumulator, Port, Visibility};
 use zkiln_runtime::relations::{Exact, Relation};

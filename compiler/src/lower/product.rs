@@ -13,6 +13,8 @@ const MAX_PRODUCTS: usize = 8;
 /// A product may cost this many times the size of its columns to prove. Weights do not count: as long as nothing else has their output axes,
 /// they cost next to nothing.
 const MAX_BLOWUP: usize = 4;
+/// Widest sum that is committed in the steps of what it is added to.
+const MOST_SUM_BITS: u8 = 28;
 /// Sizes that are too small to matter.
 const NEGLIGIBLE: usize = 1024;
 
@@ -327,6 +329,7 @@ impl Lowering<'_> {
     fn commit_sum(&mut self, sum: &Value, step: f64, bits: u8) -> Result<Value, Diagnostic> {
         let (lo, hi) = self.certain_range(sum)?;
         let keys = KeyRange::covering((lo / step).floor() as i128, (hi / step).ceil() as i128);
+        let bits = bits.max(keys.bits.min(MOST_SUM_BITS));
         if step.is_finite() && keys.bits <= bits {
             return self.in_steps(sum, step, KeyRange { bits, signed: true });
         }

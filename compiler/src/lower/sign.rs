@@ -10,11 +10,14 @@ use crate::lower::boundary::{column_value, limbs};
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Quantized, too_wide};
+use crate::lower::tabulate::Tabulated;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
 
 /// Bits to which a value that is not an exact integer is rounded before it is compared.
 const COMPARED_BITS: u8 = 14;
+/// Bits to which a value that is not an exact integer is rounded before its sign is taken apart.
+const SIGNED_BITS: u8 = 24;
 /// Widest integers that are looked up in a table of their signs.
 const TABLE_BITS: u8 = 11;
 /// Widest integers that are compared.
@@ -40,7 +43,14 @@ impl Lowering<'_> {
         let bits = KeyRange::covering(lo, hi).bits;
         if bits <= TABLE_BITS {
             let sign = |x: f64| f64::from(x > 0.0);
-            let made = self.through_table(&value, "positive", bits, 1.0, &sign)?;
+            let tabulated = Tabulated {
+                label: "positive",
+                bits,
+                greatest: 1.0,
+                least: 0.0,
+                function: &sign,
+            };
+            let made = self.through_table(&value, tabulated)?;
             return Ok(indicator(&value, made.terms));
         }
         // -2^s < x <= 2^s.
@@ -97,6 +107,30 @@ impl Lowering<'_> {
         });
         self.emit(&format!("{name}/sign"), quantized, 1, relation);
         output
+    }
+
+    /// The magnitude of the value, and its sign: 1 or -1.
+    pub fn magnitude_and_sign(&mut self, value: &Value) -> Result<(Value, Value), Diagnostic> {
+        let committed = match self.exact(value, SIGNED_BITS)? {
+            Some(committed) => committed,
+            None => self.small(value, SIGNED_BITS)?,
+        };
+        let mut sign = self.positive(&committed)?.scaled(2.0);
+        sign.terms
+            .push(Term::constant(Weight::new(vec![], vec![-1.0])));
+        let sign = Value {
+            range: (-1.0, 1.0),
+            proven: Some((-1.0, 1.0)),
+            ..sign.normalize()
+        };
+        let most = committed.range.0.abs().max(committed.range.1.abs());
+        let magnitude = Value {
+            range: (0.0, most),
+            proven: Some((0.0, f64::INFINITY)),
+            name: format!("{}/magnitude", value.name).into(),
+            ..self.multiply(committed, sign.clone())?
+        };
+        Ok((magnitude, sign))
     }
 
     /// Whether the value's constants are integers in the units of its columns.

@@ -85,6 +85,9 @@ pub struct Table {
     pub outputs: List<ColumnId>,
     /// Witness column of shape `[2^len_log2]`: how often each row is looked up.
     pub multiplicities: ColumnId,
+    /// Constant column of shape `[2^len_log2]`, not zero for rows that nothing may look up: the function has no value there, or one that
+    /// no integer holds. Their multiplicities are proved to be zero. Never key 0, which padding looks up.
+    pub barred: Option<ColumnId>,
 }
 
 /// `offset + sum_j stride_j * index(axis_j)`: where along one column axis a term reads.

@@ -166,6 +166,7 @@ impl Builder {
             first_key,
             outputs: Cow::Owned(columns),
             multiplicities,
+            barred: None,
         });
         TableId(self.tables.len() as u32 - 1)
     }

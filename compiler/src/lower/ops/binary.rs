@@ -1,11 +1,13 @@
 //! Elementwise arithmetic on two operands, which repeat along axes of length 1.
 //!
-//! Sums and products of expressions are expressions. A quotient is a product with a table of reciprocals.
+//! Sums and products of expressions are expressions. A quotient is a product with a reciprocal in
+//! floating point.
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{BinaryFn, Node};
+use crate::graph::{BinaryFn, Node, Pointwise};
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::{extremum, function};
+use crate::lower::tabulate::Tabulated;
 use crate::lower::value::Value;
 
 /// Sums of more columns than this are committed before more is added.
@@ -30,7 +32,7 @@ pub(super) fn lower(
         BinaryFn::Sub => add(cx, a, b.scaled(-1.0)),
         BinaryFn::Mul => multiply(cx, node, a, b),
         BinaryFn::Div => {
-            let inverse = reciprocal(cx, node, &b)?;
+            let inverse = reciprocal(cx, &b)?;
             multiply(cx, node, a, inverse)
         }
         BinaryFn::Max => extremum::maximum(cx, a, b),
@@ -116,26 +118,34 @@ fn multiply(
     })
 }
 
-/// Divisors may be smaller than the least that calibration saw by this factor.
-const UNDERCUT: f64 = 4.0;
-
-/// `1 / value`, the divisor of `node`.
-fn reciprocal(cx: &mut Lowering, node: &Node, value: &Value) -> Result<Value, Diagnostic> {
+/// `1 / value`, which is one sign for all elements where calibration saw one.
+pub(super) fn reciprocal(cx: &mut Lowering, value: &Value) -> Result<Value, Diagnostic> {
     if value.is_constant() {
         return Ok(function::map_constant(value, f64::recip));
     }
-    // Divisors within 1/64 of the calibrated range of zero give quotients that no fixed scale holds.
-    let most = value.range.0.abs().max(value.range.1.abs());
-    let widest = 64.0 / most.max(f64::MIN_POSITIVE);
-    let seen = node.stats.first().map_or(0.0, |(least, _)| *least);
-    let greatest = match seen > 0.0 {
-        true => widest.min(UNDERCUT / seen),
-        false => widest,
+    let inverse = |cx: &mut Lowering, value: &Value| {
+        let inverse = cx.part("recip", |cx| cx.inverse_root(value, 0.0, 1, "recip"))?;
+        merged(cx, inverse)
     };
-    let bits = cx.bits.activation_bits;
-    cx.part("recip", |cx| {
-        cx.through_table(value, "recip", bits, greatest, &f64::recip)
-    })
+    if value.range.0 >= 0.0 {
+        return inverse(cx, value);
+    }
+    if value.range.1 <= 0.0 {
+        let negative = value.clone().scaled(-1.0);
+        return Ok(inverse(cx, &negative)?.scaled(-1.0));
+    }
+    let (magnitude, sign) = cx.magnitude_and_sign(value)?;
+    let inverse = inverse(cx, &magnitude)?;
+    cx.multiply(inverse, sign)
+}
+
+/// A product that is known to fit one column.
+pub(super) fn merged(cx: &mut Lowering, product: Value) -> Result<Value, Diagnostic> {
+    let named = Value {
+        name: cx.here().into(),
+        ..product
+    };
+    Ok(cx.exact(&named, MOST_INTEGER_BITS)?.unwrap_or(named))
 }
 
 fn power(
@@ -151,15 +161,7 @@ fn power(
     let Some(exponent) = uniform else {
         return computed_power(cx, node, base, exponent.clone());
     };
-    let greatest = node.range.0.abs().max(node.range.1.abs());
-    let value = cx.through_table(
-        &base,
-        &format!("pow_{exponent}"),
-        cx.bits.activation_bits,
-        greatest,
-        &|x| libm::pow(x, exponent),
-    )?;
-    Ok(value)
+    function::lower_with(cx, node, base, &Pointwise::power(exponent))
 }
 
 /// `exp(exponent * ln(base))`, for bases that are not negative.
@@ -175,20 +177,24 @@ fn computed_power(
             "use one constant exponent, or make the base positive",
         ));
     }
-    let bits = cx.bits.residual_bits();
-    let greatest = libm::log(base.range.1.max(1.0)).max(bits.into());
-    let ln = |x: f64| libm::log(x).max(-greatest);
     let mut logarithm = match base.is_constant() {
-        true => function::map_constant(&base, ln),
-        false => cx.part("ln", |cx| {
-            cx.through_table(&base, "ln", bits, greatest, &ln)
-        })?,
+        true => function::map_constant(&base, libm::log),
+        false => cx.part("ln", |cx| cx.logarithm(&base, 0.0))?,
     };
-    let mut exponent = exponent;
+    let (mut exponent, exponent_range) = (exponent.clone(), exponent.range);
     cx.align(&mut logarithm, &mut exponent)?;
     let mut product = cx.multiply(logarithm, exponent)?;
+    let ends = |(low, high): (f64, f64)| low.abs().max(high.abs());
     let most = libm::log(node.range.1.max(f64::MIN_POSITIVE));
-    product.range = (most.min(-greatest), most.max(0.0));
+    let steepest = ends(exponent_range) * libm::log(base.range.1.max(2.0));
+    product.range = (-steepest.max(most.abs()), most.max(0.0));
     product.name = format!("{}/log", cx.here()).into();
-    cx.through_table(&product, "exp", bits, node.range.1, &libm::exp)
+    let tabulated = Tabulated {
+        label: "exp",
+        bits: cx.bits.residual_bits(),
+        greatest: node.range.1,
+        least: 0.0,
+        function: &libm::exp,
+    };
+    cx.through_table(&product, tabulated)
 }

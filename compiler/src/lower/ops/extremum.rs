@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::lower::lowering::Lowering;
+use crate::lower::tabulate::Tabulated;
 use crate::lower::value::Value;
 
 use crate::lower::ops::slice::slice;
@@ -23,7 +24,14 @@ pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Di
     let greatest = difference.range.1.max(0.0);
     let bits = cx.bits.activation_bits;
     let excess = cx.part("excess", |cx| {
-        cx.through_table(&difference, "relu", bits, greatest, &|x| x.max(0.0))
+        let relu = Tabulated {
+            label: "relu",
+            bits,
+            greatest,
+            least: 0.0,
+            function: &|x| x.max(0.0),
+        };
+        cx.through_table(&difference, relu)
     })?;
     let (range, name) = (
         (a.range.0.max(b.range.0), a.range.1.max(b.range.1)),

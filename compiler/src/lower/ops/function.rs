@@ -1,9 +1,11 @@
-//! Elementwise functions of one variable: a lookup table on the operand. Affine ones fold into the expression.
+//! Elementwise functions of one variable: a lookup table on the operand. Affine ones fold into the expression, squares are products, powers
+//! and logarithms are in floating point.
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{MASKED, Node, Pointwise, UnaryFn};
-use crate::lower::boundary::Tabulated;
+use crate::graph::{MASKED, Node, Pointwise, PowerLaw, UnaryFn};
 use crate::lower::lowering::Lowering;
+use crate::lower::ops::binary::reciprocal;
+use crate::lower::tabulate::Tabulated;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
 
@@ -18,6 +20,16 @@ pub(super) fn lower(
     function: &Pointwise,
 ) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
+    lower_with(cx, node, value, function)
+}
+
+/// The function of `value`, as the value of `node`.
+pub(super) fn lower_with(
+    cx: &mut Lowering,
+    node: &Node,
+    value: Value,
+    function: &Pointwise,
+) -> Result<Value, Diagnostic> {
     if value.is_constant() {
         return Ok(map_constant(&value, |x| function.eval(x)));
     }
@@ -27,7 +39,11 @@ pub(super) fn lower(
     if let Some((line, values)) = function.by_sign() {
         return by_sign(cx, value, line, values);
     }
-    let greatest = node.range.0.abs().max(node.range.1.abs());
+    if function.is_square() {
+        let value = cx.short_sum(&value, cx.bits.norm_bits())?;
+        let dims = value.dims.clone();
+        return cx.sum_of_squares(&value, &[], dims);
+    }
     let bits = cx.bits.activation_bits;
     let exact_bits = if function.may_jump() {
         MOST_EXACT_BITS
@@ -39,13 +55,55 @@ pub(super) fn lower(
     let tabulated = Tabulated {
         label: &label,
         bits,
-        greatest,
+        greatest: node.range.0.abs().max(node.range.1.abs()),
+        least: least_wanted(function, value.range),
         function: &table,
     };
-    match cx.through_exact_table(&value, tabulated, exact_bits)? {
-        Some(made) => Ok(made),
-        None => cx.through_table(&value, &label, bits, greatest, &table),
+    if let Some(made) = cx.through_exact_table(&value, tabulated, exact_bits)? {
+        return Ok(made);
     }
+    match function.power_law() {
+        Some(law) => power_law(cx, value, law, &label),
+        None => cx.through_table(&value, tabulated),
+    }
+}
+
+/// The least magnitude of a result that is to have a relative precision: that of exponentials and of powers, over the calibrated range.
+fn least_wanted(function: &Pointwise, (low, high): (f64, f64)) -> f64 {
+    if !function.is_exponential() && function.power_law().is_none() {
+        return 0.0;
+    }
+    let ends = [low, high].map(|x| function.eval(x).abs());
+    let least = ends[0].min(ends[1]);
+    match least.is_finite() {
+        true => least,
+        false => 0.0,
+    }
+}
+
+/// A power or a logarithm, in floating point.
+fn power_law(
+    cx: &mut Lowering,
+    value: Value,
+    law: PowerLaw,
+    label: &str,
+) -> Result<Value, Diagnostic> {
+    let operand = Value {
+        name: format!("{}/operand", cx.here()).into(),
+        range: law.inner_range(value.range),
+        ..value.scaled(law.slope)
+    };
+    let made = match law.power {
+        None => cx.logarithm(&operand, law.offset)?,
+        Some(-1.0) if law.offset == 0.0 => reciprocal(cx, &operand)?,
+        Some(-1.0) if operand.range.0 + law.offset < 0.0 => {
+            reciprocal(cx, &add_number(operand, law.offset))?
+        }
+        Some(-1.0) => cx.inverse_root(&operand, law.offset, 1, label)?,
+        Some(-0.5) => cx.inverse_root(&operand, law.offset, 2, label)?,
+        Some(power) => cx.power(&operand, law.offset, power, label)?,
+    };
+    Ok(add_number(made.scaled(law.outer[0]), law.outer[1]))
 }
 
 /// `values` for the negative, zero and positive of `a x + b`.
@@ -78,6 +136,7 @@ fn by_sign(
             label: &cx.label(),
             bits: cx.bits.activation_bits,
             greatest,
+            least: 0.0,
             function: &table,
         };
         if let Some(made) = cx.through_exact_table(&value, tabulated, TABLE_BITS)? {

@@ -42,7 +42,7 @@ pub(super) fn lower(
             Ok(sum(value).scaled(1.0 / count as f64))
         }
         Reducer::SumSquare => {
-            let value = cx.short_sum(&value, cx.bits.residual_bits())?;
+            let value = cx.short_sum(&value, cx.bits.norm_bits())?;
             cx.sum_of_squares(&value, &summed, kept(&value))
         }
         Reducer::Max => over_all(cx, value, axes),

@@ -8,7 +8,6 @@ use zkiln_runtime::model::Term as ModelTerm;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Node, Rounding};
-use crate::lower::boundary::Tabulated;
 use crate::lower::boundary::{column_value, mapped_value};
 use crate::lower::columns::KeyRange;
 use crate::lower::intervals::ACCUMULATOR_BITS;
@@ -16,6 +15,7 @@ use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::add;
 use crate::lower::ops::function::map_constant;
 use crate::lower::quantize::{Goal, Quantized, accumulate, ceil_log2, margin, too_wide};
+use crate::lower::tabulate::Tabulated;
 use crate::lower::value::Value;
 
 /// Widest integers whose function is looked up without rounding first.
@@ -63,6 +63,7 @@ pub(super) fn lower(
             label: &cx.label(),
             bits: cx.bits.activation_bits,
             greatest: most,
+            least: 0.0,
             function: &of,
         };
         if let Some(made) = cx.through_exact_table(&value, tabulated, TABLE_BITS)? {
@@ -102,6 +103,7 @@ impl Target {
             label: &cx.label(),
             bits: cx.bits.activation_bits,
             greatest: self.greatest.abs(),
+            least: 0.0,
             function: &|x| self.of(x),
         };
         let clamped = cx.through_exact_table(&sum, tabulated, MOST_BITS + 1)?;
@@ -298,6 +300,7 @@ fn rounded(
             label: "even",
             bits: cx.bits.activation_bits,
             greatest: f64::from(1u32 << MOST_BITS),
+            least: 0.0,
             function: &even,
         };
         let made = cx.part("even", |cx| {

@@ -104,6 +104,7 @@ fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scal
         bits: match usage {
             Usage::Compared => COMPARED_BITS,
             Usage::Scaled => SCALED_BITS,
+            Usage::Normalized => cx.bits.norm_bits(),
             Usage::Other => cx.bits.input_bits(),
         },
         signed: true,
@@ -127,9 +128,11 @@ fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scal
 enum Usage {
     /// Comparisons with constants.
     Compared,
-    /// Features that have an offset or a factor each; or integers.
-    Scaled,
     Other,
+    /// Features that have an offset or a factor each; integers; what is steep near zero.
+    Scaled,
+    /// Roots of sums of its squares.
+    Normalized,
 }
 
 /// What a value is for, seen through data movement: the most demanding of its readers decides.
@@ -156,11 +159,14 @@ fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
         Op::Einsum { .. } => constants.all(|c| c.is_some_and(moves)),
         Op::Binary(BinaryFn::Add | BinaryFn::Sub) => constants.all(|c| c.is_some()),
         Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,
+        Op::Pointwise(function) if function.power_law().is_some() => return Usage::Scaled,
         Op::Rescale { .. } => return Usage::Scaled,
+        Op::Binary(BinaryFn::Div) if node.inputs.get(1) == Some(&id) => return Usage::Scaled,
+        _ if cx.is_normalized(id) => return Usage::Normalized,
         _ => false,
     };
-    if onwards && usage(cx, reader) == Usage::Compared {
-        return Usage::Compared;
+    if onwards && usage(cx, reader) != Usage::Other {
+        return usage(cx, reader);
     }
     let each = |tensor: &Tensor| tensor.shape.len() <= 2 && tensor.uniform().is_none();
     let scales = |function| matches!(function, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul);

@@ -78,6 +78,38 @@ impl Quantized {
     }
 }
 
+impl Quantized {
+    /// As [`Self::refined`], for as many bits as 64-bit integers have room for.
+    ///
+    /// # Errors
+    /// Where they have not.
+    pub fn refined_within(self, bits: i32) -> Result<Self, Diagnostic> {
+        let fits =
+            (0..=60).contains(&bits) && self.magnitude >> (ACCUMULATOR_BITS as i32 - bits) == 0;
+        match fits {
+            true => Ok(self.refined(bits as u32)),
+            false => Err(too_wide(
+                (self.magnitude).saturating_mul(1 << bits.clamp(0, 60)),
+            )),
+        }
+    }
+
+    /// Adds a number of units, zero in the padding.
+    pub fn add_units(&mut self, units: i64) {
+        if units == 0 {
+            return;
+        }
+        self.accumulator.terms.to_mut().push(IntegerTerm {
+            coefficient: units,
+            summed: vec![].into(),
+            operands: vec![].into(),
+        });
+        let by = i128::from(units);
+        self.bounds = (self.bounds.0 + by, self.bounds.1 + by);
+        self.magnitude += by.abs();
+    }
+}
+
 /// How far beyond its calibrated range a value of so many elements may go: the fewer were seen, the less is known.
 pub fn margin(elements: usize) -> f64 {
     let unseen = (12.0 - (elements.max(1) as f64).log2()) / 8.0;

@@ -35,11 +35,27 @@ pub trait Columns: Sync {
 
     /// Looks `keys` up: fills `mapped` with the table's outputs and records the lookup.
     ///
+    /// # Errors
+    /// [`ProveError::Barred`] for the first key whose row nothing may look up.
+    ///
     /// # Panics
     /// If a key is not in the table, which `table_keys` makes sure of.
-    fn look_up(&mut self, model: &Model, id: TableId, keys: Arc<Vec<i32>>, mapped: &[ColumnId]) {
+    fn look_up(
+        &mut self,
+        node: &str,
+        model: &Model,
+        id: TableId,
+        keys: Arc<Vec<i32>>,
+        mapped: &[ColumnId],
+    ) -> Result<(), ProveError> {
         let table = &model.tables[id.0 as usize];
         assert_eq!(table.outputs.len(), mapped.len(), "table `{}`", table.name);
+        if let Some(barred) = table.barred {
+            let rows = self.column(barred);
+            if let Some(&key) = (keys.iter()).find(|&&key| rows[row_of(table, key)] != 0) {
+                return Err(barred_key(node, table, key));
+            }
+        }
         let mut entries = vec![keys.clone()];
         for (&output, &column) in table.outputs.iter().zip(mapped) {
             let rows = self.column(output);
@@ -53,6 +69,15 @@ pub trait Columns: Sync {
             entries.push(values);
         }
         self.record(id, entries);
+        Ok(())
+    }
+}
+
+fn barred_key(node: &str, table: &Table, key: i32) -> ProveError {
+    ProveError::Barred {
+        node: node.to_owned(),
+        function: table.name.to_string(),
+        key: key.into(),
     }
 }
 

@@ -28,8 +28,7 @@ impl Provable for Map {
         let keys = table_keys(node, table, &columns.evaluate(&self.accumulator), |value| {
             value
         })?;
-        columns.look_up(model, self.table, keys, &self.mapped);
-        Ok(())
+        columns.look_up(node, model, self.table, keys, &self.mapped)
     }
 
     // verify-path: begin

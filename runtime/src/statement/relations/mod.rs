@@ -9,6 +9,8 @@
 //! | [`RowMax`] | `m = max_j s_j`, `(e_j, hit_j) = T(m - s_j)`: the shift of a softmax |
 //! | [`Quotient`] | `q = floor(numerator / den)` |
 //! | [`OneHot`] | `h[i, v] = 1 if v = index[i] else 0` |
+//! | [`Round`] | `y = floor((acc + 2^(s-1)) / 2^s)` for a `y` wider than a table |
+//! | [`Normalize`] | `acc = m 2^e + r`, `out = T(m)`: floating point |
 //!
 //! The padding is checked like the rest, with terms zero there. The references fill it by the same formula, which gives zeros, or a
 //! table's outputs at key 0, unless a whole-column summand holds something else there.
@@ -19,9 +21,11 @@ mod columns;
 mod exact;
 mod limbs;
 mod map;
+mod normalize;
 mod one_hot;
 mod quotient;
 mod requant;
+mod round;
 mod row_max;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -88,6 +92,8 @@ relations! {
     row_max::RowMax,
     quotient::Quotient,
     one_hot::OneHot,
+    round::Round,
+    normalize::Normalize,
 }
 
 /// One value of a looked-up tuple: `accumulator / 2^shift_log2`, in the field.

@@ -39,8 +39,7 @@ impl Provable for Requant {
         let mask = (1i64 << self.shift) - 1;
         values.iter_mut().for_each(|value| *value &= mask);
         self.remainder.fill(node, model, columns, &values)?;
-        columns.look_up(model, self.table, rounded, &self.mapped);
-        Ok(())
+        columns.look_up(node, model, self.table, rounded, &self.mapped)
     }
 
     // verify-path: begin

@@ -62,7 +62,7 @@ impl Provable for RowMax {
         let maxima = table_keys(node, range(self.max_range), &maxima, |max| max)?;
         let keys = table_keys(node, range(self.table), &values, |key| key)?;
         columns.set(self.max, maxima.clone());
-        columns.look_up(model, self.table, keys, &[self.exp, self.hit]);
+        columns.look_up(node, model, self.table, keys, &[self.exp, self.hit])?;
         columns.record(self.max_range, vec![maxima]);
         let hits = columns.column(self.hit);
         let mut counts = vec![0; values.len() / stride];

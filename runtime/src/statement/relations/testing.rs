@@ -89,8 +89,20 @@ impl Draft {
             first_key,
             outputs: outputs.into(),
             multiplicities,
+            barred: None,
         });
         TableId(self.model.tables.len() as u32 - 1)
+    }
+
+    /// Bars rows of a table.
+    pub fn bar(&mut self, id: TableId, barred: fn(i64) -> bool) {
+        let table = &self.model.tables[id.0 as usize];
+        let (first, len) = (table.first_key, 1i64 << table.len_log2);
+        let name = format!("{}.barred", table.name);
+        let rows = (first..first + len).map(|key| i32::from(barred(key)));
+        let rows = rows.collect();
+        let rows = self.constant(&name, &[len as u32], rows);
+        self.model.tables.to_mut()[id.0 as usize].barred = Some(rows);
     }
 
     pub fn node(&mut self, name: &str, relation: Relation) {
@@ -296,7 +308,9 @@ pub(crate) fn check(model: &Model, trace: &Trace) -> Result<(), String> {
                 let is_row = |row: &Vec<i64>| {
                     let key = row[0] - table.first_key;
                     let outputs = table.outputs.iter().map(|&column| trace.column(column));
+                    let barred = |column| trace.column(column)[key as usize] != 0;
                     (0..1 << table.len_log2).contains(&key)
+                        && !table.barred.is_some_and(barred)
                         && outputs
                             .zip(&row[1..])
                             .all(|(rows, &value)| i64::from(rows[key as usize]) == value)

@@ -113,7 +113,8 @@ fn check_table(model: &Model, table: &Table) -> Result<(), VerifyError> {
     let holds_zero = table.first_key <= 0 && table.first_key.saturating_add(i64::from(len)) > 0;
     check(holds_zero, "a table has no key 0")?;
     check(table.outputs.len() <= 2, "a table has too many outputs")?;
-    let outputs = table.outputs.iter().map(|&id| (id, ColumnKind::Constant));
+    let constants = table.outputs.iter().chain(&table.barred);
+    let outputs = constants.map(|&id| (id, ColumnKind::Constant));
     for (id, kind) in outputs.chain([(table.multiplicities, ColumnKind::Witness)]) {
         let column = column(model, id)?;
         check(column.kind == kind, "a table's column is of the wrong kind")?;
