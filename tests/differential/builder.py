@@ -194,4 +194,3 @@ class Builder:
 
 class Broken(Exception):
     """An idiom built a node that onnxruntime does not take: a fault of the generator."""
-

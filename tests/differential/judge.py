@@ -142,8 +142,8 @@ def tried(experiment, compiled, tests, product, scratch, prove):
                 tolerance = tolerance or stated(product, scratch)
                 verdict, reason = of_answer(test, answer, tolerance)
             result.inputs.append((test.kind, verdict))
-            if verdict == "wrong" and result.verdict == "ran":
-                result.verdict, result.reason, result.failing = "wrong", f"{test.kind}: {reason}", test
+            if verdict in BAD and result.verdict == "ran":
+                result.verdict, result.reason, result.failing = verdict, f"{test.kind}: {reason}", test
         answered = [(test, answer) for test, answer in zip(tests, answers, strict=True) if isinstance(answer, dict)]
         if prove and answered:
             test, answer = answered[0]
@@ -164,7 +164,7 @@ def stated(product, scratch):
 def of_answer(test, answer, tolerance):
     """Right, coarse, error or wrong, and why."""
     if not isinstance(answer, dict):
-        return "error", answer
+        return ("crash" if "panicked" in answer else "error"), answer
     if test.outputs is None:
         return "wrong", "there is an answer where onnxruntime has none"
     worst = max(differences(test.outputs, answer, test.scale, test.skip), key=lambda d: d.relative)

@@ -16,21 +16,24 @@ def integers(b, dtypes=(np.int32, np.int64), rank=None, shape=None, most=None):
     """Some integers; a new input of a type now and then reaches the ends of its type."""
     dtype = np.dtype(b.one_of(list(dtypes)))
     found = b.find(
-        lambda v: v.dtype == dtype
-        and 0 < v.size <= 300
-        and (rank is None or v.rank == rank)
-        and (shape is None or v.shape == tuple(shape))
-        and (most is None or v.magnitude <= most)
+        lambda v: (
+            v.dtype == dtype
+            and v.rank > 0
+            and v.size <= 300
+            and (rank is None or v.rank == rank)
+            and (shape is None or v.shape == tuple(shape))
+            and (most is None or v.magnitude <= most)
+        )
     )
     if found is not None:
         return found
     if len(b.ports) > 5:
         raise Impossible("enough inputs")
     info = np.iinfo(dtype)
-    reach = b.one_of([5, 100, 1000, 2**20, info.max])
+    reach = 2**53 if b.chance(0.05) else b.one_of([5, 100, 1000, 10**5, 2**20, 2**31 - 1])
     if most is not None:
         reach = min(reach, most)
-    reach = min(reach, info.max, 2**53)
+    reach = min(reach, info.max)
     shape = tuple(shape) if shape is not None else b.shape(b.between(1, 2) if rank is None else rank)
     low = 0 if info.min == 0 else max(-reach, info.min)
     return b.input(dtype, shape, ports.whole(shape, low, reach), "n")
@@ -149,11 +152,11 @@ def bit_shift(b):
     return b.node("BitShift", [x, b.constant(b.rng.integers(0, 4, b.one_of([(), x.shape])), dtype=x.dtype)], direction=b.one_of(["LEFT", "RIGHT"]))
 
 
-@idiom(since=18, weight=2)
+@idiom(since=18, weight=3)
 def bitwise(b):
-    x = integers(b, [np.int8, np.uint8, np.int16, np.uint16, np.int32])
     if b.chance(0.3):
-        return b.node("BitwiseNot", [x])
+        return b.node("BitwiseNot", [integers(b, [np.int8, np.uint8, np.int16, np.uint16, np.int32])])
+    x = integers(b, [np.int8, np.uint8, np.int16, np.uint16])
     return b.node(b.one_of(["BitwiseAnd", "BitwiseOr", "BitwiseXor"]), [x, same_type(b, x)])
 
 

@@ -174,8 +174,7 @@ def scatter_nd(b):
     return b.node("ScatterND", [x, ids, updates], reduction=mode if b.opset >= 16 else None)
 
 
-@idiom(since=9)
-def scatter_elements(b):
+def scatter_operands(b):
     x = b.real(rank=2)
     axis = b.between(0, 1)
     shape = (1, x.shape[1]) if axis == 0 else (x.shape[0], 1)
@@ -184,10 +183,20 @@ def scatter_elements(b):
         ids = b.constant(b.rng.integers(0, x.shape[axis], shape), dtype=np.int64)
     else:
         ids = b.whole(np.int64, shape=shape, low=0, high=x.shape[axis] - 1)
-    if b.opset < 11:
-        return b.node("Scatter", [x, ids, updates], axis=axis)
+    return [x, ids, updates], axis
+
+
+@idiom(until=10, weight=0.5)
+def scatter(b):
+    operands, axis = scatter_operands(b)
+    return b.node("Scatter", operands, axis=axis)
+
+
+@idiom(since=11)
+def scatter_elements(b):
+    operands, axis = scatter_operands(b)
     modes = ["none"] + (["add", "mul"] if b.opset >= 16 else []) + (["max", "min"] if b.opset >= 18 else [])
-    return b.node("ScatterElements", [x, ids, updates], axis=axis, reduction=b.one_of(modes) if b.opset >= 16 else None)
+    return b.node("ScatterElements", operands, axis=axis, reduction=b.one_of(modes) if b.opset >= 16 else None)
 
 
 @idiom(since=10)

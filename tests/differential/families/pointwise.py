@@ -44,7 +44,7 @@ FUNCTIONS = [
 ]
 
 
-@idiom(weight=11)
+@idiom(weight=18)
 def function(b):
     known = [f for f in FUNCTIONS if f[1] <= b.opset]
     operator, _, most, attributes = b.one_of(known)

@@ -40,4 +40,6 @@ def optimizer_step(b):
     if operator == "Momentum":
         attributes = {"alpha": 0.9, "beta": 0.5, "mode": b.one_of(["standard", "nesterov"]), "norm_coefficient": 0.001}
         return b.node(operator, [rate, turn, x, gradient, zeros], outputs=2, domain=DOMAIN, **attributes)
-    return b.node(operator, [rate, turn, x, gradient, zeros, zeros], outputs=3, domain=DOMAIN, alpha=0.9, beta=0.99, epsilon=0.01, norm_coefficient=0.001)
+    return b.node(
+        operator, [rate, turn, x, gradient, zeros, zeros], outputs=3, domain=DOMAIN, alpha=0.9, beta=0.99, epsilon=0.01, norm_coefficient=0.001
+    )

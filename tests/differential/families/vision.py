@@ -79,7 +79,7 @@ def global_pool(b):
     return b.node("Flatten", [y]) if b.chance(0.7) else y
 
 
-@idiom(weight=1.2)
+@idiom(weight=1.5)
 def lp_pool(b):
     x = image(b)
     if b.chance(0.5):
@@ -154,7 +154,7 @@ def space_to_depth(b):
     return b.node("SpaceToDepth", [x], blocksize=2)
 
 
-@idiom(weight=0.7)
+@idiom(weight=1)
 def max_unpool(b):
     x = image(b, fits=lambda v: v.shape[2] % 2 == 0 and v.shape[3] % 2 == 0)
     y, places = b.node("MaxPool", [x], outputs=2, kernel_shape=[2, 2], strides=[2, 2])
@@ -192,11 +192,15 @@ def grid_sample(b):
     grid = b.constant(b.rng.uniform(-1.1, 1.1, shape))
     if b.chance(0.5):
         grid = b.within(b.real(shape=shape), 1.0)
-    attributes = {"mode": b.one_of([linear, linear, "nearest", cubic]), "padding_mode": b.one_of(["zeros", "border"]), "align_corners": b.between(0, 1)}
+    attributes = {
+        "mode": b.one_of([linear, linear, "nearest", cubic]),
+        "padding_mode": b.one_of(["zeros", "border"]),
+        "align_corners": b.between(0, 1),
+    }
     return b.node("GridSample", [x, grid], **attributes)
 
 
-@idiom(since=20, weight=0.7)
+@idiom(since=20, weight=1)
 def affine_grid(b):
     theta = b.within(b.real(shape=(1, 2, 3)), 1.0)
     grid = b.node("AffineGrid", [theta, b.ints(1, 2, 3, 4)], align_corners=b.between(0, 1))
