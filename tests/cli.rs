@@ -373,6 +373,27 @@ fn run_names_the_line_that_does_not_fit() {
 }
 
 #[test]
+fn run_goes_on_after_an_input_that_is_refused() {
+    let folder = Folder::new();
+    let samples = std::fs::read_to_string(model_file(SAMPLES)).unwrap();
+    let good = samples.lines().next().unwrap();
+    let mut far: Value = serde_json::from_str(good).unwrap();
+    far["inputs"][0]["data"][0] = json!(1e6);
+    let inputs = folder.file("many.jsonl", format!("{good}\n{far}\n{good}\n"));
+    let out = folder.path("out.jsonl");
+    let answer = zkiln(&["run", MODEL, "--inputs", &inputs, "--out", &out, "--json"]);
+    answer.refuses(&["1 of 3 inputs", "many.jsonl:2", "outside"]);
+    assert_eq!(answer.json()["refused"], 1);
+    let lines = std::fs::read_to_string(&out).unwrap();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(lines[1]["error"].as_str().unwrap().contains("outside"));
+    assert!(lines[0]["outputs"].is_array() && lines[0] == lines[2]);
+}
+
+#[test]
 fn inspect_shows_nodes_and_security() {
     let answer = zkiln(&["inspect", MODEL]).fine();
     for word in ["relation", "lookups", "security", "bits"] {

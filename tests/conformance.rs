@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use command::Folder;
 use serde_json::Value;
 use zkiln_compiler::onnx::supported::{self, Operator};
 
@@ -68,6 +69,58 @@ fn the_sample_is_right_or_refused_and_operators_are_listed() {
 fn what_scikit_learn_and_others_export_is_right() {
     let report = report("tests/conformance/ml");
     assert_eq!(report["right"], report["cases"], "{report:#}");
+}
+
+/// A folder of one case, with samples that are not its tests.
+fn case(tests: &[Value], expected: &[Value]) -> Folder {
+    let folder = Folder::new();
+    let case = folder.0.path().join("case");
+    fs::create_dir(&case).expect("a folder");
+    fs::copy(path(command::MODEL), case.join("model.onnx")).expect("the model");
+    fs::copy(path(command::SAMPLES), case.join("samples.jsonl")).expect("samples");
+    let lines = |values: &[Value]| {
+        values
+            .iter()
+            .map(|value| format!("{value}\n"))
+            .collect::<String>()
+    };
+    fs::write(case.join("tests.jsonl"), lines(tests)).expect("tests");
+    fs::write(case.join("tests.expected.jsonl"), lines(expected)).expect("expected");
+    folder
+}
+
+#[test]
+fn a_case_has_samples_and_several_inputs() {
+    let input = command::read_json(path(command::INPUT));
+    let expected = command::read_json(path(command::EXPECTED));
+    let far = |value: &Value| {
+        let mut value = value.clone();
+        let side = if value["inputs"].is_array() {
+            "inputs"
+        } else {
+            "outputs"
+        };
+        value[side][0]["data"][0] = 1e6.into();
+        value
+    };
+    let verdict = |tests: &[Value], expected: &[Value], code: i32| {
+        let folder = case(tests, expected);
+        let answer = command::zkiln(&[
+            "conformance",
+            &folder.0.path().display().to_string(),
+            "--json",
+        ]);
+        assert_eq!(answer.code, code, "{}", answer.err);
+        answer.json()["results"][0]["verdict"].clone()
+    };
+    let twice = |a: &Value, b: &Value| [a.clone(), b.clone()];
+    let right = twice(&expected, &expected);
+    assert_eq!(verdict(&twice(&input, &input), &right, 0), "right");
+    assert_eq!(verdict(&twice(&input, &far(&input)), &right, 0), "refused");
+    let other = twice(&expected, &far(&expected));
+    assert_eq!(verdict(&twice(&input, &input), &other, 1), "wrong");
+    assert_eq!(verdict(&twice(&far(&input), &input), &other, 1), "wrong");
+    assert_eq!(verdict(std::slice::from_ref(&input), &right, 1), "wrong");
 }
 
 fn listing(operators: &[Operator], examples: &BTreeMap<&str, &Value>) -> String {

@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use zkiln_compiler::compile::Request;
-use zkiln_compiler::{CompileError, blinding_key};
+use zkiln_compiler::compile::{Request, Source};
+use zkiln_compiler::tensors::{self, Finite, Line, OutTensor, Side, TensorError};
+use zkiln_compiler::{CompileError, Port, blinding_key};
 
 use super::args;
 use super::compare::compare;
@@ -17,12 +18,17 @@ use super::engine::{self, Program};
 use super::error::CliError;
 use super::terminal::{Progress, milliseconds, say, say_json, table};
 
+/// The file that a case is calibrated on.
+const SAMPLES: &str = "samples.jsonl";
+
 /// Run a folder of cases and count which are right, refused and wrong
 #[derive(clap::Args)]
 #[command(after_help = "\
-A case is a folder with `model.onnx`, `input.json` and `expected.json`; the input is its calibration sample.
-right: every output is within --tolerance of the expected output's range (and, with --prove, the proof verifies);
-refused: the compiler says what it cannot compile, or cannot compile faithfully; wrong: anything else. Exit code 1 if any case is wrong.
+A case is a folder with `model.onnx`, `input.json` and `expected.json`; or, for several inputs, `tests.jsonl` and `tests.expected.jsonl`.
+It is calibrated on its `samples.jsonl`, or where there is none on its inputs themselves.
+right: every output is within --tolerance of the expected output's range (and, with --prove, the proofs verify);
+refused: the compiler says what it cannot compile, or cannot compile faithfully, or an input leaves the range of the samples;
+wrong: anything else. Exit code 1 if any case is wrong.
 
 Examples:
   zkiln conformance cases/
@@ -139,7 +145,7 @@ fn folders(folder: &Path, only: Option<&str>) -> Result<Vec<PathBuf>, CliError> 
     match folders.is_empty() {
         true => Err(CliError::file(
             folder,
-            "there is no case in it: a folder with `model.onnx`, `input.json` and `expected.json`",
+            "there is no case in it: a folder with `model.onnx`, inputs and expected outputs",
         )),
         false => Ok(folders),
     }
@@ -155,50 +161,125 @@ fn name(folder: &Path) -> String {
 
 fn judge(folder: &Path, args: &Args) -> Case {
     let started = Instant::now();
+    let has_samples = folder.join(SAMPLES).is_file();
     let attempted = attempt(folder, args.prove);
     let ms = started.elapsed().as_secs_f64() * 1e3;
+    let far = |error: f64| format!("the greatest error is {error:.4} of the output's range");
     let (verdict, reason) = match &attempted {
-        Ok((_, error)) if *error <= args.tolerance => (Verdict::Right, None),
-        Ok((_, error)) => (
-            Verdict::Wrong,
-            Some(format!(
-                "the greatest error is {error:.4} of the output's range"
-            )),
-        ),
-        Err(e) if is_refusal(e) => (Verdict::Refused, Some(e.to_string())),
-        Err(e) => (Verdict::Wrong, Some(e.to_string())),
+        Ok(ran) if ran.error > args.tolerance => (Verdict::Wrong, Some(far(ran.error))),
+        Ok(Ran { fault: None, .. }) => (Verdict::Right, None),
+        Ok(Ran { fault: Some(e), .. }) | Err(e) => match is_refusal(e, has_samples) {
+            true => (Verdict::Refused, Some(e.to_string())),
+            false => (Verdict::Wrong, Some(e.to_string())),
+        },
     };
-    let (proved_by, error) = attempted.ok().unzip();
+    let ran = attempted.ok();
+    let error = ran.as_ref().map(|ran| ran.error);
     Case {
         name: name(folder),
         verdict,
         operators: engine::operators(&folder.join("model.onnx")),
-        proved_by,
+        proved_by: ran.map(|ran| ran.proved_by),
         error,
         reason,
         ms,
     }
 }
 
-/// Whether the compiler refused the model, which is not a fault.
-fn is_refusal(error: &CliError) -> bool {
+/// Whether the compiler refused the model, or an input left the range of samples that are not the input itself: neither is a fault.
+fn is_refusal(error: &CliError, has_samples: bool) -> bool {
     match error {
         CliError::Compile(CompileError::Nodes(_) | CompileError::Unfaithful { .. }) => true,
         CliError::Compile(CompileError::Load { reason, .. }) => !reason.contains("panicked"),
+        CliError::Prove(_) => has_samples,
         _ => false,
     }
 }
 
-/// Compiles, runs and, if asked, proves and verifies a case: how, and the greatest error relative to the output's range.
-fn attempt(folder: &Path, prove: bool) -> Result<(ProvedBy, f64), CliError> {
-    let model = folder.join("model.onnx");
-    let mut source = Request::new(&model).read()?;
-    let input = args::read_inputs(&folder.join("input.json"), source.inputs())?;
-    let expected = args::read_outputs(&folder.join("expected.json"), source.outputs())?;
-    source.add_sample(&input);
+/// What a case is run on, and what is right for it, in the order of the ports.
+struct Test {
+    input: Vec<Vec<f64>>,
+    expected: Vec<Vec<f64>>,
+}
+
+/// The tests of a case: those of `tests.jsonl`, or the one of `input.json`.
+fn tests(folder: &Path, source: &Source) -> Result<Vec<Test>, CliError> {
+    let many = folder.join("tests.jsonl");
+    if !many.is_file() {
+        return Ok(vec![Test {
+            input: args::read_inputs(&folder.join("input.json"), source.inputs())?,
+            expected: args::read_outputs(&folder.join("expected.json"), source.outputs())?,
+        }]);
+    }
+    let expected = folder.join("tests.expected.jsonl");
+    let inputs = fitted(&many, Side::Inputs, source.inputs(), Finite::Required)?;
+    let outputs = fitted(&expected, Side::Outputs, source.outputs(), Finite::Any)?;
+    if inputs.len() != outputs.len() {
+        let reason = format!("it has {} lines for {} inputs", outputs.len(), inputs.len());
+        return Err(CliError::file(&expected, reason));
+    }
+    let pairs = inputs.into_iter().zip(outputs);
+    Ok(pairs
+        .map(|(input, expected)| Test { input, expected })
+        .collect())
+}
+
+/// The elements of every line of a file.
+fn fitted(
+    path: &Path,
+    side: Side,
+    ports: &[Port],
+    finite: Finite,
+) -> Result<Vec<Vec<Vec<f64>>>, CliError> {
+    let fitted = |line: Result<Line, TensorError>| {
+        let line = line?;
+        Ok(tensors::fit(line.tensors, ports, &line.place, finite)?)
+    };
+    tensors::lines(path, side)?.map(fitted).collect()
+}
+
+/// What came of a case that was compiled.
+struct Ran {
+    proved_by: ProvedBy,
+    /// Greatest error relative to an output's range, of all inputs with an answer.
+    error: f64,
+    /// Why the first input that has no answer has none.
+    fault: Option<CliError>,
+}
+
+/// Compiles a case, runs its inputs and, if asked, proves and verifies them.
+fn attempt(folder: &Path, prove: bool) -> Result<Ran, CliError> {
+    let samples = folder.join(SAMPLES);
+    let has_samples = samples.is_file();
+    let request = Request {
+        samples: has_samples.then_some(samples).into_iter().collect(),
+        ..Request::new(folder.join("model.onnx"))
+    };
+    let mut source = request.read()?;
+    let tests = tests(folder, &source)?;
+    if !has_samples {
+        for test in &tests {
+            source.add_sample(&test.input);
+        }
+    }
     let compiled = source.prepare()?.compile(&blinding_key::ephemeral())?;
     let program = Program::new(compiled, "model.onnx")?;
-    let integers = program.to_integers(&input)?;
+    let (mut error, mut fault) = (0.0f64, None);
+    for test in &tests {
+        match outputs(&program, &test.input, prove) {
+            Ok(outputs) => error = error.max(compare(&outputs, &test.expected).max_rel),
+            Err(e) => fault = fault.or(Some(e)),
+        }
+    }
+    Ok(Ran {
+        proved_by: proved_by(&program),
+        error,
+        fault,
+    })
+}
+
+fn outputs(program: &Program, input: &[Vec<f64>], prove: bool) -> Result<Vec<OutTensor>, CliError> {
+    let integers = program.to_integers(input)?;
     let outputs = match prove {
         false => program.run(&integers)?,
         true => {
@@ -207,8 +288,7 @@ fn attempt(folder: &Path, prove: bool) -> Result<(ProvedBy, f64), CliError> {
             proven.outputs
         }
     };
-    let outputs = engine::tensors(program.outputs(), &outputs);
-    Ok((proved_by(&program), compare(&outputs, &expected).max_rel))
+    Ok(engine::tensors(program.outputs(), &outputs))
 }
 
 fn proved_by(program: &Program) -> ProvedBy {

@@ -29,6 +29,16 @@ pub enum CliError {
         /// Why.
         source: Box<ProveError>,
     },
+    /// Some of many inputs cannot be run; the others were.
+    #[error("{refused} of {runs} inputs are refused; the first: {first}")]
+    Inputs {
+        /// How many cannot be run.
+        refused: usize,
+        /// How many there are.
+        runs: u64,
+        /// Why the first one cannot.
+        first: Box<CliError>,
+    },
     /// The proof is rejected.
     #[error("the proof is rejected: {0}")]
     Verify(#[from] VerifyError),

@@ -91,8 +91,9 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("zkiln: {error}");
-            // `check` and `conformance` have said their figures already when only the comparison failed.
-            if command.json() && !matches!(error, CliError::Comparison(_)) {
+            // `check`, `conformance` and `run` have said their figures already when only some of it failed.
+            if command.json() && !matches!(error, CliError::Comparison(_) | CliError::Inputs { .. })
+            {
                 terminal::say_json(&error.json());
             }
             ExitCode::from(error.exit_code())

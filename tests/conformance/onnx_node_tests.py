@@ -1,7 +1,7 @@
 """ONNX's own node tests as folders for `zkiln conformance`.
 
     python3 -m venv v && v/bin/pip install -r tests/conformance/requirements.txt
-    v/bin/python tests/conformance/onnx_node_tests.py FOLDER [--expanded]
+    v/bin/python tests/conformance/onnx_node_tests.py FOLDER [--expanded] [--samples N]
     zkiln conformance FOLDER --prove
 
 Taken are the tests of the `onnx` package whose inputs and outputs are tensors of numbers or booleans, with static shapes, not empty, and
@@ -9,17 +9,21 @@ finite. Tests of a function's expansion (the same operator written out) come wit
 
 A test gives all operands as inputs, those too that a model has as constants: shapes, axes, paddings, counts. They become initializers
 here (PARAMETERS), since a compiled model has fixed shapes. Everything else stays an input.
+
+With `--samples N` a case is calibrated on N random inputs of the same shapes and spreads, and is tested on ONNX's own, which are none of them.
 """
 
 import argparse
 import json
 import pathlib
 import warnings
+import zlib
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
+from onnx.reference import ReferenceEvaluator
 
 # Operator -> positions of the operands that are parameters.
 PARAMETERS = {
@@ -138,7 +142,39 @@ def parameters(graph):
     return names
 
 
-def write(test, folder):
+def like(array, rng):
+    """A random array of the same shape and spread; what is the same everywhere stays so."""
+    low, high = array.min(), array.max()
+    if low == high:
+        return array
+    if array.dtype.kind == "b":
+        return rng.random(array.shape) < 0.5
+    if array.dtype.kind == "f":
+        return rng.uniform(low, high, array.shape).astype(array.dtype)
+    return rng.integers(low, high, array.shape, endpoint=True, dtype=array.dtype)
+
+
+def samples(model, given, count):
+    """Random inputs that the model takes, with finite outputs; fewer where it is hard to find some."""
+    rng, found = np.random.default_rng(zlib.crc32(model.SerializeToString())), []
+    try:
+        evaluator = ReferenceEvaluator(model)
+    except Exception:
+        return found
+    for _ in range(10 * count):
+        drawn = {value.name: like(array_of(array), rng) for value, array in given}
+        try:
+            outputs = [np.asarray(output) for output in evaluator.run(None, drawn)]
+        except Exception:  # It is an index out of bounds, or what else the operator does not take.
+            continue
+        if all(np.isfinite(array).all() for array in outputs if array.dtype.kind == "f"):
+            found.append(drawn)
+        if len(found) == count:
+            break
+    return found
+
+
+def write(test, folder, count):
     model = onnx.ModelProto()
     model.CopyFrom(test.model)
     graph = model.graph
@@ -156,6 +192,10 @@ def write(test, folder):
     onnx.save(model, folder / "model.onnx")
     given = tensors([value for value, _ in kept], [array for _, array in kept])
     (folder / "input.json").write_text(json.dumps({"inputs": given}))
+    drawn = samples(model, kept, count) if count and kept else []
+    if drawn:
+        lines = (json.dumps({"inputs": tensors([value for value, _ in kept], sample.values())}) for sample in drawn)
+        (folder / "samples.jsonl").write_text("".join(line + "\n" for line in lines))
     (folder / "expected.json").write_text(json.dumps({"outputs": tensors(graph.output, outputs)}))
 
 
@@ -183,6 +223,7 @@ def main():
     parser.add_argument("--expanded", action="store_true", help="only the expanded functions")
     parser.add_argument("--only", nargs="*", help="only these tests")
     parser.add_argument("--sample", action="store_true", help="the smallest test of each operator")
+    parser.add_argument("--samples", type=int, default=0, metavar="N", help="calibrate on N other inputs")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     tests = []
@@ -194,7 +235,7 @@ def main():
     if options.sample:
         tests = sample(tests)
     for test in tests:
-        write(test, options.folder / test.name)
+        write(test, options.folder / test.name, options.samples)
     print(f"{len(tests)} cases in {options.folder}")
 
 

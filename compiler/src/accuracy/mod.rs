@@ -3,6 +3,8 @@
 mod bench;
 mod distance;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use crate::accuracy::bench::{Accuracy, Line, Report, Uniform, Wanted, predicted_cost};
 pub use crate::accuracy::distance::Figures;
