@@ -1,10 +1,10 @@
 //! How many bits: the least that keep the integer program close to the float model on the calibration samples.
 
+#[cfg(test)]
+mod accepted_inputs;
 mod bench;
 mod distance;
 mod search;
-#[cfg(test)]
-mod tests;
 
 pub use crate::accuracy::bench::{Accuracy, Line, Report, Uniform, Wanted, predicted_cost};
 pub use crate::accuracy::distance::Figures;

@@ -7,8 +7,8 @@ use crate::graph::{BinaryFn, NodeId, Op, Pointwise, UnaryFn};
 /// Rewrites in place. Nodes that are no longer needed stay until [`crate::graph::Graph::prune`].
 pub fn find(build: &mut Builder) {
     for id in 0..build.graph.nodes.len() {
-        let node = build.graph.nodes[id].clone();
-        build.name = node.name;
+        let node = &build.graph.nodes[id];
+        build.name = node.name.clone();
         match (&node.op, &node.inputs[..]) {
             (Op::Binary(BinaryFn::Div), &[a, b]) => {
                 if let Some(inverse) = inverse_root(build, b) {
@@ -35,7 +35,7 @@ pub fn find(build: &mut Builder) {
 
 /// `1 / x`, where `x` is a root, which may be moved, or kept above a number.
 fn inverse_root(build: &mut Builder, id: NodeId) -> Option<NodeId> {
-    let node = build.graph.nodes[id].clone();
+    let node = &build.graph.nodes[id];
     match (&node.op, &node.inputs[..]) {
         (Op::Pointwise(function), &[x]) if *function == Pointwise::of(UnaryFn::Sqrt) => {
             Some(build.unary(UnaryFn::Rsqrt, x))
@@ -59,9 +59,10 @@ fn inverse_root(build: &mut Builder, id: NodeId) -> Option<NodeId> {
             let inverse = Pointwise::unary(UnaryFn::Rsqrt, above);
             (is_root && least > 0.0).then(|| build.pointwise(inverse, x))
         }
-        (Op::Reshape | Op::Transpose { .. } | Op::Broadcast, &[x]) => {
+        (op @ (Op::Reshape | Op::Transpose { .. } | Op::Broadcast), &[x]) => {
+            let (op, shape) = (op.clone(), node.shape.clone());
             let inverse = inverse_root(build, x)?;
-            Some(build.push(node.op.clone(), vec![inverse], node.shape.clone()))
+            Some(build.push(op, vec![inverse], shape))
         }
         _ => None,
     }

@@ -149,4 +149,29 @@ mod tests {
         let expected = VerifyError::Key("a lookup does not fit its table");
         assert_eq!(draft.model.validate(), Err(expected));
     }
+
+    #[test]
+    fn a_barred_key_is_a_typed_error() {
+        let mut draft = Draft::new();
+        let (_, accumulator) = draft.input("x", &[5]);
+        let table = draft.table("half", -4, 3, &[|key| key as i32 / 2]);
+        draft.bar(table, |key| key % 2 != 0);
+        let mapped = draft.witness("y", &[5]);
+        let relation = Relation::Map(Map {
+            accumulator,
+            table,
+            mapped: vec![mapped].into(),
+        });
+        draft.node("halve", relation);
+        let trace = draft.run(&[vec![2, 0, -4, -2, 0]]);
+        assert_eq!(trace.column(mapped)[..5], [1, 0, -2, -1, 0]);
+        let inputs = [vec![2, 0, -3, -2, 1]];
+        let error = crate::witness::trace::run(&draft.model, &draft.constants(), &inputs).err();
+        let barred = ProveError::Barred {
+            node: "halve".into(),
+            function: "half".into(),
+            key: -3,
+        };
+        assert_eq!(error, Some(barred));
+    }
 }
