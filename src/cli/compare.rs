@@ -13,7 +13,7 @@ pub struct Comparison {
     pub argmax_agreement: Option<f64>,
 }
 
-/// Compares outputs with expected elements, tensor by tensor. Elements that are not finite must be the same ones.
+/// Compares outputs with expected elements, tensor by tensor. Integers must be the same ones, and so must be elements that are not finite.
 pub fn compare(outputs: &[OutTensor], expected: &[Vec<f64>]) -> Comparison {
     let mut worst = Comparison {
         max_abs: 0.0,
@@ -29,7 +29,12 @@ pub fn compare(outputs: &[OutTensor], expected: &[Vec<f64>]) -> Comparison {
             .map(|(&g, &e)| difference(g, e))
             .fold(0.0, f64::max);
         worst.max_abs = worst.max_abs.max(difference);
-        worst.max_rel = worst.max_rel.max(difference / range);
+        let relative = match output.dtype.is_integer() && difference > 0.0 {
+            // A class or an index that is nearly right is another one.
+            true => f64::INFINITY,
+            false => difference / range,
+        };
+        worst.max_rel = worst.max_rel.max(relative);
         let row = output.shape.last().copied().unwrap_or(1);
         if row > 1 {
             let agreement = argmax_agreement(got, expected, row, 1e-6 * range);
@@ -114,6 +119,16 @@ mod tests {
         let one = compare(&[output(&[1], &[1.5])], &[vec![1.0]]);
         assert_eq!((one.max_rel, one.argmax_agreement), (0.5, None));
         assert_eq!(compare(&[output(&[1], &[0.0])], &[vec![0.0]]).max_rel, 0.0);
+    }
+
+    #[test]
+    fn integers_must_be_the_same() {
+        let labels = |elements: &[f64]| {
+            let output = OutTensor::new("y", Dtype::Int64, &[2], elements.to_vec());
+            compare(&[output], &[vec![10_007.0, 3.0]]).max_rel
+        };
+        assert_eq!(labels(&[10_007.0, 3.0]), 0.0);
+        assert_eq!(labels(&[10_008.0, 3.0]), f64::INFINITY);
     }
 
     #[test]

@@ -7,12 +7,14 @@ use crate::graph::{BinaryFn, Pointwise, UnaryFn, is_whole};
 use crate::lower::boundary::mapped_value;
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
-use crate::lower::tabulate::Tabulated;
+use crate::lower::ops::division::quotient;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
 
 /// Widest integers that are looked up.
 const TABLE_BITS: u8 = 16;
+/// Bits to which numbers are rounded that are not exact integers of some unit.
+const ROUNDED_BITS: u8 = 14;
 /// Widest integers of which a table of their positive parts is cheaper than a comparison and a product.
 const SHORT_TABLE_BITS: u8 = 13;
 
@@ -49,30 +51,57 @@ impl Lowering<'_> {
         }
     }
 
-    /// The function of numbers that have to be rounded first.
+    /// The function of numbers that are not integers: of exact ones in powers of two as they are, of others rounded finely.
     fn rounded_integers_of(
         &mut self,
         value: &Value,
         function: &Pointwise,
     ) -> Result<Value, Diagnostic> {
-        let node = &self.graph.nodes[self.current()];
-        let greatest = node.range.0.abs().max(node.range.1.abs());
-        let (bits, label) = (self.bits.activation_bits, self.label());
-        let tabulated = Tabulated {
-            label: &label,
-            bits,
-            greatest,
-            least: 0.0,
-            function: &|x| function.eval(x),
-        };
-        let made = self.through_table(value, tabulated)?;
-        match made.terms.iter().all(|term| term.scalar == 1.0) {
-            true => Ok(made.of_integers()),
-            false => Err(refuse(
-                format!("its integers reach {greatest}, more than a table holds exactly"),
-                "keep them below 65536, or round to integers where numbers are smaller",
-            )),
+        let exact = self.exact_integers(value, &value.mentioned())?;
+        if exact.is_some_and(|exact| exact.unit.log2().fract() == 0.0) {
+            return self.expression(function, value);
         }
+        let value = self.small(value, ROUNDED_BITS)?;
+        let label = self.label();
+        let table = |x: f64| function.eval(x);
+        match self.through_integer_table(&value, &label, TABLE_BITS, &table)? {
+            Some(made) => Ok(made),
+            None => self.expression(function, &value),
+        }
+    }
+
+    /// `floor(value)` of exact multiples of a power of two.
+    fn floor_of(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        let unit = self.exact_integers(value, &value.mentioned())?;
+        let unit = unit.map_or(0.0, |exact| exact.unit);
+        let parts = unit.recip();
+        if !is_whole(parts) {
+            return Err(refuse(
+                "it rounds numbers to integers that are not exact",
+                "round the operands of what makes them",
+            ));
+        }
+        let (constants, varying) = value.terms.iter().cloned().partition(Term::is_constant);
+        let constants = Value {
+            terms: constants,
+            ..value.clone()
+        };
+        // Below the unit, a constant makes no difference.
+        let constants = constants
+            .constant_part()
+            .map(|c| (c * parts + 1e-9).floor());
+        let mut units = Value {
+            terms: varying,
+            ..value.clone()
+        }
+        .scaled(parts);
+        units.terms.push(Term::constant(constants));
+        let units = Value {
+            proven: None,
+            integer: true,
+            ..units.normalize()
+        };
+        quotient(self, &units, &number_like(&units, parts))
     }
 
     /// `function(value)` through a table of integers, if the value is exact integers of at most `bits` bits.
@@ -137,38 +166,51 @@ impl Lowering<'_> {
         })
     }
 
-    /// The value of an expression in integers, operation by operation.
+    /// The integers of an expression, operation by operation.
     fn expression(&mut self, function: &Pointwise, x: &Value) -> Result<Value, Diagnostic> {
-        let mut made = match function {
-            Pointwise::Variable => x.clone(),
-            Pointwise::Constant(c) => number_like(x, *c),
-            Pointwise::Unary(f, a) => {
-                let a = self.expression(a, x)?;
-                self.unary(*f, a)?
-            }
-            Pointwise::Binary(f, a, b) => {
-                let (a, b) = (self.expression(a, x)?, self.expression(b, x)?);
-                self.binary(*f, a, b)?
-            }
-            Pointwise::Select(condition, yes, no) => {
-                let condition = self.expression(condition, x)?;
-                let (yes, no) = (self.expression(yes, x)?, self.expression(no, x)?);
-                let chosen = self.nonzero(&condition)?;
-                let difference = yes.plus(no.clone().scaled(-1.0));
-                self.multiply(chosen, difference)?.plus(no)
-            }
-        };
-        made.name = self.here().into();
+        let made = self.part_of_expression(function, x)?;
         match made.is_integer() {
             true => Ok(made),
             false => Err(too_wide_for(function)),
         }
     }
 
+    fn part_of_expression(&mut self, function: &Pointwise, x: &Value) -> Result<Value, Diagnostic> {
+        let mut made = match function {
+            Pointwise::Variable => x.clone(),
+            Pointwise::Constant(c) => number_like(x, *c),
+            Pointwise::Unary(f, a) => {
+                let a = self.part_of_expression(a, x)?;
+                self.unary(*f, a)?
+            }
+            Pointwise::Binary(f, a, b) => {
+                let (a, b) = (
+                    self.part_of_expression(a, x)?,
+                    self.part_of_expression(b, x)?,
+                );
+                self.binary(*f, a, b)?
+            }
+            Pointwise::Select(condition, yes, no) => {
+                let condition = self.part_of_expression(condition, x)?;
+                let (yes, no) = (
+                    self.part_of_expression(yes, x)?,
+                    self.part_of_expression(no, x)?,
+                );
+                let chosen = self.nonzero(&condition)?;
+                let difference = yes.plus(no.clone().scaled(-1.0));
+                self.multiply(chosen, difference)?.plus(no)
+            }
+        };
+        made.name = self.here().into();
+        Ok(made)
+    }
+
     fn unary(&mut self, function: UnaryFn, a: Value) -> Result<Value, Diagnostic> {
         match function {
             UnaryFn::Neg => Ok(a.scaled(-1.0)),
-            UnaryFn::Floor | UnaryFn::Ceil | UnaryFn::Round => Ok(a),
+            UnaryFn::Floor | UnaryFn::Ceil | UnaryFn::Round if a.is_integer() => Ok(a),
+            UnaryFn::Floor => self.floor_of(&a),
+            UnaryFn::Ceil => Ok(self.floor_of(&a.scaled(-1.0))?.scaled(-1.0)),
             UnaryFn::Relu => self.positive_part(&a),
             UnaryFn::Abs => {
                 let opposite = self.positive_part(&a.clone().scaled(-1.0))?;

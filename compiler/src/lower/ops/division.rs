@@ -38,7 +38,8 @@ pub(super) fn lower(
         let of = |x: f64| function.eval(x, divisor);
         let label = cx.label();
         if let Some(made) = cx.through_integer_table(&a, &label, TABLE_BITS, &of)? {
-            return Ok(made);
+            let dims = dims(&a, &b).dims;
+            return Ok(Value { dims, ..made });
         }
     }
     let quotient = quotient(cx, &a, &b)?;
@@ -63,7 +64,12 @@ fn bounds((low, high): (f64, f64), (least, greatest): (f64, f64)) -> (i128, i128
     (least, ends.iter().copied().fold(i128::MIN, i128::max))
 }
 
-fn quotient(cx: &mut Lowering, a: &Value, b: &Value) -> Result<Value, Diagnostic> {
+/// `floor(a / b)` of integers over dimensions that agree.
+pub(in crate::lower) fn quotient(
+    cx: &mut Lowering,
+    a: &Value,
+    b: &Value,
+) -> Result<Value, Diagnostic> {
     let divisors = cx.certain_range(b)?;
     if divisors.1 < 1.0 {
         return Err(refuse("its divisor is never positive", "correct the model"));

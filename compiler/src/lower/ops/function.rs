@@ -154,14 +154,20 @@ fn by_sign(
         .fold(0.0, |most: f64, y| most.max(y.abs()));
     let two_sided = negative != zero && positive != zero;
     if two_sided && cx.is_on_grid(&value)? {
+        let label = cx.label();
         let tabulated = Tabulated {
-            label: &cx.label(),
+            label: &label,
             bits: cx.bits.activation_bits,
             greatest,
             least: 0.0,
             function: &table,
         };
-        if let Some(made) = cx.through_exact_table(&value, tabulated, TABLE_BITS)? {
+        let integer = cx.graph.nodes[cx.current()].dtype.is_integer();
+        let made = match integer {
+            true => cx.through_integer_table(&value, &label, TABLE_BITS, &table)?,
+            false => cx.through_exact_table(&value, tabulated, TABLE_BITS)?,
+        };
+        if let Some(made) = made {
             return Ok(made);
         }
     }

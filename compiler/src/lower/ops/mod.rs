@@ -5,7 +5,7 @@
 mod binary;
 mod concat;
 mod convolution;
-mod division;
+pub(in crate::lower) mod division;
 mod einsum;
 mod extremum;
 mod function;

@@ -13,11 +13,15 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cast::cast;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::NodeId;
+use crate::graph::{BinaryFn, NodeId};
 use crate::onnx::decompose::expansion::Expansion;
 use crate::onnx::decompose::operator::Build;
+use crate::onnx::decompose::quantized::qlinear::matrix_product;
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 use crate::onnx::tensors;
+
+/// Greatest exponent of integers.
+const MOST_EXPONENT: f64 = 63.0;
 
 type Parsed = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
 
@@ -28,7 +32,10 @@ static TRACT: LazyLock<OnnxOpRegister> = LazyLock::new(|| tract_onnx::onnx().op_
 pub(super) fn register(operators: &mut OnnxOpRegister) {
     operators.insert("Cast", parse_cast);
     operators.insert("Div", |context, node| by_type(context, node, divide));
+    operators.insert("MatMul", |context, node| by_type(context, node, matmul));
     operators.insert("Mod", |context, node| by_type(context, node, remainder));
+    operators.insert("Mul", |context, node| by_type(context, node, multiply));
+    operators.insert("Pow", |context, node| by_type(context, node, power));
 }
 
 fn of_tract(context: &ParsingContext, node: &NodeProto) -> Parsed {
@@ -82,10 +89,8 @@ impl InferenceOp for ByType {
         TVec<InferenceFact>,
         TVec<InferenceFact>,
     )> {
-        let mut known = inputs
-            .iter()
-            .filter_map(|fact| fact.datum_type.concretize());
-        match known.any(is_integer) {
+        let known = inputs.first().and_then(|fact| fact.datum_type.concretize());
+        match known.is_some_and(is_integer) {
             true => self.ours.infer_facts(inputs, outputs, observed),
             false => self.tract.infer_facts(inputs, outputs, observed),
         }
@@ -98,11 +103,11 @@ impl InferenceOp for ByType {
         target: &mut TypedModel,
         mapping: &HashMap<OutletId, OutletId>,
     ) -> TractResult<TVec<OutletId>> {
-        let mut types = node.inputs.iter().map(|input| {
-            let fact = target.outlet_fact(mapping[input])?;
-            TractResult::Ok(fact.datum_type)
-        });
-        let operator: &dyn InferenceOp = match types.next().transpose()?.is_some_and(is_integer) {
+        let Some(first) = node.inputs.first() else {
+            bail!("`{}` has no operands", node.name);
+        };
+        let dtype = target.outlet_fact(mapping[first])?.datum_type;
+        let operator: &dyn InferenceOp = match is_integer(dtype) {
             true => &self.ours,
             false => &*self.tract,
         };
@@ -159,16 +164,23 @@ impl Wired for ToInteger {
     }
 }
 
-/// Dividend and divisor of equal rank.
+/// Two operands of equal rank.
 fn operands(scope: &mut Scope) -> Result<[NodeId; 2], Diagnostic> {
     let (a, b) = (scope.operand(0)?, scope.operand(1)?);
-    let zero = |tensor: &crate::graph::Tensor| tensor.data.contains(&0.0);
-    if scope.build.tensor(b).is_some_and(zero) {
-        return Err(refuse("it divides integers by zero", "correct the model"));
-    }
     let build = &mut scope.build;
     let rank = build.rank(a).max(build.rank(b));
     Ok([a, b].map(|x| build.unsqueeze_to_rank(x, rank)))
+}
+
+/// Dividend and divisor.
+fn divided(scope: &mut Scope) -> Result<[NodeId; 2], Diagnostic> {
+    let [a, b] = operands(scope)?;
+    match scope.build.tensor(b) {
+        Some(divisor) if divisor.data.contains(&0.0) => {
+            Err(refuse("it divides integers by zero", "correct the model"))
+        }
+        _ => Ok([a, b]),
+    }
 }
 
 /// The result in the operands' type.
@@ -183,17 +195,49 @@ fn wrapped(scope: &mut Scope, made: NodeId) -> Vec<TypedValue> {
 
 /// `Div`: towards zero.
 fn divide(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
-    let [a, b] = operands(scope)?;
+    let [a, b] = divided(scope)?;
     let quotient = scope.build.truncated_quotient(a, b);
     Ok(wrapped(scope, quotient))
 }
 
 /// `Mod`: with the divisor's sign, or with the dividend's.
 fn remainder(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
-    let [a, b] = operands(scope)?;
+    let [a, b] = divided(scope)?;
     let rest = match scope.int("fmod") {
         Some(1) => scope.build.truncated_remainder(a, b),
         _ => scope.build.floored_remainder(a, b),
     };
     Ok(wrapped(scope, rest))
+}
+
+/// `Mul`.
+fn multiply(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let [a, b] = operands(scope)?;
+    let product = scope.build.binary(BinaryFn::Mul, a, b);
+    Ok(wrapped(scope, product))
+}
+
+/// `MatMul`.
+fn matmul(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let (a, b) = (scope.operand(0)?, scope.operand(1)?);
+    let product = matrix_product(&mut scope.build, a, b)?;
+    Ok(wrapped(scope, product))
+}
+
+/// `Pow` with one constant exponent, which may be a float.
+fn power(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let [x, exponent] = operands(scope)?;
+    let exponent = scope
+        .build
+        .tensor(exponent)
+        .and_then(|tensor| tensor.uniform());
+    let exponent = exponent.filter(|e| e.fract() == 0.0 && (0.0..=MOST_EXPONENT).contains(e));
+    let exponent = exponent.ok_or_else(|| {
+        refuse(
+            "it raises integers to powers that are not one small constant integer",
+            "cast to floats before",
+        )
+    })?;
+    let power = scope.build.power(x, exponent as u32);
+    Ok(wrapped(scope, power))
 }

@@ -36,10 +36,7 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Trans
             .build
             .pointwise(Pointwise::of(UnaryFn::Square), difference)
     } else if mini.is::<math::Pow>() {
-        match whole_exponent(importer, call, b) {
-            Some(exponent) => importer.build.power(a, exponent),
-            None => importer.build.binary(BinaryFn::Pow, a, b),
-        }
+        importer.build.binary(BinaryFn::Pow, a, b)
     } else if mini.is::<math::Div>() {
         if integer {
             importer.build.truncated_quotient(a, b)
@@ -68,13 +65,6 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &TypedBinOp) -> Trans
 
 fn is_boolean<T: BinMiniOp>(call: &Call, op: &TypedBinOp) -> bool {
     call.dtypes[0] == DatumType::Bool && op.0.is::<T>()
-}
-
-/// A constant exponent of integers that is an integer itself and not negative.
-fn whole_exponent(importer: &Importer, call: &Call, exponent: NodeId) -> Option<u32> {
-    let integers = call.dtypes.iter().all(|dtype| dtype.is_integer());
-    let exponent = importer.build.graph.uniform(exponent)?;
-    (integers && (0.0..64.0).contains(&exponent)).then_some(exponent as u32)
 }
 
 /// `a - b * truncate(a / b)` of floats: the sign is the dividend's.

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod data_movement;
 mod errors;
+mod exact;
 mod integers;
 mod language;
 mod networks;

@@ -22,7 +22,6 @@ use crate::lower::ops::rescale::rounded::{
 };
 use crate::lower::quantize::sums::{IntegerPart, IntegerWeight, sum_of_integers};
 use crate::lower::quantize::{Quantized, too_wide};
-use crate::lower::tabulate::Tabulated;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
 
@@ -137,14 +136,8 @@ fn few(
         ));
     }
     let table = |key: f64| target.of(of(key));
-    let tabulated = Tabulated {
-        label: &cx.label(),
-        bits: cx.bits.activation_bits,
-        greatest: ends[0].abs().max(ends[1].abs()),
-        least: 0.0,
-        function: &table,
-    };
-    cx.through_exact_table(&integers, tabulated, TABLE_BITS)
+    let label = cx.label();
+    cx.through_integer_table(&integers, &label, TABLE_BITS, &table)
 }
 
 /// Sums of integers, rounded.

@@ -1,7 +1,7 @@
 //! Operators on quantized tensors and on the bits of integers.
 
 mod bits;
-mod qlinear;
+pub(super) mod qlinear;
 
 use crate::onnx::decompose::operator::Operator;
 

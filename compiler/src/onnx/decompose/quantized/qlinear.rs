@@ -247,7 +247,11 @@ fn centered(scope: &mut Scope, x: usize, zero: usize, axis: usize) -> Result<Nod
 }
 
 /// The matrix product of ONNX's `MatMul`.
-fn matrix_product(build: &mut Builder, a: NodeId, b: NodeId) -> Result<NodeId, Diagnostic> {
+pub(in crate::onnx::decompose) fn matrix_product(
+    build: &mut Builder,
+    a: NodeId,
+    b: NodeId,
+) -> Result<NodeId, Diagnostic> {
     let (mut left, mut right) = (build.shape(a), build.shape(b));
     let (row, column) = (left.len() == 1, right.len() == 1);
     if row {

@@ -1,0 +1,214 @@
+//! Integers in the program that is proved: what onnxruntime gives, to the last one.
+
+use tract_onnx::pb::tensor_proto::DataType;
+use zkiln_runtime::error::ProveError;
+use zkiln_runtime::trace::{self, Constants};
+
+use crate::graph::Dtype;
+use crate::lower::lower;
+use crate::options::Options;
+use crate::ports::Sample;
+use crate::prepare::tests::{Int, Onnx};
+use crate::program::Lowered;
+
+/// The model, calibrated on one sample with these elements for each input.
+fn compiled(model: Onnx, sample: &[&[f64]]) -> Lowered {
+    let tensor = |data: &&[f64]| Sample {
+        shape: vec![data.len()],
+        data: data.to_vec(),
+    };
+    let options = Options {
+        samples: vec![sample.iter().map(tensor).collect()],
+        ..Options::default()
+    };
+    let prepared = model
+        .import_with(&options)
+        .unwrap_or_else(|e| panic!("{e}"));
+    let lowered = lower(&prepared.graph, &options, "exact").unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(lowered.model.validate(), Ok(()));
+    lowered
+}
+
+/// The first output of the program.
+fn run(lowered: &Lowered, inputs: &[&[f64]]) -> Result<Vec<i64>, ProveError> {
+    let constants = Constants::new(&lowered.model, lowered.constants.clone())?;
+    let integers = inputs.iter().zip(&lowered.inputs);
+    let integers = integers.map(|(data, port)| port.to_integers(data));
+    let integers = integers.collect::<Result<Vec<_>, _>>()?;
+    let trace = trace::run(&lowered.model, &constants, &integers)?;
+    Ok(trace.outputs(&lowered.model)?.swap_remove(0))
+}
+
+/// `y = operator(a, b)` of two inputs of one type.
+fn pair(operator: &str, dtype: DataType, shape: &str) -> Onnx {
+    let model = Onnx::new().typed_input("a", dtype, shape);
+    let model = model.typed_input("b", dtype, shape);
+    model.node(operator, "a,b", "y", &[]).output("y")
+}
+
+#[test]
+fn labels_are_not_rounded() {
+    let labels = [10_007, 123_456_789, (1 << 53) - 1, -4_294_967_297];
+    let model = Onnx::new()
+        .typed_input("i", DataType::Int64, "4")
+        .ints("labels", &[4], &labels)
+        .node("Gather", "labels,i", "y", &[])
+        .output("y");
+    let lowered = compiled(model, &[&[0.0, 1.0, 2.0, 3.0]]);
+    assert_eq!(lowered.outputs[0].dtype, Dtype::Int64);
+    assert_eq!(lowered.outputs[0].scale, 1.0);
+    let picked = run(&lowered, &[&[3.0, 2.0, 1.0, 0.0]]);
+    let expected = labels.iter().rev().copied().collect();
+    assert_eq!(picked, Ok(expected));
+}
+
+#[test]
+fn products_and_sums_are_exact() {
+    let model = pair("Mul", DataType::Int64, "3");
+    let sample: &[&[f64]] = &[&[1e6, -1e6, 1.0], &[1e6, 1.0, -1e6]];
+    let lowered = compiled(model, sample);
+    let made = run(&lowered, &[&[999_983.0, -7.0, 0.0], &[999_979.0, 1e6, 5.0]]);
+    assert_eq!(made, Ok(vec![999_983 * 999_979, -7_000_000, 0]));
+    let model = Onnx::new()
+        .typed_input("x", DataType::Int64, "3")
+        .ints("w", &[3, 2], &[1_000_003, 5, -7, 99_999_999_999, 1, 0])
+        .node("MatMul", "x,w", "y", &[])
+        .output("y");
+    let lowered = compiled(model, &[&[9.0, 9.0, 9.0]]);
+    let made = run(&lowered, &[&[3.0, -2.0, 8.0]]);
+    assert_eq!(made, Ok(vec![3_000_009 + 14 + 8, 15 - 199_999_999_998]));
+}
+
+#[test]
+fn the_greatest_of_wide_integers_is_found() {
+    let model = Onnx::new()
+        .typed_input("x", DataType::Int64, "4")
+        .node("ArgMax", "x", "y", &[("axis", Int(0))])
+        .output("y");
+    let lowered = compiled(model, &[&[2_000_003.0, -2_000_003.0, 0.0, 1.0]]);
+    for (x, expected) in [
+        ([100_003.0, 100_004.0, 99_999.0, 0.0], 1),
+        ([-5.0, -2e6, -4.0, -4.0], 2),
+    ] {
+        assert_eq!(run(&lowered, &[&x]), Ok(vec![expected]));
+    }
+}
+
+#[test]
+fn division_truncates_and_remainders_follow_their_flag() {
+    let a = [7.0, -7.0, 7.0, -7.0, 1_000_003.0];
+    let b = [3.0, 3.0, -3.0, -3.0, 1000.0];
+    let of = |operator: &'static str, fmod: i64| {
+        let mut model = pair(operator, DataType::Int64, "5");
+        if operator == "Mod" {
+            model.extend_last(&[("fmod", Int(fmod))]);
+        }
+        run(&compiled(model, &[&a, &b]), &[&a, &b])
+    };
+    assert_eq!(of("Div", 0), Ok(vec![2, -2, -2, 2, 1000]));
+    assert_eq!(of("Mod", 0), Ok(vec![1, 2, -2, -1, 3]));
+    assert_eq!(of("Mod", 1), Ok(vec![1, -1, 1, -1, 3]));
+}
+
+#[test]
+fn division_by_zero_is_refused_or_has_no_proof() {
+    let lowered = compiled(
+        pair("Div", DataType::Uint8, "2"),
+        &[&[9.0, 8.0], &[2.0, 3.0]],
+    );
+    let made = run(&lowered, &[&[255.0, 7.0], &[16.0, 255.0]]);
+    assert_eq!(made, Ok(vec![15, 0]));
+    let zero = run(&lowered, &[&[1.0, 1.0], &[1.0, 0.0]]);
+    assert!(
+        matches!(zero, Err(ProveError::OutOfRange { value: 0, .. })),
+        "{zero:?}"
+    );
+    let model = Onnx::new()
+        .typed_input("x", DataType::Int64, "2")
+        .ints("d", &[2], &[1, 0])
+        .node("Mod", "x,d", "y", &[])
+        .output("y");
+    assert!(model.refusal().contains("by zero"), "{}", model.refusal());
+}
+
+#[test]
+fn what_overflows_its_type_wraps() {
+    let small: &[&[f64]] = &[&[1.0, 2.0, 3.0], &[1.0, 1.0, 1.0]];
+    let lowered = compiled(pair("Add", DataType::Uint8, "3"), small);
+    assert_eq!(lowered.inputs[0].range, (0, 255));
+    assert_eq!(lowered.outputs[0].dtype, Dtype::Uint8);
+    let made = run(&lowered, &[&[200.0, 255.0, 1.0], &[100.0, 1.0, 1.0]]);
+    assert_eq!(made, Ok(vec![44, 0, 2]));
+    let lowered = compiled(pair("Mul", DataType::Int8, "3"), small);
+    assert_eq!(lowered.inputs[0].range, (-128, 127));
+    let made = run(&lowered, &[&[-128.0, 100.0, 11.0], &[-128.0, 3.0, -11.0]]);
+    assert_eq!(made, Ok(vec![0, 44, -121]));
+    let lowered = compiled(pair("Sub", DataType::Uint16, "3"), small);
+    let made = run(&lowered, &[&[0.0, 5.0, 65_535.0], &[1.0, 3.0, 65_535.0]]);
+    assert_eq!(made, Ok(vec![65_535, 2, 0]));
+    let wide: &[&[f64]] = &[&[1e6, -1e6, 0.0], &[1e6, 1e6, 0.0]];
+    let lowered = compiled(pair("Mul", DataType::Int32, "3"), wide);
+    let made = run(
+        &lowered,
+        &[&[1e6, -999_999.0, 46_341.0], &[1e6, 1e6, 46_341.0]],
+    );
+    let expected = [
+        (1_000_000, 1_000_000),
+        (-999_999, 1_000_000),
+        (46_341, 46_341),
+    ];
+    let expected = expected.map(|(a, b): (i32, i32)| a.wrapping_mul(b).into());
+    assert_eq!(made, Ok(expected.to_vec()));
+}
+
+#[test]
+fn casts_truncate_and_wrap() {
+    let cast = |from: DataType, to: i64| {
+        let model = Onnx::new().typed_input("x", from, "4");
+        model.node("Cast", "x", "y", &[("to", Int(to))]).output("y")
+    };
+    let lowered = compiled(cast(DataType::Int32, 2), &[&[0.0, 1.0, 300.0, -300.0]]);
+    let made = run(&lowered, &[&[256.0, -1.0, 300.0, 255.0]]);
+    assert_eq!(made, Ok(vec![0, 255, 44, 255]));
+    let lowered = compiled(cast(DataType::Float, 7), &[&[4.0, -4.0, 0.5, 0.0]]);
+    let made = run(&lowered, &[&[2.75, -2.75, -0.5, 3.0]]);
+    assert_eq!(made, Ok(vec![2, -2, 0, 3]));
+}
+
+#[test]
+fn functions_of_wide_integers_are_exact() {
+    let x: &[&[f64]] = &[&[33_554_433.0, -33_554_433.0, 0.0, 9.0]];
+    let of = |operator: &str| {
+        let model = Onnx::new().typed_input("x", DataType::Int32, "4");
+        run(
+            &compiled(model.node(operator, "x", "y", &[]).output("y"), x),
+            x,
+        )
+    };
+    assert_eq!(of("Abs"), Ok(vec![33_554_433, 33_554_433, 0, 9]));
+    assert_eq!(of("Relu"), Ok(vec![33_554_433, 0, 0, 9]));
+    assert_eq!(of("Sign"), Ok(vec![1, -1, 0, 1]));
+    let model = Onnx::new()
+        .typed_input("x", DataType::Int64, "4")
+        .ints("low", &[], &[-20_000_001])
+        .ints("high", &[], &[30_000_001])
+        .node("Clip", "x,low,high", "y", &[])
+        .output("y");
+    let made = run(&compiled(model, x), x);
+    assert_eq!(made, Ok(vec![30_000_001, -20_000_001, 0, 9]));
+}
+
+#[test]
+fn shapes_are_integers_like_others() {
+    let model = Onnx::new()
+        .input("x", "3")
+        .typed_input("k", DataType::Int64, "3")
+        .ints("two", &[1], &[2])
+        .node("Shape", "x", "n", &[])
+        .node("Add", "k,n", "m", &[])
+        .node("Div", "m,two", "y", &[])
+        .output("y");
+    let lowered = compiled(model, &[&[0.0, 1.0, 2.0], &[9.0, -9.0, 0.0]]);
+    let made = run(&lowered, &[&[0.0, 1.0, 2.0], &[4.0, -8.0, 1.0]]);
+    assert_eq!(made, Ok(vec![3, -2, 2]));
+}
