@@ -3,8 +3,6 @@
 mod bench;
 mod distance;
 mod search;
-#[cfg(test)]
-mod tests;
 
 pub use crate::accuracy::bench::{Accuracy, Line, Report, Uniform, Wanted, predicted_cost};
 pub use crate::accuracy::distance::Figures;
@@ -181,6 +179,8 @@ impl Span {
 
 #[cfg(test)]
 mod tests {
+    mod accepted;
+
     use crate::accuracy::*;
 
     #[test]
