@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ class Result:
     samples: list = field(default_factory=list)
     proved: bool = False
     stable: float = 1.0
+    # How many nodes there are of each operator and type.
+    operators: Counter = field(default_factory=Counter)
 
 
 class Experiment:
@@ -54,6 +56,7 @@ class Experiment:
     def __init__(self, model, samples, oracle):
         self.model, self.samples, self.oracle = model, samples, oracle
         values = [oracle.values(sample) for sample in samples]
+        self.operators = operators(model, values[0])
         self.typical = {name: typical_reach([made[name] for made in values]) for name in values[0]}
 
     def test(self, kind, inputs, rng):
@@ -88,19 +91,27 @@ def judge(case, product, prove):
     stable = share_decided(tests)
     if stable < MEASURES:
         return Result(case.seed, "discarded", "ill-conditioned", stable=stable)
+
+    def at_ends(accepted):
+        return experiment.test("ends", case.at_ends(rng, accepted), rng)
+
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = Path(scratch)
-        try:
-            compiled = compiled_of(experiment, product, scratch)
-        except Refused as refused:
-            verdict = "refused" if names_node(str(refused), case.model) else "unnamed"
-            return Result(case.seed, verdict, str(refused), failing=tests[0], samples=samples)
-        except Fault as fault:
-            return Result(case.seed, fault.kind, fault.text, failing=tests[0], samples=samples)
-        tests.append(experiment.test("ends", case.at_ends(rng, compiled.accepted), rng))
-        result = tried(experiment, compiled, tests, product, scratch, prove)
-    result.seed, result.stable, result.samples = case.seed, stable, samples
-    return result
+        result = compiled_and_tried(experiment, tests, product, Path(scratch), prove, at_ends)
+    return replace(result, seed=case.seed, stable=stable, samples=samples, operators=experiment.operators)
+
+
+def compiled_and_tried(experiment, tests, product, scratch, prove, at_ends=None):
+    """The verdict on a model; `at_ends` makes one more test, of what the compiled model accepts."""
+    try:
+        compiled = compiled_of(experiment, product, scratch)
+    except Refused as refused:
+        verdict = "refused" if names_node(str(refused), experiment.model) else "unnamed"
+        return Result(-1, verdict, str(refused), failing=tests[0])
+    except Fault as fault:
+        return Result(-1, fault.kind, fault.text, failing=tests[0])
+    if at_ends:
+        tests = [*tests, at_ends(compiled.accepted)]
+    return tried(experiment, compiled, tests, product, scratch, prove)
 
 
 def finite_samples(case, oracle, rng):
@@ -181,14 +192,11 @@ def names_node(message, model):
     return any(name and name in message for name in names)
 
 
-def operators(model):
-    """How many nodes there are of each operator and type of its first operand that has one."""
-    inferred = onnx.shape_inference.infer_shapes(model)
-    values = [*inferred.graph.input, *inferred.graph.output, *inferred.graph.value_info]
-    dtypes = {value.name: value.type.tensor_type.elem_type for value in values} | {t.name: t.data_type for t in model.graph.initializer}
+def operators(model, values):
+    """How many nodes there are of each operator and type: that of the first operand that is computed, or of the result."""
     counted = Counter()
     for node in model.graph.node:
-        known = [dtypes[name] for name in [*node.input, *node.output] if dtypes.get(name)]
-        dtype = onnx.TensorProto.DataType.Name(known[0]).lower() if known else "?"
-        counted[node.op_type if not node.domain else f"{node.domain}.{node.op_type}", dtype] += 1
+        known = [name for name in [*node.input, *node.output] if name in values]
+        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        counted[name, str(values[known[0]].dtype)] += 1
     return counted

@@ -1,6 +1,7 @@
 """The command line under test."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 
@@ -30,14 +31,15 @@ class Compiled:
 
 
 class Product:
-    def __init__(self, binary, seconds=60):
+    def __init__(self, binary, seconds=60, threads=1):
         self.binary, self.seconds = str(binary), seconds
+        self.environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
 
     def call(self, *arguments, codes=(0, 2)):
         """Exit code, output and message."""
         command = [self.binary, *map(str, arguments)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=self.seconds, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=self.seconds, env=self.environment, check=False)
         except subprocess.TimeoutExpired as late:
             raise Fault("hang", f"{arguments[0]}: more than {self.seconds} s") from late
         message = (done.stderr or done.stdout).strip()

@@ -13,7 +13,7 @@ class Report:
         self.classes = defaultdict(list)
         self.proved, self.seconds = 0, 0.0
 
-    def add(self, result, operators, seconds):
+    def add(self, result, seconds):
         self.graphs[result.verdict] += 1
         self.inputs.update(result.inputs)
         self.proved += result.proved
@@ -21,7 +21,7 @@ class Report:
         if result.verdict == "discarded":
             self.discarded[result.reason] += 1
         if result.verdict in ("ran", *BAD):
-            self.histogram.update(operators.keys())
+            self.histogram.update(result.operators.keys())
         if result.verdict in (*BAD, "broken"):
             self.classes[result.verdict, result.signature].append(result.seed)
         if result.verdict != "ran" and not self.options.quiet:

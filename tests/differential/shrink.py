@@ -10,10 +10,9 @@ import numpy as np
 import onnx
 
 import tensors
-from judge import Experiment, Result, Steady, compiled_of, names_node, tried
+from judge import Experiment, Result, Steady, compiled_and_tried
 from models import read_by, typed
 from oracle import Undefined
-from product import Fault, Refused
 
 
 @dataclass
@@ -53,14 +52,7 @@ class Shrinker:
         except (Undefined, onnx.checker.ValidationError):
             return None
         with tempfile.TemporaryDirectory() as scratch:
-            scratch = Path(scratch)
-            try:
-                compiled = compiled_of(experiment, self.product, scratch)
-                result = tried(experiment, compiled, [test], self.product, scratch, prove=self.wanted == "unverified")
-            except Refused as refused:
-                result = Result(-1, "refused" if names_node(str(refused), model) else "unnamed", str(refused))
-            except Fault as fault:
-                result = Result(-1, fault.kind, fault.text)
+            result = compiled_and_tried(experiment, [test], self.product, Path(scratch), prove=self.wanted == "unverified")
         return result if result.verdict == self.wanted else None
 
     def keep(self, cut, outputs, samples=None):

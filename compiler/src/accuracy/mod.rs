@@ -1,7 +1,5 @@
 //! How many bits: the least that keep the integer program close to the float model on the calibration samples.
 
-#[cfg(test)]
-mod accepted_inputs;
 mod bench;
 mod distance;
 mod search;
@@ -181,6 +179,8 @@ impl Span {
 
 #[cfg(test)]
 mod tests {
+    mod accepted;
+
     use crate::accuracy::*;
 
     #[test]
