@@ -128,7 +128,11 @@ fn division_by_zero_is_refused_or_has_no_proof() {
         .ints("d", &[2], &[1, 0])
         .node("Mod", "x,d", "y", &[])
         .output("y");
-    assert!(model.refusal().contains("by zero"), "{}", model.refusal());
+    let refusal = model.refusal();
+    assert!(
+        refusal.contains("by zero") || refusal.contains("by 0"),
+        "{refusal}"
+    );
 }
 
 #[test]
