@@ -217,22 +217,6 @@ impl Lowering<'_> {
         dims: Vec<Vec<Axis>>,
     ) -> Result<Value, Diagnostic> {
         let bits = self.bits.activation_bits;
-        loop {
-            let width = self.width(&a) + self.width(&b) + width_of(summed);
-            if width <= MOST_WIDTH {
-                break;
-            }
-            let wider = match self.width(&a) >= self.width(&b) {
-                true => &mut a,
-                false => &mut b,
-            };
-            let before = self.width(wider);
-            let room = (before + MOST_WIDTH).saturating_sub(width) as u8;
-            *wider = self.small(wider, room.clamp(bits, WIDE_BITS))?;
-            if self.width(wider) >= before {
-                break;
-            }
-        }
         while too_complex(&a, &b, summed) {
             let (left, right) = (a.complexity(), b.complexity());
             let operand = if left >= right { &mut a } else { &mut b };
@@ -242,6 +226,7 @@ impl Lowering<'_> {
                 break;
             }
         }
+        self.narrow(&mut a, &mut b, summed)?;
         if a.degree() + b.degree() > MAX_DEGREE {
             return Err(refuse(
                 "it multiplies more than three numbers that are too wide to be committed",
@@ -255,6 +240,26 @@ impl Lowering<'_> {
             .flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
         let product = Value::new(dims, products.collect()).normalize();
         Ok(Value { integer, ..product })
+    }
+
+    /// Commits operands whose product would have more bits than are safe.
+    fn narrow(&mut self, a: &mut Value, b: &mut Value, summed: &[Axis]) -> Result<(), Diagnostic> {
+        loop {
+            let width = self.width(a) + self.width(b) + width_of(summed);
+            if width <= MOST_WIDTH {
+                return Ok(());
+            }
+            let wider = match self.width(a) >= self.width(b) {
+                true => &mut *a,
+                false => &mut *b,
+            };
+            let before = self.width(wider);
+            let room = (before + MOST_WIDTH).saturating_sub(width) as u8;
+            *wider = self.small(wider, room.clamp(self.bits.activation_bits, WIDE_BITS))?;
+            if self.width(wider) >= before {
+                return Ok(());
+            }
+        }
     }
 
     /// Bits of the greatest sum of products, as far as the columns' bounds tell.
