@@ -193,6 +193,29 @@ mod tests {
     }
 
     #[test]
+    fn ports_of_two_values_take_no_other() {
+        for unit in [-1e9, -65504.0, f64::from(f32::MIN), f64::NEG_INFINITY, 1.0] {
+            let port = PortInfo {
+                scale: unit,
+                range: (0, 1),
+                ..PORT()
+            };
+            assert_eq!(port.to_integers(&[0.0, unit, -0.0]), Ok(vec![0, 1, 0]));
+            assert_eq!(port.to_reals(&[0, 1]), [0.0, unit]);
+            for other in [
+                -5.0,
+                0.4,
+                2.0 * unit.max(-1e30),
+                0.999 * unit.max(-1e30),
+                f64::NAN,
+            ] {
+                let taken = port.to_integers(&[other]);
+                assert!(taken.is_err(), "{unit} {other}");
+            }
+        }
+    }
+
+    #[test]
     fn the_first_element_out_of_range_is_named() {
         for (bad, value) in [(0.9, "0.9"), (f64::NAN, "NaN"), (1e300, &1e300.to_string())] {
             let error = PORT()

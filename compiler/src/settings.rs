@@ -27,7 +27,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CompileError;
-use crate::graph::Graph;
+use crate::graph::{Graph, flag_of};
 
 /// The only version there is.
 const VERSION: u32 = 1;
@@ -281,8 +281,7 @@ impl Settings {
     /// The number that an input is unless it is 0, if it is known to be one of the two.
     pub(crate) fn flagged(&self, name: &str) -> Option<f64> {
         let own = self.nodes.iter().find(|node| node.node == name)?;
-        let (low, high) = long(*own.stats.first()?);
-        Some((low + high).recip())
+        own.stats.first().map(|ends| flag_of(long(*ends)))
     }
 
     /// With one node changed; `None` where that cannot be.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::limits::{MOST_ELEMENTS, volume};
+use crate::graph::limits::{MOST_COMPUTED, MOST_ELEMENTS, volume};
 use crate::graph::{Graph, Node, Op, Window};
 
 /// Refuses a graph with nodes whose operands, attributes and shapes do not fit together.
@@ -16,12 +16,28 @@ pub fn check(graph: &Graph) -> Result<(), Vec<Diagnostic>> {
         let reason = fault(&node.op, &operands.collect::<Vec<_>>(), &node.shape)?;
         Some(refuse(reason, "correct the model").at(&node.name, node.op.name()))
     };
-    let diagnostics: Vec<Diagnostic> = graph.nodes.iter().filter_map(diagnostic).collect();
+    let mut diagnostics: Vec<Diagnostic> = graph.nodes.iter().filter_map(diagnostic).collect();
+    if diagnostics.is_empty() {
+        diagnostics.extend(too_much(graph));
+    }
     if diagnostics.is_empty() {
         Ok(())
     } else {
         Err(diagnostics)
     }
+}
+
+/// The largest value, where all together are too large to be computed and proved.
+fn too_much(graph: &Graph) -> Option<Diagnostic> {
+    let computed = graph.nodes.iter().filter(|node| node.constant().is_none());
+    let elements: u64 = computed.clone().map(|node| node.volume() as u64).sum();
+    let largest = computed.max_by_key(|node| node.volume())?;
+    let (name, op) = (&largest.name, largest.op.name());
+    let reason = format!(
+        "its result {:?} is the largest of values that have {elements} elements together, more than {MOST_COMPUTED}",
+        largest.shape
+    );
+    (elements > MOST_COMPUTED).then(|| refuse(reason, "use smaller tensors").at(name, op))
 }
 
 /// What is wrong with a node.

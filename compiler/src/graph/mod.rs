@@ -288,6 +288,14 @@ pub fn range_of(values: impl Iterator<Item = f64>) -> (f64, f64) {
         })
 }
 
+/// The number whose reciprocal and 0 are these ends; of 0 alone, minus infinity.
+pub fn flag_of((low, high): (f64, f64)) -> f64 {
+    match low + high {
+        0.0 => f64::NEG_INFINITY,
+        reciprocal => reciprocal.recip(),
+    }
+}
+
 impl Op {
     /// The operator's name, for diagnostics.
     pub fn name(&self) -> &'static str {
@@ -321,11 +329,11 @@ impl Op {
 impl Node {
     /// An input that is 0 or one other number: that number.
     pub fn flagged(&self) -> Option<f64> {
-        let (low, high) = self
+        let ends = self
             .stats
             .first()
-            .filter(|_| matches!(self.op, Op::Input(_)))?;
-        Some((low + high).recip())
+            .filter(|_| matches!(self.op, Op::Input(_)));
+        ends.copied().map(flag_of)
     }
 
     /// Number of elements.

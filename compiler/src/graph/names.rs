@@ -27,17 +27,23 @@ pub fn distinguish(graph: &mut Graph) {
         *best = rank.max(*best);
     }
     let mut taken: HashSet<String> = owner.keys().cloned().collect();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
     for (id, node) in graph.nodes.iter_mut().enumerate() {
         if owner.get(&node.name).is_some_and(|(_, first)| *first == id) {
             continue;
         }
         let base = format!("{}.{}", node.name, kind(&node.op));
-        let numbered = (2..).map(|n| format!("{base}.{n}"));
-        node.name = std::iter::once(base.clone())
-            .chain(numbered)
-            .find(|n| !taken.contains(n))
-            .expect("endless");
-        taken.insert(node.name.clone());
+        let number = numbers.entry(base.clone()).or_insert(0);
+        node.name = loop {
+            *number += 1;
+            let name = match *number {
+                1 => base.clone(),
+                number => format!("{base}.{number}"),
+            };
+            if taken.insert(name.clone()) {
+                break name;
+            }
+        };
     }
 }
 

@@ -1,7 +1,7 @@
 //! The columns and tables of the program under construction.
 
+use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
-use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
 use zkiln_runtime::model::{ColumnId, ColumnKind, TableId};
@@ -25,7 +25,8 @@ pub struct ColumnPlan {
 #[derive(Debug, Default)]
 pub struct Columns {
     list: Vec<ColumnPlan>,
-    names: HashSet<String>,
+    /// Names that are taken, and how many columns asked for each.
+    names: HashMap<String, usize>,
     constants: HashMap<u64, Vec<ColumnId>>,
 }
 
@@ -37,11 +38,13 @@ impl Columns {
 
     fn unique(&mut self, name: &str) -> String {
         let mut candidate = name.to_string();
-        let mut count = 1;
-        while !self.names.insert(candidate.clone()) {
+        let mut count = self.names.get(name).copied().unwrap_or(0);
+        while self.names.contains_key(&candidate) {
             count += 1;
             candidate = format!("{name}.{count}");
         }
+        self.names.insert(name.to_string(), count.max(1));
+        self.names.entry(candidate.clone()).or_insert(1);
         candidate
     }
 

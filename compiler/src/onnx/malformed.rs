@@ -1,4 +1,4 @@
-//! Nodes that are malformed in ways that tract does not survive: it never returns from them, or panics.
+//! Nodes that tract does not survive: it never returns from them, panics, or computes constants without end.
 
 use std::collections::HashMap;
 
@@ -6,6 +6,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::onnx::unsupported;
 
 /// What is wrong with the nodes of a graph and of the graphs inside it.
@@ -21,7 +22,9 @@ pub fn nodes(graph: &GraphProto) -> Vec<Diagnostic> {
         );
     }
     let own = graph.node.iter().enumerate().filter_map(|(at, node)| {
-        let fault = permutation(node).or_else(|| divisor(node, &constants))?;
+        let fault = permutation(node)
+            .or_else(|| divisor(node, &constants))
+            .or_else(|| growth(node, &constants))?;
         Some(fault.at(unsupported::name(at, node), &node.op_type))
     });
     let attributes = graph.node.iter().flat_map(|node| &node.attribute);
@@ -51,26 +54,48 @@ fn permutation(node: &NodeProto) -> Option<Diagnostic> {
 fn divisor(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Diagnostic> {
     let divides = ["Div", "Mod"].contains(&node.op_type.as_str());
     let constant = constants.get(node.input.get(1).filter(|_| divides)?.as_str())?;
-    let at = zero(constant)?;
+    let at = integers(constant).iter().position(|v| *v == 0)?;
     Some(refuse(
         format!("element {at} of its divisor `{}` is 0", node.input[1]),
         "divide by integers that are not 0",
     ))
 }
 
-/// Where a tensor of integers that is in the file itself has a zero.
-fn zero(tensor: &TensorProto) -> Option<usize> {
+/// A shape or numbers of repetitions that no tensor can have.
+fn growth(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Diagnostic> {
+    let at = match node.op_type.as_str() {
+        "ConstantOfShape" => 0,
+        "Expand" | "Tile" => 1,
+        _ => return None,
+    };
+    let lens = integers(constants.get(node.input.get(at)?.as_str())?);
+    let elements = volume(lens.iter().map(|len| len.unsigned_abs()));
+    (elements > MOST_ELEMENTS).then(|| {
+        refuse(
+            format!("its result has at least {elements} elements, more than {MOST_ELEMENTS}"),
+            "use shorter axes",
+        )
+    })
+}
+
+/// The elements of a tensor of integers that is in the file itself; none of another.
+fn integers(tensor: &TensorProto) -> Vec<i64> {
+    let signed = |element: &[u8]| {
+        let sign = element.last().is_some_and(|byte| *byte >= 0x80);
+        let mut wide = [if sign { 0xff } else { 0 }; 8];
+        wide[..element.len()].copy_from_slice(element);
+        i64::from_le_bytes(wide)
+    };
     let bytes = match DataType::try_from(tensor.data_type) {
         Ok(DataType::Int8 | DataType::Uint8) => 1,
         Ok(DataType::Int16 | DataType::Uint16) => 2,
         Ok(DataType::Int32 | DataType::Uint32) => 4,
         Ok(DataType::Int64 | DataType::Uint64) => 8,
-        _ => return None,
+        _ => return Vec::new(),
     };
-    let raw = tensor.raw_data.chunks_exact(bytes);
-    let raw = raw.map(|element| element.iter().all(|byte| *byte == 0));
-    let listed = tensor.int32_data.iter().map(|v| *v == 0);
-    let listed = listed.chain(tensor.int64_data.iter().map(|v| *v == 0));
-    let listed = listed.chain(tensor.uint64_data.iter().map(|v| *v == 0));
-    raw.chain(listed).position(|is_zero| is_zero)
+    let raw = tensor.raw_data.chunks_exact(bytes).map(signed);
+    let narrow = tensor.int32_data.iter().map(|v| i64::from(*v));
+    let wide = tensor.int64_data.iter().copied();
+    let unsigned = tensor.uint64_data.iter().map(|v| *v as i64);
+    raw.chain(narrow).chain(wide).chain(unsigned).collect()
 }

@@ -86,7 +86,8 @@ fn fitted(cx: &mut Lowering, x: Value, levels: usize, len: usize) -> Result<Valu
         return Ok(x);
     }
     let limit = (bits + EXTRA_BITS).min(MOST_BITS);
-    for _ in 0..2 {
+    // Columns of a few more bits than asked for are kept as they are at first.
+    for kept in [0, EXACT_EXTRA_BITS] {
         let Some(integers) = cx.exact_integers(&x, &x.mentioned())? else {
             break;
         };
@@ -97,9 +98,8 @@ fn fitted(cx: &mut Lowering, x: Value, levels: usize, len: usize) -> Result<Valu
         if excess <= 0 {
             break;
         }
-        // Columns of a few more bits than asked for are kept as they are.
         let bits = KeyRange::covering(integers.bounds.0, integers.bounds.1).bits;
-        let bits = bits.saturating_sub(excess as u8 + EXACT_EXTRA_BITS).max(2);
+        let bits = bits.saturating_sub(excess as u8 + kept).max(2);
         x = cx.small(&x, bits)?;
     }
     Ok(x)
@@ -197,30 +197,27 @@ pub(super) fn clamp(cx: &mut Lowering, value: Value, dim: usize) -> Result<Value
         return Ok(value);
     }
     let greatest = greatest_of_rows(&constant, &value.dims[dim]);
-    let floor = |cx: &Lowering, scores: &Value| {
+    let raised = |cx: &Lowering, scores: &Value| {
         let (lo, hi) = elementwise(scores, &cx.columns)?;
-        let least = lo.data.iter().fold(0.0, |least: f64, &x| least.min(x));
-        let below = hi.map(|hi| least - hi - vanishes(cx, len));
-        Some(greatest.sum(1.0, &below, 1.0))
+        let most = -hi.map(|x| -x).least();
+        let range = (lo.least().min(0.0), most.max(0.0));
+        let below = hi.map(|hi| range.0 - hi - vanishes(cx, len));
+        let floor = greatest.sum(1.0, &below, 1.0);
+        Some((range, constant.combine(&floor, f64::max)))
     };
-    let binds = |floor: &Weight| {
-        let beyond = constant.combine(floor, |x, floor| f64::from(x < floor));
-        beyond.data.iter().any(|x| *x > 0.0)
-    };
-    let Some(first) = floor(cx, &scores) else {
+    let Some((range, first)) = raised(cx, &scores) else {
         return Ok(value);
     };
-    if binds(&first) {
-        scores = fitted(cx, scores, 1, len)?;
+    if first == constant {
+        return Ok(value);
     }
-    let raised = floor(cx, &scores).unwrap_or(first);
-    scores
-        .terms
-        .push(Term::constant(constant.combine(&raised, f64::max)));
-    Ok(Value {
-        proven: None,
-        ..scores
-    })
+    // What the model adds is in the range that calibration saw.
+    scores.range = range;
+    scores = fitted(cx, scores, 1, len)?;
+    let (range, raised) = raised(cx, &scores).unwrap_or((range, first));
+    scores.range = (range.0 + raised.least(), range.1);
+    scores.terms.push(Term::constant(raised));
+    Ok(scores)
 }
 
 /// The greatest element of each row.
@@ -231,4 +228,116 @@ fn greatest_of_rows(constant: &Weight, row: &[Axis]) -> Weight {
     let ordered = constant.over(&[&outer[..], &inner].concat());
     let greatest = |row: &[f64]| row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     Weight::new(outer, ordered.data.chunks(len).map(greatest).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use zkiln_runtime::error::ProveError;
+    use zkiln_runtime::trace::{self, Constants};
+
+    use crate::graph::{Dtype, Graph, NodeId, Op, Tensor, interpret};
+    use crate::lower;
+    use crate::lower::ops::hidden::*;
+    use crate::options::Options;
+    use crate::program::Lowered;
+
+    /// A softmax over rows of four scores up to `size`, hidden by an input of 0 and 1.
+    fn graph(size: f64, hidden: f64) -> Graph {
+        let node = |name: &str, op, inputs: &[NodeId], range, stats| Node {
+            name: name.into(),
+            op,
+            dtype: Dtype::Float32,
+            inputs: inputs.to_vec(),
+            shape: vec![2, 4],
+            range,
+            stats,
+        };
+        let softmax = Op::Softmax {
+            axis: 1,
+            hidden: vec![hidden],
+        };
+        let flag = vec![(0.0, 1.0)];
+        Graph {
+            nodes: vec![
+                node("x", Op::Input(Dtype::Float32), &[], (-size, size), vec![]),
+                node("level", Op::Input(Dtype::Int64), &[], (0.0, 1.0), flag),
+                node("y", softmax, &[0, 1], (0.0, 1.0), vec![(1.0, 4.0)]),
+            ],
+            inputs: vec![0, 1],
+            outputs: vec![("y".into(), 2)],
+        }
+    }
+
+    fn run(lowered: &Lowered, inputs: &[Tensor]) -> Result<Vec<f64>, ProveError> {
+        let constants = Constants::new(&lowered.model, lowered.constants.clone())?;
+        let ports = inputs.iter().zip(&lowered.inputs);
+        let integers = ports.map(|(tensor, port)| port.to_integers(&tensor.data));
+        let integers = integers.collect::<Result<Vec<_>, _>>()?;
+        let outputs = trace::run(&lowered.model, &constants, &integers)?.outputs(&lowered.model)?;
+        Ok(lowered.outputs[0].to_reals(&outputs[0]))
+    }
+
+    fn inputs(size: f64, levels: [f64; 8]) -> [Tensor; 2] {
+        let scores = [1.0, -0.7, 0.2, 0.9, -1.0, 0.5, 0.1, -0.3].map(|x| x * size);
+        [scores, levels].map(|data| Tensor::new(vec![2, 4], data.to_vec()))
+    }
+
+    const HIDDEN: [f64; 4] = [-1e4, -65504.0, -1e9, f32::MIN as f64];
+    const SOME: [f64; 8] = [0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0];
+    const ROW: [f64; 8] = [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0];
+
+    #[test]
+    fn rows_hidden_in_part_or_as_a_whole_are_those_of_single_precision() {
+        for (size, hidden) in [0.004, 0.1, 1.0, 8.0]
+            .into_iter()
+            .flat_map(|s| HIDDEN.map(|h| (s, h)))
+        {
+            let graph = graph(size, hidden);
+            let lowered = lower(&graph, &Options::default(), "hidden").expect("lowers");
+            for levels in [[0.0; 8], SOME, ROW, [1.0; 8]] {
+                let inputs = inputs(size, levels);
+                let expected = &interpret::run(&graph, &inputs)[0];
+                let made = run(&lowered, &inputs).expect("numbers");
+                for (made, expected) in made.iter().zip(&expected.data) {
+                    assert!(
+                        (made - expected).abs() < 0.003,
+                        "{size} {hidden}: {made} {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_without_a_value_cannot_be_proved() {
+        // Beside a million, scores that count are rounded; beside minus infinity, nothing is a number.
+        for hidden in [-1e6, f64::NEG_INFINITY] {
+            let graph = graph(3.0, hidden);
+            let lowered = lower(&graph, &Options::default(), "hidden").expect("lowers");
+            let refused = run(&lowered, &inputs(3.0, ROW)).expect_err("no value");
+            assert!(
+                matches!(refused, ProveError::OutOfRange { .. }),
+                "{refused}"
+            );
+            let made = run(&lowered, &inputs(3.0, SOME)).expect("numbers");
+            assert!(
+                made[1] == 0.0 && made[3] == 0.0 && made[4] == 0.0,
+                "{made:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn ports_of_masks_hold_two_values() {
+        let lowered = lower(&graph(1.0, -1e4), &Options::default(), "hidden").expect("lowers");
+        for outside in [-1.0, 2.0, 0.5] {
+            let mut levels = SOME;
+            levels[2] = outside;
+            let refused = run(&lowered, &inputs(1.0, levels)).expect_err("neither");
+            assert!(
+                matches!(refused, ProveError::InputRange { .. }),
+                "{refused}"
+            );
+        }
+    }
 }

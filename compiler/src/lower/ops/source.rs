@@ -15,6 +15,8 @@ use crate::lower::value::{Term, Value, View};
 use crate::options::Side;
 use crate::program::PortInfo;
 
+/// Lower than any number that comparisons tell masks by.
+const STANDS_FOR_INFINITY: f64 = -65_536.0;
 /// Widest range that is looked up in one table.
 const MAX_RANGE_BITS: u8 = 17;
 /// Bits of a column.
@@ -73,12 +75,30 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
     {
         bound(cx, node, value, range, scale);
     }
-    // The lowest finite number stands for minus infinity.
-    let scale = scale.max(f64::from(f32::MIN));
+    let scale = match scale.is_finite() {
+        true => scale,
+        false => stand_in(cx)?,
+    };
     Ok(Value::new(
         dims,
         vec![Term::view(View::whole(read, &axes), scale)],
     ))
+}
+
+/// What stands for minus infinity, where nothing but its sign counts.
+fn stand_in(cx: &Lowering) -> Result<f64, Diagnostic> {
+    let by_sign = |reader: &NodeId| match &cx.graph.nodes[*reader].op {
+        Op::Pointwise(function) => function.by_sign().is_some(),
+        _ => false,
+    };
+    let is_output = cx.graph.outputs.iter().any(|(_, id)| *id == cx.current());
+    if is_output || !cx.readers(cx.current()).iter().all(by_sign) {
+        return Err(refuse(
+            "it is minus infinity in places, and is more than a mask of scores",
+            "mask with a finite number",
+        ));
+    }
+    Ok(STANDS_FOR_INFINITY)
 }
 
 /// How an input becomes integers.

@@ -277,6 +277,11 @@ impl Weight {
         weight
     }
 
+    /// The least element.
+    pub fn least(&self) -> f64 {
+        self.data.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
     /// Greatest magnitude.
     pub fn max_abs(&self) -> f64 {
         self.data.iter().fold(0.0, |max, x| max.max(x.abs()))

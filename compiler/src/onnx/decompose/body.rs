@@ -60,6 +60,13 @@ enum Source {
     Captured(NodeId),
 }
 
+impl Body {
+    /// Elements of all values of the graph.
+    pub fn elements(&self) -> usize {
+        self.graph.nodes.iter().map(|node| node.volume()).sum()
+    }
+}
+
 impl Scope<'_> {
     /// The results of the graph in an attribute, with values for its inputs.
     pub fn call(

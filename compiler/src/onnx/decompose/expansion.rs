@@ -99,6 +99,9 @@ fn parse(
     Ok((Box::new(expansion), body::captures(node)))
 }
 
+/// Operands, and the operator for them.
+type Made = (Vec<TypedFact>, Result<Subgraph, Diagnostic>);
+
 /// An operator before the shapes of its operands are known.
 #[derive(Clone, Debug)]
 pub(super) struct Expansion {
@@ -106,6 +109,8 @@ pub(super) struct Expansion {
     opset: i64,
     /// `None` for an operator that is refused by its type alone.
     build: Option<Build>,
+    /// What it was expanded to last, and for which operands: tract asks several times, and graphs inside graphs would multiply that.
+    made: Arc<Mutex<Option<Made>>>,
     diagnostics: Diagnostics,
     /// Set by [`connect`].
     inside: Option<TranslateInside>,
@@ -126,13 +131,26 @@ impl Expansion {
             node: Arc::new(node.clone()),
             opset: context.onnx_operator_set_version,
             build,
+            made: Arc::default(),
             diagnostics: Diagnostics::default(),
             inside: None,
         }
     }
 
-    /// Builds the operator for these operands.
+    /// The operator for these operands.
     fn expand(&self, operands: &[&TypedFact]) -> Result<Subgraph, Diagnostic> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*made {
+            Some((known, made)) if known.iter().eq(operands.iter().copied()) => made.clone(),
+            _ => {
+                let known = operands.iter().map(|fact| (*fact).clone()).collect();
+                let (_, made) = made.insert((known, self.build(operands)));
+                made.clone()
+            }
+        }
+    }
+
+    fn build(&self, operands: &[&TypedFact]) -> Result<Subgraph, Diagnostic> {
         let mut scope = Scope::new(&self.node, self.opset, operands, self.inside)?;
         let results = self.build.unwrap_or(unknown)(&mut scope)?;
         Ok(scope.finish(results))

@@ -302,3 +302,20 @@ fn permutations_that_are_none() {
         );
     }
 }
+
+#[test]
+fn shapes_that_no_tensor_has() {
+    let operators = [("Expand", "c,s"), ("Tile", "c,s"), ("ConstantOfShape", "s")];
+    for (operator, operands) in operators {
+        let model = Onnx::new()
+            .input("x", "1")
+            .floats("c", &[1], vec![1.0])
+            .ints("s", &[1], &[10_000_000_000])
+            .node(operator, operands, "l", &[])
+            .node("ReduceSum", "l", "r", &[("keepdims", Int(1))])
+            .node("Add", "x,r", "y", &[]);
+        let said = model.output("y").refusal();
+        let expected = format!("`l` ({operator}): its result has at least 10000000000 elements");
+        assert!(said.contains(&expected), "{said}");
+    }
+}

@@ -594,3 +594,57 @@ fn dropout_that_drops_is_refused() {
         .node("Dropout", "x,ratio,training", "y", &[]);
     assert!(model.output("y").refusal().contains("its output is random"));
 }
+
+#[test]
+fn branches_inside_branches_take_linear_time() {
+    // Of names that differ at each depth.
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    let leaf = |operator: &str, result: &'static str| {
+        Onnx::new().node(operator, "x", result, &[]).output(result)
+    };
+    let branch = |then: Onnx, result: &'static str| {
+        let otherwise = leaf("Neg", "other");
+        let branches = [
+            ("then_branch", Inside(then)),
+            ("else_branch", Inside(otherwise)),
+        ];
+        Onnx::new()
+            .node("If", "k", result, &branches)
+            .output(result)
+    };
+    let mut model = leaf("Tanh", "leaf");
+    for depth in 0..24 {
+        model = branch(model, NAMES[depth % NAMES.len()]);
+    }
+    let model = model.input("x", "2").typed_input("k", DataType::Bool, "1");
+    let x = tensor(&[2], &[0.5, -1.0]);
+    let yes = [x.clone(), tensor(&[1], &[1.0])];
+    let expected = tensor(&[2], &[0.5f64.tanh(), (-1f64).tanh()]);
+    gives(model.clone(), &yes, &[expected]);
+    gives(
+        model,
+        &[x, tensor(&[1], &[0.0])],
+        &[tensor(&[2], &[-0.5, 1.0])],
+    );
+}
+
+#[test]
+fn loops_without_end_are_refused() {
+    for steps in [10_000_000, 20_000] {
+        let body = Onnx::new()
+            .typed_input("i", DataType::Int64, "")
+            .typed_input("c", DataType::Bool, "")
+            .input("s", "2")
+            .node("Identity", "c", "going", &[])
+            .node("Tanh", "s", "next", &[])
+            .output("going")
+            .output("next");
+        let model = Onnx::new()
+            .input("x", "2")
+            .ints("n", &[], &[steps])
+            .booleans("t", &[], &[true])
+            .node("Loop", "n,t,x", "y", &[("body", Inside(body))]);
+        let said = model.output("y").refusal();
+        assert!(said.contains("`y` (Loop): it has too many steps"), "{said}");
+    }
+}

@@ -3,10 +3,14 @@
 use tract_onnx::prelude::DatumType;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::limits::{MOST_STEPS, too_many_steps};
+use crate::graph::limits::{MOST_ELEMENTS, MOST_NODES, MOST_STEPS, too_many_steps, volume};
 use crate::graph::{NodeId, Tensor};
+use crate::onnx::decompose::body::Body;
 use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
+
+/// Steps of a loop whose bodies are translated one by one.
+const MOST_TRANSLATED: usize = 256;
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("If", 1, branch).restricted("constant condition, or branches of equal shapes"),
@@ -71,6 +75,7 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         states.push((scope.operand(index)?, scope.dtype(index)));
     }
     let mut collected: Vec<Vec<TypedValue>> = Vec::new();
+    let mut unrolled = Unrolled::default();
     let mut step = 0;
     while most.is_none_or(|most| step < most) {
         let runs = truth(scope, going);
@@ -83,12 +88,9 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
                 "give it a constant number of steps",
             ));
         }
-        if step as usize >= MOST_STEPS {
-            return Err(too_many_steps());
-        }
         let number = scope.build.constant(Tensor::filled(vec![], step as f64));
         let head = [(number, DatumType::I64), (going, DatumType::Bool)];
-        let results = scope.call("body", &[&head[..], &states].concat())?;
+        let results = unrolled.step(scope, &[&head[..], &states].concat())?;
         if results.len() < 1 + states.len() {
             return Err(refuse(
                 "its body gives too few results",
@@ -128,6 +130,61 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let joined = collected.into_iter().map(|all| join(scope, all, 0));
     let joined = joined.collect::<Result<Vec<_>, _>>()?;
     Ok(states.into_iter().chain(joined).collect())
+}
+
+/// The body of a loop, step after step.
+#[derive(Default)]
+struct Unrolled {
+    steps: usize,
+    /// For any values of these shapes and types.
+    body: Option<(Body, Vec<(Vec<usize>, DatumType)>)>,
+}
+
+impl Unrolled {
+    /// The results of one step: of the first ones, of a body for the values that are constant in them; that takes long.
+    fn step(
+        &mut self,
+        scope: &mut Scope,
+        arguments: &[TypedValue],
+    ) -> Result<Vec<TypedValue>, Diagnostic> {
+        match self.steps < MOST_TRANSLATED {
+            true => {
+                self.steps += 1;
+                scope.call("body", arguments)
+            }
+            false => self.shared(scope, arguments),
+        }
+    }
+
+    /// The results of one step, of a body that is translated once.
+    fn shared(
+        &mut self,
+        scope: &mut Scope,
+        arguments: &[TypedValue],
+    ) -> Result<Vec<TypedValue>, Diagnostic> {
+        self.steps += 1;
+        let like = |(id, dtype): &TypedValue| (scope.build.shape(*id), *dtype);
+        let kinds: Vec<_> = arguments.iter().map(like).collect();
+        let body = match self.body.take() {
+            None => scope.body("body", arguments, &vec![false; arguments.len()])?,
+            Some((body, known)) if known == kinds => body,
+            Some(_) => return Err(too_many_steps()),
+        };
+        self.check(scope, &body)?;
+        let results = scope.inline(&body, arguments);
+        self.body = Some((body, kinds));
+        Ok(results)
+    }
+
+    /// Refuses more steps, or larger ones, than can be unrolled.
+    fn check(&self, scope: &Scope, body: &Body) -> Result<(), Diagnostic> {
+        let elements = volume([self.steps, body.elements()].map(|n| n as u64).into_iter());
+        let nodes = scope.build.graph.nodes.len();
+        if self.steps > MOST_STEPS || nodes > MOST_NODES || elements > MOST_ELEMENTS {
+            return Err(too_many_steps());
+        }
+        Ok(())
+    }
 }
 
 /// Values of all steps along a new axis.
@@ -259,10 +316,7 @@ fn pass(
             "correct the model",
         ));
     }
-    if steps > MOST_STEPS {
-        return Err(too_many_steps());
-    }
-    let mut body = None;
+    let mut unrolled = Unrolled::default();
     let mut collected = vec![Vec::new(); course.outputs.len()];
     for step in 0..steps {
         let mut arguments = states.clone();
@@ -270,13 +324,7 @@ fn pass(
             let position = if *backwards { length - 1 - step } else { step };
             arguments.push((scope.build.select_index(*id, *axis, position), *dtype));
         }
-        if body.is_none() {
-            body = Some(scope.body("body", &arguments, &vec![false; arguments.len()])?);
-        }
-        let results = match &body {
-            Some(body) => scope.inline(body, &arguments),
-            None => Vec::new(),
-        };
+        let results = unrolled.shared(scope, &arguments)?;
         let (next, made) = results.split_at(states.len());
         let same = |(new, old): (&TypedValue, &TypedValue)| {
             scope.build.shape(new.0) == scope.build.shape(old.0)

@@ -16,11 +16,11 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("ArgMin", 1, arg_min),
     op("Hardmax", 1, hardmax),
     op("TopK", 1, top_k)
-        .restricted("constant `k`; all pairs of a row are compared, at most 2^24 pairs"),
+        .restricted("constant `k`; all pairs of a row are compared, at most 2^20 pairs"),
 ];
 
 /// Most pairs of elements that are compared.
-const MOST_PAIRS: usize = 1 << 24;
+const MOST_PAIRS: usize = 1 << 20;
 
 /// 1 where the first of the greatest elements of the axis is (the last, if `last`), else 0.
 pub(crate) fn first_maximum(build: &mut Builder, x: NodeId, axis: usize, last: bool) -> NodeId {
