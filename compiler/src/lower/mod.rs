@@ -7,8 +7,9 @@
 mod assemble;
 pub(crate) mod boundary;
 pub(crate) mod columns;
+mod exact_functions;
 mod floating;
-mod integers;
+mod floor_division;
 pub(crate) mod intervals;
 pub(crate) mod lowering;
 pub(crate) mod ops;

@@ -96,7 +96,7 @@ impl Lowering<'_> {
             return Ok(None);
         }
         let low_bits = LOW_BITS.max(keys.bits.saturating_sub(COLUMN_BITS - 1));
-        let [high, low] = self.cut(value, quantized.clone(), low_bits)?;
+        let [high, low] = self.high_and_low(value, quantized.clone(), low_bits)?;
         let unit = |log2: u8| quantized.unit * f64::from(log2).exp2();
         Ok(Some(Value {
             terms: vec![
@@ -108,7 +108,7 @@ impl Lowering<'_> {
     }
 
     /// Two columns that are `2^bits high + low` together.
-    fn cut(
+    fn high_and_low(
         &mut self,
         value: &Value,
         quantized: Quantized,

@@ -328,9 +328,17 @@ fn quotient() {
 #[test]
 fn division() {
     let mut draft = Draft::new();
+    let bounded = draft.table("signed", -1024, 11, &[]);
     let mut input = |name: &str| {
         let (column, _) = draft.input(name, &[3]);
-        read(column, &[3])
+        let accumulator = read(column, &[3]);
+        let range = Relation::Map(Map {
+            accumulator: accumulator.clone(),
+            table: bounded,
+            mapped: Vec::new().into(),
+        });
+        draft.node(&format!("{name}/range"), range);
+        accumulator
     };
     let (numerator, divisor) = (input("n"), input("d"));
     let five = range(&mut draft, "range", 5);

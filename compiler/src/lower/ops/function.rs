@@ -207,7 +207,7 @@ pub(super) fn add_number(mut value: Value, number: f64) -> Value {
     value
 }
 
-pub(in crate::lower) fn label(cx: &Lowering, function: &Pointwise) -> String {
+fn label(cx: &Lowering, function: &Pointwise) -> String {
     let known: Option<&UnaryFn> = match function {
         Pointwise::Unary(function, argument) if **argument == Pointwise::Variable => Some(function),
         _ => None,

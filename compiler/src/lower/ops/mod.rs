@@ -5,7 +5,7 @@
 mod binary;
 mod concat;
 mod convolution;
-pub(in crate::lower) mod division;
+mod division;
 mod einsum;
 mod extremum;
 mod function;

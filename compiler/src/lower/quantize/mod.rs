@@ -4,8 +4,8 @@
 //! tensors are rounded to integers at a unit of their own, which is the common one times a power of two. The base is a power of two
 //! unless a number like `1/49` or `1/sqrt(48)` is common to all terms: then it stays out of the integers, and costs nothing.
 
-mod integers;
 pub(crate) mod sums;
+mod whole;
 
 use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
 
@@ -189,7 +189,7 @@ pub fn accumulate(
     weight_bits: u8,
 ) -> Result<Quantized, Diagnostic> {
     if value.integer && !matches!(goal, Goal::Step(_)) {
-        return integers::accumulate(columns, name, value, axes, goal);
+        return whole::accumulate(columns, name, value, axes, goal);
     }
     let limit = power(i32::from(weight_bits) - 1);
     let terms: Vec<&Term> = value

@@ -10,6 +10,7 @@
 //! data movement only rewrite this expression; nothing is quantized before a boundary ([`super::boundary`]).
 
 mod term;
+mod typed;
 pub mod weight;
 
 use std::cell::Cell;
@@ -250,23 +251,6 @@ impl Value {
             integer: false,
             name: "".into(),
         }
-    }
-
-    /// The value as one of integers.
-    pub fn of_integers(self) -> Self {
-        Self {
-            integer: true,
-            ..self
-        }
-    }
-
-    /// Whether the elements are integers: by their type, or as constants.
-    pub fn is_integer(&self) -> bool {
-        let whole = |term: &Term| {
-            let weight = term.weight.iter().flat_map(|weight| weight.data.iter());
-            is_whole(term.scalar) && weight.copied().all(is_whole)
-        };
-        self.integer || self.is_constant() && self.terms.iter().all(whole)
     }
 
     /// The axes that terms vary along, in order: what a column of the value has.

@@ -13,7 +13,7 @@ use tract_onnx::tract_core::internal::*;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::onnx::decompose::body;
-use crate::onnx::decompose::integers::{self, ByType};
+use crate::onnx::decompose::by_type::{self, ByType};
 use crate::onnx::decompose::operator::Build;
 use crate::onnx::decompose::registry;
 use crate::onnx::decompose::scope::{Scope, TranslateInside, TypedValue};
@@ -24,7 +24,7 @@ use crate::onnx::unsupported;
 /// after them.
 pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
     let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
-    integers::register(&mut onnx.op_register);
+    by_type::register(&mut onnx.op_register);
     for operator in registry::operators() {
         onnx.op_register.insert(operator.name, parse);
     }

@@ -5,9 +5,9 @@
 //! To add one: a function and its line in a file of a family (a new file also has a line in the family's `mod.rs`), and a test.
 
 pub(crate) mod body;
+mod by_type;
 mod control;
 pub(crate) mod expansion;
-mod integers;
 mod ml;
 mod nn;
 pub(crate) mod operator;

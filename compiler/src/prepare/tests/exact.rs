@@ -129,7 +129,7 @@ fn division_by_zero_is_refused_or_has_no_proof() {
         .node("Mod", "x,d", "y", &[])
         .output("y");
     let refusal = model.refusal();
-    assert!(refusal.contains("divisor is 0"), "{refusal}");
+    assert!(refusal.contains("of its divisor `d` is 0"), "{refusal}");
 }
 
 #[test]

@@ -7,8 +7,6 @@ use crate::graph::{BinaryFn, Pointwise, UnaryFn, is_whole};
 use crate::lower::boundary::mapped_value;
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
-use crate::lower::ops::division::quotient;
-use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
 
 /// Widest integers that are looked up.
@@ -101,7 +99,7 @@ impl Lowering<'_> {
             integer: true,
             ..units.normalize()
         };
-        quotient(self, &units, &number_like(&units, parts))
+        self.floor_quotient(&units, &units.number_like(parts))
     }
 
     /// `function(value)` through a table of integers, if the value is exact integers of at most `bits` bits.
@@ -151,7 +149,7 @@ impl Lowering<'_> {
             return Ok(value.clone());
         }
         if high <= 0.0 {
-            return Ok(number_like(value, 0.0));
+            return Ok(value.number_like(0.0));
         }
         let relu = |x: f64| x.max(0.0);
         if let Some(made) = self.through_integer_table(value, "relu", SHORT_TABLE_BITS, &relu)? {
@@ -178,7 +176,7 @@ impl Lowering<'_> {
     fn part_of_expression(&mut self, function: &Pointwise, x: &Value) -> Result<Value, Diagnostic> {
         let mut made = match function {
             Pointwise::Variable => x.clone(),
-            Pointwise::Constant(c) => number_like(x, *c),
+            Pointwise::Constant(c) => x.number_like(*c),
             Pointwise::Unary(f, a) => {
                 let a = self.part_of_expression(a, x)?;
                 self.unary(*f, a)?
@@ -259,17 +257,6 @@ impl Lowering<'_> {
         }
         let below = self.positive(&value.clone().scaled(-1.0))?;
         Ok(self.positive(value)?.plus(below))
-    }
-}
-
-/// A constant with the dimensions of `value`.
-pub fn number_like(value: &Value, number: f64) -> Value {
-    Value {
-        terms: vec![Term::constant(Weight::new(vec![], vec![number]))],
-        range: (number.min(0.0), number.max(0.0)),
-        proven: Some((number, number)),
-        integer: is_whole(number),
-        ..value.clone()
     }
 }
 
