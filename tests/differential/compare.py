@@ -11,8 +11,9 @@ import numpy as np
 
 TOLERANCE = 0.01
 MOST = 0.05
-# Beyond so many times the typical magnitude a value is a filling, as of a mask, and says nothing of the others' spread.
-FILLING = 1e5
+# Values this large, and so many times beyond whatever is smaller, are fillings, as of a mask: they say nothing of the others' spread.
+LEAST_FILLING = 9_999
+GAP = 100
 
 
 @dataclass
@@ -29,12 +30,17 @@ class Difference:
         return f"{self.output}{list(self.index)} is {self.got}, right {self.right} ({100 * self.relative:.2f} % of the spread)"
 
 
+def fillings(array):
+    """Which elements are fillings."""
+    magnitudes = abs(array.astype(float))
+    ordered = np.unique(magnitudes[np.isfinite(magnitudes)])
+    jumps = (ordered[1:] >= LEAST_FILLING) & (ordered[1:] >= GAP * np.maximum(ordered[:-1], 1))
+    return magnitudes >= ordered[1:][jumps].min() if jumps.any() else np.zeros(array.shape, dtype=bool)
+
+
 def body(array):
     """The finite elements that are not fillings."""
-    finite = array[np.isfinite(array)].astype(float)
-    magnitudes = abs(finite)
-    typical = np.median(magnitudes[magnitudes > 0]) if (magnitudes > 0).any() else 0.0
-    return finite[magnitudes <= FILLING * typical] if typical else finite
+    return array[np.isfinite(array) & ~fillings(array)].astype(float)
 
 
 def spread(array):
@@ -85,4 +91,4 @@ def errors(right, got, scale):
 def reaches(right, scale):
     """Of each element: fillings are held to their own magnitude, and nothing to more than float32's precision."""
     magnitudes = abs(right.astype(float))
-    return np.maximum(scale, np.where(magnitudes > FILLING * max(scale, 1e-30), magnitudes, 1e-4 * magnitudes))
+    return np.where(fillings(right), magnitudes, np.maximum(scale, 1e-4 * magnitudes))

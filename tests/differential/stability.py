@@ -5,11 +5,11 @@ on floats (compare them, round them, rank them): where an operand lies closer to
 are right. So the model is run again, a few times, with
 
 - every float that is computed or given disturbed by a few units of its type's precision, relative to itself;
-- operands of a decision disturbed by `NEAR` of their reach (see compare.py), in any direction, unless they are exact: integers, or sums of
-  products of integers, as in a quantised model, which owe nothing to rounding.
+- operands of a decision disturbed by as much of their reach as floats may be wrong (see compare.py), in any direction, unless they are exact:
+  integers, or sums of products of integers, as in a quantised model, which owe nothing to rounding.
 
 An element that then changes by more than its tolerance is *undecided* and is not compared. A continuous operator never gets the second kind of
-disturbance: that a faithful implementation magnifies its error there is no excuse.
+disturbance: that a faithful implementation magnifies its error there is no excuse. Of TopK the order is decided on, not the values.
 """
 
 import numpy as np
@@ -22,8 +22,12 @@ from oracle import Oracle, Undefined
 
 # Units of precision that an oracle's own arithmetic is off.
 UNITS = 8
-NEAR = 0.005
 RUNS = 8
+
+# What operands of a decision are disturbed by, relative to their reach. Some operators decide and pass their operand on as well: half of it, so
+# that the disturbance itself is not taken for a decision.
+NEAR = TOLERANCE
+PASSING = {"ThresholdedRelu", "Shrink", "Mod", "GridSample", "MaxPool", "DynamicQuantizeLinear"}
 
 COMPARISONS = dict.fromkeys(["Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Mod"], (0, 1))
 FIRST = """Round Floor Ceil Sign Hardmax QuantizeLinear DynamicQuantizeLinear ArgMax ArgMin TopK ThresholdedRelu Shrink Binarizer OneHotEncoder
@@ -65,7 +69,8 @@ class Disturbed:
             try:
                 results = oracle.run(inputs | drawn)
             except Undefined:
-                continue
+                # An index that is decided on floats leaves its bounds: nothing here is certain.
+                return {name: np.ones(array.shape, dtype=bool) for name, array in outputs.items()}
             for name, array in outputs.items():
                 masks[name] |= ~close(results[name], array, scale[name])
         return masks
@@ -79,7 +84,7 @@ def close(a, b, scale):
 
 
 def signs(size, rng):
-    return (size * rng.choice([-1.0, 1.0], size.shape)).astype(size.dtype)
+    return np.asarray(size * rng.choice([-1.0, 1.0], size.shape), dtype=size.dtype)
 
 
 def exact_values(model, values):
@@ -107,7 +112,7 @@ def disturbed(model, values, exact, scale):
 
     def add(name, size):
         added = f"{name}/noise{len(noise)}"
-        noise[added] = size.astype(values[name].dtype)
+        noise[added] = np.asarray(size, dtype=values[name].dtype)
         return helper.make_node("Add", [name, added], [f"{added}/sum"]), f"{added}/sum"
 
     copy = onnx.ModelProto()
@@ -124,18 +129,19 @@ def disturbed(model, values, exact, scale):
     for value in model.graph.input:
         disturb(value.name)
     for node in copy.graph.node:
-        operands = [renamed.get(name, name) for name in node.input]
+        operands, undisturbed = [renamed.get(name, name) for name in node.input], None
         for position in DECISIONS.get(node.op_type, ()):
             name = node.input[position] if position < len(node.input) else ""
             if name and values[name].dtype.kind == "f" and name not in exact and decides(node):
-                size = np.full(values[name].shape, NEAR * scale[name])
-                added, noisy = add(name, size)
+                share = NEAR / 2 if node.op_type in PASSING else NEAR
+                added, noisy = add(name, np.full(values[name].shape, share * scale[name]))
                 added.input[0] = operands[position]
                 nodes.append(added)
-                operands[position] = noisy
-        del node.input[:]
-        node.input.extend(operands)
+                undisturbed, operands[position] = operands[position], noisy
+        node.input[:] = operands
         nodes.append(node)
+        if node.op_type == "TopK" and undisturbed and opset(model) >= 11:
+            nodes.append(in_order(node, undisturbed))
         for name in node.output:
             if name and name in values and name not in outputs and node.op_type != "Constant":
                 disturb(name)
@@ -143,6 +149,17 @@ def disturbed(model, values, exact, scale):
     copy.graph.node.extend(nodes)
     copy.graph.input.extend(typed(name, size) for name, size in noise.items())
     return copy, noise
+
+
+def in_order(node, values):
+    """The first result of a TopK as what its order, the second, selects from `values`: they are no part of the decision."""
+    axis = next((a.i for a in node.attribute if a.name == "axis"), -1)
+    result, node.output[0] = node.output[0], f"{node.output[0]}/disturbed"
+    return helper.make_node("GatherElements", [values, node.output[1]], [result], axis=axis)
+
+
+def opset(model):
+    return next(imported.version for imported in model.opset_import if imported.domain == "")
 
 
 def decides(node):
