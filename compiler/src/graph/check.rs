@@ -40,6 +40,12 @@ fn too_much(graph: &Graph) -> Option<Diagnostic> {
     (elements > MOST_COMPUTED).then(|| refuse(reason, "use smaller tensors").at(name, op))
 }
 
+/// Whether the axes of `x` have become 1 in `shape`, and no others have changed.
+fn is_reduced(x: &[usize], axes: &[usize], shape: &[usize]) -> bool {
+    let reduced = |axis: usize| if axes.contains(&axis) { 1 } else { x[axis] };
+    axes.iter().all(|axis| *axis < x.len()) && shape.iter().copied().eq((0..x.len()).map(reduced))
+}
+
 /// What is wrong with a node.
 fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str> {
     let elements = |shape: &[usize]| volume(shape.iter().map(|len| *len as u64));
@@ -65,20 +71,13 @@ fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str
             *x == shape && repeats(factor, shape) && repeats(offset, shape)
         }
         (Op::Pointwise(_), [x]) => *x == shape,
-        (Op::Reduce { axes, .. }, [x]) => {
-            let reduced = |axis: usize| if axes.contains(&axis) { 1 } else { x[axis] };
-            axes.iter().all(|axis| *axis < x.len())
-                && shape.iter().copied().eq((0..x.len()).map(reduced))
-        }
+        (Op::Reduce { axes, .. }, [x]) => is_reduced(x, axes, shape),
         (Op::Softmax { axis, .. } | Op::MaximumMask { axis }, [x])
         | (Op::RmsNorm { axis, .. }, [x]) => *axis < x.len() && *x == shape,
         (Op::Softmax { axis, .. }, [x, level]) => {
             *axis < x.len() && *x == shape && repeats(level, shape)
         }
-        (Op::LogSumExp { axis }, [x]) => {
-            let reduced = |at: usize| if at == *axis { 1 } else { x[at] };
-            *axis < x.len() && shape.iter().copied().eq((0..x.len()).map(reduced))
-        }
+        (Op::LogSumExp { axis }, [x]) => is_reduced(x, &[*axis], shape),
         (Op::Gather { axis }, [data, index]) => {
             data.split_at_checked(*axis).is_some_and(|(before, from)| {
                 from.split_first()

@@ -1,6 +1,7 @@
 //! One case an operator's behavior: the imported graph computes what tract does, and has the form we expect.
 
 mod arithmetic;
+mod control;
 mod data_movement;
 mod errors;
 mod exact;

@@ -176,8 +176,9 @@ impl Provable for Normalize {
 
     fn writes(&self) -> Vec<ColumnId> {
         let own = [self.exponent, self.power, self.mantissa];
-        let limbs = &*self.remainder.columns;
-        [&own[..], &self.factors, &self.mapped, limbs].concat()
+        let others = self.factors.iter().chain(self.mapped.iter());
+        let others = others.chain(self.remainder.columns.iter());
+        own.iter().chain(others).copied().collect()
     }
 
     fn bounds(&self) -> bool {
