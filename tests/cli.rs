@@ -138,6 +138,9 @@ fn check_reports_everything() {
         "outputs",
         "max_abs_error",
         "max_rel_error",
+        "unequal_integers",
+        "float_rel_error",
+        "ranges",
         "argmax_agreement",
         "compile_ms",
         "witness_ms",
@@ -154,6 +157,8 @@ fn check_reports_everything() {
     assert_eq!(json["params"], 139);
     assert_eq!(json["argmax_agreement"], 1.0);
     assert!(json["max_rel_error"].as_f64().unwrap() < 0.01);
+    assert!(json["float_rel_error"].as_f64().unwrap() < 0.01);
+    assert_eq!(json["ranges"], "samples");
     assert!(json["security_bits"].as_u64().unwrap() >= 100);
     assert!(json["prove_ms"].as_f64().unwrap() >= json["witness_ms"].as_f64().unwrap());
     assert!(json["witness_ms"].as_f64().unwrap() > 0.0);
@@ -172,7 +177,7 @@ fn check_reports_everything() {
 
 #[test]
 fn check_tells_people() {
-    let answer = zkiln(&["check", MODEL]).fine();
+    let answer = zkiln(&["check", MODEL, "--samples", SAMPLES]).fine();
     for word in [
         "verified",
         "stage of proving",
@@ -418,4 +423,66 @@ fn compile_writes_module_weights_and_key() {
     }
     let module = std::fs::read_to_string(Path::new(&out).join("tiny_mlp.rs")).unwrap();
     assert!(module.contains("@generated"));
+}
+
+#[test]
+fn guessed_ranges_are_called_so() {
+    let folder = Folder::new();
+    let files = ["out.jsonl", "p.bin", "public.json", "compiled"].map(|name| folder.path(name));
+    let [out, proof, public, compiled] = &files;
+    let commands: [&[&str]; 6] = [
+        &["check", MODEL, "--json"],
+        &["inspect", MODEL, "--json"],
+        &["compile", MODEL, "--out", compiled, "--json"],
+        &["run", MODEL, "--inputs", INPUT, "--out", out, "--json"],
+        &[
+            "prove", MODEL, "--input", INPUT, "--proof", proof, "--public", public, "--json",
+        ],
+        &["inspect", compiled, "--json"],
+    ];
+    for command in commands {
+        let guessed = zkiln(command).fine();
+        assert_eq!(
+            guessed.err.matches("guesses").count(),
+            1,
+            "{command:?}: {}",
+            guessed.err
+        );
+        assert!(guessed.err.contains("--samples"), "{}", guessed.err);
+        assert_eq!(guessed.json()["ranges"], "guessed", "{command:?}");
+    }
+    assert!(zkiln(&["inspect", MODEL]).fine().out.contains("guesses"));
+    for command in &commands[..2] {
+        let samples: &[&str] = &["--samples", SAMPLES];
+        let known = zkiln(&[*command, samples].concat()).fine();
+        assert!(known.err.is_empty(), "{}", known.err);
+        assert_eq!(known.json()["ranges"], "samples");
+    }
+}
+
+/// Four elements that no random input reaches.
+const FAR: &str = r#"{"input_data":[[100,-100,100,-100]]}"#;
+
+#[test]
+fn check_takes_its_input_for_a_sample_and_prove_does_not() {
+    let folder = Folder::new();
+    let input = folder.file("far.json", FAR);
+    zkiln(&["check", MODEL, "--input", &input]).fine();
+    for options in [&["--samples", SAMPLES] as &[&str], &[]] {
+        let refused = prove(&folder, MODEL, &input, options);
+        refused.refuses(&[
+            "calibrated range",
+            "`zkiln check` takes its --input for a sample",
+        ]);
+    }
+}
+
+#[test]
+fn bits_by_hand_are_held_to_the_samples() {
+    let bits = ["--activation-bits", "6", "--weight-bits", "4"];
+    let command = ["check", MODEL, "--samples", SAMPLES, "--json"];
+    let answer = zkiln(&[command.as_slice(), &bits].concat());
+    answer.refuses(&["the float model gives", "give more bits"]);
+    assert_eq!(answer.json()["cause"], "bits");
+    assert!(answer.json()["nodes"][0]["node"].is_string());
 }

@@ -95,18 +95,9 @@ pub enum CompileError {
     /// Nodes that cannot be compiled, all of them.
     #[error("{} node(s) cannot be compiled:\n{}", .0.len(), .0.iter().map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n"))]
     Nodes(Vec<Diagnostic>),
-    /// The integers stray too far from the float model on the samples.
-    #[error(
-        "on the samples an output strays from the float model by {:.1} % of its range, more than {:.0} %, whatever the bits: a value's range is too wide for one scale, or two values are too close to be told apart; see which node with `zkiln calibrate`, or choose the bits to compile it all the same",
-        100.0 * .error,
-        100.0 * .limit
-    )]
-    Unfaithful {
-        /// Relative to the output's range.
-        error: f64,
-        /// Greatest that is compiled.
-        limit: f64,
-    },
+    /// The integers stray too far from the float model on a sample.
+    #[error(transparent)]
+    Unfaithful(Box<Unfaithful>),
     /// The plan misses the security level.
     #[error("security of {got} bits is below {expected}")]
     Security {
@@ -118,4 +109,47 @@ pub enum CompileError {
     /// The compiler made a plan that the runtime refuses.
     #[error("the plan is malformed, which is a fault of zkiln: {0}")]
     Plan(String),
+}
+
+/// A sample on which the integers stray too far from the float model, and the first node where they do.
+#[derive(Clone, Debug, Error)]
+#[error("on {sample}, {symptom}: {node}")]
+pub struct Unfaithful {
+    /// Which sample.
+    pub sample: String,
+    /// What is wrong with the model's outputs there, in the model's units.
+    pub symptom: String,
+    /// Why it is.
+    pub cause: Cause,
+    /// The first node that strays while its inputs do not, why it does, and what to do about it.
+    pub node: Diagnostic,
+}
+
+/// Why integers stray from floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A value's range is too wide for one scale, or does not hold the value.
+    Range,
+    /// Integers that are not kept as such.
+    Type,
+    /// What masks is so large that the rest is lost beside it.
+    Mask,
+    /// The float model itself gives no number.
+    Undefined,
+    /// Too few bits for how much errors grow.
+    Bits,
+}
+
+impl Cause {
+    /// One word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Range => "range",
+            Self::Type => "type",
+            Self::Mask => "mask",
+            Self::Undefined => "undefined",
+            Self::Bits => "bits",
+        }
+    }
 }

@@ -29,13 +29,13 @@ pub mod text;
 
 pub use crate::diagnostic::Diagnostic;
 pub use crate::driver::{artefact, blinding_key, build, compile};
-pub use crate::error::CompileError;
+pub use crate::error::{Cause, CompileError, Unfaithful};
 pub use crate::files::write_secret;
 pub use crate::lower::lower;
 pub use crate::options::Options;
 pub use crate::ports::{Port, Sample};
 pub use crate::program::{
-    Compiled, Lowered, NodeReport, PortInfo, integers_in_range, nearest_integer,
+    Compiled, Lowered, NodeReport, PortInfo, Ranges, integers_in_range, nearest_integer,
 };
 pub use crate::settings::Settings;
 pub use zkiln_runtime::model::Visibility;

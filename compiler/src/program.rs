@@ -6,6 +6,7 @@ use zkiln_runtime::key::WeightBlinding;
 use zkiln_runtime::model::Model;
 
 use crate::graph::Dtype;
+use crate::options::Options;
 use crate::ports::Port;
 
 /// How integers of a port relate to reals: `real = integer * scale`.
@@ -125,6 +126,39 @@ pub struct NodeReport {
     pub cost: u64,
 }
 
+/// Where the ranges of a model's values come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ranges {
+    /// Inputs that the user gave.
+    Samples,
+    /// A file of settings, which `zkiln calibrate` made.
+    Settings,
+    /// Random inputs: nothing is known of the real ones.
+    #[default]
+    Guessed,
+}
+
+impl Ranges {
+    /// One word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Samples => "samples",
+            Self::Settings => "settings",
+            Self::Guessed => "guesses",
+        }
+    }
+
+    /// Where a model with these options has its ranges from.
+    pub(crate) fn of(options: &Options) -> Self {
+        match (&options.settings, options.samples.is_empty()) {
+            (Some(_), _) => Self::Settings,
+            (None, false) => Self::Samples,
+            (None, true) => Self::Guessed,
+        }
+    }
+}
+
 /// What lowering makes: a model and its constants, not yet committed.
 #[derive(Clone, Debug)]
 pub struct Lowered {
@@ -142,6 +176,8 @@ pub struct Lowered {
     pub parameters: u64,
     /// Number of ONNX nodes.
     pub onnx_nodes: u64,
+    /// Where the ranges of its values come from.
+    pub ranges: Ranges,
 }
 
 /// A model whose constants are committed: all that both sides need.

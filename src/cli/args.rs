@@ -10,6 +10,7 @@ use zkiln_compiler::{Options, Port, PortInfo, Visibility};
 
 use super::engine::Program;
 use super::error::CliError;
+use super::terminal::note_guesses;
 
 /// A model and how to compile it.
 #[derive(clap::Args)]
@@ -116,21 +117,27 @@ impl ModelArgs {
     }
 
     /// The program, compiled now unless it is a folder that `zkiln compile` wrote, and what `read` reads for its inputs before anything is
-    /// compiled. `key` gives the blinding key.
+    /// compiled; it is never calibrated on that. `key` gives the blinding key.
     pub fn program<T>(
         &self,
         key: impl FnOnce(&Self) -> Result<BlindingKey, CliError>,
         read: impl FnOnce(&[Port]) -> Result<T, CliError>,
     ) -> Result<(Program, T), CliError> {
-        if let Some(program) = self.compiled()? {
-            let ports: Vec<Port> = program.inputs().iter().map(PortInfo::port).collect();
-            let read = read(&ports)?;
-            return Ok((program, read));
-        }
-        let source = self.request().read()?;
-        let read = read(source.inputs())?;
-        let compiled = source.prepare()?.compile(&key(self)?)?;
-        Ok((Program::new(compiled, &self.file_name())?, read))
+        let (program, read) = match self.compiled()? {
+            Some(program) => {
+                let ports: Vec<Port> = program.inputs().iter().map(PortInfo::port).collect();
+                let read = read(&ports)?;
+                (program, read)
+            }
+            None => {
+                let source = self.request().read()?;
+                let read = read(source.inputs())?;
+                let compiled = source.prepare()?.compile(&key(self)?)?;
+                (Program::new(compiled, &self.file_name())?, read)
+            }
+        };
+        note_guesses(program.ranges());
+        Ok((program, read))
     }
 
     /// The blinding key for a verifier key that others keep: its file is made if it is missing.

@@ -16,7 +16,8 @@ use super::terminal::{Progress, grouped, say, say_json, table};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Half of the samples give the ranges, the other half is held out and gives all figures: exact integer inference, compared with
-the float model. A sample may have a \"label\" beside its \"inputs\": the index that should be greatest in the first output, or a
+the float model. No output may stray further in any sample than with the bits of a model that has no settings, unless --error
+says how far. A sample may have a \"label\" beside its \"inputs\": the index that should be greatest in the first output, or a
 list of them, one a row; then accuracy is reported, and may not fall by more than 0.2 points. Without --samples, seeded random
 inputs are used. The settings are the cheapest found, by the predicted number of lookups and committed values.
 Exit code 1, and no file, if the target is not met.
@@ -42,11 +43,15 @@ pub struct Args {
     /// Least share of rows, along the last axis of an output, whose greatest element is the float model's (default: any)
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, hide_default_value = true, value_parser = share)]
     agreement: f64,
+    /// Greatest error of an output in any held-out sample, relative to its spread there, or absolute for outputs within 0..1 (default: that of the
+    /// bits that a model gets without settings, or 0.005 if that is less)
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    error: Option<f64>,
     /// Let values that leave their range be clamped, and prove it, rather than refuse them
     #[arg(long)]
     saturate: bool,
     /// Search nothing: measure these settings, on all samples
-    #[arg(long, value_name = "FILE", requires = "samples", conflicts_with_all = ["target", "agreement", "out"])]
+    #[arg(long, value_name = "FILE", requires = "samples", conflicts_with_all = ["target", "agreement", "error", "out"])]
     settings: Option<PathBuf>,
     /// Where the settings go (default: MODEL.settings.json beside the model)
     #[arg(long, value_name = "FILE")]
@@ -96,6 +101,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             let wanted = Wanted {
                 target: args.target,
                 agreement: args.agreement,
+                error: args.error,
             };
             let found = source.calibrate(&samples, wanted, &step)?;
             (found.settings, found.report)
@@ -138,6 +144,15 @@ fn shortfall(report: &Report) -> String {
             "{refused} of {held_out} held-out samples leave the calibrated ranges; give more samples"
         );
     }
+    let (greatest, most) = (report.greatest, report.wanted.error);
+    if let Some(most) = most.filter(|most| greatest.is_none_or(|error| error > *most)) {
+        let greatest = greatest.map_or("an integer that is another one".into(), |e| {
+            format!("{e:.4}")
+        });
+        return format!(
+            "the greatest error of an output in a sample is {greatest}, more than {most:.4}"
+        );
+    }
     if reached < target {
         return format!("the best cosine is {reached:.7}, below the target {target}");
     }
@@ -148,6 +163,27 @@ fn shortfall(report: &Report) -> String {
     let shares = report.accuracy.map(|a| (a.integer, a.float));
     let (integer, float) = shares.unwrap_or_default();
     format!("the accuracy is {integer:.4}, more than 0.2 points below {float:.4} of floats")
+}
+
+/// The greatest error, beside that of a model without settings.
+fn greatest(report: &Report) -> String {
+    let percent = |error: Option<f64>| {
+        error.map_or("an integer".into(), |error| {
+            format!("{:.3} %", 100.0 * error)
+        })
+    };
+    let default = report.default.map(|default| {
+        format!(
+            ", {} with the {} bits that it has without settings",
+            percent(default.greatest),
+            default.activation_bits
+        )
+    });
+    format!(
+        "greatest error of an output in a sample {}{}",
+        percent(report.greatest),
+        default.unwrap_or_default()
+    )
 }
 
 fn say_report(printed: &Printed) {
@@ -189,6 +225,7 @@ fn say_report(printed: &Printed) {
         "{}: cosine {:.7} on {} held-out samples{ranges} (target {})",
         printed.model, report.reached, report.held_out, report.wanted.target
     ));
+    say(&greatest(report));
     if let Some(accuracy) = report.accuracy {
         say(&format!(
             "accuracy {:.4} of {} answers, {:.4} in floats",

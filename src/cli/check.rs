@@ -10,16 +10,16 @@ use super::compare::{Comparison, compare};
 use super::engine::{self, Program, Proven};
 use super::error::CliError;
 use super::stages::{Stage, Stages};
-use super::terminal::{Progress, bytes, grouped, milliseconds, say, say_json, table};
-use zkiln_compiler::PortInfo;
+use super::terminal::{Progress, bytes, grouped, milliseconds, note_guesses, say, say_json, table};
 use zkiln_compiler::tensors::OutTensor;
+use zkiln_compiler::{PortInfo, Ranges};
 
 /// Compile a model, run it, prove it, verify it, and compare its outputs
 #[derive(clap::Args)]
 #[command(after_help = "\
 The input is --input, which is a calibration sample as well; else the first of --samples; else random, from a fixed seed.
-Outputs are compared with --expect, or with the float model where it is not given; an error beyond --tolerance, relative to
-the range of the expected output, is exit code 1. Times are wall time; prove_ms includes witness_ms. Proofs hide inputs and weights
+Outputs are compared with the float model, and with --expect if it is given. An error beyond --tolerance, relative to the range of the expected
+output, or an integer that is not equal, is exit code 1. Times are wall time; prove_ms includes witness_ms. Proofs hide inputs and weights
 unless --visibility says otherwise.
 
 Examples:
@@ -57,6 +57,10 @@ struct Report {
     outputs: Vec<OutTensor>,
     max_abs_error: f64,
     max_rel_error: f64,
+    unequal_integers: usize,
+    /// Relative to the range of the float model's output; none for a model that was compiled before.
+    float_rel_error: Option<f64>,
+    ranges: Ranges,
     argmax_agreement: Option<f64>,
     compile_ms: f64,
     witness_ms: f64,
@@ -73,22 +77,22 @@ struct Report {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let (progress, stages) = Progress::timed(args.json);
     progress.step("compiling");
-    let Ready {
-        program,
-        input,
-        expected,
-        compile,
-    } = match args.model.compiled()? {
+    let ready = match args.model.compiled()? {
         Some(program) => of_folder(args, program)?,
         None => of_model(args)?,
     };
-    let integers = program.to_integers(&input)?;
+    let program = &ready.program;
+    note_guesses(program.ranges());
+    let integers = program.to_integers(&ready.input)?;
 
-    let runs = measure(&program, &integers, args.runs, &stages, &progress)?;
-    drop(progress);
+    let runs = measure(program, &integers, args.runs, &stages, &progress)?;
     let outputs = engine::tensors(program.outputs(), &runs.proven.outputs);
+    drop(progress);
     let (counts, key) = (program.counts(), program.verifier_key());
-    let comparison = compare(&outputs, &expected);
+    let with = |expected: &Vec<Vec<f64>>| compare(&outputs, expected);
+    let with_float = ready.float.as_ref().map(with);
+    let comparison = ready.expected.as_ref().map(with).or(with_float);
+    let comparison = comparison.unwrap_or_default();
     let report = Report {
         model: program.origin().to_owned(),
         nodes: counts.onnx_nodes,
@@ -98,8 +102,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         outputs,
         max_abs_error: comparison.max_abs,
         max_rel_error: comparison.max_rel,
+        unequal_integers: comparison.unequal,
+        float_rel_error: with_float.map(|comparison| comparison.max_rel),
+        ranges: program.ranges(),
         argmax_agreement: comparison.argmax_agreement,
-        compile_ms: ms(compile),
+        compile_ms: ms(ready.compile),
         witness_ms: runs.witness_ms,
         prove_ms: median(runs.prove_ms),
         verify_ms: median(runs.verify_ms),
@@ -113,14 +120,21 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         true => say_json(&report),
         false => say_report(&report, &runs.stages),
     }
-    judge(&comparison, args.tolerance)
+    judge("what is expected", &comparison, args.tolerance)?;
+    match &with_float {
+        Some(comparison) => judge("the float model", comparison, args.tolerance),
+        None => Ok(()),
+    }
 }
 
 /// A program with an input, and what it should give.
 struct Ready {
     program: Program,
     input: Vec<Vec<f64>>,
-    expected: Vec<Vec<f64>>,
+    /// If they are given.
+    expected: Option<Vec<Vec<f64>>>,
+    /// What the float model makes of the input, if there is one.
+    float: Option<Vec<Vec<f64>>>,
     /// Time to read, calibrate, lower and commit.
     compile: Duration,
 }
@@ -146,10 +160,7 @@ fn of_model(args: &Args) -> Result<Ready, CliError> {
     let float = source.prepare()?;
     compile += started.elapsed();
     let input = given.or(first).unwrap_or_else(|| float.synthetic_input());
-    let expected = match expected {
-        Some(expected) => expected,
-        None => float.run(&input)?,
-    };
+    let outputs_of_floats = float.run(&input)?;
     let started = Instant::now();
     let compiled = float.compile(&args.model.passing_blinding_key()?)?;
     let program = Program::new(compiled, &args.model.file_name())?;
@@ -158,6 +169,7 @@ fn of_model(args: &Args) -> Result<Ready, CliError> {
         program,
         input,
         expected,
+        float: Some(outputs_of_floats),
         compile,
     })
 }
@@ -174,7 +186,8 @@ fn of_folder(args: &Args, program: Program) -> Result<Ready, CliError> {
     let outputs: Vec<_> = program.outputs().iter().map(PortInfo::port).collect();
     Ok(Ready {
         input: args::read_inputs(input, &inputs)?,
-        expected: args::read_outputs(expected, &outputs)?,
+        expected: Some(args::read_outputs(expected, &outputs)?),
+        float: None,
         program,
         compile: Duration::ZERO,
     })
@@ -230,14 +243,12 @@ fn measure(
     })
 }
 
-fn judge(comparison: &Comparison, tolerance: f64) -> Result<(), CliError> {
-    if comparison.max_rel <= tolerance {
-        return Ok(());
-    }
-    let error = comparison.max_rel;
-    Err(CliError::Comparison(format!(
-        "the greatest error is {error:.4} of the output's range, more than {tolerance}; give --samples or more bits"
-    )))
+fn judge(other: &str, comparison: &Comparison, tolerance: f64) -> Result<(), CliError> {
+    comparison.within(tolerance).map_err(|reason| {
+        CliError::Comparison(format!(
+            "beside {other}, {reason}; give --samples or more bits"
+        ))
+    })
 }
 
 fn say_report(report: &Report, stages: &[Stage]) {
@@ -254,6 +265,7 @@ fn say_report(report: &Report, stages: &[Stage]) {
             "of the range",
             format!("{:.3} %", 100.0 * report.max_rel_error),
         ),
+        row("value ranges from", report.ranges.word().into()),
         row(
             "argmax agreement",
             agreement.map_or("-".into(), |a| format!("{:.1} %", 100.0 * a)),
@@ -325,10 +337,14 @@ mod tests {
         let comparison = |max_rel| Comparison {
             max_abs: 1.0,
             max_rel,
+            unequal: 0,
             argmax_agreement: None,
         };
-        assert!(judge(&comparison(0.01), 0.1).is_ok());
-        assert_eq!(judge(&comparison(0.2), 0.1).unwrap_err().exit_code(), 1);
-        assert!(judge(&comparison(f64::NAN), 0.1).is_err());
+        assert!(judge("y", &comparison(0.01), 0.1).is_ok());
+        assert_eq!(
+            judge("y", &comparison(0.2), 0.1).unwrap_err().exit_code(),
+            1
+        );
+        assert!(judge("y", &comparison(f64::NAN), 0.1).is_err());
     }
 }

@@ -13,7 +13,7 @@ use zkiln_compiler::tensors::{self, Finite, Line, OutTensor, Side, TensorError};
 use zkiln_compiler::{CompileError, Port, blinding_key};
 
 use super::args;
-use super::compare::compare;
+use super::compare::{Comparison, compare};
 use super::engine::{self, Program};
 use super::error::CliError;
 use super::terminal::{Progress, milliseconds, say, say_json, table};
@@ -164,9 +164,10 @@ fn judge(folder: &Path, args: &Args) -> Case {
     let has_samples = folder.join(SAMPLES).is_file();
     let attempted = attempt(folder, args.prove);
     let ms = started.elapsed().as_secs_f64() * 1e3;
-    let far = |error: f64| format!("the greatest error is {error:.4} of the output's range");
     let (verdict, reason) = match &attempted {
-        Ok(ran) if ran.error > args.tolerance => (Verdict::Wrong, Some(far(ran.error))),
+        Ok(ran) if ran.comparison.within(args.tolerance).is_err() => {
+            (Verdict::Wrong, ran.comparison.within(args.tolerance).err())
+        }
         Ok(Ran { fault: None, .. }) => (Verdict::Right, None),
         Ok(Ran { fault: Some(e), .. }) | Err(e) => match is_refusal(e, has_samples) {
             true => (Verdict::Refused, Some(e.to_string())),
@@ -174,7 +175,7 @@ fn judge(folder: &Path, args: &Args) -> Case {
         },
     };
     let ran = attempted.ok();
-    let error = ran.as_ref().map(|ran| ran.error);
+    let error = ran.as_ref().map(|ran| ran.comparison.max_rel);
     Case {
         name: name(folder),
         verdict,
@@ -189,7 +190,7 @@ fn judge(folder: &Path, args: &Args) -> Case {
 /// Whether the compiler refused the model, or an input left the range of samples that are not the input itself: neither is a fault.
 fn is_refusal(error: &CliError, has_samples: bool) -> bool {
     match error {
-        CliError::Compile(CompileError::Nodes(_) | CompileError::Unfaithful { .. }) => true,
+        CliError::Compile(CompileError::Nodes(_) | CompileError::Unfaithful(_)) => true,
         CliError::Compile(CompileError::Load { reason, .. }) => !reason.contains("panicked"),
         CliError::Prove(_) => has_samples,
         _ => false,
@@ -241,8 +242,8 @@ fn fitted(
 /// What came of a case that was compiled.
 struct Ran {
     proved_by: ProvedBy,
-    /// Greatest error relative to an output's range, of all inputs with an answer.
-    error: f64,
+    /// How far all inputs with an answer are from what is right.
+    comparison: Comparison,
     /// Why the first input that has no answer has none.
     fault: Option<CliError>,
 }
@@ -264,16 +265,16 @@ fn attempt(folder: &Path, prove: bool) -> Result<Ran, CliError> {
     }
     let compiled = source.prepare()?.compile(&blinding_key::ephemeral())?;
     let program = Program::new(compiled, "model.onnx")?;
-    let (mut error, mut fault) = (0.0f64, None);
+    let (mut comparison, mut fault) = (Comparison::default(), None);
     for test in &tests {
         match outputs(&program, &test.input, prove) {
-            Ok(outputs) => error = error.max(compare(&outputs, &test.expected).max_rel),
+            Ok(outputs) => comparison = comparison.and(compare(&outputs, &test.expected)),
             Err(e) => fault = fault.or(Some(e)),
         }
     }
     Ok(Ran {
         proved_by: proved_by(&program),
-        error,
+        comparison,
         fault,
     })
 }

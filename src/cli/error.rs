@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use thiserror::Error;
-use zkiln_compiler::CompileError;
+use zkiln_compiler::{CompileError, Diagnostic};
 use zkiln_runtime::error::{ProveError, VerifyError};
 
 use zkiln_compiler::tensors::TensorError;
@@ -21,6 +21,9 @@ pub enum CliError {
     /// The input cannot be proved.
     #[error(transparent)]
     Prove(#[from] ProveError),
+    /// The input that was to be proved cannot be.
+    #[error("{}", with_what_check_does(.0))]
+    Uncovered(ProveError),
     /// One of many inputs cannot be run.
     #[error("`{place}`: {source}")]
     Input {
@@ -69,6 +72,18 @@ pub enum CliError {
     },
 }
 
+/// A refusal of what is outside the calibrated ranges says as well why another command may have taken the same input.
+fn with_what_check_does(error: &ProveError) -> String {
+    match error {
+        ProveError::OutOfRange { .. } | ProveError::InputRange { .. } => {
+            format!(
+                "{error} (`zkiln check` takes its --input for a sample, `zkiln prove` never does)"
+            )
+        }
+        _ => error.to_string(),
+    }
+}
+
 impl From<TensorError> for CliError {
     fn from(error: TensorError) -> Self {
         Self::Tensors(Box::new(error))
@@ -103,11 +118,16 @@ impl CliError {
             "error": self.to_string(),
             "exit_code": self.exit_code(),
         });
-        if let Self::Compile(CompileError::Nodes(diagnostics)) = self {
-            let list = diagnostics.iter().map(|c| {
-                serde_json::json!({"node": c.node, "op": c.op, "reason": c.reason, "help": c.help})
-            });
-            object["nodes"] = list.collect();
+        let node = |c: &Diagnostic| serde_json::json!({"node": c.node, "op": c.op, "reason": c.reason, "help": c.help});
+        match self {
+            Self::Compile(CompileError::Nodes(diagnostics)) => {
+                object["nodes"] = diagnostics.iter().map(node).collect();
+            }
+            Self::Compile(CompileError::Unfaithful(unfaithful)) => {
+                object["nodes"] = [node(&unfaithful.node)].into_iter().collect();
+                object["cause"] = unfaithful.cause.word().into();
+            }
+            _ => {}
         }
         object
     }
@@ -116,7 +136,6 @@ impl CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zkiln_compiler::Diagnostic;
 
     #[test]
     fn answers_and_refusals_have_their_codes() {

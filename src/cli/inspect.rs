@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use zkiln_compiler::Ranges;
 use zkiln_compiler::text::hex;
 use zkiln_runtime::model::{Model, Port};
 use zkiln_runtime::security::SecurityTerm;
@@ -9,7 +10,7 @@ use zkiln_runtime::security::SecurityTerm;
 use super::args::ModelArgs;
 use super::engine::{Program, VerifierKey};
 use super::error::CliError;
-use super::terminal::{Progress, bytes, grouped, say, say_json, table};
+use super::terminal::{GUESSED, Progress, bytes, grouped, say, say_json, table};
 
 /// Show what a model is compiled to: nodes, lookups, cost, sizes, security
 #[derive(clap::Args)]
@@ -37,6 +38,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     } else {
         say_nodes(&program);
         say_totals(&program);
+        if program.ranges() == Ranges::Guessed {
+            say(&format!("\n{GUESSED}"));
+        }
         say_visibility(program.verifier_key());
         say_budget(program.verifier_key());
     }
@@ -56,6 +60,7 @@ fn machine_form(program: &Program) -> serde_json::Value {
         "lookups": counts.lookups,
         "constants": counts.constants,
         "witness": counts.witness,
+        "ranges": program.ranges(),
         "inputs": program.inputs(),
         "outputs": program.outputs(),
         "visibility": seen(key.model()),
@@ -100,6 +105,7 @@ fn say_totals(program: &Program) {
         row("lookups", grouped(counts.lookups)),
         row("committed constants", grouped(counts.constants)),
         row("committed witness values", grouped(counts.witness)),
+        row("value ranges from", program.ranges().word().into()),
         row("proof", bytes(key.proof_bytes() as u64)),
         row("verifier key", bytes(key.to_bytes().len() as u64)),
         row("security", format!("{} bits", key.security_bits())),

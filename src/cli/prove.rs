@@ -83,14 +83,16 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             "a port is committed: say with --openings where to keep what opens its commitment",
         ));
     }
-    let integers = program.to_integers(&input)?;
+    let integers = program.to_integers(&input).map_err(CliError::Uncovered)?;
     progress.step("proving");
     let Proven {
         statement,
         proof,
         openings,
         ..
-    } = program.prove(&integers, &blindings)?;
+    } = program
+        .prove(&integers, &blindings)
+        .map_err(CliError::Uncovered)?;
     drop(progress);
 
     let key = program.verifier_key();
@@ -116,6 +118,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         say_json(&json!({
             "model": program.origin(),
             "model_digest": digest,
+            "ranges": program.ranges(),
             "proof_bytes": proof.as_bytes().len(),
         }));
     } else {

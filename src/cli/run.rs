@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let refused = refusals.len();
     if args.json {
         say_json(
-            &json!({"model": program.origin(), "runs": runs, "refused": refused, "run_ms": ms}),
+            &json!({"model": program.origin(), "ranges": program.ranges(), "runs": runs, "refused": refused, "run_ms": ms}),
         );
     } else {
         say(&format!(

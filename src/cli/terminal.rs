@@ -9,6 +9,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::stages::{Stages, TARGET};
+use zkiln_compiler::Ranges;
 
 /// Writes to standard output; a reader that went away is not an error.
 pub fn say(text: &str) {
@@ -22,6 +23,16 @@ pub fn say_json(value: &impl serde::Serialize) {
     let mut out = std::io::stdout().lock();
     let _ = serde_json::to_writer(&mut out, value);
     let _ = out.write_all(b"\n");
+}
+
+/// What is to be known of ranges that come from random inputs.
+pub const GUESSED: &str = "value ranges are guesses from random inputs, which real inputs may leave: give typical ones with --samples";
+
+/// Says on standard error where that is so.
+pub fn note_guesses(ranges: Ranges) {
+    if ranges == Ranges::Guessed {
+        eprintln!("zkiln: note: {GUESSED}");
+    }
 }
 
 /// Rows of cells in aligned columns: the first to the left, all others to the right. The first row is a heading.

@@ -5,9 +5,10 @@
 use rayon::prelude::*;
 use serde::Serialize;
 use zkiln_runtime::model::{ColumnKind, cube_log2};
-use zkiln_runtime::trace::{self, Constants};
 
+use crate::accuracy::deviation::{Spans, Units};
 use crate::accuracy::distance::{Distance, Figures, argmax};
+use crate::accuracy::inference::Inference;
 use crate::calibrate::ranges;
 use crate::calibrate::ranges::synthetic_inputs;
 use crate::error::CompileError;
@@ -40,6 +41,9 @@ pub struct Wanted {
     pub target: f64,
     /// Least share of rows whose greatest element is that of floats, of every output that has rows; 0 for any.
     pub agreement: f64,
+    /// Greatest error of an output in any sample, relative to its spread there, or absolute for outputs within 0..1; default: that of the bits
+    /// that a model gets without calibration, or 0.5 % if that is less.
+    pub error: Option<f64>,
 }
 
 /// Figures on the samples that were held out.
@@ -52,6 +56,10 @@ pub struct Report {
     pub wanted: Wanted,
     /// Least cosine similarity of an output, averaged over samples.
     pub reached: f64,
+    /// Greatest error of an output in any sample, as [`Wanted::error`] has it; none where an integer is another one.
+    pub greatest: Option<f64>,
+    /// What the bits of a model that is not calibrated give on the same samples; none where nothing was searched.
+    pub default: Option<Uniform>,
     /// Samples that gave the ranges.
     pub calibrated: usize,
     /// Samples that the figures are of.
@@ -79,8 +87,10 @@ pub struct Uniform {
     pub weight_bits: u8,
     /// Predicted cost in lookup leaves.
     pub cost: f64,
-    /// Least cosine similarity of an output, averaged over the samples of the search.
+    /// Least cosine similarity of an output, averaged over the samples it was tried on: fewer, where these are enough to tell.
     pub reached: f64,
+    /// Greatest error of an output in any of them; none where an integer is another one.
+    pub greatest: Option<f64>,
     /// Samples that the program refuses.
     pub refused: usize,
     /// Whether all that was asked for is met.
@@ -115,15 +125,22 @@ pub struct Case {
     pub inputs: Vec<Tensor>,
     pub expected: Vec<Tensor>,
     pub label: Option<Vec<usize>>,
+    /// Which sample it is to [`Bench::units`].
+    number: usize,
 }
 
 impl Case {
-    pub fn new(imported: &Prepared, sample: &LabelledSample) -> Result<Self, CompileError> {
+    pub fn new(
+        imported: &Prepared,
+        number: usize,
+        sample: &LabelledSample,
+    ) -> Result<Self, CompileError> {
         let inputs = tensors(&sample.inputs);
         Ok(Self {
             expected: imported.float.run(&inputs)?,
             inputs,
             label: sample.label.clone(),
+            number,
         })
     }
 }
@@ -134,6 +151,8 @@ pub struct Bench {
     pub options: Options,
     pub calibrated: usize,
     pub cases: Vec<Case>,
+    /// What the errors of every output are relative to, in every case.
+    units: Vec<Units>,
     /// Some of the samples that gave the ranges.
     pub fitted: Vec<Case>,
 }
@@ -143,6 +162,8 @@ pub struct Bench {
 pub struct Trial {
     pub outputs: Vec<Distance>,
     pub refused: usize,
+    /// Greatest error of an output in any sample, as [`Wanted::error`] has it.
+    pub greatest: f64,
     right: (u64, u64),
     answers: u64,
 }
@@ -150,6 +171,7 @@ pub struct Trial {
 impl Trial {
     fn and(mut self, other: Self) -> Self {
         self.refused += other.refused;
+        self.greatest = self.greatest.max(other.greatest);
         self.right = (self.right.0 + other.right.0, self.right.1 + other.right.1);
         self.answers += other.answers;
         if self.outputs.is_empty() {
@@ -180,6 +202,22 @@ impl Trial {
         })
     }
 
+    /// The greatest error, unless an integer is another one.
+    pub fn greatest_error(&self) -> Option<f64> {
+        Some(self.greatest).filter(|error| error.is_finite())
+    }
+
+    /// That what is wanted cannot be met any more, even if the further samples up to `count` are as in floats.
+    pub fn is_hopeless(&self, wanted: Wanted, count: usize) -> bool {
+        let misses = |output: &Distance| {
+            let (cosine, agreement) = output.at_best(count as u64);
+            cosine < wanted.target || agreement.is_some_and(|share| share < wanted.agreement)
+        };
+        self.refused > 0
+            || wanted.error.is_some_and(|most| self.greatest > most)
+            || self.outputs.iter().any(misses)
+    }
+
     /// How far it is from all that is wanted: zero where that is met.
     pub fn shortfall(&self, wanted: Wanted) -> f64 {
         let missing = |wanted: f64, got: f64| (wanted - got).max(0.0) / (1.0 - wanted).max(1e-12);
@@ -188,7 +226,13 @@ impl Trial {
         let loss = self.accuracy().map_or(0.0, |accuracy| {
             accuracy.float - ACCURACY_LOSS - accuracy.integer
         });
+        let most = wanted.error.unwrap_or(f64::INFINITY);
+        let error = match self.greatest > most {
+            true => (self.greatest - most) / most.max(1e-12),
+            false => 0.0,
+        };
         self.refused as f64
+            + error
             + missing(wanted.target, self.reached())
             + missing(wanted.agreement, agreement.fold(1.0, f64::min))
             + loss.max(0.0) / ACCURACY_LOSS
@@ -255,31 +299,51 @@ impl Bench {
         let imported = prepare(source.clone(), &options)?;
         let cases = numbered()
             .filter(|(number, _)| is_held_out(*number) || samples.len() < 3)
-            .map(|(_, sample)| Case::new(&imported, sample))
+            .enumerate()
+            .map(|(place, (_, sample))| Case::new(&imported, place, sample))
             .collect::<Result<Vec<_>, CompileError>>()?;
         let fitted = samples
             .iter()
             .enumerate()
             .filter(|(number, _)| is_calibrating(*number))
             .take(FITTED)
-            .map(|(_, sample)| Case::new(&imported, sample))
+            .map(|(number, sample)| Case::new(&imported, number, sample))
             .collect::<Result<_, _>>()?;
         let calibrated = std::mem::take(&mut options.samples).len();
         Ok(Self {
             fitted,
+            calibrated,
+            ..Self::of_cases(imported, options, cases)
+        })
+    }
+
+    /// All samples are held out.
+    pub fn of_cases(imported: Prepared, options: Options, cases: Vec<Case>) -> Self {
+        let ports = imported.float.outputs.iter().enumerate();
+        let units = ports.map(|(output, port)| {
+            let mut spans = Spans::new(port.dtype, &port.shape);
+            cases
+                .iter()
+                .for_each(|case| spans.add(&case.expected[output]));
+            spans.units_of_probabilities()
+        });
+        Self {
+            units: units.collect(),
+            fitted: Vec::new(),
+            calibrated: 0,
             imported,
             options,
-            calibrated,
             cases,
-        })
+        }
     }
 
     /// All figures of settings that gave `trial`.
     pub fn report(
         &mut self,
         settings: &Settings,
+        error: Option<f64>,
         trial: &Trial,
-        uniform: Vec<Uniform>,
+        (default, uniform): (Option<Uniform>, Vec<Uniform>),
         progress: &dyn Fn(&str),
     ) -> Result<Report, CompileError> {
         progress("comparing nodes");
@@ -296,11 +360,14 @@ impl Bench {
         let wanted = Wanted {
             target: settings.target,
             agreement: settings.agreement,
+            error,
         };
         Ok(Report {
             met: trial.meets(wanted),
             wanted,
             reached: trial.reached(),
+            greatest: trial.greatest_error(),
+            default,
             calibrated: self.calibrated,
             held_out: self.cases.len(),
             refused: trial.refused,
@@ -322,36 +389,67 @@ impl Bench {
         Ok(predicted_cost(&self.lower(settings)?))
     }
 
-    /// How the program does on the first `most` samples.
-    pub fn run(&self, lowered: &Lowered, most: usize) -> Result<Trial, CompileError> {
-        let plan = |error: zkiln_runtime::error::ProveError| CompileError::Plan(error.to_string());
-        let constants = Constants::new(&lowered.model, lowered.constants.clone()).map_err(plan)?;
+    /// How the program does on the first `most` samples, or on fewer once that `is_enough`.
+    pub fn run(
+        &self,
+        lowered: &Lowered,
+        most: usize,
+        is_enough: impl Fn(&Trial) -> bool,
+    ) -> Result<Trial, CompileError> {
+        let inference = Inference::new(lowered)?;
         let cases = &self.cases[..most.min(self.cases.len())];
-        let trials = cases.par_iter().map(|case| {
-            let got = outputs(lowered, &constants, &case.inputs);
-            got.map_or_else(
-                || Trial {
-                    refused: 1,
-                    ..Trial::default()
-                },
-                |got| case.judge(&got),
-            )
-        });
-        Ok(trials.reduce(Trial::default, Trial::and))
+        let mut all = Trial::default();
+        for block in cases.chunks(rayon::current_num_threads().max(4)) {
+            let trials: Vec<Trial> = (block.par_iter())
+                .map(|case| self.judge(case, &inference))
+                .collect();
+            all = trials.into_iter().fold(all, Trial::and);
+            if is_enough(&all) {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Puts those samples first that this program does worst on: the others are seldom looked at then.
+    pub fn hardest_first(&mut self, lowered: &Lowered) -> Result<(), CompileError> {
+        let inference = Inference::new(lowered)?;
+        let error = |case: &Case| self.judge(case, &inference).greatest;
+        let errors: Vec<f64> = self.cases.par_iter().map(error).collect();
+        let mut cases: Vec<(f64, Case)> = errors.into_iter().zip(self.cases.drain(..)).collect();
+        cases.sort_by(|a, b| b.0.total_cmp(&a.0));
+        self.cases = cases.into_iter().map(|(_, case)| case).collect();
+        Ok(())
+    }
+
+    fn judge(&self, case: &Case, inference: &Inference) -> Trial {
+        let Ok(got) = inference.run(&case.inputs) else {
+            return Trial {
+                refused: 1,
+                ..Trial::default()
+            };
+        };
+        let outputs = self.units.iter().zip(&got).zip(&case.expected);
+        let share = |((units, got), expected): ((&Units, &Vec<f64>), &Tensor)| {
+            units.deviation(case.number, got, &expected.data).share
+        };
+        Trial {
+            greatest: outputs.map(share).fold(0.0, f64::max),
+            ..case.judge(&got)
+        }
     }
 
     /// Minus every output's mean error along its last axis, on samples that gave the ranges.
     pub fn corrections(&mut self, settings: &Settings) -> Result<Vec<Correction>, CompileError> {
         let lowered = self.lower(settings)?;
-        let plan = |error: zkiln_runtime::error::ProveError| CompileError::Plan(error.to_string());
-        let constants = Constants::new(&lowered.model, lowered.constants.clone()).map_err(plan)?;
+        let inference = Inference::new(&lowered)?;
         let graph = &self.imported.graph;
         let mut sums: Vec<(Vec<f64>, usize)> = (graph.outputs.iter())
             .map(|(_, id)| graph.nodes[*id].shape.last().copied().unwrap_or(1))
             .map(|len| (vec![0.0; len], 0))
             .collect();
         for case in &self.fitted {
-            let got = outputs(&lowered, &constants, &case.inputs).unwrap_or_default();
+            let got = inference.run(&case.inputs).unwrap_or_default();
             for ((got, expected), (sum, rows)) in got.iter().zip(&case.expected).zip(&mut sums) {
                 let len = sum.len().max(1);
                 let expected = expected.data.chunks_exact(len);
@@ -379,11 +477,10 @@ impl Bench {
         self.options.settings = Some(settings.clone());
         let graph = &self.imported.graph;
         let (lowered, probed) = lower_probed(graph, &self.options, "calibrated")?;
-        let plan = |error: zkiln_runtime::error::ProveError| CompileError::Plan(error.to_string());
-        let constants = Constants::new(&lowered.model, lowered.constants.clone()).map_err(plan)?;
+        let inference = Inference::new(&lowered)?;
         let skipped = lowered.outputs.len() - probed.len();
         let measure = |case: &Case| -> Result<Vec<Distance>, CompileError> {
-            let Some(got) = outputs(&lowered, &constants, &case.inputs) else {
+            let Ok(got) = inference.run(&case.inputs) else {
                 return Ok(Vec::new());
             };
             let expected = {
@@ -420,21 +517,6 @@ impl Bench {
         };
         Ok(sums.iter().zip(&probed).map(line).collect())
     }
-}
-
-/// The program's outputs as real numbers; `None` where it refuses the inputs.
-fn outputs(lowered: &Lowered, constants: &Constants, inputs: &[Tensor]) -> Option<Vec<Vec<f64>>> {
-    let ports = inputs.iter().zip(&lowered.inputs);
-    let integers = ports.map(|(tensor, port)| port.to_integers(&tensor.data).ok());
-    let integers: Vec<Vec<i64>> = integers.collect::<Option<_>>()?;
-    let trace = trace::run(&lowered.model, constants, &integers).ok()?;
-    let outputs = trace.outputs(&lowered.model).ok()?;
-    let ports = outputs.iter().zip(&lowered.outputs);
-    Some(
-        ports
-            .map(|(integers, port)| port.to_reals(integers))
-            .collect(),
-    )
 }
 
 impl Case {

@@ -74,6 +74,17 @@ impl Distance {
         }
     }
 
+    /// Cosine and agreement, if all further samples up to `count` are equal to floats.
+    pub fn at_best(&self, count: u64) -> (f64, Option<f64>) {
+        let further = count.saturating_sub(self.samples);
+        let all = (self.samples + further).max(1) as f64;
+        let cosine = (self.cosines + further as f64) / all;
+        let rows = self.rows / self.samples.max(1);
+        let agreeing = self.agreeing + further * rows;
+        let agreement = agreeing as f64 / (self.rows + further * rows).max(1) as f64;
+        (cosine, (self.rows > 0).then_some(agreement))
+    }
+
     /// Sum of squared errors.
     pub fn squares(&self) -> f64 {
         self.squares

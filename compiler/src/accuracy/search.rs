@@ -1,13 +1,16 @@
 //! `zkiln calibrate`: bits for every tensor, at the least predicted cost that still meets a target.
 //!
-//! First come bits for all nodes: the cheapest that meet the target, or somewhat fewer, with more for the nodes that need them. From
-//! there single nodes get fewer bits, those first that cost the most for the fidelity they give. The search looks at [`SEARCHED`]
-//! samples; the result is measured on all that were held out, and the last steps are taken back until it holds there. At last, outputs
-//! whose errors have a mean get it back as a constant, which costs nothing.
+//! The bits that a model gets without calibration come first: no output may stray further in any sample than with these, unless the target
+//! says how far. Then bits for all nodes: the cheapest that meet the target, or somewhat fewer, with more for the nodes that need them. From
+//! there single nodes get fewer bits, those first that cost the most for the fidelity they give. The search looks at the [`SEARCHED`] samples
+//! that are hardest, one block after the other, and at no more of them than it takes to see that the target is missed; the result is measured
+//! on all that were held out, and the last steps are taken back until it holds there. At last, outputs whose errors have a mean get it back as
+//! a constant, which costs nothing.
 
 use crate::accuracy::bench::{
     Bench, Case, Report, SEARCHED, Trial, Uniform, Wanted, predicted_cost,
 };
+use crate::accuracy::gate::{LADDER, TARGET};
 use crate::error::CompileError;
 use crate::onnx::loaded::Loaded;
 use crate::options::Options;
@@ -49,25 +52,37 @@ pub(crate) fn calibrate(
 ) -> Result<Calibration, CompileError> {
     progress("finding ranges");
     let mut bench = Bench::new(source, options, samples)?;
+    let first = Settings {
+        saturate: options.saturate,
+        ..Settings::of(&bench.imported.graph, source.digest()?)
+    };
+    let default = Uncalibrated::of(&mut bench, &first, progress)?;
+    let error = wanted
+        .error
+        .unwrap_or(default.trial.greatest.max(TARGET.output));
     let mut search = Search {
         bench: &mut bench,
-        wanted,
+        wanted: Wanted {
+            error: Some(error),
+            ..wanted
+        },
         progress,
         uniform: Vec::new(),
     };
-    let found = Settings::of(&search.bench.imported.graph, source.digest()?);
-    let mut steps = search.start(Settings {
-        saturate: options.saturate,
-        ..found
-    })?;
+    let mut steps = search.start(first)?;
     search.refine(&mut steps)?;
-    let (settings, trial) = search.settle(steps)?;
-    let (mut settings, trial) = search.correct(settings, trial)?;
-    let uniform = search.uniform;
+    let found = search.settle(steps)?;
+    let (mut settings, trial) = search.correct(found)?;
+    let (wanted, uniform) = (search.wanted, search.uniform);
+    let mut trial = trial;
+    if default.is_better(&trial, wanted) {
+        (settings, trial) = (default.settings, default.trial);
+    }
     settings.target = wanted.target;
     settings.agreement = wanted.agreement;
     settings.reached = trial.reached();
-    let report = bench.report(&settings, &trial, uniform, progress)?;
+    let figures = (Some(default.uniform), uniform);
+    let report = bench.report(&settings, wanted.error, &trial, figures, progress)?;
     Ok(Calibration { settings, report })
 }
 
@@ -88,17 +103,90 @@ pub(crate) fn measure(
         ..options.clone()
     };
     let imported = prepare(source.clone(), &options)?;
-    let cases = samples.iter().map(|sample| Case::new(&imported, sample));
-    let mut bench = Bench {
-        cases: cases.collect::<Result<_, _>>()?,
-        imported,
-        options,
-        calibrated: 0,
-        fitted: Vec::new(),
-    };
+    let cases = samples.iter().enumerate();
+    let cases = cases.map(|(number, sample)| Case::new(&imported, number, sample));
+    let cases = cases.collect::<Result<_, _>>()?;
+    let mut bench = Bench::of_cases(imported, options, cases);
     let lowered = bench.lower(settings)?;
-    let trial = bench.run(&lowered, usize::MAX)?;
-    bench.report(settings, &trial, Vec::new(), progress)
+    let trial = bench.run(&lowered, usize::MAX, |_| false)?;
+    bench.report(settings, None, &trial, (None, Vec::new()), progress)
+}
+
+/// What the bits of a model that is not calibrated give.
+struct Uncalibrated {
+    settings: Settings,
+    trial: Trial,
+    uniform: Uniform,
+}
+
+impl Uncalibrated {
+    /// The first of the gate's ladder whose errors are good enough, or else those that stray the least; the samples that it does worst on come
+    /// first from now on.
+    fn of(
+        bench: &mut Bench,
+        first: &Settings,
+        progress: &dyn Fn(&str),
+    ) -> Result<Self, CompileError> {
+        let mut best: Option<Self> = None;
+        let mut refusal = None;
+        for (activation_bits, weight_bits) in LADDER {
+            progress(&format!("default bits: {activation_bits}"));
+            let settings = Settings {
+                activation_bits,
+                weight_bits,
+                ..first.clone()
+            };
+            let lowered = match bench.lower(&settings) {
+                Ok(lowered) => lowered,
+                Err(error) => {
+                    refusal.get_or_insert(error);
+                    continue;
+                }
+            };
+            let trial = bench.run(&lowered, usize::MAX, |_| false)?;
+            let worse = |best: &Self| {
+                let known = (best.trial.refused, best.trial.greatest);
+                (trial.refused, trial.greatest) < known
+            };
+            if best.as_ref().is_none_or(worse) {
+                let enough = trial.refused == 0 && trial.greatest <= TARGET.output;
+                best = Some(Self {
+                    uniform: uniform(&settings, predicted_cost(&lowered), &trial, enough),
+                    settings,
+                    trial,
+                });
+                bench.hardest_first(&lowered)?;
+                if enough {
+                    break;
+                }
+            }
+        }
+        let none = || CompileError::Plan("no choice of bits was tried".into());
+        best.ok_or_else(|| refusal.unwrap_or_else(none))
+    }
+
+    /// Whether it does better than what was found, where that is not as good as is wanted.
+    fn is_better(&self, found: &Trial, wanted: Wanted) -> bool {
+        let right = |trial: &Trial| trial.accuracy().map_or(0.0, |accuracy| accuracy.integer);
+        let allowed = wanted.error.unwrap_or(0.0).max(self.trial.greatest);
+        self.trial.refused < found.refused
+            || found.greatest > allowed
+            || right(&self.trial) > right(found)
+            || self.trial.shortfall(wanted) < found.shortfall(wanted)
+    }
+}
+
+/// The figures of settings that are the same for all nodes.
+fn uniform(settings: &Settings, cost: f64, trial: &Trial, met: bool) -> Uniform {
+    Uniform {
+        activation_bits: settings.activation_bits,
+        weight_bits: settings.weight_bits,
+        cost,
+        reached: trial.reached(),
+        greatest: trial.greatest_error(),
+        refused: trial.refused,
+        met,
+    }
 }
 
 /// All changes of single nodes: so many more bits, and narrower ranges if what leaves them is clamped.
@@ -119,24 +207,42 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The settings' cost and how they do; `None` if they cannot be lowered.
-    fn try_out(&mut self, settings: &Settings) -> Result<Option<(f64, Trial)>, CompileError> {
-        match self.bench.lower(settings) {
-            Ok(lowered) => Ok(Some((
-                predicted_cost(&lowered),
-                self.bench.run(&lowered, SEARCHED)?,
-            ))),
-            Err(CompileError::Nodes(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// Says what is being done, and how much of it is.
+    fn step(&self, what: &str, number: usize, count: usize) {
+        (self.progress)(&format!("{what} ({number} of {count})"));
     }
 
-    /// The cheapest settings that meet the target with the same bits for all nodes, or with more for some of them, last; before them, to
-    /// fall back on, dearer ones. If none meet it, the most faithful ones.
-    fn start(&mut self, first: Settings) -> Result<Vec<Settings>, CompileError> {
-        let mut candidates = Vec::new();
+    /// How settings do, unless they cost `limit` or more, or cannot be lowered; their cost.
+    fn try_out(
+        &mut self,
+        settings: &Settings,
+        limit: f64,
+    ) -> Result<Option<(f64, Trial)>, CompileError> {
+        let lowered = match self.bench.lower(settings) {
+            Ok(lowered) => lowered,
+            Err(CompileError::Nodes(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let cost = predicted_cost(&lowered);
+        if cost >= limit {
+            return Ok(None);
+        }
+        let (wanted, count) = (self.wanted, SEARCHED.min(self.bench.cases.len()));
+        let is_enough = |trial: &Trial| trial.is_hopeless(wanted, count);
+        let trial = self.bench.run(&lowered, SEARCHED, is_enough)?;
+        Ok(Some((cost, trial)))
+    }
+
+    /// All widths for all nodes, cheapest first; of those that cost the same, the most faithful one.
+    fn candidates(&mut self, first: &Settings) -> Result<Vec<(f64, Settings)>, CompileError> {
+        let mut candidates: Vec<(f64, Settings)> = Vec::new();
         let mut refusal = None;
         for activation_bits in ACTIVATION_BITS {
+            self.step(
+                "costs of bits",
+                activation_bits.into(),
+                (*ACTIVATION_BITS.end()).into(),
+            );
             for weight_bits in WEIGHT_BITS {
                 let settings = Settings {
                     activation_bits,
@@ -144,43 +250,55 @@ impl Search<'_> {
                     ..first.clone()
                 };
                 match self.bench.cost(&settings) {
-                    Ok(cost) => candidates.push((cost, settings)),
+                    Ok(cost) => {
+                        candidates.retain(|(other, _)| *other != cost);
+                        candidates.push((cost, settings));
+                    }
                     Err(error @ CompileError::Nodes(_)) => refusal = Some(error),
                     Err(error) => return Err(error),
                 }
             }
         }
         candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
+        match refusal {
+            Some(refusal) if candidates.is_empty() => Err(refusal),
+            _ => Ok(candidates),
+        }
+    }
+
+    /// The cheapest settings that meet the target with the same bits for all nodes, or with more for some of them, last; before them, to
+    /// fall back on, dearer ones. If none meet it, the most faithful ones.
+    fn start(&mut self, first: Settings) -> Result<Vec<Settings>, CompileError> {
+        let candidates = self.candidates(&first)?;
+        let count = candidates.len();
         let mut failing: Vec<(f64, Settings)> = Vec::new();
-        let mut candidates = candidates.into_iter();
-        while let Some((cost, settings)) = candidates.next() {
-            let (activation_bits, weight_bits) = (settings.activation_bits, settings.weight_bits);
-            (self.progress)(&format!("trying {activation_bits} bits for all nodes"));
-            let Some((_, trial)) = self.try_out(&settings)? else {
+        let mut candidates = candidates.into_iter().enumerate();
+        while let Some((number, (cost, settings))) = candidates.next() {
+            let bits = settings.activation_bits;
+            self.step(
+                &format!("trying {bits} bits for all nodes"),
+                number + 1,
+                count,
+            );
+            let Some((_, trial)) = self.try_out(&settings, f64::INFINITY)? else {
                 continue;
             };
             let shortfall = trial.shortfall(self.wanted);
-            self.uniform.push(Uniform {
-                activation_bits,
-                weight_bits,
-                cost,
-                reached: trial.reached(),
-                refused: trial.refused,
-                met: shortfall == 0.0,
-            });
+            self.uniform
+                .push(uniform(&settings, cost, &trial, shortfall == 0.0));
             if shortfall == 0.0 {
                 let raised = self.raise_best(failing, cost)?;
-                let dearer = candidates.rev().map(|(_, settings)| settings);
+                let dearer = candidates.rev().map(|(_, (_, settings))| settings);
                 return Ok(dearer.chain([settings]).chain(raised).collect());
             }
             failing.push((shortfall, settings));
         }
         failing.sort_by(|a, b| a.0.total_cmp(&b.0));
-        match (failing.into_iter().next(), refusal) {
-            (Some((_, settings)), _) => Ok(vec![settings]),
-            (None, Some(refusal)) => Err(refusal),
-            (None, None) => Err(CompileError::Plan("no choice of bits was tried".into())),
-        }
+        let closest = failing
+            .into_iter()
+            .next()
+            .map(|(_, settings)| vec![settings]);
+        closest.ok_or_else(|| CompileError::Plan("no choice of bits was tried".into()))
     }
 
     /// The cheapest settings that come from those which fail by giving single nodes more bits; `None` if none costs less than `limit`.
@@ -206,11 +324,12 @@ impl Search<'_> {
         limit: f64,
     ) -> Result<Option<(f64, Settings)>, CompileError> {
         let mut order = Vec::new();
-        for change in changes(&start, RAISE_BITS) {
+        let changes = changes(&start, RAISE_BITS);
+        for (number, &change) in changes.iter().enumerate() {
             let name = &start.nodes[change.node()].node;
-            (self.progress)(&format!("trying to help {name}"));
+            self.step(&format!("trying to help {name}"), number + 1, changes.len());
             if let Some(settings) = start.with(change)
-                && let Some((_, trial)) = self.try_out(&settings)?
+                && let Some((_, trial)) = self.try_out(&settings, limit)?
             {
                 let gained = shortfall - trial.shortfall(self.wanted);
                 if gained > 0.0 {
@@ -224,7 +343,8 @@ impl Search<'_> {
             let Some(more) = settings.with(change) else {
                 continue;
             };
-            let Some((cost, trial)) = self.try_out(&more)? else {
+            // What costs as much as the limit is of no use, whatever it gains.
+            let Some((cost, trial)) = self.try_out(&more, limit)? else {
                 continue;
             };
             let shortfall = trial.shortfall(self.wanted);
@@ -232,7 +352,7 @@ impl Search<'_> {
                 (settings, least) = (more, shortfall);
             }
             if shortfall == 0.0 {
-                return Ok((cost < limit).then_some((cost, settings)));
+                return Ok(Some((cost, settings)));
             }
         }
         Ok(None)
@@ -243,52 +363,54 @@ impl Search<'_> {
         let Some(start) = steps.last().cloned() else {
             return Ok(());
         };
-        let Some((cost, trial)) = self.try_out(&start)? else {
+        let Some((cost, trial)) = self.try_out(&start, f64::INFINITY)? else {
             return Ok(());
         };
         if !trial.meets(self.wanted) {
             return Ok(());
         }
         let mut order = Vec::new();
-        for change in changes(&start, -1) {
-            let Some(settings) = start.with(change) else {
-                continue;
-            };
-            let saved = match self.bench.cost(&settings) {
-                Ok(less) => cost - less,
-                Err(_) => continue,
-            };
-            if saved <= 0.0 {
-                continue;
-            }
+        let changes = changes(&start, -1);
+        for (number, &change) in changes.iter().enumerate() {
             let name = &start.nodes[change.node()].node;
-            (self.progress)(&format!("trying less for {name}"));
-            if let Some((_, tried)) = self.try_out(&settings)? {
+            self.step(
+                &format!("trying less for {name}"),
+                number + 1,
+                changes.len(),
+            );
+            if let Some(settings) = start.with(change)
+                && let Some((less, tried)) = self.try_out(&settings, cost)?
+                && tried.meets(self.wanted)
+            {
                 let lost = (trial.reached() - tried.reached()).max(0.0);
-                order.push((lost / saved, change));
+                order.push((lost / (cost - less), change));
             }
         }
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut order: Vec<Change> = order.into_iter().map(|(_, change)| change).collect();
         let mut least = cost;
         for pass in 1..=PASSES {
-            let before = steps.len();
-            for &(_, change) in &order {
+            // What is too much once is too much after further changes as well.
+            let mut accepted = Vec::new();
+            for (number, &change) in order.iter().enumerate() {
                 let Some(settings) = steps.last().and_then(|s| s.with(change)) else {
                     continue;
                 };
                 let name = &start.nodes[change.node()].node;
-                (self.progress)(&format!("pass {pass}: less for {name}"));
-                if let Some((cost, trial)) = self.try_out(&settings)?
-                    && cost < least
+                self.step(
+                    &format!("pass {pass}: less for {name}"),
+                    number + 1,
+                    order.len(),
+                );
+                if let Some((cost, trial)) = self.try_out(&settings, least)?
                     && trial.meets(self.wanted)
                 {
                     least = cost;
                     steps.push(settings);
+                    accepted.push(change);
                 }
             }
-            if steps.len() == before {
-                break;
-            }
+            order = accepted;
         }
         Ok(())
     }
@@ -299,7 +421,9 @@ impl Search<'_> {
         while let Some(settings) = steps.pop() {
             (self.progress)("measuring on all held-out samples");
             let lowered = self.bench.lower(&settings)?;
-            let trial = self.bench.run(&lowered, usize::MAX)?;
+            let (wanted, count) = (self.wanted, self.bench.cases.len());
+            let is_enough = |trial: &Trial| trial.is_hopeless(wanted, count);
+            let trial = self.bench.run(&lowered, usize::MAX, is_enough)?;
             let shortfall = trial.shortfall(self.wanted);
             let closer = |(_, known): &(Settings, Trial)| shortfall < known.shortfall(self.wanted);
             if closest.as_ref().is_none_or(closer) {
@@ -309,14 +433,21 @@ impl Search<'_> {
                 break;
             }
         }
-        closest.ok_or_else(|| CompileError::Plan("no settings were tried".into()))
+        let (settings, trial) =
+            closest.ok_or_else(|| CompileError::Plan("no settings were tried".into()))?;
+        if trial.meets(self.wanted) {
+            return Ok((settings, trial));
+        }
+        // Figures are of all samples, also where some were enough to tell.
+        let lowered = self.bench.lower(&settings)?;
+        let trial = self.bench.run(&lowered, usize::MAX, |_| false)?;
+        Ok((settings, trial))
     }
 
     /// Adds minus their mean errors to the outputs, each where that takes away a good part of its squared error.
     fn correct(
         &mut self,
-        settings: Settings,
-        trial: Trial,
+        (settings, trial): (Settings, Trial),
     ) -> Result<(Settings, Trial), CompileError> {
         (self.progress)("correcting mean errors");
         let corrections = self.bench.corrections(&settings)?;
@@ -326,7 +457,7 @@ impl Search<'_> {
         };
         let all = with(corrections.clone());
         let lowered = self.bench.lower(&all)?;
-        let corrected = self.bench.run(&lowered, usize::MAX)?;
+        let corrected = self.bench.run(&lowered, usize::MAX, |_| false)?;
         let pairs = trial.outputs.iter().zip(&corrected.outputs);
         let pays = pairs.map(|(before, after)| after.squares() < CORRECTED * before.squares());
         let kept: Vec<Correction> = (corrections.into_iter().zip(pays))
@@ -337,7 +468,7 @@ impl Search<'_> {
         }
         let settings = with(kept);
         let lowered = self.bench.lower(&settings)?;
-        let corrected = self.bench.run(&lowered, usize::MAX)?;
+        let corrected = self.bench.run(&lowered, usize::MAX, |_| false)?;
         match trial.meets(self.wanted) && !corrected.meets(self.wanted) {
             true => Ok((
                 Settings {

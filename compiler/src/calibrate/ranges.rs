@@ -177,9 +177,11 @@ impl<'a> Observation<'a> {
 
     /// Refuses a sample with an output that is not a number, and names the node that was the first to be none.
     fn check_defined(&self) -> Result<(), CompileError> {
-        let faults: [(&str, fn(&f64) -> bool); 2] =
-            [("NaN", |v| v.is_nan()), ("infinite", |v| v.is_infinite())];
-        for (what, is_fault) in faults {
+        for what in ["NaN", "infinite"] {
+            let is_fault = |v: &f64| match what {
+                "NaN" => v.is_nan(),
+                _ => v.is_infinite(),
+            };
             for (name, output) in &self.graph.outputs {
                 let faulty = |id: &NodeId| {
                     let value = self.value(*id);

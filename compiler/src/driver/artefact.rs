@@ -19,7 +19,7 @@ use zkiln_runtime::weights::{self, Packed};
 use crate::emit::{emit, file_names};
 use crate::error::CompileError;
 use crate::files::write_secret;
-use crate::program::{Compiled, NodeReport, PortInfo};
+use crate::program::{Compiled, NodeReport, PortInfo, Ranges};
 use crate::text::{hex, unhex};
 
 /// The version of the form that is written, and the only one that is read.
@@ -47,6 +47,8 @@ pub struct Manifest {
     pub parameters: u64,
     /// Number of ONNX nodes.
     pub onnx_nodes: u64,
+    /// Where the ranges of its values come from.
+    pub ranges: Ranges,
     /// Inputs in ONNX order.
     pub inputs: Vec<PortInfo>,
     /// Outputs in ONNX order.
@@ -68,6 +70,7 @@ impl Manifest {
             weights_digest: hex(&weights::digest(weights)),
             parameters: lowered.parameters,
             onnx_nodes: lowered.onnx_nodes,
+            ranges: lowered.ranges,
             inputs: lowered.inputs.clone(),
             outputs: lowered.outputs.clone(),
             report: lowered.report.clone(),

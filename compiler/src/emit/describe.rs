@@ -138,13 +138,13 @@ impl Speaker<'_> {
         };
         let sum = self.sum(&it.accumulator);
         let outputs = [&[it.power], &*it.factors].concat();
-        let mut lines = self.mapped(&outputs, it.exponents, &exponent, &axes);
-        let bits = table(it.table).len_log2;
-        let least = bits.saturating_sub(it.octaves);
-        lines.push(format!(
-            "`{m} + {} = floor(({sum}) * {powers} / 2^{})`, from 2^{least} to below 2^{bits}",
-            -first_key, it.shift
-        ));
+        let shifted = format!("({sum}) * {powers} / 2^{}", it.shift);
+        let mut lines = vec![format!(
+            "`{exponent} = min e of which floor({shifted}) is below 2^{}`",
+            table(it.table).len_log2
+        )];
+        lines.extend(self.mapped(&outputs, it.exponents, &exponent, &axes));
+        lines.push(format!("`{m} = floor({shifted}) - {}`", -first_key));
         lines.extend(self.mapped(&it.mapped, it.table, &m, &axes));
         lines
     }

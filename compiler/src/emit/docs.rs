@@ -2,7 +2,7 @@
 
 use super::describe::quoted;
 use super::{signature, table};
-use crate::program::Compiled;
+use crate::program::{Compiled, Ranges};
 use crate::text::hex;
 
 /// Lines of the module's documentation.
@@ -23,10 +23,17 @@ pub fn documentation(compiled: &Compiled) -> Vec<String> {
             compiled.security_bits,
             hex(&compiled.digest),
         ),
+    ];
+    if lowered.ranges == Ranges::Guessed {
+        lines.push(
+            "Its value ranges are guesses from random inputs: give typical ones as `samples`, or `settings` that `zkiln calibrate` made.".into(),
+        );
+    }
+    lines.extend([
         String::new(),
         "Each row is a constant below, with its equations above it.".into(),
         String::new(),
-    ];
+    ]);
     lines.extend(table::table(lowered));
     let spaced = |line: &String| {
         if line.is_empty() {

@@ -10,7 +10,7 @@ use crate::driver::compile::commit;
 use crate::emit::{Generated, emit, located};
 use crate::graph::Dtype;
 use crate::program::Compiled;
-use crate::program::{Lowered, NodeReport, PortInfo};
+use crate::program::{Lowered, NodeReport, PortInfo, Ranges};
 
 const X: ColumnId = ColumnId(0);
 const WEIGHT: ColumnId = ColumnId(1);
@@ -167,6 +167,7 @@ pub fn tiny() -> Compiled {
         ],
         parameters: 15,
         onnx_nodes: 4,
+        ranges: Ranges::Samples,
     };
     commit(lowered, &[0; 32]).expect("the tiny model can be committed")
 }

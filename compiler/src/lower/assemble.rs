@@ -10,7 +10,7 @@ use crate::graph::Op;
 use crate::lower::columns::{ColumnPlan, Columns, TablePlan};
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Quantized;
-use crate::program::{Lowered, NodeReport, PortInfo};
+use crate::program::{Lowered, NodeReport, PortInfo, Ranges};
 
 /// log2 of a row's length from which on its answer is folded.
 const FOLDED_ROW_LOG2: u8 = 12;
@@ -305,6 +305,7 @@ impl Lowering<'_> {
             report: self.report,
             parameters,
             onnx_nodes,
+            ranges: Ranges::of(self.options),
         }
     }
 

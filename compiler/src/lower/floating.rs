@@ -193,7 +193,7 @@ impl Lowering<'_> {
         octaves: u8,
         most_span: u32,
     ) -> Result<Operand, Diagnostic> {
-        let committed = self.to_normalize(value)?;
+        let committed = self.prepared(value)?;
         let axes = committed.mentioned();
         let mut quantized = self.accumulate(&committed, &axes, Goal::Exact)?;
         if value.proven.is_some_and(|(lo, _)| lo >= 0.0) {
@@ -238,7 +238,7 @@ impl Lowering<'_> {
     }
 
     /// The value as it is if its integers are exact and a product with it is cheap, else in columns.
-    fn to_normalize(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+    fn prepared(&mut self, value: &Value) -> Result<Value, Diagnostic> {
         let volume = |axes: &[Axis]| axes.iter().map(|axis| axis.len).product::<usize>();
         let size = volume(&value.mentioned());
         let cheap = |term: &Term| {

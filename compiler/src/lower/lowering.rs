@@ -53,6 +53,22 @@ impl Bits {
         }
     }
 
+    /// Those of a node that has these settings.
+    fn with(self, own: &NodeSettings) -> Self {
+        Self {
+            activation_bits: own.activation_bits.unwrap_or(self.activation_bits),
+            weight_bits: own.weight_bits.unwrap_or(self.weight_bits),
+        }
+    }
+
+    /// Those of the options for the node of this name.
+    pub fn at(options: &Options, node: &str) -> Self {
+        let mut settings = options.settings.iter().flat_map(|settings| &settings.nodes);
+        let own = settings.find(|settings| settings.node == node);
+        let all = Self::of(options);
+        own.map_or(all, |own| all.with(own))
+    }
+
     /// Width of values that later layers add to.
     pub fn residual_bits(self) -> u8 {
         self.activation_bits + RESIDUAL_EXTRA_BITS
@@ -127,12 +143,7 @@ impl<'a> Lowering<'a> {
         self.current = id;
         self.bits = Bits::of(self.options);
         if let Some(own) = self.own_settings.get(self.graph.nodes[id].name.as_str()) {
-            let Bits {
-                activation_bits,
-                weight_bits,
-            } = &mut self.bits;
-            *activation_bits = own.activation_bits.unwrap_or(*activation_bits);
-            *weight_bits = own.weight_bits.unwrap_or(*weight_bits);
+            self.bits = self.bits.with(own);
         }
     }
 

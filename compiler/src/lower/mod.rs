@@ -34,6 +34,7 @@ use crate::diagnostic::{Diagnostic, caught};
 use crate::error::CompileError;
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::lower::columns::KeyRange;
+pub(crate) use crate::lower::lowering::Bits;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Goal;
 use crate::lower::value::weight::Weight;

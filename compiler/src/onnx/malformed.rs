@@ -1,4 +1,5 @@
-//! Nodes that tract does not survive: it never returns from them, panics, or computes constants without end.
+//! Nodes that are refused before tract sees them: it never returns from them, panics, or computes constants without end; or their integers
+//! would not be onnxruntime's.
 
 use std::collections::HashMap;
 
@@ -24,7 +25,8 @@ pub fn nodes(graph: &GraphProto) -> Vec<Diagnostic> {
     let own = graph.node.iter().enumerate().filter_map(|(at, node)| {
         let fault = permutation(node)
             .or_else(|| divisor(node, &constants))
-            .or_else(|| growth(node, &constants))?;
+            .or_else(|| growth(node, &constants))
+            .or_else(|| dynamic_integers(graph, node))?;
         Some(fault.at(unsupported::name(at, node), &node.op_type))
     });
     let attributes = graph.node.iter().flat_map(|node| &node.attribute);
@@ -74,6 +76,18 @@ fn growth(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<D
         refuse(
             format!("its result has at least {elements} elements, more than {MOST_ELEMENTS}"),
             "use shorter axes",
+        )
+    })
+}
+
+/// Integers of a dynamic quantization as an output: they hang on how single precision rounds the scale, which comes of the data.
+fn dynamic_integers(graph: &GraphProto, node: &NodeProto) -> Option<Diagnostic> {
+    let made = node.output.first()?;
+    let shown = graph.output.iter().any(|output| output.name == *made);
+    (node.op_type == "DynamicQuantizeLinear" && shown).then(|| {
+        refuse(
+            format!("its integers `{made}` are an output, and no integers are proved that rounding in single precision decides"),
+            "make what is dequantized the output",
         )
     })
 }

@@ -70,6 +70,18 @@ impl FloatModel {
         Ok(observed)
     }
 
+    /// Whether a value has integers or booleans.
+    pub(crate) fn is_integer(&self, origin: Origin) -> bool {
+        let fact = self
+            .plan
+            .model()
+            .outlet_fact(OutletId::new(origin.node, origin.slot));
+        fact.is_ok_and(|fact| {
+            let dtype = fact.datum_type;
+            dtype.is_integer() || dtype == bool::datum_type() || dtype == TDim::datum_type()
+        })
+    }
+
     fn run_observed(
         &self,
         inputs: &[Tensor],

@@ -9,7 +9,7 @@ use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::builder::Builder;
 use crate::graph::passes::{fuse, masks, negative_indices, powers, rescaling};
-use crate::graph::{Graph, Origin, check, defined, names};
+use crate::graph::{Dtype, Graph, NodeId, Op, Origin, check, defined, names};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
 use crate::onnx::reference::FloatModel;
@@ -30,6 +30,17 @@ pub struct Prepared {
     pub parameters: u64,
     /// Number of ONNX nodes.
     pub onnx_nodes: u64,
+}
+
+impl Prepared {
+    /// Whether a node's value has integers or booleans in the ONNX model, as far as the float model knows it.
+    pub(crate) fn is_integer(&self, id: NodeId) -> bool {
+        match (&self.graph.nodes[id].op, self.origins[id]) {
+            (Op::Input(dtype), _) => *dtype != Dtype::Float32,
+            (_, Some(origin)) => self.float.is_integer(origin),
+            _ => false,
+        }
+    }
 }
 
 /// Prepares the bytes of an ONNX file without external data; `path` is for messages.

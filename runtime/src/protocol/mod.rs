@@ -48,7 +48,7 @@ use key::{ProverKey, VerifierKey};
 /// # Errors
 /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
 pub fn run(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveError> {
-    let trace = trace::run(key.verifier_key().model(), key.constants(), inputs)?;
+    let trace = trace::evaluate(key.verifier_key().model(), key.constants(), inputs)?;
     trace.outputs(key.verifier_key().model())
 }
 

@@ -218,6 +218,23 @@ impl Columns for Trace {
 /// # Panics
 /// If the model does not pass [`Model::validate`].
 pub fn run(model: &Model, constants: &Constants, inputs: &[Vec<i64>]) -> Result<Trace, ProveError> {
+    let mut trace = evaluate(model, constants, inputs)?;
+    rayon::scope(|_| trace.count_multiplicities(model));
+    Ok(trace)
+}
+
+/// As [`run`], without the tables' multiplicities: for who asks for outputs alone.
+///
+/// # Errors
+/// As [`run`].
+///
+/// # Panics
+/// If the model does not pass [`Model::validate`].
+pub fn evaluate(
+    model: &Model,
+    constants: &Constants,
+    inputs: &[Vec<i64>],
+) -> Result<Trace, ProveError> {
     if inputs.len() != model.inputs.len() {
         return Err(ProveError::InputCount {
             expected: model.inputs.len(),
@@ -233,7 +250,6 @@ pub fn run(model: &Model, constants: &Constants, inputs: &[Vec<i64>]) -> Result<
         for node in model.nodes.iter() {
             node.relation.fill(&node.name, model, &mut trace)?;
         }
-        trace.count_multiplicities(model);
         Ok(trace)
     })
 }

@@ -184,7 +184,7 @@ fn many(
         quantized,
         precision,
     };
-    sum.into_range(cx, &offset, target, range)
+    sum.kept_in(cx, &offset, target, range)
 }
 
 impl Part {

@@ -105,7 +105,7 @@ impl Sum<'_> {
     }
 
     /// The rounded integers plus an offset, kept in the target's range.
-    pub fn into_range(
+    pub fn kept_in(
         &self,
         cx: &mut Lowering,
         offset: &Value,
@@ -237,7 +237,7 @@ impl Sum<'_> {
         let inside = View::whole(inside, &self.axes);
         let mut parts = vec![part(vec![View::whole(end, &self.axes)], 1)];
         for term in &rounded.terms {
-            let factors = [&[inside.clone()], &term.factors[..]].concat();
+            let factors = [std::slice::from_ref(&inside), &term.factors[..]].concat();
             parts.push(part(factors, term.scalar as i64));
         }
         let name = format!("{}/clamped", cx.here());

@@ -137,8 +137,11 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
 struct Unrolled {
     steps: usize,
     /// For any values of these shapes and types.
-    body: Option<(Body, Vec<(Vec<usize>, DatumType)>)>,
+    body: Option<(Body, Vec<Fact>)>,
 }
+
+/// Shape and type of a value.
+type Fact = (Vec<usize>, DatumType);
 
 impl Unrolled {
     /// The results of one step: of the first ones, of a body for the values that are constant in them; that takes long.

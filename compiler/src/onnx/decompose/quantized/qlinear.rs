@@ -14,7 +14,7 @@ use crate::onnx::decompose::scope::{Scope, TypedValue};
 pub(super) const OPERATORS: &[Operator] = &[
     op("ConvInteger", 10, conv_integer).restricted("constant kernel and zero points"),
     op("DequantizeLinear", 10, dequantize).restricted("constant scale and zero point"),
-    op("DynamicQuantizeLinear", 11, dynamic),
+    op("DynamicQuantizeLinear", 11, dynamic).restricted("its integers not as an output"),
     op("MatMulInteger", 10, matmul_integer).restricted("constant zero points"),
     op("QGemm", 1, qgemm)
         .domain(MICROSOFT)
