@@ -354,16 +354,6 @@ fn division() {
         remainder,
         slack,
     };
-    let signed = draft.table("signed", -1024, 11, &[]);
-    for (name, accumulator) in [("n", &relation.numerator), ("d", &relation.divisor)] {
-        let accumulator = accumulator.clone();
-        let map = Map {
-            accumulator,
-            table: signed,
-            mapped: vec![].into(),
-        };
-        draft.node(name, Relation::Map(map));
-    }
     draft.node("division", Relation::Division(relation));
     let value = read(quotient, &[3]);
     draft.output("q", value, (-500, 500));
