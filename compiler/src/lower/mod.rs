@@ -30,9 +30,9 @@ mod wide;
 use zkiln_runtime::model::{Accumulator, Port, Visibility};
 use zkiln_runtime::relations::{Exact, Relation};
 
-use crate::diagnostic::{Diagnostic, caught};
+use crate::diagnostic::{Diagnostic, caught, refuse};
 use crate::error::CompileError;
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{Dtype, Graph, Node, NodeId, Op, Reducer};
 use crate::lower::columns::KeyRange;
 pub(crate) use crate::lower::lowering::Bits;
 use crate::lower::lowering::Lowering;
@@ -153,10 +153,42 @@ impl Lowering<'_> {
         }
         value.name = node.name.as_str().into();
         value.integer = node.dtype.is_integer();
+        self.check_type(node, &value)?;
         match self.shared_bits() {
             Some(bits) if !value.is_simple() => self.small(&value, bits),
             _ => Ok(value),
         }
+    }
+
+    /// Refuses integers that may leave their type where nothing wraps them: sums, and differences without a sign in 64 bits.
+    fn check_type(&mut self, node: &Node, value: &Value) -> Result<(), Diagnostic> {
+        let sums = |op: &Op| {
+            matches!(
+                op,
+                Op::Reduce {
+                    reducer: Reducer::Sum,
+                    ..
+                }
+            )
+        };
+        let checked = match node.dtype {
+            Dtype::Float32 | Dtype::Int64 => false,
+            Dtype::Uint64 => true,
+            _ => sums(&node.op),
+        };
+        if !checked {
+            return Ok(());
+        }
+        let (low, high) = self.certain_range(value)?;
+        let (least, most) = node.dtype.limits();
+        if low >= least && high <= most {
+            return Ok(());
+        }
+        let dtype = node.dtype.name();
+        Err(refuse(
+            format!("its integers may reach from {low} to {high}, which {dtype} does not hold"),
+            "compute in a wider type, or give samples of the numbers that occur",
+        ))
     }
 
     /// The value of a node as an output, if it varies and its integers are not too wide.

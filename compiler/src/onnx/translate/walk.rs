@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::array::MultiBroadcastTo;
 use tract_onnx::tract_core::ops::konst::Const;
+use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 use tract_onnx::tract_core::ops::source::TypedSource;
 
 use crate::diagnostic::Diagnostic;
@@ -219,7 +220,7 @@ impl<'m> Importer<'m> {
         let mut results = translate::translate(self, &call)?;
         for (result, fact) in results.iter_mut().zip(&made) {
             if let Some(dtype) = tensors::port_dtype(fact.datum_type) {
-                if !node.op_is::<Subgraph>() {
+                if wraps(node) {
                     *result = self.build.wrap(*result, dtype);
                 }
                 self.build.retype(known, *result, dtype);
@@ -281,6 +282,12 @@ impl<'m> Importer<'m> {
             }
         }
     }
+}
+
+/// Whether the operator's integers wrap around when they leave their type: ours see to it themselves, and a sum that overflows is undefined.
+fn wraps(node: &TypedNode) -> bool {
+    let sums = |op: &Reduce| matches!(op.reducer, Reducer::Sum);
+    !node.op_is::<Subgraph>() && !node.op_as::<Reduce>().is_some_and(sums)
 }
 
 /// Which of tract's values.

@@ -163,6 +163,38 @@ fn what_overflows_its_type_wraps() {
 }
 
 #[test]
+fn what_neither_wraps_nor_fits_is_refused() {
+    let refusal = |model: Onnx, sample: &[f64]| {
+        let sample = vec![Sample {
+            shape: vec![sample.len()],
+            data: sample.to_vec(),
+        }];
+        let options = Options {
+            samples: vec![sample],
+            ..Options::default()
+        };
+        let prepared = model
+            .import_with(&options)
+            .unwrap_or_else(|e| panic!("{e}"));
+        match lower(&prepared.graph, &options, "exact") {
+            Ok(_) => panic!("compiled"),
+            Err(e) => e.to_string(),
+        }
+    };
+    let sum = Onnx::new()
+        .typed_input("x", DataType::Int32, "3")
+        .node("ReduceSum", "x", "y", &[]);
+    let refused = refusal(sum.output("y"), &[2e9, 1.0, 0.0]);
+    assert!(refused.contains("which int32 does not hold"), "{refused}");
+    let difference = Onnx::new()
+        .typed_input("x", DataType::Uint64, "4")
+        .node("Split", "x", "a,b", &[("axis", Int(0))])
+        .node("Sub", "a,b", "y", &[]);
+    let refused = refusal(difference.output("y"), &[5.0, 6.0, 1.0, 2.0]);
+    assert!(refused.contains("which uint64 does not hold"), "{refused}");
+}
+
+#[test]
 fn casts_truncate_and_wrap() {
     let cast = |from: DataType, to: i64| {
         let model = Onnx::new().typed_input("x", from, "4");
