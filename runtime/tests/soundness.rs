@@ -5,6 +5,7 @@
 //! | any element of a proof: flipped, zeroed, swapped, non-canonical | [`every_element_of_a_proof_counts`] |
 //! | length of a proof | [`length_is_exact`] |
 //! | one column of one relation, everything after it recomputed to fit; a forged multiplicity; padding; ranges | [`tampering`] |
+//! | one column of a wide rounding, a normalization, a division; a barred row | `relations.rs`, `barred.rs` |
 //! | a weight | [`another_weight_does_not_verify`] |
 //! | statement, model, visibility, protocol, places of commitments, order of what is absorbed | `binding.rs` |
 //! | random bytes | [`random_bytes_are_rejected`] |

@@ -11,7 +11,7 @@ const MOST_ENTRIES: u64 = 1 << 24;
 /// Most steps of a loop that is unrolled.
 pub const MOST_STEPS: usize = 1 << 14;
 /// Most nodes that graphs inside an operator become.
-pub const MOST_NODES: usize = 1 << 14;
+pub const MOST_NODES: usize = 1 << 13;
 
 /// Product of lengths, saturating.
 pub fn volume(lens: impl Iterator<Item = u64>) -> u64 {

@@ -6,12 +6,12 @@
 use zkiln_runtime::model::TableId;
 use zkiln_runtime::relations::{Map, Relation};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::boundary::mapped_value;
 use crate::lower::columns::KeyRange;
 use crate::lower::intervals::nonnegative;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Goal, Quantized, ceil_log2};
+use crate::lower::quantize::{Goal, Quantized, ceil_log2, too_wide};
 use crate::lower::value::Value;
 
 /// The greatest calibrated output of a table is this fraction of the greatest integer of its bits, at most.
@@ -85,7 +85,7 @@ impl Lowering<'_> {
             },
             ..keys
         };
-        let table = self.function_table(keys, quantized.unit, Cell::Point, function);
+        let table = self.function_table(keys, quantized.unit, Cell::Point, function)?;
         quantized.add_units(-table.origin);
         let shape = quantized.accumulator.shape.to_vec();
         let mapped = self.columns.witness(&self.here(), shape, table.bounds);
@@ -130,16 +130,17 @@ impl Lowering<'_> {
                     function,
                     ..tabulated
                 };
-                self.function_table(wide, step, Cell::Interval, clamped)
+                self.function_table(wide, step, Cell::Interval, clamped)?
             }
-            false => self.function_table(wide, step, Cell::Interval, tabulated),
+            false => self.function_table(wide, step, Cell::Interval, tabulated)?,
         };
         if quantized.step_log2 < 0 {
             let finer = quantized.step_log2.unsigned_abs();
             quantized = quantized.refined(finer);
         }
-        let origin = i128::from(table.origin) << quantized.step_log2;
-        quantized.add_units(-origin as i64);
+        let origin = i128::from(table.origin) << quantized.step_log2.min(60);
+        let units = i64::try_from(-origin).map_err(|_| too_wide(origin.abs()))?;
+        quantized.add_units(units);
         let shape = quantized.accumulator.shape.to_vec();
         let mapped = self.columns.witness(&self.here(), shape, table.bounds);
         let name = value.name.clone();
@@ -154,7 +155,7 @@ impl Lowering<'_> {
         step: f64,
         cell: Cell,
         tabulated: Tabulated,
-    ) -> FunctionTable {
+    ) -> Result<FunctionTable, Diagnostic> {
         let Tabulated {
             label, function, ..
         } = tabulated;
@@ -190,23 +191,27 @@ impl Lowering<'_> {
         let bounds = data.iter().fold((0, 0), |(lo, hi): (i64, i64), &y| {
             (lo.min(y.into()), hi.max(y.into()))
         });
-        let origin = origin(keys, &barred);
+        let Some(origin) = origin(keys, &barred) else {
+            return Err(refuse(
+                format!("`{label}` has no value that integers hold, wherever its operand may be"),
+                "keep the operand where the function has one, and give sample inputs that show it",
+            ));
+        };
         let place = (keys.first() - origin, keys.bits);
         let (columns, data) = (&mut self.columns, [data]);
-        FunctionTable {
+        Ok(FunctionTable {
             id: (self.tables).partial_table(columns, label, place, &data, &barred),
             step: out_step,
             bounds,
             origin,
-        }
+        })
     }
 }
 
-/// The key that has a value and is nearest to 0, so that what padding looks up is there; 0 where none has one.
-fn origin(keys: KeyRange, barred: &[bool]) -> i64 {
+/// The key that has a value and is nearest to 0, so that what padding looks up is there.
+fn origin(keys: KeyRange, barred: &[bool]) -> Option<i64> {
     let allowed = keys.iter().zip(barred).filter(|(_, barred)| !**barred);
-    let nearest = allowed.map(|(key, _)| key).min_by_key(|key| key.abs());
-    nearest.unwrap_or(0)
+    allowed.map(|(key, _)| key).min_by_key(|key| key.abs())
 }
 
 /// Real value of an output's unit: that of the key's if no output is between its multiples, else the least power of two of which the

@@ -17,7 +17,7 @@ use crate::randomness::Randomness;
 use crate::statement::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
 use crate::statement::relations::testing::{Draft, everything};
 use crate::statement::relations::{
-    Division, Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax,
+    Division, Exact, Limbs, Map, Normalize, OneHot, Quotient, Relation, Requant, Round, RowMax,
 };
 use crate::transcript::{ELEMENT_BYTES, Sponge, encode_field};
 
@@ -362,7 +362,73 @@ fn division() {
 }
 
 #[test]
-fn every_relation_together() {
+fn rounding_to_more_than_a_table() {
+    let mut draft = Draft::new();
+    let (column, accumulator) = draft.input("x", &[3]);
+    let (nibble, byte) = (range(&mut draft, "nibble", 4), range(&mut draft, "byte", 8));
+    let relation = Round {
+        accumulator: Accumulator::zero(accumulator.shape).plus_column(100, column),
+        shift: 4,
+        remainder: limbs(vec![nibble], vec![]),
+        output: draft.witness("y", &[3]),
+        least: -8192,
+        range: limbs(
+            vec![nibble, byte, nibble],
+            vec![draft.witness("low", &[3]), draft.witness("middle", &[3])],
+        ),
+    };
+    let value = read(relation.output, &[3]);
+    bound(&mut draft, column);
+    draft.node("round", Relation::Round(relation));
+    draft.output("y", value, (-8192, 8191));
+    assert_zero_knowledge("round", draft, &[vec![-700, 33, 900]], true);
+}
+
+#[test]
+fn normalization_with_a_barred_table() {
+    let mut draft = Draft::new();
+    let (column, _) = draft.input("x", &[3]);
+    let power: fn(i64) -> i32 = |e| if e <= 6 { 64 >> e } else { 0 };
+    let exponents = draft.table("exponents", 0, 3, &[power]);
+    let table = draft.table("reciprocal", -16, 5, &[|m| 1024 / (m as i32 + 16).max(1)]);
+    draft.bar(table, |m| m < 0);
+    let (five, three) = (range(&mut draft, "length", 5), range(&mut draft, "limb", 3));
+    let view = View::identity(column, 1).unwrap();
+    let relation = Normalize {
+        accumulator: Accumulator::zero(vec![3].into()).plus_product(16, vec![], vec![view]),
+        octaves: 1,
+        exponent: draft.witness("e", &[3]),
+        exponents,
+        power: draft.witness("power", &[3]),
+        times: 1,
+        factors: vec![].into(),
+        shift: 6,
+        remainder: limbs(vec![three, three], vec![draft.witness("low", &[3])]),
+        mantissa: draft.witness("m", &[3]),
+        table,
+        mapped: vec![draft.witness("y", &[3])].into(),
+        range: five,
+    };
+    let value = read(relation.mapped[0], &[3]);
+    bound(&mut draft, column);
+    draft.node("normalize", Relation::Normalize(relation));
+    draft.output("y", value, (0, 64));
+    assert_zero_knowledge("normalize", draft, &[vec![1, 100, 37]], true);
+}
+
+/// Looks a hidden input of three elements up.
+fn bound(draft: &mut Draft, column: ColumnId) {
+    let table = draft.table("signed", -1024, 11, &[]);
+    let map = Map {
+        accumulator: Accumulator::of_column(vec![3].into(), column),
+        table,
+        mapped: vec![].into(),
+    };
+    draft.node("bound", Relation::Map(map));
+}
+
+#[test]
+fn a_whole_model() {
     assert_zero_knowledge("everything", everything(), &[vec![4, 0, 2]], true);
 }
 

@@ -229,7 +229,7 @@ pub fn stream(seed: u64, modulus: i64) -> impl Iterator<Item = i64> {
     })
 }
 
-/// A model with every relation: token lookup, matrix product with ReLU, attention with a softmax, exact sums, limbs.
+/// A model of many relations: token lookup, matrix product with ReLU, attention with a softmax, exact sums, limbs.
 ///
 /// Axes of 3 and 5 make sure that padding is everywhere.
 pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i64>>) {

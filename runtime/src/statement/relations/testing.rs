@@ -161,7 +161,7 @@ impl Draft {
     }
 }
 
-/// A model with every relation in it: tokens are embedded, weighed by a softmax with proved reciprocals, and rounded.
+/// A model of many relations: tokens are embedded, weighed by a softmax with proved reciprocals, and rounded.
 pub(crate) fn everything() -> Draft {
     let mut draft = Draft::new();
     let (tokens, dim) = (3, 4);
