@@ -249,6 +249,23 @@ impl Lowering<'_> {
         Ok(column_value(value, column, &axes, unit))
     }
 
+    /// Limbs for what rounding to the step drops, and the same integers in units of which limbs hold a whole step.
+    pub fn remainder(
+        &mut self,
+        name: &str,
+        quantized: Quantized,
+    ) -> Result<(Quantized, Limbs), Diagnostic> {
+        if quantized.step_log2 > MAX_STEP_LOG2 {
+            return Err(too_wide(1 << quantized.step_log2.min(120)));
+        }
+        let wanted = quantized.step_log2.max(1) as u32;
+        let shape = quantized.accumulator.shape.to_vec();
+        let (columns, tables) = (&mut self.columns, &mut self.tables);
+        let (shift, limbs) = limbs(columns, tables, name, &shape, wanted, 3);
+        let finer = shift as i32 - quantized.step_log2;
+        Ok((quantized.refined_within(finer)?, limbs))
+    }
+
     /// Emits the rounding of `quantized` to its step: the column and the real value of its unit.
     pub fn requant(
         &mut self,
@@ -258,20 +275,13 @@ impl Lowering<'_> {
         table: TableId,
         mapped: &[ColumnId],
     ) -> Result<(ColumnId, f64), Diagnostic> {
-        let step = quantized.unit * f64::from(quantized.step_log2).exp2();
-        if quantized.step_log2 > MAX_STEP_LOG2 {
-            return Err(too_wide(1 << quantized.step_log2.min(120)));
-        }
-        let wanted = quantized.step_log2.max(1) as u32;
+        let step = quantized.step();
         let shape = quantized.accumulator.shape.to_vec();
-        let output = self.columns.witness(name, shape.clone(), keys.bounds());
-        let (shift, remainder) =
-            limbs(&mut self.columns, &mut self.tables, name, &shape, wanted, 3);
-        let finer = shift as i32 - quantized.step_log2;
-        let quantized = quantized.refined_within(finer)?;
+        let output = self.columns.witness(name, shape, keys.bounds());
+        let (quantized, remainder) = self.remainder(name, quantized)?;
         let relation = Relation::Requant(Requant {
             accumulator: quantized.accumulator.clone(),
-            shift: shift as u8,
+            shift: quantized.step_log2 as u8,
             remainder,
             output,
             table,

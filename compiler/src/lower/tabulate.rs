@@ -117,7 +117,7 @@ impl Lowering<'_> {
             keys.bits += 1;
             quantized = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
         }
-        let step = quantized.unit * f64::from(quantized.step_log2).exp2();
+        let step = quantized.step();
         let wide = self.reach(&quantized, keys);
         let table = match self.saturates() {
             // What leaves the range is clamped, and said to be.
@@ -260,7 +260,7 @@ fn is_coarse(quantized: &Quantized, range: (f64, f64), tabulated: Tabulated) -> 
     let Tabulated {
         greatest, function, ..
     } = tabulated;
-    let step = quantized.unit * f64::from(quantized.step_log2).exp2();
+    let step = quantized.step();
     let squares = |key: i64| {
         let at = |eighths: i32| {
             function((key as f64 + f64::from(eighths) / 16.0) * step).clamp(-greatest, greatest)

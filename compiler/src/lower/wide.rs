@@ -8,7 +8,7 @@ use crate::lower::boundary::{column_value, limbs};
 use crate::lower::columns::KeyRange;
 use crate::lower::intervals::nonnegative;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Goal, Quantized, too_wide};
+use crate::lower::quantize::{Goal, Quantized};
 use crate::lower::value::{Term, Value, View};
 
 /// Bits of a column, without its sign.
@@ -17,8 +17,6 @@ const COLUMN_BITS: u8 = 31;
 const LOW_BITS: u8 = 24;
 /// Widest integers that two columns hold.
 const TWO_COLUMNS_BITS: u8 = 60;
-/// Most bits that are dropped.
-const MOST_DROPPED: i32 = 56;
 
 impl Lowering<'_> {
     /// The value rounded to one column of `bits` bits, which may be more than a table has.
@@ -40,13 +38,8 @@ impl Lowering<'_> {
         keys: KeyRange,
     ) -> Result<Value, Diagnostic> {
         let axes = value.mentioned();
-        let step = quantized.unit * f64::from(quantized.step_log2).exp2();
-        if quantized.step_log2 > MOST_DROPPED {
-            return Err(too_wide(1 << quantized.step_log2.min(120)));
-        }
-        let name = value.name.clone();
-        let wanted = quantized.step_log2.max(1) as u32;
-        let column = self.round(&name, quantized, keys, wanted)?;
+        let step = quantized.step();
+        let column = self.round(&value.name.clone(), quantized, keys)?;
         Ok(column_value(value, column, &axes, step))
     }
 
@@ -56,19 +49,16 @@ impl Lowering<'_> {
         name: &str,
         quantized: Quantized,
         keys: KeyRange,
-        wanted: u32,
     ) -> Result<ColumnId, Diagnostic> {
         let shape = quantized.accumulator.shape.to_vec();
         let output = self.columns.witness(name, shape.clone(), keys.bounds());
+        let (quantized, remainder) = self.remainder(name, quantized)?;
         let (columns, tables) = (&mut self.columns, &mut self.tables);
-        let (shift, remainder) = limbs(columns, tables, name, &shape, wanted, 3);
         let range_name = format!("{name}/range");
         let (_, range) = limbs(columns, tables, &range_name, &shape, keys.bits.into(), 0);
-        let finer = shift as i32 - quantized.step_log2;
-        let quantized = quantized.refined_within(finer)?;
         let relation = Relation::Round(Round {
             accumulator: quantized.accumulator.clone(),
-            shift: shift as u8,
+            shift: quantized.step_log2 as u8,
             remainder,
             output,
             least: keys.first(),
@@ -126,7 +116,7 @@ impl Lowering<'_> {
             operands: vec![].into(),
         });
         let name = format!("{}/high", value.name);
-        let high = self.round(&name, halved, keys, bits.into())?;
+        let high = self.round(&name, halved, keys)?;
         let name = format!("{}/low", value.name);
         let bounds = (0, (1 << bits) - 1);
         let low = self.columns.witness(&name, shape, bounds);

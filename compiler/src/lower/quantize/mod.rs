@@ -82,6 +82,11 @@ impl Quantized {
 }
 
 impl Quantized {
+    /// Real value of a step.
+    pub fn step(&self) -> f64 {
+        self.unit * f64::from(self.step_log2).exp2()
+    }
+
     /// As [`Self::refined`], for as many bits as 64-bit integers have room for.
     ///
     /// # Errors
@@ -219,16 +224,10 @@ pub fn accumulate(
         .collect();
     let least = plans.iter().map(|plan| plan.log2).min();
     let unit_log2 = common_unit(value, least, base, step_log2, goal);
+    let unit = base * power(unit_log2);
     let mut builder = Builder {
-        columns,
-        name,
-        axes,
-        unit: base * power(unit_log2),
         exact: matches!(goal, Goal::Exact),
-        terms: vec![],
-        bounds: (0, 0),
-        magnitude: 0,
-        cost: 0,
+        ..Builder::new(columns, name, axes, unit)
     };
     for ((term, plan), real) in terms.iter().zip(&plans).zip(&reals) {
         let shift = plan.log2.saturating_sub(unit_log2);
@@ -380,6 +379,23 @@ struct Builder<'a> {
     bounds: Bounds,
     magnitude: i128,
     cost: u64,
+}
+
+impl<'a> Builder<'a> {
+    /// Of a sum of nothing yet, whose constants keep all bits.
+    fn new(columns: &'a mut Columns, name: &'a str, axes: &'a [Axis], unit: f64) -> Self {
+        Self {
+            columns,
+            name,
+            axes,
+            unit,
+            exact: true,
+            terms: vec![],
+            bounds: (0, 0),
+            magnitude: 0,
+            cost: 0,
+        }
+    }
 }
 
 impl Builder<'_> {

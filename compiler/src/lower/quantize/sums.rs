@@ -80,17 +80,7 @@ pub fn sum_of_integers(
     axes: &[Axis],
     parts: &[IntegerPart],
 ) -> Result<Quantized, Diagnostic> {
-    let mut builder = Builder {
-        columns,
-        name,
-        axes,
-        unit: 1.0,
-        exact: true,
-        terms: vec![],
-        bounds: (0, 0),
-        magnitude: 0,
-        cost: 0,
-    };
+    let mut builder = Builder::new(columns, name, axes, 1.0);
     for part in parts {
         builder.push_part(part)?;
     }

@@ -17,17 +17,7 @@ pub(super) fn accumulate(
     axes: &[Axis],
     goal: Goal,
 ) -> Result<Quantized, Diagnostic> {
-    let mut builder = Builder {
-        columns,
-        name,
-        axes,
-        unit: 1.0,
-        exact: true,
-        terms: vec![],
-        bounds: (0, 0),
-        magnitude: 0,
-        cost: 0,
-    };
+    let mut builder = Builder::new(columns, name, axes, 1.0);
     for term in &value.terms {
         builder.push_integers(term)?;
     }

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limbs::constrain_remainder;
 use super::{Columns, Constraints, Limbs, Provable, narrow, out_of_range};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::layout::true_offsets;
@@ -71,10 +72,8 @@ impl Provable for Division {
             .constrain(model, quotient.plus_constant(least), constraints)?;
         let product = self.divisor.times_column(self.quotient)?;
         let remainder = self.numerator.clone().minus(&product)?;
-        self.remainder
-            .constrain(model, remainder.clone(), constraints)?;
-        let slack = (self.divisor.clone()).plus_constant(-1).minus(&remainder)?;
-        self.slack.constrain(model, slack, constraints)
+        let limbs = (&self.remainder, &self.slack);
+        constrain_remainder(model, remainder, &self.divisor, limbs, constraints)
     }
 
     fn reads(&self) -> Vec<&Accumulator> {

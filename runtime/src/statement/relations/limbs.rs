@@ -30,6 +30,21 @@ pub struct Limbs {
     pub columns: List<ColumnId>,
 }
 
+// verify-path: begin
+/// That `remainder` is one of a division by `divisor`: `0 <= remainder < divisor`, by limbs of it and of `divisor - 1 - remainder`.
+pub(super) fn constrain_remainder(
+    model: &Model,
+    remainder: Accumulator,
+    divisor: &Accumulator,
+    (limbs, slack_limbs): (&Limbs, &Limbs),
+    constraints: &mut Constraints,
+) -> Result<(), VerifyError> {
+    let slack = divisor.clone().plus_constant(-1).minus(&remainder)?;
+    limbs.constrain(model, remainder, constraints)?;
+    slack_limbs.constrain(model, slack, constraints)
+}
+// verify-path: end
+
 impl Limbs {
     /// Cuts `values` into limbs: fills the committed ones and records all lookups.
     pub(super) fn fill(

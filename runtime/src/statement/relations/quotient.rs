@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limbs::constrain_remainder;
 use super::{Columns, Constraints, Limbs, Provable, narrow, out_of_range};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::layout::true_offsets;
@@ -67,12 +68,8 @@ impl Provable for Quotient {
         let remainder = Accumulator::zero(self.denominator.shape.clone())
             .plus_constant(self.numerator)
             .minus(&product)?;
-        self.remainder
-            .constrain(model, remainder.clone(), constraints)?;
-        let slack = (self.denominator.clone())
-            .plus_constant(-1)
-            .minus(&remainder)?;
-        self.slack.constrain(model, slack, constraints)
+        let limbs = (&self.remainder, &self.slack);
+        constrain_remainder(model, remainder, &self.denominator, limbs, constraints)
     }
 
     fn reads(&self) -> Vec<&Accumulator> {
