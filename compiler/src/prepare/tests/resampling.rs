@@ -1,5 +1,7 @@
 //! Resampling: on regular grids, at computed points, in regions.
 
+use crate::graph::Tensor;
+use crate::prepare::tests::language::gives;
 use crate::prepare::tests::{Float, Int, Ints, Onnx, Text, one};
 
 fn ints(name: &'static str, values: &[i64]) -> (&'static str, crate::prepare::tests::Attribute) {
@@ -427,4 +429,26 @@ fn what_is_not_resampled() {
     let model = one("1,2,3", "AffineGrid", "x,s", &corners).ints("s", &[4], &[1, 1, 1, 3]);
     let message = model.opset(20).refusal();
     assert!(message.contains("use `align_corners = 0`"), "{message}");
+}
+
+#[test]
+fn an_axis_of_one_reads_the_first() {
+    let model = Onnx::new()
+        .opset(19)
+        .input("x", "1,1,2,3")
+        .floats("s", &[4], vec![1.0, 1.0, 2.0, 0.5])
+        .node(
+            "Resize",
+            "x,,s",
+            "y",
+            &[
+                ("mode", Text("linear")),
+                ("coordinate_transformation_mode", Text("pytorch_half_pixel")),
+            ],
+        )
+        .output("y");
+    let x = Tensor::new(vec![1, 1, 2, 3], (0..6).map(f64::from).collect());
+    // As onnxruntime 1.31 has it.
+    let y = Tensor::new(vec![1, 1, 4, 1], vec![0.0, 0.75, 2.25, 3.0]);
+    gives(model, &[x], &[y]);
 }

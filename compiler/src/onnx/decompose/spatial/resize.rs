@@ -256,6 +256,8 @@ impl Plan<'_> {
         Ok(match self.transform {
             "half_pixel" => half_pixel,
             "pytorch_half_pixel" if to == 1.0 => -0.5,
+            // The length counts, which is rounded down, and not the scale.
+            "pytorch_half_pixel" if axis.to == 1 => 0.0,
             "pytorch_half_pixel" => half_pixel,
             "half_pixel_symmetric" => from / 2.0 * (1.0 - axis.to as f64 / to) + half_pixel,
             "asymmetric" => y / axis.scale,
