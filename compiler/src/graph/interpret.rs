@@ -68,7 +68,7 @@ pub fn evaluate_node(node: &Node, operands: &[&Tensor]) -> Tensor {
             least,
             greatest,
         } => elementwise(operands, shape, |v: [f64; 3]| {
-            (rounding.eval(v[0] * v[1]) + v[2]).clamp(*least, *greatest)
+            (rounding.eval_scaled(v[0] * v[1]) + v[2]).clamp(*least, *greatest)
         }),
         Op::Select => elementwise(operands, shape, select),
         Op::MaxPool(window) => pool(window, operands[0], shape, |values, _| {

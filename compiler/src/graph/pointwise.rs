@@ -8,6 +8,10 @@ use crate::graph::{BinaryFn, Pointwise, Rounding, UnaryFn};
 
 /// How far from a half, relative to itself and one, a number is still one.
 const NEAR_HALF: f64 = 1.0 / (1u64 << 42) as f64;
+/// The same of what scales are multiplied into, relative to itself.
+const NEAR_HALF_SCALED: f64 = 1.0 / (1u64 << 22) as f64;
+/// The greatest such distance.
+const MOST_NEAR_HALF: f64 = 1.0 / (1u64 << 16) as f64;
 
 impl UnaryFn {
     /// The function's value at `x`: to the last bit the same on every machine, since tables are made of it and keys of tables.
@@ -37,7 +41,7 @@ impl UnaryFn {
             UnaryFn::Atanh => libm::atanh(x),
             UnaryFn::Floor => x.floor(),
             UnaryFn::Ceil => x.ceil(),
-            UnaryFn::Round => round_half_even(x),
+            UnaryFn::Round => Rounding::Even.eval(x),
             UnaryFn::Sign if x == 0.0 => 0.0,
             UnaryFn::Sign => x.signum(),
             UnaryFn::Relu => x.max(0.0),
@@ -62,8 +66,19 @@ fn sigmoid(x: f64) -> f64 {
 impl Rounding {
     /// The integer for `x`, the result of some operations in double precision: what is as near to a half as these make it is one.
     pub fn eval(self, x: f64) -> f64 {
+        self.eval_near(x, NEAR_HALF * (1.0 + x.abs()))
+    }
+
+    /// The integer for `x`, a number times scales of single precision: what is as near to a half as their rounding makes it is one.
+    pub fn eval_scaled(self, x: f64) -> f64 {
+        self.eval_near(x, (NEAR_HALF_SCALED * x.abs()).min(MOST_NEAR_HALF))
+    }
+
+    fn eval_near(self, x: f64, near: f64) -> f64 {
+        let halves = (2.0 * x).round();
         match self {
-            Rounding::Even => round_half_even(x),
+            Rounding::Even if (2.0 * x - halves).abs() <= near => (0.5 * halves).round_ties_even(),
+            Rounding::Even => x.round_ties_even(),
             Rounding::Down => x.floor(),
         }
     }
@@ -74,15 +89,6 @@ fn euclid(a: f64, b: f64) -> Option<(f64, f64)> {
     let integer = |x: f64| (x.fract() == 0.0 && x.abs() < 1e30).then_some(x as i128);
     let (a, b) = (integer(a)?, integer(b).filter(|b| *b > 0)?);
     Some((a.div_euclid(b) as f64, a.rem_euclid(b) as f64))
-}
-
-/// The nearest integer, or of two the even one, to a number that may be off by a few units of double precision.
-fn round_half_even(x: f64) -> f64 {
-    let halves = (2.0 * x).round();
-    match (2.0 * x - halves).abs() <= NEAR_HALF * (1.0 + x.abs()) {
-        true => (0.5 * halves).round_ties_even(),
-        false => x.round_ties_even(),
-    }
 }
 
 impl From<Rounding> for UnaryFn {

@@ -176,7 +176,7 @@ impl Lowering<'_> {
         output
     }
 
-    /// The value's integers, unless a weight tensor would have to be rounded.
+    /// The value's integers, unless a weight tensor would have to be rounded, or constants would to a few of them.
     pub fn exact_integers(
         &mut self,
         value: &Value,
@@ -186,6 +186,9 @@ impl Lowering<'_> {
             return Ok(None);
         }
         let mut quantized = self.accumulate(value, axes, Goal::Exact)?;
+        if self.loses_constants(value, &quantized) {
+            return Ok(None);
+        }
         let certain = certain_range(value, &self.columns);
         if let Some((lo, hi)) = certain.or(value.proven) {
             let (lo, hi) = (
@@ -195,6 +198,17 @@ impl Lowering<'_> {
             quantized.bounds = (quantized.bounds.0.max(lo), quantized.bounds.1.min(hi));
         }
         Ok(Some(quantized))
+    }
+
+    /// Whether constants are rounded to the unit of few integers, which is coarser than activations would be.
+    fn loses_constants(&self, value: &Value, quantized: &Quantized) -> bool {
+        let whole = |constant: &f64| {
+            let multiple = constant / quantized.unit;
+            (multiple - multiple.round()).abs() <= 1e-6 * (1.0 + multiple.abs())
+        };
+        let (lo, hi) = quantized.bounds;
+        KeyRange::covering(lo, hi).bits < self.bits.activation_bits
+            && !value.constant_part().data.iter().all(whole)
     }
 
     /// Width of the value's exact integers, unless a weight tensor would have to be rounded.

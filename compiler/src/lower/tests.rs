@@ -43,6 +43,19 @@ fn perceptron() {
 }
 
 #[test]
+fn constants_are_not_rounded_to_a_unit_of_few_integers() {
+    let mut net = Net::new();
+    let x = net.tokens(&[3]);
+    let c = net.constant(Tensor::new(vec![3], vec![0.3, -0.45, 0.6]));
+    let sum = binary(&mut net, BinaryFn::Add, x, c, &[3]);
+    let tanh = Op::Pointwise(Pointwise::of(UnaryFn::Tanh));
+    let y = net.push(tanh, &[sum], &[3]);
+    net.output(y);
+    // Keys of 12 bits reach to 32.
+    net.run().within(0.005);
+}
+
+#[test]
 fn movement_commits_nothing() {
     let outcome = unary(&[4, 6], |net, x| {
         let t = net.push(

@@ -12,6 +12,9 @@ const LIMB_BITS: u32 = 30;
 /// How far, relative to itself, a multiple may be off: a product or two in double precision.
 const ROUNDED: f64 = 1.0 / (1u64 << 44) as f64;
 
+/// The same in single precision, of a scale and its multiples.
+const SINGLE: f64 = 1.0 / (1u32 << 22) as f64;
+
 /// A product of a sum of integers: `coefficient * sum over summed of weight * product of factors`.
 #[derive(Clone, Debug)]
 pub struct IntegerPart {
@@ -146,6 +149,37 @@ pub fn common_measure(data: &[f64], limit: f64) -> Option<f64> {
     data.iter().all(fits).then_some(measure)
 }
 
+/// The scale of which all elements are integer multiples below `limit` as single precision rounds them, and no less: a tensor that was
+/// dequantized.
+pub fn common_scale(data: &[f64], limit: f64) -> Option<f64> {
+    let most = data.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+    let single = |x: &f64| f64::from(*x as f32) == *x;
+    if most == 0.0 || !most.is_finite() || !data.iter().all(single) {
+        return None;
+    }
+    let multiples = (1..)
+        .map(f64::from)
+        .take_while(|multiple| *multiple < limit);
+    let mut scales = multiples.filter_map(|multiple| {
+        let scale = (most / multiple) as f32;
+        let about = |x: &f64| {
+            let multiple = x / f64::from(scale);
+            (multiple - multiple.round()).abs() <= SINGLE * multiple.abs()
+        };
+        let made = |scale: &f32| {
+            let scale = f64::from(*scale);
+            let made = |x: &f64| f64::from(((x / scale).round() * scale) as f32) == *x;
+            data.iter().all(made)
+        };
+        let near = [scale, scale.next_up(), scale.next_down()];
+        match data.iter().all(about) {
+            true => near.into_iter().find(made),
+            false => None,
+        }
+    });
+    scales.next().map(f64::from)
+}
+
 fn common_divisor(mut a: f64, mut b: f64, nothing: f64) -> f64 {
     while b > nothing {
         let rest = a % b;
@@ -192,6 +226,27 @@ mod tests {
             None
         );
         assert_eq!(common_measure(&[0.0], limit), None);
+    }
+
+    #[test]
+    fn scales_are_found_where_single_precision_rounded_their_multiples() {
+        let rounded = |scale: f32, integers: &[i32]| -> Vec<f64> {
+            integers
+                .iter()
+                .map(|q| f64::from(*q as f32 * scale))
+                .collect()
+        };
+        let (limit, scale) = (131_072.0, 0.0173f32);
+        let eight = rounded(scale, &[-7, 0, 127, 15, 33, -128]);
+        assert_eq!(common_scale(&eight, limit), Some(scale.into()));
+        assert_eq!(common_measure(&eight, limit), None);
+        let sixteen = rounded(
+            scale,
+            &[30_011, -32_768, 4999, 2, 777, -15_013, 12_347, 28_001, 5],
+        );
+        assert_eq!(common_scale(&sixteen, limit), Some(scale.into()));
+        let floats: Vec<f64> = (1..20).map(|i| f64::from((i as f32).sin())).collect();
+        assert_eq!(common_scale(&floats, limit), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod control;
 mod data_movement;
+mod dequantized;
 mod errors;
 mod exact;
 mod integers;

@@ -7,13 +7,14 @@ const MOST_BITS: u32 = 46;
 /// Error of a factor or a constant relative to itself: a few operations in double precision.
 const ROUNDED: f64 = 1.0 / (1u64 << 50) as f64;
 
-/// `x = factor * a + constant` for the integers `a` in `least..=greatest`.
+/// `x = factor * a + constant` for the integers `a` in `least..=greatest`, which are sums of other integers and `moved`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Line {
     pub factor: f64,
     pub constant: f64,
     pub least: i128,
     pub greatest: i128,
+    pub moved: i128,
 }
 
 impl Line {
@@ -44,15 +45,19 @@ impl Line {
         ROUNDED * (self.most() * self.factor.abs() + self.constant.abs()) + self.most() * fixed
     }
 
-    /// Greatest error of `x` if the factor and the constant are rounded to multiples of `2^-bits`; none if they are such multiples.
+    /// Greatest error of `x` if the factor and the constant, `factor * moved` included, are rounded to multiples of `2^-bits`; none if they
+    /// are such multiples.
     pub fn error(&self, bits: u32) -> f64 {
         let off = |x: f64| {
             let scaled = x * f64::from(bits).exp2();
             (scaled - scaled.round()).abs() / f64::from(bits).exp2()
         };
-        match (off(self.factor), off(self.constant)) {
+        let summed = [self.least, self.greatest].map(|a| (a - self.moved).unsigned_abs());
+        let summed = summed[0].max(summed[1]) as f64;
+        let constant = self.constant + self.factor * self.moved as f64;
+        match (off(self.factor), off(constant)) {
             (0.0, 0.0) => 0.0,
-            (factor, constant) => factor * self.most() + constant + self.uncertainty(),
+            (factor, constant) => factor * summed + constant + self.uncertainty(),
         }
     }
 
@@ -123,6 +128,7 @@ mod tests {
                     constant,
                     least: -1234,
                     greatest: 987,
+                    moved: 0,
                 };
                 let counted = counted(&line, distance);
                 assert_eq!(
@@ -141,6 +147,7 @@ mod tests {
             constant: 3.0,
             least: -100,
             greatest: 100,
+            moved: 0,
         };
         let cut = line.within((0.0, 10.0));
         assert_eq!((cut.least, cut.greatest), (-14, 6));
@@ -154,6 +161,7 @@ mod tests {
             constant: 0.5,
             least: 0,
             greatest: 9,
+            moved: 0,
         };
         assert_eq!(line.error(3), 0.0);
         assert!(line.error(2) > 0.0);

@@ -9,7 +9,9 @@ use crate::lower::columns::Columns;
 use crate::lower::intervals::{Bounds, certain_range, product_bounds};
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::rescale::halves::Line;
-use crate::lower::quantize::sums::{IntegerPart, IntegerWeight, common_measure, sum_of_integers};
+use crate::lower::quantize::sums::{
+    IntegerPart, IntegerWeight, common_measure, common_scale, sum_of_integers,
+};
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value};
 
@@ -17,6 +19,14 @@ use crate::lower::value::{Axis, Term, Value};
 const MOST_WEIGHT: f64 = 131_072.0;
 /// Numbers that are integer multiples below this of one have it as their factor.
 const MOST_MULTIPLE: f64 = 1_048_576.0;
+/// What rounding two scales and their quotient to single precision changes, relatively.
+const SCALES_ROUNDED: f64 = 1.0 / (1u32 << 22) as f64;
+/// How far a constant that is meant to be an integer in units of a factor may be off.
+const MOST_OFF: f64 = 1.0 / 256.0;
+/// What is meant may change results by this.
+const MOST_CHANGE: f64 = 1.0 / 4096.0;
+/// Numerator times denominator of fractions that are rarely met by chance.
+const SIMPLE: f64 = 32_768.0;
 /// Most different pairs of a factor and a constant that are examined.
 const MOST_LINES: usize = 1 << 14;
 /// Most values of the smaller of two summands that are gone through.
@@ -44,8 +54,40 @@ pub(super) struct Linear {
     pub axes: Vec<Axis>,
 }
 
+/// A factor that is a fraction of small numbers but for the rounding of scales to single precision: `0.03 * 0.01 / 0.2` is `3 / 2000`. Only
+/// with it are halves what they were meant to be.
+fn meant(factor: f64, tolerance: f64) -> f64 {
+    let size = factor.abs();
+    let (mut p, mut q, mut rest) = ([1.0, size.floor()], [0.0, 1.0], size.fract());
+    while (p[1] / q[1] - size).abs() > tolerance * size {
+        let whole = rest.recip().floor();
+        rest = rest.recip().fract();
+        p = [p[1], whole * p[1] + p[0]];
+        q = [q[1], whole * q[1] + q[0]];
+        if p[1] * q[1] > SIMPLE {
+            return factor;
+        }
+    }
+    (p[1] / q[1]).copysign(factor)
+}
+
+/// A constant that is a multiple of a factor but for rounding.
+fn meant_multiple(constant: f64, factor: f64) -> f64 {
+    let multiple = constant / factor;
+    let off = (multiple - multiple.round()).abs();
+    match off <= (SCALES_ROUNDED * multiple.abs()).min(MOST_OFF) {
+        true => multiple.round() * factor,
+        false => constant,
+    }
+}
+
 fn number(x: f64) -> Weight {
     Weight::new(vec![], vec![x])
+}
+
+/// The scale of dequantized numbers, or what others have in common.
+fn unit(data: &[f64]) -> Option<f64> {
+    common_measure(data, MOST_WEIGHT).or_else(|| common_scale(data, MOST_WEIGHT))
 }
 
 /// A term as integers and their factor.
@@ -64,12 +106,12 @@ fn split(term: &Term) -> Option<(IntegerPart, Weight)> {
     let axes = [&outer[..], &inner[..]].concat();
     let ordered = weight.over(&axes);
     let row_len: usize = inner.iter().map(|axis| axis.len).product();
-    let (outer, rows) = match common_measure(&ordered.data, MOST_WEIGHT) {
+    let (outer, rows) = match unit(&ordered.data) {
         Some(measure) => (vec![], vec![measure]),
         None => {
             let measure = |row: &[f64]| match row.iter().all(|x| *x == 0.0) {
                 true => Some(0.0),
-                false => common_measure(row, MOST_WEIGHT),
+                false => unit(row),
             };
             let rows: Option<Vec<f64>> = ordered.data.chunks(row_len).map(measure).collect();
             (outer, rows?)
@@ -114,13 +156,16 @@ fn join(sums: &mut Vec<(Vec<IntegerPart>, Weight)>, mut integers: IntegerPart, s
 }
 
 impl Linear {
-    /// `value * factor`, which vary along `axes`.
+    /// `value * factor`, which vary along `axes`, of which a range of `width` matters.
     pub fn of(
         cx: &mut Lowering,
         value: &Value,
         factor: &Weight,
         axes: Vec<Axis>,
+        width: f64,
     ) -> Result<Linear, Diagnostic> {
+        let tolerance = SCALES_ROUNDED.min(MOST_CHANGE / width);
+        let mut changed = number(1.0);
         let mut linear = Linear {
             parts: vec![],
             floats: vec![],
@@ -130,7 +175,13 @@ impl Linear {
         let mut sums: Vec<(Vec<IntegerPart>, Weight)> = vec![];
         for term in value.terms.iter().filter(|term| !term.is_constant()) {
             match split(term) {
-                Some((integers, scale)) => join(&mut sums, integers, scale),
+                Some((integers, scale)) => {
+                    let exact = scale.product(factor);
+                    let factor = exact.map(|f| meant(f, tolerance));
+                    changed =
+                        factor.combine(&exact, |meant, f| if f == 0.0 { 1.0 } else { meant / f });
+                    join(&mut sums, integers, factor.reduced());
+                }
                 None => {
                     let mut float = term.clone();
                     float.multiply_weight(factor);
@@ -138,14 +189,21 @@ impl Linear {
                 }
             }
         }
-        for (integers, scale) in sums {
+        for (integers, factor) in sums {
             let name = format!("{}/integers", cx.here());
             let sum = sum_of_integers(&mut cx.columns, &name, &linear.axes, &integers)?;
             linear.parts.push(Part {
                 integers,
-                factor: scale.product(factor).reduced(),
+                factor,
                 bounds: sum.bounds,
             });
+        }
+        if let ([part], []) = (&linear.parts[..], &linear.floats[..]) {
+            let constant = match part.integers.len() {
+                1 => linear.constant.product(&changed),
+                _ => linear.constant,
+            };
+            linear.constant = constant.combine(&part.factor, meant_multiple).reduced();
         }
         linear.tighten(certain_range(value, &cx.columns), factor);
         Ok(linear)
@@ -275,12 +333,14 @@ fn line(part: &Part, factor: f64, constant: f64) -> Line {
             constant: 0.0,
             least: least + whole as i128,
             greatest: greatest + whole as i128,
+            moved: whole as i128,
         },
         _ => Line {
             factor,
             constant,
             least,
             greatest,
+            moved: 0,
         },
     }
 }
@@ -329,5 +389,33 @@ impl Linear {
         let greatest =
             |term: &Term| term.weight.as_ref().map_or(1.0, Weight::max_abs) * term.scalar.abs();
         self.floats.iter().map(greatest).reduce(f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lower::ops::rescale::linear::*;
+
+    #[test]
+    fn factors_are_the_fractions_that_scales_were_meant_to_make() {
+        let [x, w, y] = [0.03f32, 0.01, 0.2].map(f64::from);
+        assert_ne!(x * w / y, 0.0015);
+        assert_eq!(meant(x * w / y, SCALES_ROUNDED), 0.0015);
+        assert_eq!(
+            meant(-f64::from(0.15f32) / f64::from(0.1f32), SCALES_ROUNDED),
+            -1.5
+        );
+        assert_eq!(meant_multiple(-1.8000001, 0.0015), -1200.0 * 0.0015);
+        assert_eq!(meant_multiple(-1.8001, 0.0015), -1.8001);
+        for exact in [
+            0.0,
+            3.0,
+            0.375,
+            2f64.powi(-20),
+            2f64.sqrt() / 1000.0,
+            0.0254 * 0.011 / 0.17,
+        ] {
+            assert_eq!(meant(exact, SCALES_ROUNDED), exact);
+        }
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn lower(
         name: cx.here().into(),
         ..Value::new(dims, vec![])
     };
-    let linear = Linear::of(cx, &value, &factor, axes)?;
+    let linear = Linear::of(cx, &value, &factor, axes, target.width())?;
     if let Some(made) = few(cx, &linear, &about, &offsets, &target)? {
         return Ok(made);
     }
@@ -93,6 +93,10 @@ pub(super) fn lower(
 impl Target {
     fn of(&self, x: f64) -> f64 {
         x.clamp(self.least, self.greatest)
+    }
+
+    fn width(&self) -> f64 {
+        (self.greatest - self.least).max(1.0)
     }
 
     fn is_bounded(&self) -> bool {
@@ -175,7 +179,7 @@ fn many(
     let mut quantized = multiplied(cx, &linear, about, precision)?;
     let ends =
         [range.0, range.1].map(|x| (x * f64::from(precision.bits).exp2()).clamp(-1e36, 1e36));
-    let slack = 1 << 20;
+    let slack = 1i128 << precision.bits;
     quantized.bounds.0 = quantized.bounds.0.max(ends[0].floor() as i128 - slack);
     quantized.bounds.1 = quantized.bounds.1.min(ends[1].ceil() as i128 + slack);
     let sum = Sum {

@@ -20,7 +20,9 @@ const SPARE_BITS: i32 = 5;
 const MOST_BITS: i32 = 54;
 /// Sums that cannot be examined are rounded right unless they are nearer to a half than this power of two.
 const EXAMINED_LOG2: i32 = -30;
-/// The same where weights are floats, and fit one column.
+/// How near to a half a sum may be rounded the wrong way if its integers would have to be cut in two otherwise.
+const ENOUGH_LOG2: i32 = -22;
+/// The same of sums whose weights are floats and fit one column.
 const FLOAT_LOG2: i32 = -12;
 /// Bits of the upper word of wide integers, sign included.
 const HIGH_BITS: u32 = 16;
@@ -112,11 +114,15 @@ impl Precision {
             _ => None,
         };
         let separates = |words| {
-            (1..=most)
-                .find(|bits| lines.separates(*bits, words))
-                .map(|bits| (bits, words))
+            let bits = (1..=most).find(|bits| lines.separates(*bits, words));
+            bits.map(|bits| (bits, words))
         };
-        let found = separates(None).or_else(|| words.and_then(|words| separates(Some(words))));
+        let enough = || {
+            let bits = (1..=most).find(|bits| lines.reach(*bits, None) <= power(ENOUGH_LOG2));
+            bits.map(|bits| (bits, None))
+        };
+        let in_words = || words.and_then(|words| separates(Some(words)));
+        let found = separates(None).or_else(enough).or_else(in_words);
         let (bits, words) = found.unwrap_or((most, words));
         Ok(lines.precision(bits, words))
     }
@@ -189,10 +195,14 @@ impl Lines {
         self.lines.iter().map(units).max().unwrap_or(0)
     }
 
+    /// How near to a half sums may be told from it or not.
+    fn reach(&self, bits: u32, words: Option<Words>) -> f64 {
+        2.0 * self.slack(bits, words) as f64 / power(bits as i32)
+    }
+
     /// Whether all is rounded right with so many bits after the point.
     fn separates(&self, bits: u32, words: Option<Words>) -> bool {
-        let slack = self.slack(bits, words);
-        let reach = 2.0 * slack as f64 / power(bits as i32);
+        let (slack, reach) = (self.slack(bits, words), self.reach(bits, words));
         let near = |line: &Line| match self.halves || !self.even {
             _ if slack == 0 => true,
             true => line.near_halves(reach) == exact_halves(line),
@@ -208,8 +218,7 @@ impl Lines {
 
     /// Rounding with so many bits. Should these be too few, either halves or what is near to them is rounded like the other: what is less.
     fn precision(&self, bits: u32, words: Option<Words>) -> Precision {
-        let slack = self.slack(bits, words);
-        let reach = 2.0 * slack as f64 / power(bits as i32);
+        let (slack, reach) = (self.slack(bits, words), self.reach(bits, words));
         let exact: i128 = self.lines.iter().filter_map(exact_halves).sum();
         let near: i128 = self
             .lines
