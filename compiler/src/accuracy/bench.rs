@@ -319,16 +319,13 @@ impl Bench {
 
     /// All samples are held out.
     pub fn of_cases(imported: Prepared, options: Options, cases: Vec<Case>) -> Self {
-        let ports = imported.float.outputs.iter().enumerate();
-        let units = ports.map(|(output, port)| {
-            let mut spans = Spans::new(port.dtype, &port.shape);
-            cases
-                .iter()
-                .for_each(|case| spans.add(&case.expected[output]));
-            spans.units_of_probabilities()
-        });
+        let mut spans = Spans::of_outputs(&imported);
+        for case in &cases {
+            let outputs = spans.iter_mut().zip(&case.expected);
+            outputs.for_each(|(span, expected)| span.add(expected));
+        }
         Self {
-            units: units.collect(),
+            units: spans.iter().map(Spans::units_of_probabilities).collect(),
             fitted: Vec::new(),
             calibrated: 0,
             imported,

@@ -7,7 +7,9 @@
 //! Channels of different magnitudes (boxes beside scores, an age beside an income) are judged by themselves as well: along axis 1 and the
 //! last axis, each relative to its own spread over all samples. A channel within 0..1 counts absolutely: that is what probabilities are.
 
-use crate::graph::{Dtype, Tensor};
+use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Rounding, Tensor};
+use crate::ports::Port;
+use crate::prepare::Prepared;
 
 /// Share of its magnitude that an output's spread is not taken to be less than.
 const MAGNITUDE: f64 = 1.0 / 25.0;
@@ -134,21 +136,52 @@ fn axes(shape: &[usize]) -> impl Iterator<Item = Axis> {
         .filter(|axis| (2..=MOST_CHANNELS).contains(&axis.len))
 }
 
+/// Whether integers are numbers in units of a scale. The float model sums these in single precision, so that of two integers on both sides
+/// of a half it may take the wrong one: they count as numbers do.
+fn is_quantized(graph: &Graph, id: NodeId) -> bool {
+    let node = &graph.nodes[id];
+    match &node.op {
+        Op::Rescale {
+            rounding: Rounding::Even,
+            ..
+        } => true,
+        Op::Binary(BinaryFn::Max | BinaryFn::Min)
+        | Op::MaxPool(_)
+        | Op::Reshape
+        | Op::Transpose { .. }
+        | Op::Slice { .. }
+        | Op::Concat { .. }
+        | Op::Pad { .. }
+        | Op::Broadcast => (node.inputs.iter()).any(|input| is_quantized(graph, *input)),
+        _ => false,
+    }
+}
+
 /// What an output spans in floats: in each sample, and in each channel.
 #[derive(Clone, Debug)]
 pub struct Spans {
-    /// Whether its elements are integers or booleans, which are equal or wrong.
-    pub exact: bool,
+    /// Whether its elements are integers or booleans that are equal or wrong.
+    exact: bool,
     samples: Vec<Extent>,
     channels: Vec<(Axis, Vec<Extent>)>,
     elements: usize,
 }
 
 impl Spans {
-    pub fn new(dtype: Dtype, shape: &[usize]) -> Self {
+    /// Of every output of a model.
+    pub fn of_outputs(prepared: &Prepared) -> Vec<Self> {
+        let ports = prepared.float.outputs.iter().zip(&prepared.graph.outputs);
+        let spans = |(port, (_, id)): (&Port, &(String, NodeId))| {
+            let exact = port.dtype != Dtype::Float32 && !is_quantized(&prepared.graph, *id);
+            Self::new(exact, &port.shape)
+        };
+        ports.map(spans).collect()
+    }
+
+    fn new(exact: bool, shape: &[usize]) -> Self {
         let channels = axes(shape).map(|axis| (axis, vec![Extent::default(); axis.len]));
         Self {
-            exact: dtype != Dtype::Float32,
+            exact,
             samples: Vec::new(),
             channels: channels.collect(),
             elements: shape.iter().product(),
@@ -300,7 +333,7 @@ mod tests {
 
     /// Greatest share of the output's spread, and of a channel's, in each sample.
     fn shares(shape: &[usize], dtype: Dtype, samples: &[(&[f64], &[f64])]) -> Vec<(f64, f64)> {
-        let mut spans = Spans::new(dtype, shape);
+        let mut spans = Spans::new(dtype != Dtype::Float32, shape);
         for (_, expected) in samples {
             spans.add(&Tensor::new(shape.to_vec(), expected.to_vec()));
         }

@@ -117,10 +117,7 @@ impl<'a> Gate<'a> {
             false => tensors(&options.samples),
         };
         let expected = |sample: &Vec<Tensor>| prepared.float.run(sample);
-        let ports = prepared.float.outputs.iter();
-        let mut spans: Vec<Spans> = ports
-            .map(|port| Spans::new(port.dtype, &port.shape))
-            .collect();
+        let mut spans = Spans::of_outputs(prepared);
         let mut defined = Vec::new();
         // Block by block: outputs may be large.
         for (block, samples) in samples.chunks(BLOCK).enumerate() {

@@ -505,3 +505,9 @@ fn functions_of_quantized_numbers_and_a_constant() {
         inputs[0].iter().map(of).collect()
     });
 }
+
+#[test]
+fn products_that_are_never_negative() {
+    let [a, b] = [0.000_173, 0.000_111].map(|scale| quantized(U16, scale, 0));
+    pairs("Mul", a, b, quantized(U16, 0.000_771, 11), |a, b| a * b);
+}

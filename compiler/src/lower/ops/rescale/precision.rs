@@ -24,7 +24,7 @@ const EXAMINED_LOG2: i32 = -30;
 const ENOUGH_LOG2: i32 = -22;
 /// The same of sums whose weights are floats and fit one column.
 const FLOAT_LOG2: i32 = -12;
-/// Bits of the upper word of wide integers, sign included.
+/// Bits of the upper word of wide integers, a sign included.
 const HIGH_BITS: u32 = 16;
 /// Most bits of the lower word.
 const LOW_BITS: u32 = 28;
@@ -50,15 +50,19 @@ pub(super) struct Precision {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Words {
     pub low: u32,
+    /// Whether some integer is negative.
+    signed: bool,
     /// Bits that are left out of the product of the lower words.
     pub dropped: u32,
 }
 
 impl Words {
     fn of((least, greatest): Bounds) -> Option<Words> {
-        let low = u32::from(KeyRange::covering(least, greatest).bits).checked_sub(HIGH_BITS)?;
+        let keys = KeyRange::covering(least, greatest);
+        let low = u32::from(keys.bits).checked_sub(HIGH_BITS)?;
         (1..=LOW_BITS).contains(&low).then(|| Words {
             low,
+            signed: keys.signed,
             dropped: low.saturating_sub(CARRY_BITS),
         })
     }
@@ -66,7 +70,7 @@ impl Words {
     pub fn high(self) -> KeyRange {
         KeyRange {
             bits: HIGH_BITS as u8,
-            signed: true,
+            signed: self.signed,
         }
     }
 
