@@ -20,6 +20,8 @@ const TABLE_MARGIN: f64 = 1.25;
 const TABLE_ERROR: f64 = 1.0 / 256.0;
 /// A key whose rounding changes the output by more than this fraction of it, and of the calibrated range, is barred.
 const MOST_ERROR: f64 = 1.0 / 64.0;
+/// A function that changes so many times less than it may, at a few places within half a step of a key, is not looked at more closely.
+const QUIET: f64 = 8.0;
 /// The unit of an output is at most this fraction of the least one that is to have a relative precision.
 const RELATIVE_ERROR: f64 = 1.0 / 512.0;
 /// Widest keys of a table that is made more precise.
@@ -243,6 +245,12 @@ fn out_step(reals: &[f64], step: f64, tabulated: Tabulated) -> f64 {
 /// is to be on one side of it.
 fn settles(function: &dyn Fn(f64) -> f64, key: f64, step: f64, tolerated: f64) -> bool {
     let at = |eighths: i32| function((key + f64::from(eighths) / 16.0) * step);
+    let here = at(0);
+    // Most keys of most functions: a few places tell.
+    let changes = [-8, -4, 4, 8].map(|eighths| (at(eighths) - here).abs());
+    if changes.iter().all(|change| QUIET * change <= tolerated) {
+        return here.is_finite();
+    }
     let values: Vec<f64> = (-8..=8).map(at).collect();
     let changes = values.windows(2).map(|pair| (pair[1] - pair[0]).abs());
     let steepest = changes.fold(0.0, f64::max);

@@ -227,3 +227,14 @@ fn weights_in_another_file() {
     data.sort_by(f32::total_cmp);
     assert_eq!(data, weights);
 }
+
+#[test]
+fn sequences_that_become_too_many_nodes_are_refused() {
+    let model = Onnx::new()
+        .input("x", "2000,1,2")
+        .weight("w", &[1, 8, 2])
+        .weight("r", &[1, 8, 2])
+        .node("LSTM", "x,w,r", "y", &[("hidden_size", Int(2))]);
+    let said = model.output("y").refusal();
+    assert!(said.contains("`y` (LSTM): it has too many steps"), "{said}");
+}

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
-use crate::graph::limits::{MOST_STEPS, too_many_steps};
+use crate::graph::limits::{MOST_NODES, MOST_STEPS, too_many_steps};
 use crate::graph::{BinaryFn, NodeId, Pointwise, Tensor, UnaryFn};
 use crate::onnx::decompose::operator::{Operator, op};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
@@ -230,7 +230,7 @@ impl Layer {
                 states.push(self.start(scope, index, direction)?);
             }
             enter(&mut scope.build, direction)?;
-            let (made, last) = self.pass(&mut scope.build, &of, backwards, states, cell);
+            let (made, last) = self.pass(&mut scope.build, &of, backwards, states, cell)?;
             if made.is_empty() {
                 return Err(refuse("it has no steps", "correct the model"));
             }
@@ -316,12 +316,15 @@ impl Layer {
         backwards: bool,
         mut states: Vec<NodeId>,
         cell: &Cell,
-    ) -> (Vec<NodeId>, Vec<NodeId>) {
+    ) -> Result<(Vec<NodeId>, Vec<NodeId>), Diagnostic> {
         let from_input = build.einsum("tbi,gi->tbg", &[self.x, of.input]);
         let from_input = build.add(from_input, of.input_bias);
         let steps = build.shape(self.x)[0];
         let mut outputs = Vec::new();
         for step in 0..steps {
+            if build.graph.nodes.len() > MOST_NODES {
+                return Err(too_many_steps());
+            }
             let step = if backwards { steps - 1 - step } else { step };
             let x = build.select_index(from_input, 0, step);
             let mut next = cell(build, of, x, &states);
@@ -345,7 +348,7 @@ impl Layer {
         if backwards {
             outputs.reverse();
         }
-        (outputs, states)
+        Ok((outputs, states))
     }
 }
 
