@@ -6,7 +6,6 @@ pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod defined;
 mod dtype;
-mod erf;
 mod integers;
 pub mod interpret;
 pub(crate) mod limits;
