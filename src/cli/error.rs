@@ -85,7 +85,9 @@ pub enum CliError {
 /// A refusal of what is outside the calibrated ranges says as well why another command may have taken the same input.
 fn with_what_check_does(error: &ProveError) -> String {
     match error {
-        ProveError::OutOfRange { .. } | ProveError::InputRange { .. } => {
+        ProveError::OutOfRange { .. }
+        | ProveError::ValueRange { .. }
+        | ProveError::InputRange { .. } => {
             format!(
                 "{error} (`zkiln check` takes its --input for a sample, `zkiln prove` never does)"
             )
