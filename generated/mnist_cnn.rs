@@ -524,7 +524,7 @@ pub mod mnist_cnn {
     pub fn run(input: &Input) -> Result<Output, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let outputs = protocol::run(key, &inputs)?;
+        let outputs = protocol::run(key, &inputs).map_err(in_reals)?;
         Ok(Output::from_integers(&outputs))
     }
 
@@ -532,7 +532,8 @@ pub mod mnist_cnn {
     pub fn prove(input: &Input) -> Result<Proven, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let proven = Prover::start(key, &inputs)?
+        let proven = Prover::start(key, &inputs)
+            .map_err(in_reals)?
             .commit()
             .lookups()
             .contractions()
@@ -546,6 +547,24 @@ pub mod mnist_cnn {
             proof,
             openings,
         })
+    }
+
+    /// What the integers of a node stand for in its errors: multiples of the first number, plus the second.
+    const MEANINGS: &[(&str, f64, f64)] = &[
+        ("input/range", 0.00048828125, 0.0),
+        ("conv1_relu", 0.001953125, 0.0),
+        ("pool1/excess", 0.001953125, 0.0),
+        ("pool1/excess.2", 0.001953125, 0.0),
+        ("pool1", 0.001953125, 0.0),
+        ("conv2_relu", 0.001953125, 0.0),
+        ("pool2/excess", 0.001953125, 0.0),
+        ("pool2/excess.2", 0.001953125, 0.0),
+        ("pool2", 0.001953125, 0.0),
+        ("fc1_relu", 0.00390625, 0.0),
+    ];
+
+    fn in_reals(error: ProveError) -> ProveError {
+        error_in_reals(error, MEANINGS)
     }
 
     /// Checks a proof. Needs no weights.

@@ -2683,7 +2683,7 @@ pub mod nano_gpt {
     pub fn run(input: &Input) -> Result<Output, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let outputs = protocol::run(key, &inputs)?;
+        let outputs = protocol::run(key, &inputs).map_err(in_reals)?;
         Ok(Output::from_integers(&outputs))
     }
 
@@ -2691,7 +2691,8 @@ pub mod nano_gpt {
     pub fn prove(input: &Input) -> Result<Proven, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let proven = Prover::start(key, &inputs)?
+        let proven = Prover::start(key, &inputs)
+            .map_err(in_reals)?
             .commit()
             .lookups()
             .contractions()
@@ -2705,6 +2706,119 @@ pub mod nano_gpt {
             proof,
             openings,
         })
+    }
+
+    /// What the integers of a node stand for in its errors: multiples of the first number, plus the second.
+    const MEANINGS: &[(&str, f64, f64)] = &[
+        ("tokens/hot", 1.0, 0.0),
+        ("embedded", 0.0000019073486328125, 0.0),
+        ("h.0/ln_1.sub/sum", 0.0000019073486328125, 0.0),
+        (
+            "h.0/ln_1.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.00000000000005684341886080802,
+            -0.000009999999747378752,
+        ),
+        ("h.0/ln_1.rmsnorm", 0.002762135864009951, 0.0),
+        ("h.0/attn/q", 0.00390625, 0.0),
+        ("h.0/attn/k", 0.00390625, 0.0),
+        ("h.0/attn/scaled", 0.0078125, 0.0),
+        ("h.0/attn/softmax/exp", 0.0078125, 0.0),
+        ("h.0/attn/softmax/recip", 0.000244140625, 0.0),
+        ("h.0/attn/v", 0.00390625, 0.0),
+        ("h.0/attn/values", 0.00390625, 0.0),
+        ("h.0/attended", 0.0000019073486328125, 0.0),
+        ("h.0/ln_2.sub/sum", 0.0000019073486328125, 0.0),
+        (
+            "h.0/ln_2.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.00000000000005684341886080802,
+            -0.000009999999747378752,
+        ),
+        ("h.0/ln_2.rmsnorm", 0.002762135864009951, 0.0),
+        ("h.0/mlp/gelu", 0.0078125, 0.0),
+        ("h.0", 0.000003814697265625, 0.0),
+        ("h.1/ln_1.sub/sum", 0.000003814697265625, 0.0),
+        (
+            "h.1/ln_1.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.00000000000022737367544323206,
+            -0.000009999999747378752,
+        ),
+        ("h.1/ln_1.rmsnorm", 0.002762135864009951, 0.0),
+        ("h.1/attn/q", 0.00390625, 0.0),
+        ("h.1/attn/k", 0.0078125, 0.0),
+        ("h.1/attn/scaled", 0.015625, 0.0),
+        ("h.1/attn/softmax/exp", 0.015625, 0.0),
+        ("h.1/attn/softmax/recip", 0.000244140625, 0.0),
+        ("h.1/attn/v", 0.0078125, 0.0),
+        ("h.1/attn/values", 0.00390625, 0.0),
+        ("h.1/attended", 0.00000762939453125, 0.0),
+        ("h.1/ln_2.sub/sum", 0.00000762939453125, 0.0),
+        (
+            "h.1/ln_2.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.0000000000009094947017729282,
+            -0.000009999999747378752,
+        ),
+        ("h.1/ln_2.rmsnorm", 0.002762135864009951, 0.0),
+        ("h.1/mlp/gelu", 0.0078125, 0.0),
+        ("h.1", 0.00000762939453125, 0.0),
+        ("h.2/ln_1.sub/sum", 0.00000762939453125, 0.0),
+        (
+            "h.2/ln_1.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.0000000000009094947017729282,
+            -0.000009999999747378752,
+        ),
+        ("h.2/ln_1.rmsnorm", 0.002762135864009951, 0.0),
+        ("h.2/attn/q", 0.0078125, 0.0),
+        ("h.2/attn/k", 0.00390625, 0.0),
+        ("h.2/attn/scaled", 0.0078125, 0.0),
+        ("h.2/attn/softmax/exp", 0.0078125, 0.0),
+        ("h.2/attn/softmax/recip", 0.000244140625, 0.0),
+        ("h.2/attn/v", 0.00390625, 0.0),
+        ("h.2/attn/values", 0.00390625, 0.0),
+        ("h.2/attended", 0.00000762939453125, 0.0),
+        ("h.2/ln_2.sub/sum", 0.00000762939453125, 0.0),
+        (
+            "h.2/ln_2.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.0000000000009094947017729282,
+            -0.000009999999747378752,
+        ),
+        ("h.2/ln_2.rmsnorm", 0.002762135864009951, 0.0),
+        ("h.2/mlp/gelu", 0.0078125, 0.0),
+        ("h.2", 0.00000762939453125, 0.0),
+        ("h.3/ln_1.sub/sum", 0.00000762939453125, 0.0),
+        (
+            "h.3/ln_1.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.0000000000009094947017729282,
+            -0.000009999999747378752,
+        ),
+        ("h.3/ln_1.rmsnorm", 0.002762135864009951, 0.0),
+        ("h.3/attn/q", 0.00390625, 0.0),
+        ("h.3/attn/k", 0.00390625, 0.0),
+        ("h.3/attn/scaled", 0.015625, 0.0),
+        ("h.3/attn/softmax/exp", 0.015625, 0.0),
+        ("h.3/attn/softmax/recip", 0.000244140625, 0.0),
+        ("h.3/attn/v", 0.0078125, 0.0),
+        ("h.3/attn/values", 0.00390625, 0.0),
+        ("h.3/attended", 0.00000762939453125, 0.0),
+        ("h.3/ln_2.sub/sum", 0.00000762939453125, 0.0),
+        (
+            "h.3/ln_2.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.0000000000009094947017729282,
+            -0.000009999999747378752,
+        ),
+        ("h.3/ln_2.rmsnorm", 0.002762135864009951, 0.0),
+        ("h.3/mlp/gelu", 0.0078125, 0.0),
+        ("h.3", 0.00000762939453125, 0.0),
+        ("ln_f.sub/sum", 0.00000762939453125, 0.0),
+        (
+            "ln_f.rmsnorm/rsqrt/rsqrt_eps1e-5",
+            0.0000000000009094947017729282,
+            -0.000009999999747378752,
+        ),
+        ("ln_f.rmsnorm", 0.002762135864009951, 0.0),
+    ];
+
+    fn in_reals(error: ProveError) -> ProveError {
+        error_in_reals(error, MEANINGS)
     }
 
     /// Checks a proof. Needs no weights.

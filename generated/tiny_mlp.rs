@@ -272,7 +272,7 @@ pub mod tiny_mlp {
     pub fn run(input: &Input) -> Result<Output, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let outputs = protocol::run(key, &inputs)?;
+        let outputs = protocol::run(key, &inputs).map_err(in_reals)?;
         Ok(Output::from_integers(&outputs))
     }
 
@@ -280,7 +280,8 @@ pub mod tiny_mlp {
     pub fn prove(input: &Input) -> Result<Proven, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let proven = Prover::start(key, &inputs)?
+        let proven = Prover::start(key, &inputs)
+            .map_err(in_reals)?
             .commit()
             .lookups()
             .contractions()
@@ -294,6 +295,17 @@ pub mod tiny_mlp {
             proof,
             openings,
         })
+    }
+
+    /// What the integers of a node stand for in its errors: multiples of the first number, plus the second.
+    const MEANINGS: &[(&str, f64, f64)] = &[
+        ("input/range", 0.0009765625, 0.0),
+        ("relu0", 0.00390625, 0.0),
+        ("relu1", 0.00390625, 0.0),
+    ];
+
+    fn in_reals(error: ProveError) -> ProveError {
+        error_in_reals(error, MEANINGS)
     }
 
     /// Checks a proof. Needs no weights.

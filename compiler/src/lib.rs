@@ -35,7 +35,8 @@ pub use crate::lower::lower;
 pub use crate::options::Options;
 pub use crate::ports::{Port, Sample};
 pub use crate::program::{
-    Compiled, Lowered, NodeReport, PortInfo, Ranges, integers_in_range, nearest_integer,
+    Compiled, Lowered, Meaning, NodeReport, PortInfo, Ranges, in_reals, integers_in_range,
+    nearest_integer,
 };
 pub use crate::settings::Settings;
 pub use zkiln_runtime::model::Visibility;

@@ -8,6 +8,7 @@ use zkiln_runtime::model::Model;
 use crate::graph::Dtype;
 use crate::options::Options;
 use crate::ports::Port;
+use crate::text::shown;
 
 /// How integers of a port relate to reals: `real = integer * scale`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,6 +108,29 @@ pub fn integers_in_range(
     elements.enumerate().map(integer).collect()
 }
 
+/// What integers of a node stand for: `real = integer * step + offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Meaning {
+    /// Real value of one.
+    pub step: f64,
+    /// Real number that zero stands for.
+    pub offset: f64,
+}
+
+/// An error about a node's integers as one about real numbers, if it is known what that node's integers mean.
+pub fn in_reals<'a>(
+    error: ProveError,
+    mut nodes: impl Iterator<Item = (&'a str, Meaning)>,
+) -> ProveError {
+    let named = error
+        .node()
+        .and_then(|name| nodes.find(|(node, _)| *node == name));
+    let Some((_, Meaning { step, offset })) = named else {
+        return error;
+    };
+    error.in_words(|_, integer| Some(shown(integer as f64 * step + offset)))
+}
+
 /// One line of the table of nodes: for `inspect` and for the generated module's documentation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeReport {
@@ -118,6 +142,8 @@ pub struct NodeReport {
     pub shape: String,
     /// log2 of the accumulator's scale.
     pub scale_log2: f64,
+    /// What the integers mean whose range is checked, or that are looked up; none where that is no multiple.
+    pub meaning: Option<Meaning>,
     /// Bits of the output.
     pub bits: u32,
     /// Lookup leaves.
@@ -156,6 +182,13 @@ impl Ranges {
             (None, false) => Self::Samples,
             (None, true) => Self::Guessed,
         }
+    }
+}
+
+impl NodeReport {
+    /// Its name and what its integers mean.
+    pub fn meaning(&self) -> Option<(&str, Meaning)> {
+        self.meaning.map(|meaning| (self.node.as_str(), meaning))
     }
 }
 
@@ -249,6 +282,33 @@ mod tests {
                 assert!(taken.is_err(), "{unit} {other}");
             }
         }
+    }
+
+    #[test]
+    fn errors_are_about_real_numbers() {
+        let nodes = [("exp", 0.25, -1.0), ("sum", 0.5, 0.0)];
+        let said = |error: ProveError| {
+            let nodes = nodes.map(|(node, step, offset)| (node, Meaning { step, offset }));
+            in_reals(error, nodes.into_iter()).to_string()
+        };
+        let range = |node: &str| ProveError::OutOfRange {
+            node: node.into(),
+            value: 9,
+            low: -4,
+            high: 3,
+        };
+        let expected = "node `sum`: 4.5 is outside the calibrated range -2..=1.5; give sample inputs that reach it when compiling";
+        assert_eq!(said(range("sum")), expected);
+        assert_eq!(said(range("other")), range("other").to_string());
+        let barred = said(ProveError::Barred {
+            node: "exp".into(),
+            function: "exp".into(),
+            key: 8,
+        });
+        assert!(
+            barred.starts_with("node `exp`: `exp` has no value at 1, or"),
+            "{barred}"
+        );
     }
 
     #[test]

@@ -33,6 +33,33 @@ pub enum ProveError {
         /// What would be looked up.
         key: i64,
     },
+    /// [`ProveError::OutOfRange`] in words: what the integers mean to whoever made the model.
+    #[error(
+        "node `{node}`: {value} is outside the calibrated range {low}..={high}; give sample inputs that reach it when compiling"
+    )]
+    ValueRange {
+        /// Node whose value it is.
+        node: String,
+        /// The value.
+        value: String,
+        /// Least allowed.
+        low: String,
+        /// Greatest allowed.
+        high: String,
+    },
+    /// [`ProveError::Barred`] in words.
+    #[error(
+        "node `{node}`: `{function}` has no value at {at}, or one too great for the range that the model was calibrated for; \
+         give sample inputs that reach it when compiling, or keep the input where the model is defined"
+    )]
+    Undefined {
+        /// Node whose value it would be.
+        node: String,
+        /// Table of the function.
+        function: String,
+        /// What the function is needed of.
+        at: String,
+    },
     /// An element of an input has no integer in its port's range: it is too large, or not a number.
     #[error(
         "input `{input}`, element {index}: {value} is outside the calibrated range {low}..={high}; give sample inputs that cover it when compiling"
@@ -76,6 +103,50 @@ pub enum ProveError {
     /// Constants do not fit the model.
     #[error("the weights do not belong to this model: {0}")]
     Weights(String),
+}
+
+impl ProveError {
+    /// The node whose value it is about.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::OutOfRange { node, .. }
+            | Self::Barred { node, .. }
+            | Self::ValueRange { node, .. }
+            | Self::Undefined { node, .. } => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The same with words for the node's integers, where there are words for them.
+    pub fn in_words(self, words: impl Fn(&str, i64) -> Option<String>) -> Self {
+        let found = match &self {
+            Self::OutOfRange {
+                node,
+                value,
+                low,
+                high,
+            } => (|| {
+                let word = |integer: &i64| words(node, *integer);
+                Some(Self::ValueRange {
+                    node: node.clone(),
+                    value: word(value)?,
+                    low: word(low)?,
+                    high: word(high)?,
+                })
+            })(),
+            Self::Barred {
+                node,
+                function,
+                key,
+            } => words(node, *key).map(|at| Self::Undefined {
+                node: node.clone(),
+                function: function.clone(),
+                at,
+            }),
+            _ => None,
+        };
+        found.unwrap_or(self)
+    }
 }
 
 /// Why a proof was rejected.

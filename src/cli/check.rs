@@ -9,16 +9,18 @@ use super::args::{self, ModelArgs};
 use super::compare::{Comparison, compare};
 use super::engine::{self, Program, Proven};
 use super::error::CliError;
+use super::oracle;
 use super::stages::{Stage, Stages};
 use super::terminal::{Progress, bytes, grouped, milliseconds, note_guesses, say, say_json, table};
 use zkiln_compiler::tensors::OutTensor;
-use zkiln_compiler::{PortInfo, Ranges};
+use zkiln_compiler::{Port, PortInfo, Ranges};
 
 /// Compile a model, run it, prove it, verify it, and compare its outputs
 #[derive(clap::Args)]
 #[command(after_help = "\
 The input is --input, which is a calibration sample as well; else the first of --samples; else random, from a fixed seed.
-Outputs are compared with the float model, and with --expect if it is given. An error beyond --tolerance, relative to the range of the expected
+Outputs are compared with the float model, with --expect if it is given, and with onnxruntime itself if --oracle names its library
+(libonnxruntime.so: its Python wheel has one in onnxruntime/capi). An error beyond --tolerance, relative to the range of the expected
 output, or an integer that is not equal, is exit code 1. Times are wall time; prove_ms includes witness_ms. Proofs hide inputs and weights
 unless --visibility says otherwise.
 
@@ -41,6 +43,9 @@ pub struct Args {
     /// Greatest error that passes, relative to the range of the expected output
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     tolerance: f64,
+    /// Compare with onnxruntime as well: its shared library, which is loaded, never downloaded
+    #[arg(long, value_name = "LIBRARY")]
+    oracle: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -60,6 +65,9 @@ struct Report {
     unequal_integers: usize,
     /// Relative to the range of the float model's output; none for a model that was compiled before.
     float_rel_error: Option<f64>,
+    /// With onnxruntime, one an output.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    oracle: Vec<oracle::Difference>,
     ranges: Ranges,
     argmax_agreement: Option<f64>,
     compile_ms: f64,
@@ -87,6 +95,14 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 
     let runs = measure(program, &integers, args.runs, &stages, &progress)?;
     let outputs = engine::tensors(program.outputs(), &runs.proven.outputs);
+    let oracle = match &args.oracle {
+        Some(library) => {
+            progress.step("asking onnxruntime");
+            let right = oracle::run(library, &args.model.model, &ready.inputs, &ready.input)?;
+            oracle::differences(&ready.outputs, &outputs, ready.float.as_deref(), &right)
+        }
+        None => Vec::new(),
+    };
     drop(progress);
     let (counts, key) = (program.counts(), program.verifier_key());
     let with = |expected: &Vec<Vec<f64>>| compare(&outputs, expected);
@@ -104,6 +120,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         max_rel_error: comparison.max_rel,
         unequal_integers: comparison.unequal,
         float_rel_error: with_float.map(|comparison| comparison.max_rel),
+        oracle,
         ranges: program.ranges(),
         argmax_agreement: comparison.argmax_agreement,
         compile_ms: ms(ready.compile),
@@ -121,15 +138,18 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         false => say_report(&report, &runs.stages),
     }
     judge("what is expected", &comparison, args.tolerance)?;
-    match &with_float {
-        Some(comparison) => judge("the float model", comparison, args.tolerance),
-        None => Ok(()),
+    if let Some(comparison) = &with_float {
+        judge("the float model", comparison, args.tolerance)?;
     }
+    oracle::judge(&report.oracle, args.tolerance)
 }
 
 /// A program with an input, and what it should give.
 struct Ready {
     program: Program,
+    /// As the ONNX file declares them.
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
     input: Vec<Vec<f64>>,
     /// If they are given.
     expected: Option<Vec<Vec<f64>>>,
@@ -154,6 +174,7 @@ fn of_model(args: &Args) -> Result<Ready, CliError> {
     if let Some(input) = &given {
         source.add_sample(input);
     }
+    let (inputs, outputs) = (source.inputs().to_vec(), source.outputs().to_vec());
     let first = source.samples().first();
     let first = first.map(|sample| sample.iter().map(|tensor| tensor.data.clone()).collect());
     let started = Instant::now();
@@ -167,6 +188,8 @@ fn of_model(args: &Args) -> Result<Ready, CliError> {
     compile += started.elapsed();
     Ok(Ready {
         program,
+        inputs,
+        outputs,
         input,
         expected,
         float: Some(outputs_of_floats),
@@ -176,6 +199,12 @@ fn of_model(args: &Args) -> Result<Ready, CliError> {
 
 /// A model that is compiled already has no floats to compare with, and no samples.
 fn of_folder(args: &Args, program: Program) -> Result<Ready, CliError> {
+    if args.oracle.is_some() {
+        return Err(CliError::file(
+            &args.model.model,
+            "it is a compiled model, and --oracle runs the ONNX file: give that one",
+        ));
+    }
     let (Some(input), Some(expected)) = (&args.input, &args.expect) else {
         return Err(CliError::file(
             &args.model.model,
@@ -187,6 +216,8 @@ fn of_folder(args: &Args, program: Program) -> Result<Ready, CliError> {
     Ok(Ready {
         input: args::read_inputs(input, &inputs)?,
         expected: Some(args::read_outputs(expected, &outputs)?),
+        inputs,
+        outputs,
         float: None,
         program,
         compile: Duration::ZERO,
@@ -297,6 +328,7 @@ fn say_report(report: &Report, stages: &[Stage]) {
         ]
     }));
     say(&format!("\n{}", table(&rows)));
+    oracle::say(&report.oracle);
 }
 
 fn ms(time: Duration) -> f64 {

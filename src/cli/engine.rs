@@ -115,7 +115,7 @@ impl Program {
 
     /// The integers of the outputs, without a proof.
     pub fn run(&self, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveError> {
-        protocol::run(&self.prover, inputs)
+        protocol::run(&self.prover, inputs).map_err(|error| self.in_reals(error))
     }
 
     /// Runs and proves; `blindings` are those of committed ports that shall not be fresh.
@@ -125,6 +125,12 @@ impl Program {
         blindings: &[(&str, Blinding)],
     ) -> Result<Proven, ProveError> {
         protocol::prove_with(&self.prover, inputs, blindings, Randomness::from_system())
+            .map_err(|error| self.in_reals(error))
+    }
+
+    fn in_reals(&self, error: ProveError) -> ProveError {
+        let nodes = self.report().iter().filter_map(NodeReport::meaning);
+        zkiln_compiler::in_reals(error, nodes)
     }
 
     /// The public half.

@@ -54,6 +54,16 @@ pub enum CliError {
     /// Outputs are further from the expected ones than allowed.
     #[error("the comparison failed: {0}")]
     Comparison(String),
+    /// onnxruntime is not in the library that was named, or refuses the model or the input.
+    #[error("onnxruntime, `{library}`: {reason}; {help}")]
+    Oracle {
+        /// As given.
+        library: String,
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        help: String,
+    },
     /// A file cannot be read, or holds something else than it should.
     #[error("`{file}`: {reason}")]
     File {
@@ -75,7 +85,9 @@ pub enum CliError {
 /// A refusal of what is outside the calibrated ranges says as well why another command may have taken the same input.
 fn with_what_check_does(error: &ProveError) -> String {
     match error {
-        ProveError::OutOfRange { .. } | ProveError::InputRange { .. } => {
+        ProveError::OutOfRange { .. }
+        | ProveError::ValueRange { .. }
+        | ProveError::InputRange { .. } => {
             format!(
                 "{error} (`zkiln check` takes its --input for a sample, `zkiln prove` never does)"
             )

@@ -11,6 +11,7 @@ mod engine;
 mod error;
 mod inspect;
 mod openings;
+mod oracle;
 mod prove;
 mod public;
 mod run;

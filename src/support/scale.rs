@@ -1,6 +1,6 @@
 //! Reals of a port as integers, and back.
 
-use zkiln_compiler::integers_in_range;
+use zkiln_compiler::{Meaning, in_reals, integers_in_range};
 use zkiln_runtime::error::ProveError;
 
 use super::tensor::{Scalar, Tensor, filled};
@@ -36,6 +36,13 @@ impl Scale {
                 .map(|&integer| Scalar::from_integer(integer, self.unit)),
         )
     }
+}
+
+/// An error about a node's integers as one about real numbers; for each node the real value of one, and what zero stands for.
+pub fn error_in_reals(error: ProveError, meanings: &[(&str, f64, f64)]) -> ProveError {
+    let nodes = meanings.iter();
+    let nodes = nodes.map(|&(node, step, offset)| (node, Meaning { step, offset }));
+    in_reals(error, nodes)
 }
 
 /// The integers of one port; none if there is no such port.

@@ -9,6 +9,7 @@ use zkiln_runtime::model::{ColumnKind, cube_log2};
 use crate::accuracy::deviation::{Spans, Units};
 use crate::accuracy::distance::{Distance, Figures, argmax};
 use crate::accuracy::inference::Inference;
+use crate::accuracy::trial::{Accuracy, Target, Trial, Wanted};
 use crate::calibrate::ranges;
 use crate::calibrate::ranges::synthetic_inputs;
 use crate::error::CompileError;
@@ -31,20 +32,6 @@ const FITTED: usize = 64;
 const SYNTHETIC: usize = 32;
 /// What a committed value costs, in lookup leaves.
 const COMMIT_COST: f64 = 0.8;
-/// By how much accuracy may fall below that of floats, where samples have labels.
-const ACCURACY_LOSS: f64 = 0.002;
-
-/// What is asked of a calibration.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Wanted {
-    /// Least cosine similarity with floats, averaged over samples, of every output.
-    pub target: f64,
-    /// Least share of rows whose greatest element is that of floats, of every output that has rows; 0 for any.
-    pub agreement: f64,
-    /// Greatest error of an output in any sample, relative to its spread there, or absolute for outputs within 0..1; default: that of the bits
-    /// that a model gets without calibration, or 0.5 % if that is less.
-    pub error: Option<f64>,
-}
 
 /// Figures on the samples that were held out.
 #[derive(Clone, Debug, Serialize)]
@@ -97,17 +84,6 @@ pub struct Uniform {
     pub met: bool,
 }
 
-/// Share of right answers.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Accuracy {
-    /// Of the float model.
-    pub float: f64,
-    /// Of the integer program.
-    pub integer: f64,
-    /// Answers.
-    pub answers: u64,
-}
-
 /// One tensor.
 #[derive(Clone, Debug, Serialize)]
 pub struct Line {
@@ -155,92 +131,6 @@ pub struct Bench {
     units: Vec<Units>,
     /// Some of the samples that gave the ranges.
     pub fitted: Vec<Case>,
-}
-
-/// What some samples gave.
-#[derive(Clone, Debug, Default)]
-pub struct Trial {
-    pub outputs: Vec<Distance>,
-    pub refused: usize,
-    /// Greatest error of an output in any sample, as [`Wanted::error`] has it.
-    pub greatest: f64,
-    right: (u64, u64),
-    answers: u64,
-}
-
-impl Trial {
-    fn and(mut self, other: Self) -> Self {
-        self.refused += other.refused;
-        self.greatest = self.greatest.max(other.greatest);
-        self.right = (self.right.0 + other.right.0, self.right.1 + other.right.1);
-        self.answers += other.answers;
-        if self.outputs.is_empty() {
-            self.outputs = other.outputs;
-        } else {
-            for (mine, other) in self.outputs.iter_mut().zip(other.outputs) {
-                *mine = mine.and(other);
-            }
-        }
-        self
-    }
-
-    /// Least cosine similarity of an output.
-    pub fn reached(&self) -> f64 {
-        let cosines = self.outputs.iter().map(|output| output.figures().cosine);
-        match self.outputs.is_empty() {
-            true => 0.0,
-            false => cosines.fold(1.0, f64::min),
-        }
-    }
-
-    pub fn accuracy(&self) -> Option<Accuracy> {
-        let share = |right: u64| right as f64 / self.answers as f64;
-        (self.answers > 0).then(|| Accuracy {
-            float: share(self.right.0),
-            integer: share(self.right.1),
-            answers: self.answers,
-        })
-    }
-
-    /// The greatest error, unless an integer is another one.
-    pub fn greatest_error(&self) -> Option<f64> {
-        Some(self.greatest).filter(|error| error.is_finite())
-    }
-
-    /// That what is wanted cannot be met any more, even if the further samples up to `count` are as in floats.
-    pub fn is_hopeless(&self, wanted: Wanted, count: usize) -> bool {
-        let misses = |output: &Distance| {
-            let (cosine, agreement) = output.at_best(count as u64);
-            cosine < wanted.target || agreement.is_some_and(|share| share < wanted.agreement)
-        };
-        self.refused > 0
-            || wanted.error.is_some_and(|most| self.greatest > most)
-            || self.outputs.iter().any(misses)
-    }
-
-    /// How far it is from all that is wanted: zero where that is met.
-    pub fn shortfall(&self, wanted: Wanted) -> f64 {
-        let missing = |wanted: f64, got: f64| (wanted - got).max(0.0) / (1.0 - wanted).max(1e-12);
-        let agreement = |output: &Distance| output.figures().argmax_agreement;
-        let agreement = self.outputs.iter().filter_map(agreement);
-        let loss = self.accuracy().map_or(0.0, |accuracy| {
-            accuracy.float - ACCURACY_LOSS - accuracy.integer
-        });
-        let most = wanted.error.unwrap_or(f64::INFINITY);
-        let error = match self.greatest > most {
-            true => (self.greatest - most) / most.max(1e-12),
-            false => 0.0,
-        };
-        self.refused as f64
-            + error
-            + missing(wanted.target, self.reached())
-            + missing(wanted.agreement, agreement.fold(1.0, f64::min))
-            + loss.max(0.0) / ACCURACY_LOSS
-    }
-
-    pub fn meets(&self, wanted: Wanted) -> bool {
-        self.shortfall(wanted) == 0.0
-    }
 }
 
 fn tensors(sample: &[Sample]) -> Vec<Tensor> {
@@ -338,7 +228,7 @@ impl Bench {
     pub fn report(
         &mut self,
         settings: &Settings,
-        error: Option<f64>,
+        errors: Vec<f64>,
         trial: &Trial,
         (default, uniform): (Option<Uniform>, Vec<Uniform>),
         progress: &dyn Fn(&str),
@@ -357,10 +247,11 @@ impl Bench {
         let wanted = Wanted {
             target: settings.target,
             agreement: settings.agreement,
-            error,
+            error: errors.iter().copied().reduce(f64::max),
         };
+        let target = Target { wanted, errors };
         Ok(Report {
-            met: trial.meets(wanted),
+            met: trial.meets(&target),
             wanted,
             reached: trial.reached(),
             greatest: trial.greatest_error(),
@@ -411,7 +302,7 @@ impl Bench {
     /// Puts those samples first that this program does worst on: the others are seldom looked at then.
     pub fn hardest_first(&mut self, lowered: &Lowered) -> Result<(), CompileError> {
         let inference = Inference::new(lowered)?;
-        let error = |case: &Case| self.judge(case, &inference).greatest;
+        let error = |case: &Case| self.judge(case, &inference).greatest();
         let errors: Vec<f64> = self.cases.par_iter().map(error).collect();
         let mut cases: Vec<(f64, Case)> = errors.into_iter().zip(self.cases.drain(..)).collect();
         cases.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -431,7 +322,7 @@ impl Bench {
             units.deviation(case.number, got, &expected.data).share
         };
         Trial {
-            greatest: outputs.map(share).fold(0.0, f64::max),
+            errors: outputs.map(share).collect(),
             ..case.judge(&got)
         }
     }

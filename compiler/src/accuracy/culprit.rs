@@ -208,9 +208,8 @@ impl<'a> Values<'a> {
     /// Where a sample is refused, and why.
     fn refused_at(&self, error: &ProveError, options: &Options) -> (Cause, Diagnostic) {
         let name = match error {
-            ProveError::OutOfRange { node, .. } => node,
             ProveError::InputRange { input, .. } => input,
-            _ => "",
+            error => error.node().unwrap_or_default(),
         };
         // Relations are called by their node's name and what they are for.
         let of = |node: &str| {

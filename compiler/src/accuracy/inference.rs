@@ -5,7 +5,7 @@ use zkiln_runtime::trace::{self, Constants};
 
 use crate::error::CompileError;
 use crate::graph::Tensor;
-use crate::program::Lowered;
+use crate::program::{Lowered, NodeReport, in_reals};
 
 /// A program with its constants laid out, to be run many times.
 pub struct Inference<'a> {
@@ -29,6 +29,12 @@ impl<'a> Inference<'a> {
     /// # Errors
     /// What the program refuses about the inputs.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Vec<f64>>, ProveError> {
+        let lines = self.lowered.report.iter();
+        self.evaluate(inputs)
+            .map_err(|error| in_reals(error, lines.filter_map(NodeReport::meaning)))
+    }
+
+    fn evaluate(&self, inputs: &[Tensor]) -> Result<Vec<Vec<f64>>, ProveError> {
         let Lowered {
             model,
             inputs: ports,

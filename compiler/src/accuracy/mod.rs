@@ -9,9 +9,11 @@ mod inference;
 mod search;
 #[cfg(test)]
 mod tests;
+mod trial;
 
-pub use crate::accuracy::bench::{Accuracy, Line, Report, Uniform, Wanted, predicted_cost};
+pub use crate::accuracy::bench::{Line, Report, Uniform, predicted_cost};
 pub use crate::accuracy::distance::Figures;
 pub(crate) use crate::accuracy::gate::lower_faithfully;
 pub use crate::accuracy::search::Calibration;
 pub(crate) use crate::accuracy::search::{calibrate, measure};
+pub use crate::accuracy::trial::{Accuracy, Wanted};

@@ -7,10 +7,9 @@
 //! on all that were held out, and the last steps are taken back until it holds there. At last, outputs whose errors have a mean get it back as
 //! a constant, which costs nothing.
 
-use crate::accuracy::bench::{
-    Bench, Case, Report, SEARCHED, Trial, Uniform, Wanted, predicted_cost,
-};
+use crate::accuracy::bench::{Bench, Case, Report, SEARCHED, Uniform, predicted_cost};
 use crate::accuracy::gate::{LADDER, TARGET};
+use crate::accuracy::trial::{Target, Trial, Wanted};
 use crate::error::CompileError;
 use crate::onnx::loaded::Loaded;
 use crate::options::Options;
@@ -57,15 +56,10 @@ pub(crate) fn calibrate(
         ..Settings::of(&bench.imported.graph, source.digest()?)
     };
     let default = Uncalibrated::of(&mut bench, &first, progress)?;
-    let error = wanted
-        .error
-        .unwrap_or(default.trial.greatest.max(TARGET.output));
+    let outputs = bench.imported.float.outputs.len();
     let mut search = Search {
         bench: &mut bench,
-        wanted: Wanted {
-            error: Some(error),
-            ..wanted
-        },
+        target: Target::of(wanted, &default.trial, outputs),
         progress,
         uniform: Vec::new(),
     };
@@ -73,16 +67,16 @@ pub(crate) fn calibrate(
     search.refine(&mut steps)?;
     let found = search.settle(steps)?;
     let (mut settings, trial) = search.correct(found)?;
-    let (wanted, uniform) = (search.wanted, search.uniform);
+    let (target, uniform) = (search.target, search.uniform);
     let mut trial = trial;
-    if default.is_better(&trial, wanted) {
+    if default.is_better(&trial, &target) {
         (settings, trial) = (default.settings, default.trial);
     }
     settings.target = wanted.target;
     settings.agreement = wanted.agreement;
     settings.reached = trial.reached();
     let figures = (Some(default.uniform), uniform);
-    let report = bench.report(&settings, wanted.error, &trial, figures, progress)?;
+    let report = bench.report(&settings, target.errors, &trial, figures, progress)?;
     Ok(Calibration { settings, report })
 }
 
@@ -109,7 +103,7 @@ pub(crate) fn measure(
     let mut bench = Bench::of_cases(imported, options, cases);
     let lowered = bench.lower(settings)?;
     let trial = bench.run(&lowered, usize::MAX, |_| false)?;
-    bench.report(settings, None, &trial, (None, Vec::new()), progress)
+    bench.report(settings, Vec::new(), &trial, (None, Vec::new()), progress)
 }
 
 /// What the bits of a model that is not calibrated give.
@@ -145,11 +139,11 @@ impl Uncalibrated {
             };
             let trial = bench.run(&lowered, usize::MAX, |_| false)?;
             let worse = |best: &Self| {
-                let known = (best.trial.refused, best.trial.greatest);
-                (trial.refused, trial.greatest) < known
+                let known = (best.trial.refused, best.trial.greatest());
+                (trial.refused, trial.greatest()) < known
             };
             if best.as_ref().is_none_or(worse) {
-                let enough = trial.refused == 0 && trial.greatest <= TARGET.output;
+                let enough = trial.refused == 0 && trial.greatest() <= TARGET.output;
                 best = Some(Self {
                     uniform: uniform(&settings, predicted_cost(&lowered), &trial, enough),
                     settings,
@@ -166,13 +160,14 @@ impl Uncalibrated {
     }
 
     /// Whether it does better than what was found, where that is not as good as is wanted.
-    fn is_better(&self, found: &Trial, wanted: Wanted) -> bool {
+    fn is_better(&self, found: &Trial, target: &Target) -> bool {
         let right = |trial: &Trial| trial.accuracy().map_or(0.0, |accuracy| accuracy.integer);
-        let allowed = wanted.error.unwrap_or(0.0).max(self.trial.greatest);
+        let allowed = self.trial.errors.iter().zip(&target.errors);
+        let mut allowed = allowed.map(|(own, most)| own.max(*most)).zip(&found.errors);
         self.trial.refused < found.refused
-            || found.greatest > allowed
+            || allowed.any(|(most, error)| *error > most)
             || right(&self.trial) > right(found)
-            || self.trial.shortfall(wanted) < found.shortfall(wanted)
+            || self.trial.shortfall(target) < found.shortfall(target)
     }
 }
 
@@ -201,7 +196,7 @@ fn changes(settings: &Settings, more: i8) -> Vec<Change> {
 /// A search under way.
 struct Search<'a> {
     bench: &'a mut Bench,
-    wanted: Wanted,
+    target: Target,
     progress: &'a dyn Fn(&str),
     uniform: Vec<Uniform>,
 }
@@ -227,8 +222,8 @@ impl Search<'_> {
         if cost >= limit {
             return Ok(None);
         }
-        let (wanted, count) = (self.wanted, SEARCHED.min(self.bench.cases.len()));
-        let is_enough = |trial: &Trial| trial.is_hopeless(wanted, count);
+        let (target, count) = (&self.target, SEARCHED.min(self.bench.cases.len()));
+        let is_enough = |trial: &Trial| trial.is_hopeless(target, count);
         let trial = self.bench.run(&lowered, SEARCHED, is_enough)?;
         Ok(Some((cost, trial)))
     }
@@ -283,7 +278,7 @@ impl Search<'_> {
             let Some((_, trial)) = self.try_out(&settings, f64::INFINITY)? else {
                 continue;
             };
-            let shortfall = trial.shortfall(self.wanted);
+            let shortfall = trial.shortfall(&self.target);
             self.uniform
                 .push(uniform(&settings, cost, &trial, shortfall == 0.0));
             if shortfall == 0.0 {
@@ -331,7 +326,7 @@ impl Search<'_> {
             if let Some(settings) = start.with(change)
                 && let Some((_, trial)) = self.try_out(&settings, limit)?
             {
-                let gained = shortfall - trial.shortfall(self.wanted);
+                let gained = shortfall - trial.shortfall(&self.target);
                 if gained > 0.0 {
                     order.push((gained, change));
                 }
@@ -347,7 +342,7 @@ impl Search<'_> {
             let Some((cost, trial)) = self.try_out(&more, limit)? else {
                 continue;
             };
-            let shortfall = trial.shortfall(self.wanted);
+            let shortfall = trial.shortfall(&self.target);
             if shortfall < least {
                 (settings, least) = (more, shortfall);
             }
@@ -366,7 +361,7 @@ impl Search<'_> {
         let Some((cost, trial)) = self.try_out(&start, f64::INFINITY)? else {
             return Ok(());
         };
-        if !trial.meets(self.wanted) {
+        if !trial.meets(&self.target) {
             return Ok(());
         }
         let mut order = Vec::new();
@@ -380,7 +375,7 @@ impl Search<'_> {
             );
             if let Some(settings) = start.with(change)
                 && let Some((less, tried)) = self.try_out(&settings, cost)?
-                && tried.meets(self.wanted)
+                && tried.meets(&self.target)
             {
                 let lost = (trial.reached() - tried.reached()).max(0.0);
                 order.push((lost / (cost - less), change));
@@ -403,7 +398,7 @@ impl Search<'_> {
                     order.len(),
                 );
                 if let Some((cost, trial)) = self.try_out(&settings, least)?
-                    && trial.meets(self.wanted)
+                    && trial.meets(&self.target)
                 {
                     least = cost;
                     steps.push(settings);
@@ -421,11 +416,11 @@ impl Search<'_> {
         while let Some(settings) = steps.pop() {
             (self.progress)("measuring on all held-out samples");
             let lowered = self.bench.lower(&settings)?;
-            let (wanted, count) = (self.wanted, self.bench.cases.len());
-            let is_enough = |trial: &Trial| trial.is_hopeless(wanted, count);
+            let (target, count) = (&self.target, self.bench.cases.len());
+            let is_enough = |trial: &Trial| trial.is_hopeless(target, count);
             let trial = self.bench.run(&lowered, usize::MAX, is_enough)?;
-            let shortfall = trial.shortfall(self.wanted);
-            let closer = |(_, known): &(Settings, Trial)| shortfall < known.shortfall(self.wanted);
+            let shortfall = trial.shortfall(&self.target);
+            let closer = |(_, known): &(Settings, Trial)| shortfall < known.shortfall(&self.target);
             if closest.as_ref().is_none_or(closer) {
                 closest = Some((settings, trial));
             }
@@ -435,7 +430,7 @@ impl Search<'_> {
         }
         let (settings, trial) =
             closest.ok_or_else(|| CompileError::Plan("no settings were tried".into()))?;
-        if trial.meets(self.wanted) {
+        if trial.meets(&self.target) {
             return Ok((settings, trial));
         }
         // Figures are of all samples, also where some were enough to tell.
@@ -469,7 +464,7 @@ impl Search<'_> {
         let settings = with(kept);
         let lowered = self.bench.lower(&settings)?;
         let corrected = self.bench.run(&lowered, usize::MAX, |_| false)?;
-        match trial.meets(self.wanted) && !corrected.meets(self.wanted) {
+        match trial.meets(&self.target) && !corrected.meets(&self.target) {
             true => Ok((
                 Settings {
                     corrections: Vec::new(),

@@ -5,11 +5,13 @@ use quote::quote;
 use zkiln_runtime::model::{Model, Port, Visibility};
 
 use super::file_names;
-use crate::program::Compiled;
+use crate::program::{Compiled, Lowered, Meaning, NodeReport};
 use crate::text::hex;
 
 /// Statement, proof, and the functions that run, prove and verify.
-pub fn api(model: &Model) -> TokenStream {
+pub fn api(lowered: &Lowered) -> TokenStream {
+    let model = &lowered.model;
+    let errors = errors(&lowered.report);
     let statement = statement(model);
     let prove = prove(model);
     let verify = verify();
@@ -33,11 +35,13 @@ pub fn api(model: &Model) -> TokenStream {
         pub fn run(input: &Input) -> Result<Output, ProveError> {
             let key = loaded(&PROVER_KEY)?;
             let inputs = input.to_integers()?;
-            let outputs = protocol::run(key, &inputs)?;
+            let outputs = protocol::run(key, &inputs).map_err(in_reals)?;
             Ok(Output::from_integers(&outputs))
         }
 
         #prove
+
+        #errors
 
         #verify
 
@@ -115,7 +119,7 @@ fn prove(model: &Model) -> TokenStream {
             /// Computes the model and proves it.
             pub fn prove(input: &Input) -> Result<Proven, ProveError> {
                 #start
-                let proven = Prover::start(key, &inputs)? #steps
+                let proven = Prover::start(key, &inputs).map_err(in_reals)? #steps
             }
         };
     }
@@ -129,7 +133,24 @@ fn prove(model: &Model) -> TokenStream {
         /// commitments, also in the statements of other models.
         pub fn prove_with(input: &Input, blindings: &[(&str, Blinding)]) -> Result<Proven, ProveError> {
             #start
-            let proven = Prover::start_with(key, &inputs, blindings)? #steps
+            let proven = Prover::start_with(key, &inputs, blindings).map_err(in_reals)? #steps
+        }
+    }
+}
+
+/// What integers stand for that errors are about.
+fn errors(report: &[NodeReport]) -> TokenStream {
+    let lines = report.iter().filter_map(NodeReport::meaning);
+    let lines = lines.map(|(node, Meaning { step, offset })| {
+        let [step, offset] = [step, offset].map(Literal::f64_unsuffixed);
+        quote! { (#node, #step, #offset) }
+    });
+    quote! {
+        /// What the integers of a node stand for in its errors: multiples of the first number, plus the second.
+        const MEANINGS: &[(&str, f64, f64)] = &[#(#lines),*];
+
+        fn in_reals(error: ProveError) -> ProveError {
+            error_in_reals(error, MEANINGS)
         }
     }
 }

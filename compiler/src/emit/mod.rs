@@ -119,7 +119,7 @@ fn module(compiled: &Compiled, weights_digest: &[u8; 32]) -> TokenStream {
     let docs = docs::documentation(compiled);
     let input = interface::structure(Side::Input, &model.inputs, &lowered.inputs);
     let output = interface::structure(Side::Output, &model.outputs, &lowered.outputs);
-    let api = api::api(model);
+    let api = api::api(lowered);
     let shown = interface::accessors(model, &lowered.inputs, &lowered.outputs);
     let keys = api::keys(compiled, weights_digest);
     quote! {

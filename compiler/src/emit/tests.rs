@@ -10,7 +10,7 @@ use crate::driver::compile::commit;
 use crate::emit::{Generated, emit, located};
 use crate::graph::Dtype;
 use crate::program::Compiled;
-use crate::program::{Lowered, NodeReport, PortInfo, Ranges};
+use crate::program::{Lowered, Meaning, NodeReport, PortInfo, Ranges};
 
 const X: ColumnId = ColumnId(0);
 const WEIGHT: ColumnId = ColumnId(1);
@@ -148,6 +148,10 @@ pub fn tiny() -> Compiled {
         relation: relation.into(),
         shape: shape.into(),
         scale_log2: 5.0,
+        meaning: Some(Meaning {
+            step: 0.5,
+            offset: 0.0,
+        }),
         bits: 8,
         lookups,
         cost: 12,

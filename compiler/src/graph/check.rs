@@ -77,7 +77,7 @@ fn fault(op: &Op, operands: &[&[usize]], shape: &[usize]) -> Option<&'static str
         (Op::Softmax { axis, .. }, [x, level]) => {
             *axis < x.len() && *x == shape && repeats(level, shape)
         }
-        (Op::LogSumExp { axis }, [x]) => is_reduced(x, &[*axis], shape),
+        (Op::LogSumExp { axis, .. }, [x]) => is_reduced(x, &[*axis], shape),
         (Op::Gather { axis }, [data, index]) => {
             data.split_at_checked(*axis).is_some_and(|(before, from)| {
                 from.split_first()

@@ -58,8 +58,8 @@ pub fn evaluate_node(node: &Node, operands: &[&Tensor]) -> Tensor {
         Op::Binary(f) => elementwise(operands, shape, |v: [f64; 2]| f.eval(v[0], v[1])),
         Op::Pointwise(e) => pointwise(e, operands[0]),
         Op::Reduce { reducer, axes } => reduce(*reducer, axes, operands[0]),
-        Op::Softmax { axis, hidden } => softmax(*axis, &scores(hidden, operands)),
-        Op::LogSumExp { axis } => log_sum_exp(*axis, operands[0]),
+        Op::Softmax { axis, hidden } => softmax(&[*axis], &scores(hidden, operands)),
+        Op::LogSumExp { axis, reach } => log_sum_exp(*axis, *reach, operands[0]),
         Op::MaximumMask { axis } => maximum_mask(*axis, operands[0]),
         Op::RmsNorm { axis, epsilon } => rms_norm(*axis, *epsilon, operands[0]),
         Op::Gather { axis } => gather(*axis, operands[0], operands[1], shape),
@@ -427,9 +427,10 @@ fn maximum_mask(axis: usize, x: &Tensor) -> Tensor {
     mask
 }
 
-fn softmax(axis: usize, x: &Tensor) -> Tensor {
+/// Softmax over axes that are taken together.
+pub fn softmax(axes: &[usize], x: &Tensor) -> Tensor {
     let mut result = x.clone();
-    for line in lines(&x.shape, &[axis]) {
+    for line in lines(&x.shape, axes) {
         let (greatest, sum) = exponential_sum(line.iter().map(|o| x.data[*o]));
         line.iter()
             .for_each(|o| result.data[*o] = (x.data[*o] - greatest).exp() / sum);
@@ -437,13 +438,16 @@ fn softmax(axis: usize, x: &Tensor) -> Tensor {
     result
 }
 
-fn log_sum_exp(axis: usize, x: &Tensor) -> Tensor {
+fn log_sum_exp(axis: usize, reach: f64, x: &Tensor) -> Tensor {
     let mut shape = x.shape.clone();
     shape[axis] = 1;
     let lines = lines(&x.shape, &[axis]).into_iter();
     let data = lines.map(|line| {
         let (greatest, sum) = exponential_sum(line.iter().map(|o| x.data[*o]));
-        greatest + sum.ln()
+        match line.iter().any(|o| x.data[*o] < greatest - reach) {
+            true => f64::NAN,
+            false => greatest + sum.ln(),
+        }
     });
     Tensor::new(shape, data.collect())
 }

@@ -6,7 +6,6 @@ pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod defined;
 mod dtype;
-mod erf;
 mod integers;
 pub mod interpret;
 pub(crate) mod limits;
@@ -169,8 +168,8 @@ pub enum Op {
     /// `exp(x - max) / sum` over one axis. Inputs: x and, if some of it is hidden, the level of each element, of equal rank, whose axes of
     /// length 1 repeat: at level 0 it is as it is; at level `i`, single precision adds `hidden[i - 1]`. These descend, far apart.
     Softmax { axis: usize, hidden: Vec<f64> },
-    /// `ln(sum(exp(x)))` over one axis, which is kept with length 1.
-    LogSumExp { axis: usize },
+    /// `ln(sum(exp(x)))` over one axis, which is kept with length 1; it has no value where an element is more than `reach` below the greatest.
+    LogSumExp { axis: usize, reach: f64 },
     /// 1 where the element is the greatest of the axis, also where several are, else 0.
     MaximumMask { axis: usize },
     /// `x / sqrt(mean(x^2) + epsilon)` over one axis.

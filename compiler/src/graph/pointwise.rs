@@ -3,7 +3,6 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::fmt;
 
-use crate::graph::erf::erf;
 use crate::graph::{BinaryFn, Pointwise, Rounding, UnaryFn};
 
 /// How far from a half, relative to itself and one, a number is still one.
@@ -27,7 +26,7 @@ impl UnaryFn {
             UnaryFn::Square => x * x,
             UnaryFn::Tanh => libm::tanh(x),
             UnaryFn::Sigmoid => sigmoid(x),
-            UnaryFn::Erf => erf(x),
+            UnaryFn::Erf => libm::erf(x),
             UnaryFn::Sin => libm::sin(x),
             UnaryFn::Cos => libm::cos(x),
             UnaryFn::Tan => libm::tan(x),
@@ -47,7 +46,7 @@ impl UnaryFn {
             UnaryFn::Relu => x.max(0.0),
             UnaryFn::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
             UnaryFn::Softplus => x.max(0.0) + libm::log1p(libm::exp(-x.abs())),
-            UnaryFn::Gelu => 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)),
+            UnaryFn::Gelu => 0.5 * x * (1.0 + libm::erf(x * FRAC_1_SQRT_2)),
             UnaryFn::Silu => x * sigmoid(x),
         }
     }

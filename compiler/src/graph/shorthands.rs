@@ -69,8 +69,9 @@ impl Builder {
     pub fn log_sum_exp(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
         let mut kept = self.shape(x);
         axes.iter().for_each(|axis| kept[*axis] = 1);
+        let reach = f64::INFINITY;
         if let &[axis] = axes {
-            return self.push(Op::LogSumExp { axis }, vec![x], kept);
+            return self.push(Op::LogSumExp { axis, reach }, vec![x], kept);
         }
         // All of the axes as the last one.
         let shape = self.shape(x);
@@ -85,7 +86,7 @@ impl Builder {
         let moved = self.transpose(x, &permutation);
         let moved = self.reshape(moved, &merged);
         merged[rows] = 1;
-        let total = self.push(Op::LogSumExp { axis: rows }, vec![moved], merged);
+        let total = self.push(Op::LogSumExp { axis: rows, reach }, vec![moved], merged);
         self.reshape(total, &kept)
     }
 

@@ -10,7 +10,7 @@ use crate::graph::Op;
 use crate::lower::columns::{ColumnPlan, Columns, TablePlan};
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Quantized;
-use crate::program::{Lowered, NodeReport, PortInfo, Ranges};
+use crate::program::{Lowered, Meaning, NodeReport, PortInfo, Ranges};
 
 /// log2 of a row's length from which on its answer is folded.
 const FOLDED_ROW_LOG2: u8 = 12;
@@ -206,6 +206,19 @@ fn numbered_columns(ids: &[Option<u32>], columns: Columns) -> (Vec<Column>, Vec<
     (list.into_iter().map(column).collect(), constants, row_log2)
 }
 
+/// What the integers mean that a node's errors are about.
+fn meaning(quantized: &Quantized, relation: &Relation) -> Option<Meaning> {
+    let step = match relation {
+        Relation::Requant(_) | Relation::Round(_) => quantized.step(),
+        // They are about divisors, which are not what is described.
+        Relation::Division(_) => return None,
+        _ => quantized.unit,
+    };
+    let offset = quantized.offset;
+    // The unit of a mask may be minus infinity.
+    step.is_finite().then_some(Meaning { step, offset })
+}
+
 impl Lowering<'_> {
     /// The report's line about a node.
     pub fn describe(
@@ -223,6 +236,7 @@ impl Lowering<'_> {
             relation: label.to_string(),
             shape: self.shape_text(&quantized.accumulator),
             scale_log2: quantized.unit.log2(),
+            meaning: meaning(quantized, relation),
             bits,
             lookups: (per_element << cube_log2(shape)) + (per_row << rows),
             cost: quantized.cost,

@@ -28,9 +28,9 @@ fn volume<'a>(axes: impl IntoIterator<Item = &'a Axis>) -> usize {
     axes.into_iter().map(|axis| axis.len).product()
 }
 
-/// Bits that a sum over axes adds.
-fn width_of(summed: &[Axis]) -> u32 {
-    ceil_log2(volume(summed) as f64).max(0) as u32
+/// Bits that a sum of so many adds.
+fn bits_of(count: usize) -> u32 {
+    ceil_log2(count as f64).max(0) as u32
 }
 
 fn distinct(mut axes: Vec<Axis>) -> Vec<Axis> {
@@ -221,12 +221,15 @@ impl Lowering<'_> {
             let (left, right) = (a.complexity(), b.complexity());
             let operand = if left >= right { &mut a } else { &mut b };
             let before = operand.complexity();
+            if !operand.is_closed() {
+                break;
+            }
             *operand = self.compact(operand, bits)?;
             if operand.complexity() >= before {
                 break;
             }
         }
-        self.narrow(&mut a, &mut b, summed)?;
+        self.narrow(&mut a, &mut b, volume(summed))?;
         if a.degree() + b.degree() > MAX_DEGREE {
             return Err(refuse(
                 "it multiplies more than three numbers that are too wide to be committed",
@@ -242,10 +245,15 @@ impl Lowering<'_> {
         Ok(Value { integer, ..product })
     }
 
-    /// Commits operands whose product would have more bits than are safe.
-    fn narrow(&mut self, a: &mut Value, b: &mut Value, summed: &[Axis]) -> Result<(), Diagnostic> {
+    /// Commits operands of which the sum of so many products would have more bits than are safe.
+    pub fn narrow(
+        &mut self,
+        a: &mut Value,
+        b: &mut Value,
+        products: usize,
+    ) -> Result<(), Diagnostic> {
         loop {
-            let width = self.width(a) + self.width(b) + width_of(summed);
+            let width = self.width(a) + self.width(b) + bits_of(products);
             if width <= MOST_WIDTH {
                 return Ok(());
             }
@@ -254,6 +262,9 @@ impl Lowering<'_> {
                 false => &mut *b,
             };
             let before = self.width(wider);
+            if !wider.is_closed() {
+                return Ok(());
+            }
             let room = (before + MOST_WIDTH).saturating_sub(width) as u8;
             *wider = self.small(wider, room.clamp(self.bits.activation_bits, WIDE_BITS))?;
             if self.width(wider) >= before {
@@ -270,7 +281,7 @@ impl Lowering<'_> {
             let weight = term.weight.as_ref();
             let weight =
                 weight.map_or(0, |w| most_weight_bits(w.data.len(), self.bits.weight_bits));
-            128 - most.leading_zeros() + u32::from(weight) + width_of(&term.summed)
+            128 - most.leading_zeros() + u32::from(weight) + bits_of(volume(&term.summed))
         };
         let varying = value.terms.iter().filter(|term| !term.is_constant());
         varying
@@ -400,5 +411,40 @@ impl Lowering<'_> {
             Some(exact) => Ok(exact),
             None => self.small(sum, bits),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::builder::Builder;
+    use crate::lower::lowering::Lowering;
+    use crate::lower::value::weight::Weight;
+    use crate::lower::value::{Term, Value, View};
+    use crate::options::Options;
+
+    /// What is read through a window has axes that are no dimension's: nothing can be committed of it, however wide the product is.
+    #[test]
+    fn windows_are_left_alone() {
+        let (graph, options) = (Builder::new().graph, Options::default());
+        let mut cx = Lowering::new(&graph, &options);
+        let [column, out, tap] = [18, 16, 3].map(|len| cx.fresh.axis(len));
+        let wide = cx.columns.witness("x", vec![18], (-(1 << 40), 1 << 40));
+        let scales = Weight::new(vec![out], vec![0.5; 16]);
+        let mut data = Value::new(
+            vec![vec![column]],
+            vec![Term::view(View::whole(wide, &[column]), 1.0)],
+        );
+        assert!(data.is_closed());
+        data.substitute(column, 0, &[(out, 1), (tap, 1)]);
+        data.terms[0].weight = Some(scales);
+        data.dims = vec![vec![out]];
+        assert!(!data.is_closed());
+        let kernel = Weight::new(vec![tap], vec![0.1, 0.2, 0.3]);
+        let kernel = Value::new(vec![vec![tap]], vec![Term::constant(kernel)]);
+        assert!(cx.width(&data) + cx.width(&kernel) > super::MOST_WIDTH);
+        let product = cx
+            .contract(data, kernel, &[tap], vec![vec![out]])
+            .expect("a product");
+        assert!(product.is_closed());
     }
 }

@@ -36,6 +36,7 @@ fn exact(accumulator: &Accumulator, scale: f64, range: (i64, i64)) -> Quantized 
     Quantized {
         accumulator: accumulator.clone(),
         unit: scale,
+        offset: 0.0,
         step_log2: 0,
         bounds: (range.0.into(), range.1.into()),
         magnitude: i128::from(range.0.unsigned_abs()),

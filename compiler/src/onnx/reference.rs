@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::nn::Softmax;
 use tract_onnx::tract_core::plan::{self, SimplePlan};
 
 use crate::diagnostic::caught;
 use crate::error::CompileError;
-use crate::graph::Tensor;
-use crate::graph::{Origin, range_of};
+use crate::graph::{Origin, Tensor, interpret, range_of};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
 use crate::onnx::tensors::f32s;
@@ -94,7 +94,10 @@ impl FloatModel {
         let results = caught(|| {
             state.run_plan_with_eval(inputs, |context, state, node, inputs| {
                 last.clone_from(&node.name);
-                let outputs = plan::eval(context, state, node, inputs)?;
+                let outputs = match node.op_as::<Softmax>().filter(|op| is_float(op)) {
+                    Some(op) => softmax(op, &inputs[0])?,
+                    None => plan::eval(context, state, node, inputs)?,
+                };
                 observe(node, &outputs);
                 TractResult::Ok(outputs)
             })
@@ -133,6 +136,16 @@ impl FloatModel {
         }
         Ok(values)
     }
+}
+
+fn is_float(softmax: &Softmax) -> bool {
+    softmax.quant_output_dt.is_none()
+}
+
+/// In double precision: tract's own softmax has no exponentials below `exp(-87)`, of which logarithms may be taken.
+fn softmax(op: &Softmax, x: &TValue) -> TractResult<TVec<TValue>> {
+    let made = interpret::softmax(&op.axes, &from_tract(x)?);
+    Ok(tvec![to_tract(&made, x.datum_type())?.into_tvalue()])
 }
 
 /// A value that the float model computed.

@@ -67,7 +67,6 @@ const TRACT: &[Operator] = &[
     tract("Less", 1),
     tract("LessOrEqual", 12),
     tract("Log", 1).restricted("positive operands"),
-    tract("LogSoftmax", 1),
     tract("MatMul", 1).restricted("not of two vectors"),
     tract("Max", 1),
     tract("Mean", 1),

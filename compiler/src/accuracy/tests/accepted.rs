@@ -253,6 +253,14 @@ fn softmax_and_its_kin() {
         holds(operator, one("4,10", operator, "x", &[]));
     }
     holds(
+        "Log of Softmax",
+        Onnx::new()
+            .input("x", "4,10")
+            .node("Softmax", "x", "s", &[])
+            .node("Log", "s", "y", &[])
+            .output("y"),
+    );
+    holds(
         "ReduceLogSumExp",
         one("4,10", "ReduceLogSumExp", "x", &[("axes", Ints(vec![1]))]),
     );

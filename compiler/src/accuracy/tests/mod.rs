@@ -2,8 +2,10 @@
 
 mod accepted;
 
+use crate::accuracy::inference::Inference;
 use crate::accuracy::{Wanted, lower_faithfully};
 use crate::error::{Cause, CompileError, Unfaithful};
+use crate::graph::Tensor;
 use crate::options::Options;
 use crate::ports::Sample;
 use crate::program::Lowered;
@@ -123,6 +125,24 @@ fn a_mask_that_drowns_the_rest_is_named() {
         .output("y");
     let refusal = refused(model, &samples(&[&[0.5, 1.0], &[0.75, -1.0], &[0.1, 0.2]]));
     assert_eq!(refusal.cause, Cause::Mask, "{refusal}");
+}
+
+/// In single precision a softmax is zero from about 103 below the greatest score on, and its logarithm infinite.
+#[test]
+fn a_logarithm_of_a_softmax_that_vanishes_is_refused() {
+    let model = Onnx::new().input("x", "1,3").node("Softmax", "x", "s", &[]);
+    let model = model.node("Log", "s", "y", &[]).output("y");
+    let lowered = compile(
+        model,
+        &samples(&[&[0.0, -5.0, -100.0], &[-90.0, 0.0, -1.0]]),
+    );
+    let lowered = lowered.expect("compiles");
+    let inference = Inference::new(&lowered).expect("constants");
+    let run = |row: &[f64]| inference.run(&[Tensor::new(vec![1, 3], row.to_vec())]);
+    let made = run(&[-98.0, 0.0, -1.0]).expect("is not too far");
+    assert!((made[0][0] + 98.3).abs() < 0.1, "{made:?}");
+    let refusal = run(&[-120.0, 0.0, -1.0]).expect_err("is too far");
+    assert!(refusal.to_string().contains("has no value"), "{refusal}");
 }
 
 #[test]

@@ -223,7 +223,7 @@ pub mod tiny {
     pub fn run(input: &Input) -> Result<Output, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let outputs = protocol::run(key, &inputs)?;
+        let outputs = protocol::run(key, &inputs).map_err(in_reals)?;
         Ok(Output::from_integers(&outputs))
     }
 
@@ -231,7 +231,8 @@ pub mod tiny {
     pub fn prove(input: &Input) -> Result<Proven, ProveError> {
         let key = loaded(&PROVER_KEY)?;
         let inputs = input.to_integers()?;
-        let proven = Prover::start(key, &inputs)?
+        let proven = Prover::start(key, &inputs)
+            .map_err(in_reals)?
             .commit()
             .lookups()
             .contractions()
@@ -245,6 +246,13 @@ pub mod tiny {
             proof,
             openings,
         })
+    }
+
+    /// What the integers of a node stand for in its errors: multiples of the first number, plus the second.
+    const MEANINGS: &[(&str, f64, f64)] = &[("fc", 0.5, 0.0), ("pool", 0.5, 0.0)];
+
+    fn in_reals(error: ProveError) -> ProveError {
+        error_in_reals(error, MEANINGS)
     }
 
     /// Checks a proof. Needs no weights.

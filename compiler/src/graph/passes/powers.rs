@@ -1,8 +1,14 @@
 //! Quotients by roots, and logarithms of softmaxes, as what they are: an inverse root of the sum itself is as precise of small sums as of large
-//! ones, and a logarithm of a softmax is not lost where the softmax rounds to zero.
+//! ones, and a logarithm of a softmax is not lost where our softmax rounds to zero.
 
 use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, NodeId, Op, Pointwise, UnaryFn};
+
+/// The greatest distance from a row's maximum at which single precision is sure to have a softmax of `len` elements that is not zero.
+fn single_precision_reach(len: usize) -> f64 {
+    let least = f64::from(f32::from_bits(1));
+    -libm::log(least) - libm::log(len as f64)
+}
 
 /// Rewrites in place. Nodes that are no longer needed stay until [`crate::graph::Graph::prune`].
 pub fn find(build: &mut Builder) {
@@ -22,10 +28,13 @@ pub fn find(build: &mut Builder) {
                 else {
                     continue;
                 };
-                let total = build.log_sum_exp(scores, &[axis]);
+                let mut rows = build.shape(scores);
+                let len = std::mem::replace(&mut rows[axis], 1);
+                // As it stands in the file it is infinite where the softmax rounds to zero.
+                let reach = single_precision_reach(len);
+                let total = build.push(Op::LogSumExp { axis, reach }, vec![scores], rows);
                 build.graph.nodes[id].op = Op::Binary(BinaryFn::Sub);
                 build.graph.nodes[id].inputs = vec![scores, total];
-                // What was evaluated as it stands in the file may be infinite.
                 build.origins[id] = None;
             }
             _ => (),

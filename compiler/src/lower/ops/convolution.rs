@@ -20,6 +20,8 @@ pub(super) fn lower(
     if !data.is_constant() && !data.is_simple() {
         data = cx.compact(&data, cx.bits.activation_bits)?;
     }
+    let products = kernel.len(1) * window.kernel.iter().product::<usize>();
+    cx.narrow(&mut data, &mut kernel, products)?;
     let mut kernel_axes: Vec<Vec<Axis>> = vec![];
     let mut outputs: Vec<Vec<Axis>> = vec![];
     for i in 0..spatial {

@@ -38,7 +38,7 @@ pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic>
         Op::Pointwise(function) => function::lower(cx, node, function),
         Op::Reduce { reducer, axes } => reduce::lower(cx, node, *reducer, axes),
         Op::Softmax { axis, hidden } => softmax::lower(cx, node, *axis, hidden),
-        Op::LogSumExp { axis } => softmax::log_sum_exp(cx, node, *axis),
+        Op::LogSumExp { axis, reach } => softmax::log_sum_exp(cx, node, *axis, *reach),
         Op::MaximumMask { axis } => maximum_mask::lower(cx, node, *axis),
         Op::RmsNorm { axis, epsilon } => rms_norm::lower(cx, node, *axis, *epsilon),
         Op::Gather { axis } => gather::lower(cx, node, *axis),

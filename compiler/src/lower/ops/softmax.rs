@@ -54,7 +54,7 @@ pub(super) fn lower(
     let value = hidden::clamp(cx, value, dim)?;
     let bits = score_bits(cx, &value);
     let value = settle_to(cx, value, bits)?;
-    let made = exponentials(cx, &value, axis)?;
+    let made = exponentials(cx, &value, axis, f64::INFINITY)?;
     let total = total(&value, &made, node, axis);
     let (reciprocal, scale_log2) = reciprocal(cx, &total, &made, axis.len)?;
     let mut product = made.exp;
@@ -66,8 +66,13 @@ pub(super) fn lower(
     })
 }
 
-/// `max + ln(sum(exp(x - max)))`.
-pub(super) fn log_sum_exp(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value, Diagnostic> {
+/// `max + ln(sum(exp(x - max)))`, where no element is more than `reach` below the maximum.
+pub(super) fn log_sum_exp(
+    cx: &mut Lowering,
+    node: &Node,
+    dim: usize,
+    reach: f64,
+) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     let value = cx.single_axis(value, dim)?;
     let &[axis] = value.dims[dim].as_slice() else {
@@ -76,7 +81,7 @@ pub(super) fn log_sum_exp(cx: &mut Lowering, node: &Node, dim: usize) -> Result<
     let value = hidden::clamp(cx, value, dim)?;
     let bits = score_bits(cx, &value);
     let value = settle_to(cx, value, bits)?;
-    let made = exponentials(cx, &value, axis)?;
+    let made = exponentials(cx, &value, axis, reach)?;
     let mut total = total(&value, &made, node, axis);
     total.dims[dim] = vec![];
     let mut logarithm = cx.part("ln", |cx| cx.logarithm(&total, 0.0))?;
@@ -127,8 +132,13 @@ fn exponential_bits(cx: &Lowering, len: usize) -> i32 {
     bits.max(cx.bits.activation_bits.into())
 }
 
-/// The exponentials along `axis`, with the relation that proves them.
-fn exponentials(cx: &mut Lowering, value: &Value, axis: Axis) -> Result<Exponentials, Diagnostic> {
+/// The exponentials along `axis`, with the relation that proves them, and that no element is more than `reach` below the maximum.
+fn exponentials(
+    cx: &mut Lowering,
+    value: &Value,
+    axis: Axis,
+    reach: f64,
+) -> Result<Exponentials, Diagnostic> {
     let rows = value.mentioned().into_iter().filter(|a| *a != axis);
     let rows: Vec<Axis> = rows.collect();
     let axes = [rows.as_slice(), &[axis]].concat();
@@ -168,7 +178,12 @@ fn exponentials(cx: &mut Lowering, value: &Value, axis: Axis) -> Result<Exponent
         .map(|key| (scale * libm::exp(-(key as f64) * scores.unit)).round() as i32)
         .collect();
     let hit: Vec<i32> = keys.iter().map(|key| i32::from(key == 0)).collect();
-    let table = cx.tables.table(&mut cx.columns, "exp", keys, &[exp, hit]);
+    let barred: Vec<bool> = (keys.iter())
+        .map(|key| key as f64 * scores.unit > reach)
+        .collect();
+    let place = (keys.first(), keys.bits);
+    let (columns, data) = (&mut cx.columns, [exp, hit]);
+    let table = (cx.tables).partial_table(columns, "exp", place, &data, &barred);
     let maximum = RowMaximum {
         scores: &scores,
         range: (lo, hi),

@@ -238,6 +238,7 @@ fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), 
     let quantized = Quantized {
         accumulator: value.clone(),
         unit: scale,
+        offset: 0.0,
         step_log2: 0,
         bounds: (range.0.into(), range.1.into()),
         magnitude: i128::from(range.0.unsigned_abs().max(range.1.unsigned_abs())),

@@ -11,10 +11,8 @@ use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as In
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::columns::{Columns, KeyRange};
-use crate::lower::intervals;
-use crate::lower::intervals::{ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
-use crate::lower::value::weight::Weight;
-use crate::lower::value::{Axis, Term, Value, View};
+use crate::lower::intervals::{self, ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
+use crate::lower::value::{Axis, Term, Value, View, weight::Weight};
 
 /// Bits of a coefficient that can only approximate its real number.
 const COEFFICIENT_BITS: i32 = 16;
@@ -57,6 +55,8 @@ pub struct Quantized {
     pub accumulator: Accumulator,
     /// Real value of one unit.
     pub unit: f64,
+    /// Real number that zero stands for.
+    pub offset: f64,
     /// log2 of [`Goal::Rounded`]'s step in units; may be negative. Zero if nothing is to be rounded.
     pub step_log2: i32,
     /// What the accumulator can be.
@@ -79,9 +79,7 @@ impl Quantized {
         self.magnitude <<= bits;
         self
     }
-}
 
-impl Quantized {
     /// Real value of a step.
     pub fn step(&self) -> f64 {
         self.unit * f64::from(self.step_log2).exp2()
@@ -112,6 +110,7 @@ impl Quantized {
             summed: vec![].into(),
             operands: vec![].into(),
         });
+        self.offset -= units as f64 * self.unit;
         let by = i128::from(units);
         self.bounds = (self.bounds.0 + by, self.bounds.1 + by);
         self.magnitude += by.abs();
@@ -546,6 +545,7 @@ impl Builder<'_> {
                 terms: self.terms.into(),
             },
             unit: self.unit,
+            offset: 0.0,
             step_log2,
             bounds: self.bounds,
             magnitude: self.magnitude,

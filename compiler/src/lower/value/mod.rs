@@ -261,6 +261,17 @@ impl Value {
             .collect()
     }
 
+    /// Whether terms vary along no axes but those of the dimensions, so that it can be committed.
+    pub fn is_closed(&self) -> bool {
+        let axes = self.axes();
+        self.terms.iter().all(|term| {
+            let read = term.factors.iter().flat_map(View::axes);
+            let weighed = term.weight.iter().flat_map(|weight| weight.axes.clone());
+            read.chain(weighed)
+                .all(|axis| axes.contains(&axis) || term.summed.contains(&axis))
+        })
+    }
+
     /// Length of dimension `dim`.
     pub fn len(&self, dim: usize) -> usize {
         self.dims[dim].iter().map(|axis| axis.len).product()

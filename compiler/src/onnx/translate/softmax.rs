@@ -1,6 +1,6 @@
-//! Softmax and its logarithm.
+//! Softmax.
 
-use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
+use tract_onnx::tract_core::ops::nn::Softmax;
 
 use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
@@ -13,9 +13,6 @@ pub fn translate(importer: &mut Importer, call: &Call, op: &Softmax) -> Translat
         ));
     }
     let x = call.inputs[0];
-    if op.kind == SoftmaxKind::LogSoftmax {
-        return Ok(vec![importer.build.log_softmax(x, &op.axes)]);
-    }
     if let [axis] = op.axes[..] {
         return Ok(vec![importer.build.softmax(x, None, axis)]);
     }

@@ -2,8 +2,9 @@
 
 use tract_onnx::pb::tensor_proto::DataType;
 
-use crate::graph::{BinaryFn, Node, Op, Pointwise, Reducer, UnaryFn};
-use crate::prepare::tests::{Float, Int, Ints, Onnx, Text, computed, named, one};
+use crate::graph::{BinaryFn, Node, Op, Pointwise, Reducer, Tensor, UnaryFn};
+use crate::options::Options;
+use crate::prepare::tests::{Attribute, Float, Int, Ints, Onnx, Text, computed, named, one};
 
 /// `operator(f(x))` is one pointwise node.
 fn fuses(model: Onnx) -> Pointwise {
@@ -318,7 +319,52 @@ fn softmaxes() {
     one("2,3,4", "Softmax", "x", &[("axis", Int(1))])
         .opset(11)
         .agrees();
-    one("2,3,4", "LogSoftmax", "x", &[("axis", Int(-1))]).agrees();
+}
+
+/// Values of onnxruntime 1.31.1.
+#[test]
+fn logarithms_of_softmaxes() {
+    let log_softmax = |opset, attributes: &[(&str, Attribute)]| {
+        one("2,2,2", "LogSoftmax", "x", attributes).opset(opset)
+    };
+    let together = [
+        -3.047095, -1.297095, -2.297095, -0.547095, -1.450133, -2.450133, -0.700133, -1.700133,
+    ];
+    log_softmax(11, &[]).gives(&[&together]);
+    log_softmax(11, &[("axis", Int(-2))]).gives(&[&together]);
+    log_softmax(13, &[]).gives(&[&[
+        -1.910224, -0.160224, -1.910224, -0.160224, -0.313262, -1.313262, -0.313262, -1.313262,
+    ]]);
+    log_softmax(13, &[("axis", Int(1))]).gives(&[&[
+        -1.136871, -1.136871, -0.386871, -0.386871, -1.136871, -1.136871, -0.386871, -0.386871,
+    ]]);
+    let refusal = one("4", "LogSoftmax", "x", &[]).opset(11).refusal();
+    assert!(refusal.contains("axis 1 does not exist"), "{refusal}");
+}
+
+/// The float model as well is right where a softmax is too small for single precision, or nearly: as onnxruntime, both as one operator and
+/// as two.
+#[test]
+fn logarithms_of_confident_softmaxes() {
+    let scores = Tensor::new(vec![1, 3], vec![100.0, 5.0, -100.0]);
+    let float = |model: Onnx| {
+        let prepared = model.import_with(&Options::default()).expect("imports");
+        let made = prepared.float.run(&[scores.clone()]).expect("runs");
+        made[0].data.clone()
+    };
+    let close = |a: f64, b: f64| (a - b).abs() < 1e-3;
+    let one = one("1,3", "LogSoftmax", "x", &[]);
+    let made = float(one);
+    assert!(close(made[1], -95.0) && close(made[2], -200.0), "{made:?}");
+    let two = Onnx::new().input("x", "1,3");
+    let two = two
+        .node("Softmax", "x", "s", &[])
+        .node("Log", "s", "y", &[]);
+    let made = float(two.output("y"));
+    assert!(
+        close(made[1], -95.0) && made[2] == f64::NEG_INFINITY,
+        "{made:?}"
+    );
 }
 
 #[test]

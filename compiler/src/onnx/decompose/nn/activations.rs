@@ -1,4 +1,4 @@
-//! Functions of each element.
+//! Functions of each element, and the logarithm of a softmax.
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Pointwise, UnaryFn};
@@ -7,6 +7,7 @@ use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("Celu", 12, celu),
+    op("LogSoftmax", 1, log_softmax),
     op("SwiGLU", 28, swiglu),
     op("Swish", 24, swish),
 ];
@@ -23,6 +24,25 @@ fn celu(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let negative = Pointwise::binary(BinaryFn::Min, below, number(0.0));
     let e = Pointwise::binary(BinaryFn::Add, Pointwise::of(UnaryFn::Relu), negative);
     Ok(vec![(scope.build.pointwise(e, x), scope.dtype(0))])
+}
+
+/// First opset in which `LogSoftmax` is along one axis; before, it is along all axes from there on.
+const ALONG_ONE_AXIS: i64 = 13;
+
+/// `LogSoftmax`: `x - ln(sum(exp(x)))`, which is right also where the softmax itself rounds to zero.
+fn log_softmax(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = scope.operand(0)?;
+    let rank = scope.build.rank(x);
+    if rank == 0 {
+        return Err(refuse("its operand has no axes", "correct the model"));
+    }
+    let (default, one) = match scope.opset >= ALONG_ONE_AXIS {
+        true => (-1, true),
+        false => (1, false),
+    };
+    let first = Scope::position(scope.int("axis").unwrap_or(default), rank)?;
+    let axes: Vec<usize> = (first..if one { first + 1 } else { rank }).collect();
+    Ok(vec![(scope.build.log_softmax(x, &axes), scope.dtype(0))])
 }
 
 /// `SwiGLU`: `a sigmoid(alpha a) b`.
