@@ -21,6 +21,7 @@ mod options;
 mod ports;
 pub mod prepare;
 mod program;
+mod scale;
 pub mod settings;
 pub mod tensors;
 #[cfg(test)]
@@ -35,7 +36,8 @@ pub use crate::lower::lower;
 pub use crate::options::Options;
 pub use crate::ports::{Port, Sample};
 pub use crate::program::{
-    Compiled, Lowered, NodeReport, PortInfo, Ranges, integers_in_range, nearest_integer,
+    Compiled, Element, Lowered, NodeReport, PortInfo, Ranges, integers_in_range, nearest_integer,
 };
+pub use crate::scale::Scale;
 pub use crate::settings::Settings;
 pub use zkiln_runtime::model::Visibility;

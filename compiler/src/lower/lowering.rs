@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Reducer};
 use crate::lower::columns::{Columns, Tables};
 use crate::lower::quantize::Quantized;
+use crate::lower::tolerance::{Tolerance, tolerances};
 use crate::lower::value::{Fresh, Value};
 use crate::options::Options;
 use crate::program::{NodeReport, PortInfo};
@@ -103,6 +104,8 @@ pub(crate) struct Lowering<'a> {
     pub(super) values: Vec<Option<Value>>,
     pub(super) readers: Vec<Vec<NodeId>>,
     pub(super) current: NodeId,
+    /// Of every node.
+    pub tolerances: Vec<Tolerance>,
     /// Of the node that is being lowered.
     part: Option<&'static str>,
 }
@@ -134,6 +137,7 @@ impl<'a> Lowering<'a> {
             values: vec![None; graph.nodes.len()],
             readers,
             current: 0,
+            tolerances: tolerances(graph),
             part: None,
         }
     }
