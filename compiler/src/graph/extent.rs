@@ -5,7 +5,7 @@ use crate::graph::MASKED;
 /// Longest axis that is looked at index by index.
 const MOST_CHANNELS: usize = 4096;
 /// Channels whose magnitudes and spreads are all within this factor of the greatest are alike.
-const ALIKE: f64 = 4.0;
+const ALIKE: f64 = 8.0;
 
 /// Nothing yet.
 const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -45,11 +45,17 @@ pub fn channel_axes(shape: &[usize]) -> impl Iterator<Item = usize> {
     second.into_iter().chain(last).filter(is_channels)
 }
 
+/// The range with a number in it, unless that is a mask or none.
 fn widened((low, high): (f64, f64), x: f64) -> (f64, f64) {
-    match x.abs() < MASKED {
-        true => (low.min(x), high.max(x)),
-        false => (low, high),
-    }
+    // Rarely so, which the processor predicts.
+    let lower = x < low && x > -MASKED;
+    let higher = x > high && x < MASKED;
+    (if lower { x } else { low }, if higher { x } else { high })
+}
+
+/// What is in one of two ranges.
+fn joined(one: (f64, f64), other: (f64, f64)) -> (f64, f64) {
+    (one.0.min(other.0), one.1.max(other.1))
 }
 
 /// Greatest magnitude in a range; zero if it is empty.
@@ -65,43 +71,56 @@ pub fn spread((low, high): (f64, f64)) -> f64 {
     (high - low).max(0.0)
 }
 
+fn range_of<T: Copy + Into<f64>>(elements: &[T]) -> (f64, f64) {
+    let widen = |range, x: &T| widened(range, (*x).into());
+    elements.iter().fold(NOTHING, widen)
+}
+
+impl Channels {
+    /// Of a row-major tensor.
+    fn of<T: Copy + Into<f64>>(axis: usize, shape: &[usize], elements: &[T]) -> Self {
+        let inner: usize = shape[axis + 1..].iter().product();
+        let mut ranges = vec![NOTHING; shape[axis]];
+        if inner == 1 {
+            for row in elements.chunks_exact(shape[axis]) {
+                for (range, x) in ranges.iter_mut().zip(row) {
+                    *range = widened(*range, (*x).into());
+                }
+            }
+        } else if inner > 0 {
+            let rows = elements.chunks_exact(inner);
+            for (channel, row) in (0..shape[axis]).cycle().zip(rows) {
+                ranges[channel] = joined(ranges[channel], range_of(row));
+            }
+        }
+        Self { axis, ranges }
+    }
+}
+
 impl Extent {
     /// Of a row-major tensor.
     pub fn of<T: Copy + Into<f64>>(shape: &[usize], elements: &[T]) -> Self {
-        let all = elements
-            .iter()
-            .fold(NOTHING, |all, x| widened(all, (*x).into()));
-        let channels = channel_axes(shape).map(|axis| {
-            let inner = shape[axis + 1..].iter().product::<usize>().max(1);
-            let mut ranges = vec![NOTHING; shape[axis]];
-            for block in elements.chunks_exact(inner * shape[axis]) {
-                for (range, row) in ranges.iter_mut().zip(block.chunks_exact(inner)) {
-                    *range = row
-                        .iter()
-                        .fold(*range, |range, x| widened(range, (*x).into()));
-                }
-            }
-            Channels { axis, ranges }
-        });
-        Self {
-            all,
-            channels: channels.collect(),
-        }
+        let channels: Vec<Channels> = channel_axes(shape)
+            .map(|axis| Channels::of(axis, shape, elements))
+            .collect();
+        let all = match channels.last() {
+            Some(Channels { ranges, .. }) => ranges.iter().copied().fold(NOTHING, joined),
+            None => range_of(elements),
+        };
+        Self { all, channels }
     }
 
     /// What both saw.
     pub fn join(&mut self, other: Self) {
-        let join = |mine: &mut (f64, f64), other: (f64, f64)| {
-            *mine = (mine.0.min(other.0), mine.1.max(other.1));
-        };
-        join(&mut self.all, other.all);
+        self.all = joined(self.all, other.all);
         if self.channels.is_empty() {
             self.channels = other.channels;
             return;
         }
         for (mine, other) in self.channels.iter_mut().zip(other.channels) {
-            let ranges = mine.ranges.iter_mut().zip(other.ranges);
-            ranges.for_each(|(mine, other)| join(mine, other));
+            for (mine, other) in mine.ranges.iter_mut().zip(other.ranges) {
+                *mine = joined(*mine, other);
+            }
         }
     }
 

@@ -105,11 +105,10 @@ impl Lowering<'_> {
             return None;
         }
         let dims = &value.dims;
-        let tolerance = &self.tolerances[self.current()];
         let along = |axis: usize| -> Option<(f64, Channels)> {
             let over = |data: Vec<f64>| Weight::new(dims[axis].clone(), data);
             let ranges = node.seen.along(axis)?;
-            let fine = tolerance.at(axis, ranges.len());
+            let fine = self.tolerance().at(axis, ranges.len());
             let channels = Channels {
                 magnitude: over(ranges.iter().map(|range| magnitude(*range)).collect()),
                 step: over(fine.iter().map(|x| x * self.bits.precision()).collect()),

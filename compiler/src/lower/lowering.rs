@@ -1,5 +1,6 @@
 //! The program under construction, as operators see it.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
@@ -104,8 +105,8 @@ pub(crate) struct Lowering<'a> {
     pub(super) values: Vec<Option<Value>>,
     pub(super) readers: Vec<Vec<NodeId>>,
     pub(super) current: NodeId,
-    /// Of every node.
-    pub tolerances: Vec<Tolerance>,
+    /// Of every node, if one is asked for.
+    tolerances: OnceCell<Vec<Tolerance>>,
     /// Of the node that is being lowered.
     part: Option<&'static str>,
 }
@@ -137,9 +138,15 @@ impl<'a> Lowering<'a> {
             values: vec![None; graph.nodes.len()],
             readers,
             current: 0,
-            tolerances: tolerances(graph),
+            tolerances: OnceCell::new(),
             part: None,
         }
+    }
+
+    /// How coarsely the current node's value may be rounded.
+    pub fn tolerance(&self) -> &Tolerance {
+        let all = self.tolerances.get_or_init(|| tolerances(self.graph));
+        &all[self.current]
     }
 
     /// Turns to a node, with its settings.

@@ -180,7 +180,7 @@ fn steps(cx: &Lowering, node: &Node) -> (Scale, u8) {
     } else {
         COMPARED_BITS
     };
-    let (tolerance, precision) = (&cx.tolerances[cx.current()], cx.bits.precision());
+    let (tolerance, precision) = (cx.tolerance(), cx.bits.precision());
     let coarsest = step(magnitude(node.range), node.volume(), usual);
     if !is_coarse(coarsest, tolerance.all * precision) {
         return one_step(node, usual);
