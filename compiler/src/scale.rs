@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(untagged)]
 pub enum Scale {
     /// The same step for all elements.
-    Uniform(f64),
+    Uniform(#[serde(with = "step")] f64),
     /// A step for each index of one axis.
     Along {
         /// Which axis of the port's shape.
@@ -18,6 +18,36 @@ pub enum Scale {
         /// As many as the axis is long.
         steps: Vec<f64>,
     },
+}
+
+/// A step in JSON. Minus infinity, for which JSON has no number, is the word that it is in files of tensors.
+mod step {
+    use serde::de::{Deserializer, Error};
+    use serde::{Deserialize, Serializer};
+
+    const WORD: &str = "-Infinity";
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Step {
+        Number(f64),
+        Word(String),
+    }
+
+    pub fn serialize<S: Serializer>(step: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        match *step {
+            f64::NEG_INFINITY => serializer.serialize_str(WORD),
+            step => serializer.serialize_f64(step),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        match Step::deserialize(deserializer)? {
+            Step::Number(step) => Ok(step),
+            Step::Word(word) if word == WORD => Ok(f64::NEG_INFINITY),
+            Step::Word(word) => Err(D::Error::custom(format!("`{word}` is no step"))),
+        }
+    }
 }
 
 /// Elements of a port that have one step: all, or those at neighbouring indices of an axis.
@@ -158,6 +188,7 @@ mod tests {
     fn a_uniform_scale_is_a_number_in_json() {
         for (scale, text) in [
             (Scale::Uniform(0.25), "0.25"),
+            (Scale::Uniform(f64::NEG_INFINITY), "\"-Infinity\""),
             (
                 Scale::Along {
                     axis: 1,

@@ -92,6 +92,40 @@ def tables(folder):
     )
 
 
+    # A tree on each feature and the next: comparisons have to be exact on the smallest as well.
+    nodes, targets = [], []
+    for tree in range(24):
+        for at, mode in enumerate(("BRANCH_LEQ", "BRANCH_LEQ", "LEAF", "LEAF", "LEAF")):
+            feature = (tree + at) % 4
+            threshold = MEAN[feature] + DEVIATION[feature] * float(normal())
+            nodes.append((tree, at, mode, feature, threshold, *((1, 2) if at == 0 else (3, 4) if at == 1 else (0, 0))))
+            if mode == "LEAF":
+                targets.append((tree, at, tree % 3, float(normal())))
+    keys = ("treeids", "nodeids", "modes", "featureids", "values", "truenodeids", "falsenodeids")
+    attributes = {f"nodes_{key}": list(column) for key, column in zip(keys, zip(*nodes))}
+    keys = ("treeids", "nodeids", "ids", "weights")
+    attributes |= {f"target_{key}": list(column) for key, column in zip(keys, zip(*targets))}
+    scale = np.array([1, 100, 1e-3, 1])
+    attributes["nodes_values"] = [float(x * scale[f]) for x, f in zip(attributes["nodes_values"], attributes["nodes_featureids"])]
+    forest = node("TreeEnsembleRegressor", "x", "y", "ai.onnx.ml", n_targets=3, **attributes)
+    case(folder, "forest", [forest], {}, lambda: scale * (MEAN + DEVIATION * normal(1, 4)))
+    # A logarithm of one column: the others are as precise beside it.
+    case(
+        folder,
+        "logarithm_of_a_column",
+        [
+            helper.make_node("Split", ["x"], ["a", "i", "q", "n"], axis=1),
+            node("Log", "i", "l"),
+            node("Concat", "a,l,q,n", "t", axis=1),
+            node("Sub", "t,m", "d"),
+            node("Div", "d,s", "z"),
+            node("Gemm", "z,w", "y"),
+        ],
+        {"m": [40, 11, 0.3, 3], "s": [12, 0.5, 0.1, 2], "w": matrix(4, 3)},
+        lambda: np.abs(MEAN + DEVIATION * normal(1, 4)) + [0, 1e4, 0, 0],
+    )
+
+
 def channels(folder):
     """Channels that a batch norm or a matrix makes differ, and the next layer makes alike."""
     inner, outer = normal(4, 3, 3, 3) / 5, normal(5, 4, 3, 3) / 6 / CHANNELS[None, :, None, None]

@@ -6,7 +6,7 @@ use zkiln_runtime::model::{Accumulator, Port, Term as ModelTerm, Visibility};
 use zkiln_runtime::relations::{Map, Relation, Requant};
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::extent::{channel_axes, magnitude};
+use crate::graph::extent::{Channels, channel_axes, magnitude};
 use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
 use crate::lower::boundary::limbs;
 use crate::lower::columns::KeyRange;
@@ -72,9 +72,13 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
             range,
         },
     );
-    let coarsest = scale.coarsest();
+    // Of masks of scores, no more than that they are there is rounded.
+    let unit = match scale.coarsest() {
+        unit if unit > 0.0 => unit,
+        _ => 1.0,
+    };
     let read = match clamped {
-        Some(keys) => cx.clamped_input(&node.name, column, keys, coarsest)?,
+        Some(keys) => cx.clamped_input(&node.name, column, keys, unit)?,
         None => column,
     };
     if usage == Usage::Compared {
@@ -82,7 +86,7 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
     }
     if clamped.is_none() && visibility != Visibility::Public && !is_gathered_with(cx, cx.current())
     {
-        bound(cx, node, value, range, coarsest);
+        bound(cx, node, value, range, unit);
     }
     let mut term = Term::view(View::whole(read, &axes), 1.0);
     match scale {
@@ -141,7 +145,8 @@ fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scal
     }
     let (scale, bits) = match usage {
         Usage::Other => steps(cx, node),
-        Usage::Compared => one_step(node, COMPARED_BITS),
+        Usage::Compared => own_steps(node, COMPARED_BITS),
+        Usage::Precise if is_taken_apart(cx, node) => own_steps(node, PRECISE_BITS),
         Usage::Precise => one_step(node, PRECISE_BITS),
         Usage::Normalized => one_step(node, cx.bits.norm_bits()),
     };
@@ -160,6 +165,33 @@ fn one_step(node: &Node, bits: u8) -> (Scale, u8) {
         Scale::Uniform(step(magnitude(node.range), node.volume(), bits)),
         bits,
     )
+}
+
+/// So many bits for what calibration saw at each index of an axis, if that differs.
+fn own_steps(node: &Node, bits: u8) -> (Scale, u8) {
+    let Some(Channels { axis, ranges }) = node.seen.channels.last() else {
+        return one_step(node, bits);
+    };
+    let elements = node.volume() / ranges.len();
+    let own = |range: &(f64, f64)| match magnitude(*range) {
+        // What it may be is not known.
+        0.0 => step(magnitude(node.range), node.volume(), bits),
+        greatest => step(greatest, elements, bits),
+    };
+    let steps = ranges.iter().map(own).collect();
+    (Scale::Along { axis: *axis, steps }, bits)
+}
+
+/// Whether each reader takes one index of the axis along which the input differs.
+fn is_taken_apart(cx: &Lowering, node: &Node) -> bool {
+    let takes_one = |axis: usize, reader: &NodeId| {
+        let reader = &cx.graph.nodes[*reader];
+        matches!(reader.op, Op::Slice { axis: along, .. } if along == axis)
+            && reader.shape[axis] == 1
+    };
+    let readers = cx.readers(cx.current());
+    let apart = |channels: &Channels| readers.iter().all(|r| takes_one(channels.axis, r));
+    node.seen.channels.last().is_some_and(apart)
 }
 
 /// The step of signed integers of so many bits that reach a magnitude seen among so many elements, with a margin.
