@@ -64,7 +64,7 @@ pub mod __private {
     pub use zkiln_runtime::protocol::{self, Prover, Verifier};
 
     pub use crate::support::keys::{checked_prover_key, checked_verifier_key, loaded};
-    pub use crate::support::scale::{Scale, error_in_reals, tensor};
+    pub use crate::support::scale::{Along, Scale, error_in_reals, tensor};
     pub use crate::support::shown::{commitment, integers, public};
     pub use crate::support::tensor::{Tensor, zeros};
 }

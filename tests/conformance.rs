@@ -71,6 +71,12 @@ fn what_scikit_learn_and_others_export_is_right() {
     assert_eq!(report["right"], report["cases"], "{report:#}");
 }
 
+#[test]
+fn columns_and_channels_of_any_magnitude_are_right() {
+    let report = report("tests/conformance/scales");
+    assert_eq!(report["right"], report["cases"], "{report:#}");
+}
+
 /// A folder of one case, with samples that are not its tests.
 fn case(tests: &[Value], expected: &[Value]) -> Folder {
     let folder = Folder::new();

@@ -44,8 +44,8 @@ fn inputs(model: &str, ports: &[PortInfo]) -> Vec<Vec<i64>> {
     let integers = |(port, tensor): (&PortInfo, &Value)| {
         assert_eq!(tensor["name"], port.name.as_str());
         let data = tensor["data"].as_array().expect("a list").iter();
-        data.map(|x| (x.as_f64().expect("a number") / port.scale).round() as i64)
-            .collect()
+        let data: Vec<f64> = data.map(|x| x.as_f64().expect("a number")).collect();
+        port.to_integers(&data).expect("in range")
     };
     ports.iter().zip(tensors).map(integers).collect()
 }

@@ -130,11 +130,13 @@ fn generated_code_and_the_process_agree() {
     assert_eq!(compiled.digest, tiny_mlp::MODEL_DIGEST);
     assert_eq!(compiled.key, tiny_mlp::verifier_key().expect("a key"));
     let proven = tiny_mlp::prove(&mlp_input()).expect("proves");
-    let scale = compiled.lowered.inputs[0].scale;
-    let inputs = to_flat(&mlp_input().input)
+    let reals: Vec<f64> = to_flat(&mlp_input().input)
         .iter()
-        .map(|&value| (f64::from(value) / scale).round() as i64)
+        .map(|&value| value.into())
         .collect();
+    let inputs = compiled.lowered.inputs[0]
+        .to_integers(&reals)
+        .expect("in range");
     let verifier = VerifierKey::from_bytes(&compiled.key).expect("a key");
     let key = ProverKey::from_parts(verifier, compiled.lowered.constants, compiled.blinding);
     let ours = protocol::prove(&key.expect("a key"), &[inputs]).expect("proves");
@@ -168,6 +170,7 @@ fn tiny_mlp_rounded(input: &[[f32; 4]; 1]) -> [[f32; 4]; 1] {
     let step = compiled("models/tiny_mlp.onnx", "models/tiny_mlp.samples.jsonl")
         .lowered
         .inputs[0]
-        .scale;
+        .scale
+        .coarsest();
     input.map(|row| row.map(|x| ((f64::from(x) / step).round() * step) as f32))
 }

@@ -59,10 +59,7 @@ fn honest(case: &Path) -> Option<(Lowered, Constants, Trace)> {
     let data = std::mem::take(&mut lowered.constants);
     let constants = Constants::new(&lowered.model, data).expect("constants fit");
     let ports = lowered.inputs.iter().zip(&samples);
-    let integers = ports.map(|(port, sample)| {
-        let integer = |x: &f64| (x / port.scale).round() as i64;
-        sample.data.iter().map(integer).collect()
-    });
+    let integers = ports.map(|(port, sample)| port.to_integers(&sample.data).expect("in range"));
     let integers: Vec<Vec<i64>> = integers.collect();
     let trace = trace::run(&lowered.model, &constants, &integers).expect("runs");
     Some((lowered, constants, trace))

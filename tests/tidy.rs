@@ -60,6 +60,7 @@ const COMPILER: House = House {
         "error",
         "settings",
         "options",
+        "scale",
         "program",
         "onnx",
         "lower",

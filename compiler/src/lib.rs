@@ -21,6 +21,7 @@ mod options;
 mod ports;
 pub mod prepare;
 mod program;
+mod scale;
 pub mod settings;
 pub mod tensors;
 #[cfg(test)]
@@ -35,8 +36,9 @@ pub use crate::lower::lower;
 pub use crate::options::Options;
 pub use crate::ports::{Port, Sample};
 pub use crate::program::{
-    Compiled, Lowered, Meaning, NodeReport, PortInfo, Ranges, in_reals, integers_in_range,
+    Compiled, Element, Lowered, Meaning, NodeReport, PortInfo, Ranges, in_reals, integers_in_range,
     nearest_integer,
 };
+pub use crate::scale::Scale;
 pub use crate::settings::Settings;
 pub use zkiln_runtime::model::Visibility;

@@ -8,6 +8,7 @@ use zkiln_runtime::model::Model;
 use crate::graph::Dtype;
 use crate::options::Options;
 use crate::ports::Port;
+use crate::scale::{Scale, real};
 use crate::text::shown;
 
 /// How integers of a port relate to reals: `real = integer * scale`.
@@ -21,7 +22,7 @@ pub struct PortInfo {
     pub shape: Vec<usize>,
     /// Real value of one unit; 1 for integer ports. A port of the range 0 to 1 holds 0 or the unit, which may be minus infinity, and no
     /// number between.
-    pub scale: f64,
+    pub scale: Scale,
     /// Least and greatest integer.
     pub range: (i64, i64),
 }
@@ -41,21 +42,39 @@ impl PortInfo {
     /// # Errors
     /// As [`integers_in_range`].
     pub fn to_integers(&self, reals: &[f64]) -> Result<Vec<i64>, ProveError> {
-        let elements = reals.iter().map(|x| (nearest_integer(*x, self.scale), *x));
-        integers_in_range(&self.name, self.scale, self.range, elements)
+        let unit = self.scale.of(&self.shape);
+        let elements = (0..).zip(reals).map(|(at, x)| {
+            let unit = unit(at);
+            Element {
+                integer: nearest_integer(*x, unit),
+                real: *x,
+                unit,
+            }
+        });
+        integers_in_range(&self.name, self.range, elements)
     }
 
     /// What integers mean.
     pub fn to_reals(&self, integers: &[i64]) -> Vec<f64> {
-        integers
-            .iter()
-            .map(|integer| real(*integer, self.scale))
-            .collect()
+        let unit = self.scale.of(&self.shape);
+        let real = |(at, integer): (usize, &i64)| real(*integer, unit(at));
+        integers.iter().enumerate().map(real).collect()
     }
 }
 
 /// How far a port that is 0 or one other number may be from them, relative to that number.
 const FLAG_TOLERANCE: f64 = 1e-6;
+
+/// An element of a port: the real number, the unit that it is to be a multiple of, and the nearest such multiple, if there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Element {
+    /// In units.
+    pub integer: Option<i64>,
+    /// As it was given.
+    pub real: f64,
+    /// Real value of one unit.
+    pub unit: f64,
+}
 
 /// `real` as a multiple of `unit`, rounded half away from zero; `None` where there is no such 64-bit integer.
 pub fn nearest_integer(real: f64, unit: f64) -> Option<i64> {
@@ -68,41 +87,35 @@ pub fn nearest_integer(real: f64, unit: f64) -> Option<i64> {
     (-bound <= units && units < bound).then_some(units as i64)
 }
 
-/// What an integer means.
-fn real(integer: i64, unit: f64) -> f64 {
-    // The unit may be minus infinity.
-    if integer == 0 {
-        0.0
-    } else {
-        integer as f64 * unit
-    }
-}
-
 /// Whether a port that is 0 or `unit` may take this number: another is too far from both to stand for either.
 fn is_flag(real: f64, unit: f64) -> bool {
     let near = |end: f64| (real - end).abs() <= FLAG_TOLERANCE * unit.abs().min(1.0);
     near(0.0) || real == unit || (real / unit - 1.0).abs() <= FLAG_TOLERANCE
 }
 
-/// The integers of a port's elements, each given with the real that it is for, once all are in the port's range.
+/// The integers of a port's elements, once all are in the port's range.
 ///
 /// # Errors
 /// [`ProveError::InputRange`] for the first element that is outside, or has no integer, in reals.
 pub fn integers_in_range(
     port: &str,
-    unit: f64,
     range: (i64, i64),
-    elements: impl Iterator<Item = (Option<i64>, f64)>,
+    elements: impl Iterator<Item = Element>,
 ) -> Result<Vec<i64>, ProveError> {
-    let integer = |(index, (integer, real)): (usize, (Option<i64>, f64))| {
+    let integer = |(index, element): (usize, Element)| {
+        let Element {
+            integer,
+            real: given,
+            unit,
+        } = element;
         let inside = integer.filter(|i| (range.0..=range.1).contains(i));
-        let inside = inside.filter(|_| range != (0, 1) || is_flag(real, unit));
+        let inside = inside.filter(|_| range != (0, 1) || is_flag(given, unit));
         inside.ok_or_else(|| ProveError::InputRange {
             input: port.into(),
             index,
-            value: real.to_string(),
-            low: self::real(range.0, unit).to_string(),
-            high: self::real(range.1, unit).to_string(),
+            value: given.to_string(),
+            low: real(range.0, unit).to_string(),
+            high: real(range.1, unit).to_string(),
         })
     };
     elements.enumerate().map(integer).collect()
@@ -240,7 +253,7 @@ mod tests {
         name: "x".into(),
         dtype: Dtype::Float32,
         shape: vec![3],
-        scale: 0.25,
+        scale: Scale::Uniform(0.25),
         range: (-4, 3),
     };
 
@@ -248,6 +261,32 @@ mod tests {
     fn integers_and_reals() {
         assert_eq!(PORT().to_integers(&[0.3, -1.0, 0.125]), Ok(vec![1, -4, 1]));
         assert_eq!(PORT().to_reals(&[1, -4]), [0.25, -1.0]);
+    }
+
+    #[test]
+    fn each_column_has_its_step_and_its_range() {
+        let port = PortInfo {
+            shape: vec![2, 2],
+            scale: Scale::Along {
+                axis: 1,
+                steps: vec![0.25, 1000.0],
+            },
+            ..PORT()
+        };
+        let integers = vec![1, 3, -4, -2];
+        assert_eq!(
+            port.to_integers(&[0.25, 2900.0, -1.0, -2000.0]),
+            Ok(integers.clone())
+        );
+        assert_eq!(port.to_reals(&integers), [0.25, 3000.0, -1.0, -2000.0]);
+        let error = port
+            .to_integers(&[0.25, 2900.0, 2.0, 0.0])
+            .expect_err("out of range");
+        assert!(
+            error
+                .to_string()
+                .contains("element 2: 2 is outside the calibrated range -1..=0.75")
+        );
     }
 
     #[test]
@@ -265,7 +304,7 @@ mod tests {
     fn ports_of_two_values_take_no_other() {
         for unit in [-1e9, -65504.0, f64::from(f32::MIN), f64::NEG_INFINITY, 1.0] {
             let port = PortInfo {
-                scale: unit,
+                scale: Scale::Uniform(unit),
                 range: (0, 1),
                 ..PORT()
             };

@@ -18,7 +18,8 @@
 //! ```
 //!
 //! One line a node, in the order of the graph. `activation_bits` and `weight_bits` of a node are those with which it is computed;
-//! without them the ones at the top count. `stats` are ranges inside a node, such as the sums of a softmax.
+//! without them the ones at the top count. `stats` are ranges inside a node, such as the sums of a softmax. `range` has zero in it, `seen`
+//! is without, and `channels` are the ranges along an axis on which they differ.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -27,7 +28,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CompileError;
-use crate::graph::{Graph, flag_of};
+use crate::graph::extent::Channels;
+use crate::graph::{Extent, Graph, Node, flag_of};
 
 /// The only version there is.
 const VERSION: u32 = 1;
@@ -81,12 +83,28 @@ pub struct NodeSettings {
     /// Ranges of what the node computes on the way.
     #[serde(default)]
     pub stats: Vec<(f32, f32)>,
+    /// Least and greatest value, where zero is not between them.
+    #[serde(default)]
+    pub seen: Option<(f32, f32)>,
+    /// Ranges channel by channel, along axes on which these differ.
+    #[serde(default)]
+    pub channels: Vec<ChannelRanges>,
     /// Bits of activations, if not those of all.
     #[serde(default)]
     pub activation_bits: Option<u8>,
     /// Bits of weights, if not those of all.
     #[serde(default)]
     pub weight_bits: Option<u8>,
+}
+
+/// Least and greatest value at each index of an axis; both zero where none was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRanges {
+    /// Which axis.
+    pub axis: usize,
+    /// For each index.
+    pub ranges: Vec<(f32, f32)>,
 }
 
 /// What a search does to one node.
@@ -118,27 +136,59 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data")
 }
 
-/// Both ends in 32 bits: files stay short, and reading one again gives the same numbers.
+/// Both ends in 32 bits: files stay short, and reading one again gives the same numbers. Zero if the range is empty.
 fn short((low, high): (f64, f64)) -> (f32, f32) {
     let short = |end: f64| (end as f32).clamp(f32::MIN, f32::MAX);
-    (short(low), short(high))
+    match low <= high {
+        true => (short(low), short(high)),
+        false => (0.0, 0.0),
+    }
 }
 
 fn long((low, high): (f32, f32)) -> (f64, f64) {
     (low.into(), high.into())
 }
 
+impl NodeSettings {
+    /// What calibration found of a node.
+    fn of(node: &Node) -> Self {
+        let seen = short(node.seen.all);
+        let channels = node.seen.channels.iter().map(|channels| ChannelRanges {
+            axis: channels.axis,
+            ranges: channels.ranges.iter().copied().map(short).collect(),
+        });
+        Self {
+            node: node.name.clone(),
+            range: short(node.range),
+            stats: node.stats.iter().copied().map(short).collect(),
+            seen: Some(seen).filter(|seen| *seen != short(node.range)),
+            channels: channels.collect(),
+            activation_bits: None,
+            weight_bits: None,
+        }
+    }
+
+    /// Gives the node what was found.
+    fn apply(&self, node: &mut Node) {
+        node.range = long(self.range);
+        node.stats = self.stats.iter().copied().map(long).collect();
+        let fits = |all: &&ChannelRanges| node.shape.get(all.axis) == Some(&all.ranges.len());
+        let channels = self.channels.iter().filter(fits).map(|channels| Channels {
+            axis: channels.axis,
+            ranges: channels.ranges.iter().copied().map(long).collect(),
+        });
+        node.seen = Extent {
+            all: long(self.seen.unwrap_or(self.range)),
+            channels: channels.collect(),
+        };
+    }
+}
+
 impl Settings {
     /// The ranges of a calibrated graph, and as many bits as there can be.
     pub(crate) fn of(graph: &Graph, model: String) -> Self {
         let found = graph.nodes.iter().filter(|node| node.constant().is_none());
-        let nodes = found.map(|node| NodeSettings {
-            node: node.name.clone(),
-            range: short(node.range),
-            stats: node.stats.iter().copied().map(short).collect(),
-            activation_bits: None,
-            weight_bits: None,
-        });
+        let nodes = found.map(NodeSettings::of);
         Self {
             version: VERSION,
             model,
@@ -196,7 +246,9 @@ impl Settings {
             }
         }
         for node in nodes() {
+            let channels = node.channels.iter().flat_map(|channels| &channels.ranges);
             let ranges = node.stats.iter().chain([&node.range]);
+            let ranges = ranges.chain(&node.seen).chain(channels);
             let is_range =
                 |(low, high): &(f32, f32)| low <= high && low.is_finite() && high.is_finite();
             if !ranges.into_iter().all(is_range) {
@@ -229,6 +281,12 @@ impl Settings {
             );
             if !node.stats.is_empty() {
                 let _ = write!(line, ", \"stats\": {}", json(&node.stats));
+            }
+            if let Some(seen) = &node.seen {
+                let _ = write!(line, ", \"seen\": {}", json(seen));
+            }
+            if !node.channels.is_empty() {
+                let _ = write!(line, ", \"channels\": {}", json(&node.channels));
             }
             for (name, bits) in [
                 ("activation_bits", node.activation_bits),
@@ -296,8 +354,12 @@ impl Settings {
                 node.activation_bits = Some(bits).filter(|bits| *bits != self.activation_bits);
             }
             Change::Clip { node } => {
-                let (low, high) = &mut settings.nodes[node].range;
-                (*low, *high) = (*low / 2.0, *high / 2.0);
+                let node = &mut settings.nodes[node];
+                let channels = node.channels.iter_mut().flat_map(|all| &mut all.ranges);
+                let ranges = [&mut node.range].into_iter().chain(&mut node.seen);
+                for (low, high) in ranges.chain(channels) {
+                    (*low, *high) = (*low / 2.0, *high / 2.0);
+                }
             }
         }
         Some(settings)
@@ -324,8 +386,7 @@ impl Settings {
             if let Some(tensor) = node.constant() {
                 node.range = tensor.range();
             } else if let Some(settings) = known.remove(node.name.as_str()) {
-                node.range = long(settings.range);
-                node.stats = settings.stats.iter().copied().map(long).collect();
+                settings.apply(node);
             } else {
                 return Err(CompileError::Settings(format!(
                     "they do not know the node `{}`; calibrate again, with the same dimensions",
@@ -351,6 +412,11 @@ mod tests {
             node: name.into(),
             range: (-0.1, 3.25),
             stats: vec![(0.0, 1e-7)],
+            seen: Some((0.5, 3.25)),
+            channels: vec![ChannelRanges {
+                axis: 1,
+                ranges: vec![(0.5, 0.75), (0.0, 0.0), (0.5, 3.25)],
+            }],
             activation_bits,
             weight_bits: None,
         };

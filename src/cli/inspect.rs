@@ -37,6 +37,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         say_json(&machine_form(&program));
     } else {
         say_nodes(&program);
+        say_ports(&program);
         say_totals(&program);
         if program.ranges() == Ranges::Guessed {
             say(&format!("\n{GUESSED}"));
@@ -89,6 +90,20 @@ fn say_nodes(program: &Program) {
         ]
     }));
     say(&table(&rows));
+}
+
+/// Ranges and steps; of each run of an axis's indices where these differ.
+fn say_ports(program: &Program) {
+    let heading = ["port", "index", "from", "to", "step"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    for port in program.inputs().iter().chain(program.outputs()) {
+        rows.extend(port.scale.runs().iter().map(|run| {
+            let [low, high] = run.ends(port.range);
+            let numbers = [low, high, run.step].map(|x| x.to_string());
+            [vec![port.name.clone(), run.to_string()], numbers.to_vec()].concat()
+        }));
+    }
+    say(&format!("\n{}", table(&rows)));
 }
 
 fn row(name: &str, figure: String) -> Vec<String> {

@@ -4,8 +4,8 @@
 //! nothing about them, so a verifier that wants reals takes the scale from the model's owner.
 
 use serde::{Deserialize, Serialize};
-use zkiln_compiler::PortInfo;
 use zkiln_compiler::graph::Dtype;
+use zkiln_compiler::{PortInfo, Scale};
 use zkiln_runtime::model::{Model, Port};
 
 use super::engine::{Commitment, Shown, Statement};
@@ -32,7 +32,7 @@ struct PublicTensor {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    scale: f64,
+    scale: Scale,
     /// `public`, `private` or `committed`.
     visibility: Seen,
     /// If it is public.
@@ -77,7 +77,7 @@ impl Public {
                 name: port.name.clone(),
                 dtype: port.dtype,
                 shape: port.shape.clone(),
-                scale: port.scale,
+                scale: port.scale.clone(),
                 visibility: match shown {
                     Shown::Public(_) => Seen::Public,
                     Shown::Private => Seen::Private,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::diagnostic::refuse;
 use crate::error::CompileError;
 use crate::graph::interpret;
-use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Origin, Pointwise, Tensor};
+use crate::graph::{BinaryFn, Dtype, Extent, Graph, NodeId, Op, Origin, Pointwise, Tensor};
 use crate::onnx::reference::{FloatModel, Observed};
 use crate::options::Options;
 use crate::ports::Sample;
@@ -49,21 +49,21 @@ pub(crate) fn calibrate(
     let limits = index_limits(graph);
     let given = !options.samples.is_empty();
     let observe = |sample: &Vec<Tensor>| observe(graph, origins, float, &limits, sample, given);
-    let seen: Vec<Vec<Seen>> = samples.par_iter().map(observe).collect::<Result<_, _>>()?;
-    for (node, seen) in seen
-        .into_iter()
-        .flat_map(|sample| sample.into_iter().enumerate())
+    let join = |mut all: Vec<Seen>, one: Vec<Seen>| -> Result<_, CompileError> {
+        all.iter_mut().zip(one).for_each(|(all, one)| all.join(one));
+        Ok(all)
+    };
+    let seen = samples.par_iter().map(observe).try_reduce_with(join);
+    for (node, mut seen) in graph
+        .nodes
+        .iter_mut()
+        .zip(seen.transpose()?.unwrap_or_default())
     {
-        let node = &mut graph.nodes[node];
-        node.range = (
-            node.range.0.min(seen.range.0),
-            node.range.1.max(seen.range.1),
-        );
-        node.stats
-            .resize(seen.stats.len(), (f64::INFINITY, f64::NEG_INFINITY));
-        for (all, one) in node.stats.iter_mut().zip(seen.stats) {
-            *all = (all.0.min(one.0), all.1.max(one.1));
-        }
+        let (low, high) = seen.extent.all;
+        node.range = (node.range.0.min(low), node.range.1.max(high));
+        node.stats = seen.stats;
+        seen.extent.keep_uneven();
+        node.seen = seen.extent;
     }
     Ok(())
 }
@@ -105,10 +105,19 @@ pub(crate) fn values(
     (0..graph.nodes.len()).map(value).collect()
 }
 
-/// One node's range and statistics in one sample.
+/// One node's ranges and statistics in some samples.
 struct Seen {
-    range: (f64, f64),
+    extent: Extent,
     stats: Vec<(f64, f64)>,
+}
+
+impl Seen {
+    fn join(&mut self, other: Self) {
+        self.extent.join(other.extent);
+        for (all, one) in self.stats.iter_mut().zip(other.stats) {
+            *all = (all.0.min(one.0), all.1.max(one.1));
+        }
+    }
 }
 
 /// What one sample shows.
@@ -152,9 +161,12 @@ impl<'a> Observation<'a> {
                 interpret::evaluate_node(node, &operands.iter().map(|o| &**o).collect::<Vec<_>>());
             self.computed.insert(id, value);
         }
-        let range = match self.observed(id).and_then(Observed::range) {
-            Some(range) => range,
-            None => self.value(id)?.range(),
+        let extent = match self
+            .observed(id)
+            .and_then(|value| value.extent(&node.shape))
+        {
+            Some(extent) => extent,
+            None => Extent::of(&node.shape, &self.value(id)?.data),
         };
         let stats = match &node.op {
             Op::Softmax { .. } | Op::RmsNorm { .. } | Op::Binary(BinaryFn::Div) => {
@@ -167,7 +179,7 @@ impl<'a> Observation<'a> {
             Op::Input(_) => node.stats.clone(),
             _ => Vec::new(),
         };
-        Ok(Seen { range, stats })
+        Ok(Seen { extent, stats })
     }
 
     /// What the float model has for a node.

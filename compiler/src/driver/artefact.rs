@@ -23,7 +23,7 @@ use crate::program::{Compiled, NodeReport, PortInfo, Ranges};
 use crate::text::{hex, unhex};
 
 /// The version of the form that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What stands in the place of the manifest's digest while it is computed.
 const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -155,7 +155,8 @@ fn manifests(folder: &Path) -> Result<Vec<PathBuf>, CompileError> {
 fn fit(infos: &[PortInfo], ports: &[Port]) -> bool {
     let same = |(info, port): (&PortInfo, &Port)| {
         let elements = info.shape.iter().copied().fold(1, usize::saturating_mul);
-        info.name == *port.name && elements == port.len() && info.range == port.range
+        let fits = info.name == *port.name && elements == port.len() && info.range == port.range;
+        fits && info.scale.fits(&info.shape)
     };
     infos.len() == ports.len() && infos.iter().zip(ports).all(same)
 }
@@ -336,8 +337,8 @@ mod tests {
         write(path, &compiled(), "tiny_mlp.onnx").expect("written");
         let manifest = path.join("tiny_mlp.json");
         let text = fs::read_to_string(&manifest).expect("there");
-        fs::write(&manifest, text.replace("\"version\": 1", "\"version\": 2")).expect("written");
-        refused("version 2");
+        fs::write(&manifest, text.replace("\"version\": 2", "\"version\": 1")).expect("written");
+        refused("version 1");
         fs::write(&manifest, &text).expect("written");
         let other = text.replace("[\n        1,\n        4\n      ]", "[5]");
         assert_ne!(other, text);

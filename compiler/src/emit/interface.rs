@@ -8,6 +8,7 @@ use crate::emit::describe::quoted;
 use crate::emit::identifiers::{Scope, screaming_case, snake_case};
 use crate::graph::Dtype;
 use crate::program::PortInfo;
+use crate::scale::{Run, Scale};
 
 /// Tensors of more bytes are boxed: a thread's stack holds only a few of them.
 const BOXED_BYTES: usize = 256 << 10;
@@ -252,41 +253,59 @@ impl Field<'_> {
     fn declaration(&self) -> TokenStream {
         let field = &self.field;
         let tensor = tensor(self.info);
-        let (low, high) = self.port.range;
-        let doc = match self.info.dtype {
-            Dtype::Float32 if (low, high) == (0, 1) => {
-                format!(" `{}`: 0 or {}.", quoted(&self.info.name), self.info.scale)
-            }
-            Dtype::Float32 => {
-                let [low, high] = [low, high].map(|bound| bound as f64 * self.info.scale);
-                format!(
-                    " `{}`: {low} to {high} in steps of {}.",
-                    quoted(&self.info.name),
-                    self.info.scale
-                )
-            }
-            Dtype::Bool => format!(" `{}`.", quoted(&self.info.name)),
-            _ => format!(" `{}`: {low} to {high}.", quoted(&self.info.name)),
+        let docs = self.meaning();
+        quote!(#(#[doc = #docs])* pub #field: #tensor)
+    }
+
+    /// What its elements may be, in lines of documentation.
+    fn meaning(&self) -> Vec<String> {
+        let (name, (low, high)) = (quoted(&self.info.name), self.port.range);
+        let reals = |run: &Run| {
+            let [low, high] = run.ends(self.port.range);
+            format!("{low} to {high} in steps of {}.", run.step)
         };
-        quote!(#[doc = #doc] pub #field: #tensor)
+        let runs = self.info.scale.runs();
+        match (self.info.dtype, runs.as_slice()) {
+            (Dtype::Float32, [other]) if (low, high) == (0, 1) => {
+                vec![format!(" `{name}`: 0 or {}.", other.step)]
+            }
+            (Dtype::Float32, [all]) => vec![format!(" `{name}`: {}", reals(all))],
+            (Dtype::Float32, runs) => {
+                let lines = runs.iter().map(|run| format!(" - {run}: {}", reals(run)));
+                let heading = [format!(" `{name}`, by index:"), String::new()];
+                heading.into_iter().chain(lines).collect()
+            }
+            (Dtype::Bool, _) => vec![format!(" `{name}`.")],
+            _ => vec![format!(" `{name}`: {low} to {high}.")],
+        }
     }
 
     fn scale(&self) -> TokenStream {
         let (scale, name) = (&self.scale, &self.info.name);
-        let unit = match self.info.scale {
-            f64::NEG_INFINITY => quote!(f64::NEG_INFINITY),
-            scale => {
-                let (sign, unit) = ((scale < 0.0).then(|| quote!(-)), scale.abs());
-                let unit = Literal::f64_unsuffixed(unit);
-                quote!(#sign #unit)
+        let [low, high] = [self.port.range.0, self.port.range.1].map(integer);
+        let (units, unit) = match &self.info.scale {
+            Scale::Uniform(f64::NEG_INFINITY) => (None, quote!(f64::NEG_INFINITY)),
+            Scale::Uniform(step) => (None, float(*step)),
+            Scale::Along { axis, steps } => {
+                let inner: usize = self.info.shape.iter().skip(axis + 1).product();
+                let inner = Literal::usize_unsuffixed(inner);
+                let steps = steps.iter().map(|step| Literal::f64_unsuffixed(*step));
+                let unit = quote!(Along { inner: #inner, steps: &[#(#steps),*] });
+                (Some(quote!(<Along>)), unit)
             }
         };
-        let [low, high] = [self.port.range.0, self.port.range.1].map(integer);
-        quote!(const #scale: Scale = Scale { port: #name, unit: #unit, range: (#low, #high) };)
+        quote!(const #scale: Scale #units = Scale { port: #name, unit: #unit, range: (#low, #high) };)
     }
 }
 
 /// Unsuffixed, with its sign apart as in Rust's grammar.
+fn float(value: f64) -> TokenStream {
+    let (sign, magnitude) = ((value < 0.0).then(|| quote!(-)), value.abs());
+    let magnitude = Literal::f64_unsuffixed(magnitude);
+    quote!(#sign #magnitude)
+}
+
+/// As [`float`].
 fn integer(value: i64) -> TokenStream {
     let magnitude = Literal::u64_unsuffixed(value.unsigned_abs());
     if value < 0 {

@@ -115,7 +115,7 @@ impl Row {
     }
 
     fn of_output(model: &Model, port: &Port, info: &PortInfo) -> Self {
-        let scale_log2 = tenths(info.scale.abs().log2());
+        let scale_log2 = tenths(info.scale.coarsest().abs().log2());
         let (low, high) = port.range;
         let bits = |end: i64| i64::BITS - (if end < 0 { !end } else { end }).leading_zeros();
         let bits = bits(low).max(bits(high)) + u32::from(low < 0);

@@ -11,6 +11,7 @@ use crate::emit::{Generated, emit, located};
 use crate::graph::Dtype;
 use crate::program::Compiled;
 use crate::program::{Lowered, Meaning, NodeReport, PortInfo, Ranges};
+use crate::scale::Scale;
 
 const X: ColumnId = ColumnId(0);
 const WEIGHT: ColumnId = ColumnId(1);
@@ -140,7 +141,7 @@ pub fn tiny() -> Compiled {
         name: title.into(),
         dtype: Dtype::Float32,
         shape: shape.into(),
-        scale,
+        scale: Scale::Uniform(scale),
         range: (-1, 1),
     };
     let row = |node: &str, relation: &str, shape: &str, lookups| NodeReport {
@@ -280,6 +281,26 @@ fn ports_that_are_seen_one_by_one_have_fields() {
     assert_eq!(fields("pub struct Commitments<'a> {"), ["x"]);
     assert!(source.contains("pub fn input(&self) -> Input"));
     assert!(!source.contains("pub fn output(&self)"));
+}
+
+#[test]
+fn columns_of_an_input_have_steps_of_their_own() {
+    let mut compiled = tiny();
+    compiled.lowered.inputs[0].scale = Scale::Along {
+        axis: 1,
+        steps: vec![0.5, 0.5, 0.0625, 1024.0],
+    };
+    let source = emit(&compiled, "tiny.onnx").source;
+    for line in [
+        "/// `x`, by index:",
+        "/// - 0 to 1 of axis 1: -64 to 63.5 in steps of 0.5.",
+        "/// - 2 of axis 1: -8 to 7.9375 in steps of 0.0625.",
+        "/// - 3 of axis 1: -131072 to 130048 in steps of 1024.",
+        "const X: Scale<Along> = Scale {",
+        "steps: &[0.5, 0.5, 0.0625, 1024.0],",
+    ] {
+        assert!(source.contains(line), "{line}\n{source}");
+    }
 }
 
 #[test]

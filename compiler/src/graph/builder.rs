@@ -83,6 +83,7 @@ impl Builder {
             dtype,
             range: (0.0, 0.0),
             stats: Vec::new(),
+            seen: Default::default(),
         }
     }
 

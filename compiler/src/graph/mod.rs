@@ -6,6 +6,7 @@ pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod defined;
 mod dtype;
+pub mod extent;
 mod integers;
 pub mod interpret;
 pub(crate) mod limits;
@@ -15,6 +16,7 @@ mod pointwise;
 mod power_law;
 mod shorthands;
 
+pub use crate::graph::extent::Extent;
 pub use crate::graph::power_law::PowerLaw;
 pub(crate) use dtype::is_whole;
 pub use dtype::{Dtype, MOST_EXACT};
@@ -227,6 +229,8 @@ pub struct Node {
     /// `exp(x - max)` over the axis. [`Op::RmsNorm`]: `mean(x^2) + epsilon`. Division: the divisor's magnitude.
     /// [`Op::Input`] that is 0 or one other number, which hides scores: 0 and that number's reciprocal. Other operators: empty.
     pub stats: Vec<(f64, f64)>,
+    /// What calibration saw of the value, channel by channel where they differ.
+    pub seen: Extent,
 }
 
 /// From this magnitude on, a value is a mask's infinity and not a number to calculate with.

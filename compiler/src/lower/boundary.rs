@@ -101,6 +101,17 @@ impl Lowering<'_> {
         if let Some(exact) = self.exact(value, bits + EXACT_EXTRA_BITS)? {
             return Ok(exact);
         }
+        // Finer channels make wider sums.
+        if let Some(levels) = self.levels(value, bits)
+            && let Ok(even) = self.rounded(&levels.even(value), bits)
+        {
+            return Ok(levels.restore(even, value.range));
+        }
+        self.rounded(value, bits)
+    }
+
+    /// The value rounded to about `bits` bits, with one step for all its elements.
+    fn rounded(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
         if bits > MOST_TABLE_BITS && !self.saturates() {
             return self.wide(value, bits);
         }

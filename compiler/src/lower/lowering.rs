@@ -1,5 +1,6 @@
 //! The program under construction, as operators see it.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
@@ -9,6 +10,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Reducer};
 use crate::lower::columns::{Columns, Tables};
 use crate::lower::quantize::Quantized;
+use crate::lower::tolerance::{Tolerance, tolerances};
 use crate::lower::value::{Fresh, Value};
 use crate::options::Options;
 use crate::program::{NodeReport, PortInfo};
@@ -103,6 +105,8 @@ pub(crate) struct Lowering<'a> {
     pub(super) values: Vec<Option<Value>>,
     pub(super) readers: Vec<Vec<NodeId>>,
     pub(super) current: NodeId,
+    /// Of every node, if one is asked for.
+    tolerances: OnceCell<Vec<Tolerance>>,
     /// Of the node that is being lowered.
     part: Option<&'static str>,
 }
@@ -134,8 +138,15 @@ impl<'a> Lowering<'a> {
             values: vec![None; graph.nodes.len()],
             readers,
             current: 0,
+            tolerances: OnceCell::new(),
             part: None,
         }
+    }
+
+    /// How coarsely the current node's value may be rounded.
+    pub fn tolerance(&self) -> &Tolerance {
+        let all = self.tolerances.get_or_init(|| tolerances(self.graph));
+        &all[self.current]
     }
 
     /// Turns to a node, with its settings.

@@ -11,6 +11,7 @@ mod exact_functions;
 mod floating;
 mod floor_division;
 pub(crate) mod intervals;
+pub(crate) mod levels;
 pub(crate) mod lowering;
 pub(crate) mod ops;
 pub(crate) mod product;
@@ -24,6 +25,7 @@ mod tabulate;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tolerance;
 pub(crate) mod value;
 mod wide;
 
@@ -36,14 +38,29 @@ use crate::graph::{Dtype, Graph, Node, NodeId, Op, Reducer};
 use crate::lower::columns::KeyRange;
 pub(crate) use crate::lower::lowering::Bits;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::Goal;
+use crate::lower::quantize::{Goal, Quantized, is_exact};
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
 use crate::options::{Options, Side};
 use crate::program::{Lowered, PortInfo};
+use crate::scale::Scale;
 
 /// Outputs whose exact integers stay below this many bits are not rounded.
 const OUTPUT_BITS: u32 = 50;
+
+/// An axis, and a number for each index of it.
+type Along = (usize, Vec<f64>);
+
+/// The scale of integers in units of `unit`, times what they were divided by.
+fn scale(unit: f64, levels: Option<Along>) -> Scale {
+    match levels {
+        None => Scale::Uniform(unit),
+        Some((axis, levels)) => Scale::Along {
+            axis,
+            steps: levels.iter().map(|level| level * unit).collect(),
+        },
+    }
+}
 
 /// Lowers a fused and calibrated graph to an integer program.
 ///
@@ -154,6 +171,7 @@ impl Lowering<'_> {
         value.name = node.name.as_str().into();
         value.integer = node.dtype.is_integer();
         self.check_type(node, &value)?;
+        value.channels = self.channels(node, &value);
         match self.shared_bits() {
             Some(bits) if !value.is_simple() => self.small(&value, bits),
             _ => Ok(value),
@@ -195,8 +213,13 @@ impl Lowering<'_> {
     fn probe(&mut self, id: NodeId) -> Option<(Port, PortInfo)> {
         let node = &self.graph.nodes[id];
         let value = self.values[id].clone().filter(|v| !v.is_constant())?;
+        let (value, levels) = match self.even_output(&value) {
+            Some((even, levels)) => (even, Some(levels)),
+            None => (value, None),
+        };
         let quantized = self.accumulate(&value, &value.axes(), Goal::Output).ok()?;
         let range = (quantized.bounds.0 as i64, quantized.bounds.1 as i64);
+        let scale = scale(quantized.unit, levels);
         let port = Port {
             name: node.name.clone().into(),
             value: quantized.accumulator,
@@ -207,7 +230,7 @@ impl Lowering<'_> {
             name: node.name.clone(),
             dtype: node.dtype,
             shape: node.shape.clone(),
-            scale: quantized.unit,
+            scale,
             range,
         };
         Some((port, info))
@@ -225,6 +248,40 @@ impl Lowering<'_> {
         }
     }
 
+    /// An output divided by powers of two channel by channel, where its weights could not be rounded to one unit; and these, along an axis.
+    fn even_output(&self, value: &Value) -> Option<(Value, Along)> {
+        let levels = self.levels(value, self.bits.activation_bits)?;
+        let axis = value.dims.iter().position(|dim| *dim == levels.of.axes)?;
+        let rounds = !is_exact(value, self.bits.weight_bits);
+        rounds.then(|| (levels.even(value), (axis, levels.of.data.to_vec())))
+    }
+
+    /// The integers of an output of at most `limit` bits, rounded if they are wider, and what they mean.
+    fn output_integers(
+        &mut self,
+        value: &Value,
+        limit: u32,
+    ) -> Result<(Quantized, Scale), Diagnostic> {
+        if let Some((even, levels)) = self.even_output(value)
+            && let Ok(quantized) = self.integers_within(&even, limit)
+        {
+            let scale = scale(quantized.unit, Some(levels));
+            return Ok((quantized, scale));
+        }
+        let quantized = self.integers_within(value, limit)?;
+        let scale = scale(quantized.unit, None);
+        Ok((quantized, scale))
+    }
+
+    fn integers_within(&mut self, value: &Value, limit: u32) -> Result<Quantized, Diagnostic> {
+        let quantized = self.accumulate(value, &value.axes(), Goal::Output);
+        if quantized.as_ref().is_ok_and(|q| q.magnitude < 1 << limit) {
+            return quantized;
+        }
+        let rounded = self.small(value, self.bits.residual_bits())?;
+        self.accumulate(&rounded, &rounded.axes(), Goal::Output)
+    }
+
     fn output(
         &mut self,
         name: &str,
@@ -233,20 +290,13 @@ impl Lowering<'_> {
     ) -> Result<(Port, PortInfo), Diagnostic> {
         let visibility = self.options.port_visibility(Side::Output, name);
         self.correct(name, &mut value);
-        let axes = value.axes();
         let limit = match visibility {
             // A column holds 32 bits.
             Visibility::Committed => 31,
             _ => OUTPUT_BITS,
         };
-        let mut quantized = self.accumulate(&value, &axes, Goal::Output);
-        if !quantized.as_ref().is_ok_and(|q| q.magnitude < 1 << limit) {
-            value = self.small(&value, self.bits.residual_bits())?;
-            quantized = self.accumulate(&value, &axes, Goal::Output);
-        }
-        let mut quantized = quantized?;
+        let (mut quantized, scale) = self.output_integers(&value, limit)?;
         let range = (quantized.bounds.0 as i64, quantized.bounds.1 as i64);
-        let unit = quantized.unit;
         if visibility == Visibility::Committed {
             let shape = quantized.accumulator.shape.clone();
             let output = self
@@ -280,7 +330,7 @@ impl Lowering<'_> {
             name: name.to_string(),
             dtype: self.graph.nodes[id].dtype,
             shape: self.graph.nodes[id].shape.clone(),
-            scale: unit,
+            scale,
             range,
         };
         Ok((port, info))

@@ -253,7 +253,7 @@ impl Lowering<'_> {
         products: usize,
     ) -> Result<(), Diagnostic> {
         loop {
-            let width = self.width(a) + self.width(b) + bits_of(products);
+            let width = self.product_width(a, b, products);
             if width <= MOST_WIDTH {
                 return Ok(());
             }
@@ -273,15 +273,38 @@ impl Lowering<'_> {
         }
     }
 
+    /// Bits of the greatest sum of so many products of two values.
+    fn product_width(&self, a: &Value, b: &Value, products: usize) -> u32 {
+        let width = self.width(a) + self.width(b) + bits_of(products);
+        // Constants become one.
+        let merged = |constant: &Value, other: &Value| match constant.is_constant() {
+            true => self.width(constant).min(self.weight_width(other)),
+            false => 0,
+        };
+        width - merged(a, b).max(merged(b, a))
+    }
+
+    /// Bits of a term's constants.
+    fn weight_bits(&self, term: &Term) -> u32 {
+        let len = term.weight.as_ref().map(|weight| weight.data.len());
+        len.map_or(0, |len| most_weight_bits(len, self.bits.weight_bits).into())
+    }
+
+    /// Least bits of the constants of a term in which a column occurs.
+    fn weight_width(&self, value: &Value) -> u32 {
+        let varying = value.terms.iter().filter(|term| !term.is_constant());
+        varying
+            .map(|term| self.weight_bits(term))
+            .min()
+            .unwrap_or(0)
+    }
+
     /// Bits of the greatest sum of products, as far as the columns' bounds tell.
     pub fn width(&self, value: &Value) -> u32 {
         let term = |term: &Term| {
             let (low, high) = product_bounds(&term.factors, &self.columns);
             let most = low.unsigned_abs().max(high.unsigned_abs());
-            let weight = term.weight.as_ref();
-            let weight =
-                weight.map_or(0, |w| most_weight_bits(w.data.len(), self.bits.weight_bits));
-            128 - most.leading_zeros() + u32::from(weight) + bits_of(volume(&term.summed))
+            128 - most.leading_zeros() + self.weight_bits(term) + bits_of(volume(&term.summed))
         };
         let varying = value.terms.iter().filter(|term| !term.is_constant());
         varying

@@ -189,6 +189,7 @@ mod tests {
             dtype: Dtype::Float32,
             range: (-most, most),
             stats: vec![],
+            seen: Default::default(),
         };
         let weights: Vec<f64> = (0..9).map(|i| f64::from(i * 7 % 9 - 4) / 7.3).collect();
         let product = Op::Einsum {
@@ -238,7 +239,8 @@ mod tests {
 
     fn run(lowered: &Lowered, x: [f64; 3]) -> Result<Vec<Vec<i64>>, ProveError> {
         let constants = Constants::new(&lowered.model, lowered.constants.clone()).expect("fit");
-        let integers = x.map(|x| (x / lowered.inputs[0].scale).round() as i64);
+        let unit = lowered.inputs[0].scale.coarsest();
+        let integers = x.map(|x| (x / unit).round() as i64);
         let trace = trace::run(&lowered.model, &constants, &[integers.to_vec()])?;
         trace.outputs(&lowered.model)
     }
@@ -251,8 +253,9 @@ mod tests {
             Visibility::Committed,
         ] {
             let (strict, clamping) = (lowered(false, visibility), lowered(true, visibility));
-            let greatest = strict.model.inputs[0].range.1 as f64 * strict.inputs[0].scale;
-            let least = strict.model.inputs[0].range.0 as f64 * strict.inputs[0].scale;
+            let greatest =
+                strict.model.inputs[0].range.1 as f64 * strict.inputs[0].scale.coarsest();
+            let least = strict.model.inputs[0].range.0 as f64 * strict.inputs[0].scale.coarsest();
             for x in [[0.3, -0.9, 0.5], [0.0, 0.0, 0.0], [1.0, 1.0, -1.0]] {
                 assert_eq!(run(&strict, x), run(&clamping, x), "{x:?}");
             }

@@ -8,8 +8,9 @@ use zkiln_runtime::relations::{Relation, Requant};
 use crate::diagnostic::Diagnostic;
 use crate::lower::boundary::{column_value, limbs};
 use crate::lower::columns::KeyRange;
+use crate::lower::levels::power_above;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Quantized, too_wide};
+use crate::lower::quantize::{Quantized, is_exact, too_wide};
 use crate::lower::tabulate::Tabulated;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
@@ -150,6 +151,12 @@ impl Lowering<'_> {
 
     /// The value as exact integers, with constants moved to where comparisons with zero stay the same: `k + c > 0` is `k + ceil(c) > 0`.
     fn comparable(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        let weight_bits = self.bits.weight_bits;
+        let even = match is_exact(value, weight_bits) {
+            true => None,
+            false => even(value).filter(|even| is_exact(even, weight_bits)),
+        };
+        let value = even.as_ref().unwrap_or(value);
         let (constants, varying): (Vec<Term>, Vec<Term>) =
             value.terms.iter().cloned().partition(Term::is_constant);
         let mut computed = Value {
@@ -190,6 +197,19 @@ impl Lowering<'_> {
         }
         Ok(computed)
     }
+}
+
+/// The value divided by positive numbers, as features are that have steps of their own: it has the same sign.
+fn even(value: &Value) -> Option<Value> {
+    let mut varying = value.terms.iter().filter(|term| !term.is_constant());
+    let (Some(term), None) = (varying.next(), varying.next()) else {
+        return None;
+    };
+    let greatest = term.weight.as_ref()?.greatest_over(&term.summed);
+    let inverse = greatest.map(|x| if x > 0.0 { 1.0 / power_above(x) } else { 1.0 });
+    let most = inverse.max_abs();
+    let range = (value.range.0 * most, value.range.1 * most);
+    Some(value.clone().weighted(&inverse, range))
 }
 
 /// A 0/1 value with the dimensions of `value`.

@@ -4,7 +4,7 @@ use zkiln_runtime::trace::{self, Constants};
 
 use crate::error::CompileError;
 use crate::graph::interpret;
-use crate::graph::{Dtype, Graph, Node, NodeId, Op, Tensor, range_of};
+use crate::graph::{BinaryFn, Dtype, Extent, Graph, Node, NodeId, Op, Tensor, range_of};
 use crate::lower::lower;
 use crate::options::Options;
 use crate::program::Lowered;
@@ -44,6 +44,8 @@ impl Noise {
 pub struct Net {
     graph: Graph,
     noise: Noise,
+    /// Inputs whose columns deviate by these from zero.
+    columns: Vec<(NodeId, Vec<f64>)>,
 }
 
 /// A graph that was lowered and run.
@@ -63,6 +65,7 @@ impl Net {
                 outputs: vec![],
             },
             noise: Noise::new(7),
+            columns: vec![],
         }
     }
 
@@ -77,6 +80,7 @@ impl Net {
             dtype,
             range: (0.0, 0.0),
             stats: vec![],
+            seen: Default::default(),
         };
         self.graph.nodes.push(node);
         self.graph.nodes.len() - 1
@@ -86,6 +90,21 @@ impl Net {
         let id = self.push(Op::Input(Dtype::Float32), &[], shape);
         self.graph.inputs.push(id);
         id
+    }
+
+    /// Rows of features of which each has its own deviation.
+    pub fn features(&mut self, rows: usize, deviations: &[f64]) -> NodeId {
+        let id = self.input(&[rows, deviations.len()]);
+        self.columns.push((id, deviations.to_vec()));
+        id
+    }
+
+    /// The product with one constant for each index of the last axis.
+    pub fn times(&mut self, x: NodeId, factors: &[f64]) -> NodeId {
+        let shape = self.graph.nodes[x].shape.clone();
+        let factors = Tensor::new(vec![1, factors.len()], factors.to_vec());
+        let factors = self.constant(factors);
+        self.push(Op::Binary(BinaryFn::Mul), &[x, factors], &shape)
     }
 
     pub fn tokens(&mut self, shape: &[usize]) -> NodeId {
@@ -138,7 +157,7 @@ impl Net {
                 )
             })
             .collect();
-        ports
+        let mut sample: Vec<Tensor> = ports
             .into_iter()
             .map(|(op, shape)| {
                 let normal = self.noise.tensor(&shape, 1.0);
@@ -154,7 +173,22 @@ impl Net {
                     _ => normal,
                 }
             })
-            .collect()
+            .collect();
+        for (id, deviations) in &self.columns {
+            for (tensor, _) in sample
+                .iter_mut()
+                .zip(&self.graph.inputs)
+                .filter(|(_, i)| *i == id)
+            {
+                let factors = deviations.iter().cycle();
+                tensor
+                    .data
+                    .iter_mut()
+                    .zip(factors)
+                    .for_each(|(x, factor)| *x *= factor);
+            }
+        }
+        sample
     }
 
     fn calibrate(&mut self, samples: &[Vec<Tensor>]) {
@@ -163,6 +197,7 @@ impl Net {
             for (id, node) in self.graph.nodes.iter_mut().enumerate() {
                 let (lo, hi) = range_of(values[id].data.iter().copied());
                 node.range = (node.range.0.min(lo), node.range.1.max(hi));
+                node.seen.join(Extent::of(&node.shape, &values[id].data));
                 if node.inputs.is_empty() {
                     continue;
                 }
@@ -177,6 +212,10 @@ impl Net {
                 }
             }
         }
+        self.graph
+            .nodes
+            .iter_mut()
+            .for_each(|node| node.seen.keep_uneven());
     }
 
     /// Lowers and runs the graph.
@@ -200,22 +239,19 @@ impl Net {
 fn error(lowered: &Lowered, sample: &[Tensor], expected: &[Tensor]) -> f64 {
     lowered.model.validate().expect("a valid model");
     let constants = Constants::new(&lowered.model, lowered.constants.clone()).expect("constants");
+    let ports = sample.iter().zip(&lowered.inputs);
     let quantize = |(tensor, info): (&Tensor, &crate::program::PortInfo)| {
-        tensor
-            .data
-            .iter()
-            .map(|x| (x / info.scale).round() as i64)
-            .collect()
+        info.to_integers(&tensor.data).expect("in range")
     };
-    let inputs: Vec<Vec<i64>> = sample.iter().zip(&lowered.inputs).map(quantize).collect();
+    let inputs: Vec<Vec<i64>> = ports.map(quantize).collect();
     let trace = trace::run(&lowered.model, &constants, &inputs).expect("in range");
     let outputs = trace.outputs(&lowered.model).expect("in range");
     let mut worst = 0.0f64;
     for ((got, info), expected) in outputs.iter().zip(&lowered.outputs).zip(expected) {
         assert_eq!(got.len(), expected.data.len());
         let (lo, hi) = range_of(expected.data.iter().copied());
-        for (got, expected) in got.iter().zip(&expected.data) {
-            worst = worst.max((*got as f64 * info.scale - expected).abs() / (hi - lo).max(1e-9));
+        for (got, expected) in info.to_reals(got).iter().zip(&expected.data) {
+            worst = worst.max((got - expected).abs() / (hi - lo).max(1e-9));
         }
     }
     worst

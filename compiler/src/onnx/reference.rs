@@ -8,7 +8,7 @@ use tract_onnx::tract_core::plan::{self, SimplePlan};
 
 use crate::diagnostic::caught;
 use crate::error::CompileError;
-use crate::graph::{Origin, Tensor, interpret, range_of};
+use crate::graph::{Extent, Origin, Tensor, interpret};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
 use crate::onnx::tensors::f32s;
@@ -152,10 +152,10 @@ fn softmax(op: &Softmax, x: &TValue) -> TractResult<TVec<TValue>> {
 pub(crate) struct Observed(TValue);
 
 impl Observed {
-    /// The least and the greatest element.
-    pub fn range(&self) -> Option<(f64, f64)> {
+    /// Its ranges, as a value of this shape.
+    pub fn extent(&self, shape: &[usize]) -> Option<Extent> {
         let elements = f32s(&self.0)?;
-        Some(range_of(elements.iter().map(|v| f64::from(*v))))
+        Some(Extent::of(shape, elements))
     }
 
     /// As one of our tensors.

@@ -114,13 +114,16 @@ fn what_the_float_model_leaves_undefined_is_named() {
 
 #[test]
 fn a_mask_that_drowns_the_rest_is_named() {
+    // Rows: columns that differ have scales of their own.
     let model = Onnx::new()
         .input("x", "1,2")
-        .floats("m", &[1, 2], vec![0.0, -1e9]);
+        .ints("rows", &[2], &[2, 1])
+        .node("Reshape", "x,rows", "r", &[])
+        .floats("m", &[2, 1], vec![0.0, -1e9]);
     let model = model
-        .node("Add", "x,m", "masked", &[])
+        .node("Add", "r,m", "masked", &[])
         .node("Abs", "masked", "a", &[])
-        .ints("axes", &[1], &[1])
+        .ints("axes", &[1], &[0])
         .node("ReduceMin", "a,axes", "y", &[])
         .output("y");
     let refusal = refused(model, &samples(&[&[0.5, 1.0], &[0.75, -1.0], &[0.1, 0.2]]));

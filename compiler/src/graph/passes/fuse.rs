@@ -185,6 +185,7 @@ mod tests {
             dtype: Dtype::Float32,
             range: (-1.0, 2.0),
             stats: Vec::new(),
+            seen: Default::default(),
         }
     }
 

@@ -51,6 +51,7 @@ fn from_start(graph: &mut Graph, index: NodeId, length: usize) -> NodeId {
             dtype: Dtype::Int64,
             range: (0.0, 0.0),
             stats: Vec::new(),
+            seen: Default::default(),
         });
         graph.nodes.len() - 1
     };

@@ -7,6 +7,7 @@ use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::reciprocal;
 use crate::lower::ops::extremum::maximum;
 use crate::lower::tabulate::Tabulated;
+use crate::lower::tolerance::passes_scales;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
 
@@ -68,10 +69,22 @@ pub(super) fn lower_with(
     if let Some(made) = cx.through_exact_table(&value, tabulated, exact_bits)? {
         return Ok(made);
     }
-    match function.power_law() {
-        Some(law) => power_law(cx, value, law, &label),
-        None => cx.through_table(&value, tabulated),
+    if let Some(law) = function.power_law() {
+        return power_law(cx, value, law, &label);
     }
+    if let Some(levels) = cx.levels(&value, bits).filter(|_| passes_scales(function)) {
+        let even = levels.even(&value);
+        let ends = [even.range.0, even.range.1].map(|end| table(end).abs());
+        let tabulated = Tabulated {
+            greatest: ends[0].max(ends[1]),
+            ..tabulated
+        };
+        // Finer channels make wider sums.
+        if let Ok(made) = cx.through_table(&even, tabulated) {
+            return Ok(levels.restore(made, node.range));
+        }
+    }
+    cx.through_table(&value, tabulated)
 }
 
 /// The least magnitude of a result that is to have a relative precision: that of exponentials and of powers, over the calibrated range.

@@ -251,6 +251,7 @@ mod tests {
             shape: vec![2, 4],
             range,
             stats,
+            seen: Default::default(),
         };
         let softmax = Op::Softmax {
             axis: 1,

@@ -60,10 +60,21 @@ fn taps_inside(window: &Window, i: usize, len: usize, out: usize) -> impl Iterat
 
 pub(super) fn max(cx: &mut Lowering, node: &Node, window: &Window) -> Result<Value, Diagnostic> {
     let mut data = cx.read(node, 0)?;
+    let channels = data.dims[1].clone();
+    let levels = cx.levels(&data, cx.bits.activation_bits);
+    let levels = levels.filter(|levels| levels.of.axes == channels);
+    if let Some(levels) = &levels {
+        data = levels.even(&data);
+    }
     for i in 0..window.kernel.len() {
         data = max_along(cx, data, window, i, node.shape[2 + i])?;
     }
-    Ok(data)
+    Ok(match levels {
+        Some(levels) => levels
+            .moved(&channels, &data.dims[1])
+            .restore(data, node.range),
+        None => data,
+    })
 }
 
 fn max_along(

@@ -27,5 +27,6 @@ pub(super) fn lower(
     let mut normalized = cx.multiply(value, root)?;
     normalized.range = node.range;
     normalized.name = node.name.as_str().into();
+    normalized.channels = cx.channels(node, &normalized);
     cx.small(&normalized, cx.bits.activation_bits)
 }

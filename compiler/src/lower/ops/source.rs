@@ -1,19 +1,23 @@
-//! Model inputs: columns. Floats are scaled by a power of two to cover the calibrated range; token ids stay as they are, and so do masks of
-//! scores, which are 0 or one other number. The verifier sees the
+//! Model inputs: columns. Floats are scaled by powers of two to cover the calibrated range, one for all or one for each index of an axis;
+//! token ids stay as they are, and so do masks of scores, which are 0 or one other number. The verifier sees the
 //! range of what is public; what is hidden is looked up in a range, unless its one-hot rows bound it already.
 
 use zkiln_runtime::model::{Accumulator, Port, Term as ModelTerm, Visibility};
 use zkiln_runtime::relations::{Map, Relation, Requant};
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::extent::{Channels, channel_axes, magnitude};
 use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
 use crate::lower::boundary::limbs;
 use crate::lower::columns::KeyRange;
+use crate::lower::levels::{is_coarse, power_below};
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Quantized, ceil_log2, margin};
+use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
 use crate::options::Side;
 use crate::program::PortInfo;
+use crate::scale::Scale;
 
 /// Lower than any number that comparisons tell masks by.
 const STANDS_FOR_INFINITY: f64 = -65_536.0;
@@ -24,9 +28,14 @@ const MOST_INTEGER_BITS: u8 = 32;
 /// Bits of a float input that is compared with constants and nothing else: all that single precision has, for features of which some are
 /// 100 times smaller than others.
 const COMPARED_BITS: u8 = 30;
-/// Bits of a table of features that are scaled one by one, since they may be of very different magnitudes, and of what becomes integers in
-/// the model, since rounding twice makes others.
-const SCALED_BITS: u8 = 26;
+/// Bits of a float input that becomes integers in the model, since rounding twice makes others; and of one that is steep near zero.
+const PRECISE_BITS: u8 = 26;
+/// Most bits of an input that is clamped: it is taken with more.
+const MOST_CLAMPED_BITS: u8 = 20;
+/// Steps that are chosen are so much finer than what readers ask for at least, since bits of inputs cost little.
+const FINER: f64 = 0.25;
+/// Steps of their own are given to columns if that saves at least so many bits.
+const SAVED_BITS: u8 = 2;
 
 pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Value, Diagnostic> {
     let usage = match dtype {
@@ -47,13 +56,6 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         columns: vec![(1, column)].into(),
         terms: vec![].into(),
     };
-    let info = PortInfo {
-        name: node.name.clone(),
-        dtype,
-        shape: node.shape.clone(),
-        scale,
-        range,
-    };
     let visibility = cx.options.port_visibility(Side::Input, &node.name);
     cx.add_input(
         Port {
@@ -62,10 +64,21 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
             range,
             visibility,
         },
-        info,
+        PortInfo {
+            name: node.name.clone(),
+            dtype,
+            shape: node.shape.clone(),
+            scale: scale.clone(),
+            range,
+        },
     );
+    // Of masks of scores, no more than that they are there is rounded.
+    let unit = match scale.coarsest() {
+        unit if unit > 0.0 => unit,
+        _ => 1.0,
+    };
     let read = match clamped {
-        Some(keys) => cx.clamped_input(&node.name, column, keys, scale)?,
+        Some(keys) => cx.clamped_input(&node.name, column, keys, unit)?,
         None => column,
     };
     if usage == Usage::Compared {
@@ -73,16 +86,15 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
     }
     if clamped.is_none() && visibility != Visibility::Public && !is_gathered_with(cx, cx.current())
     {
-        bound(cx, node, value, range, scale);
+        bound(cx, node, value, range, unit);
     }
-    let scale = match scale.is_finite() {
-        true => scale,
-        false => stand_in(cx)?,
-    };
-    Ok(Value::new(
-        dims,
-        vec![Term::view(View::whole(read, &axes), scale)],
-    ))
+    let mut term = Term::view(View::whole(read, &axes), 1.0);
+    match scale {
+        Scale::Uniform(step) if step.is_infinite() => term.scalar = stand_in(cx)?,
+        Scale::Uniform(step) => term.scalar = step,
+        Scale::Along { axis, steps } => term.weight = Some(Weight::new(dims[axis].clone(), steps)),
+    }
+    Ok(Value::new(dims, vec![term]))
 }
 
 /// What stands for minus infinity, where nothing but its sign counts.
@@ -104,7 +116,7 @@ fn stand_in(cx: &Lowering) -> Result<f64, Diagnostic> {
 /// How an input becomes integers.
 struct Scaled {
     /// Real value of one unit.
-    scale: f64,
+    scale: Scale,
     /// Least and greatest integer.
     range: (i64, i64),
     /// KeyRange that it is clamped to, if it is.
@@ -112,45 +124,130 @@ struct Scaled {
 }
 
 fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scaled, Diagnostic> {
-    let beyond = margin(node.shape.iter().product());
     let exact = |range| Scaled {
-        scale: 1.0,
+        scale: Scale::Uniform(1.0),
         range,
         clamped: None,
     };
-    if let Some(scale) = node.flagged() {
-        let range = (0, 1);
+    if let Some(unit) = node.flagged() {
         return Ok(Scaled {
-            scale,
-            ..exact(range)
+            scale: Scale::Uniform(unit),
+            ..exact((0, 1))
         });
     }
     match dtype {
         Dtype::Bool => return Ok(exact((0, 1))),
         Dtype::Float32 => {}
-        integer => return Ok(exact(integer_range(cx, node.range, beyond, integer)?)),
+        integer => {
+            let beyond = margin(node.volume());
+            return Ok(exact(integer_range(cx, node.range, beyond, integer)?));
+        }
     }
-    let keys = KeyRange {
-        bits: match usage {
-            Usage::Compared => COMPARED_BITS,
-            Usage::Scaled => SCALED_BITS,
-            Usage::Normalized => cx.bits.norm_bits(),
-            Usage::Other => cx.bits.input_bits(),
-        },
-        signed: true,
+    let (scale, bits) = match usage {
+        Usage::Other => steps(cx, node),
+        Usage::Compared => own_steps(node, COMPARED_BITS),
+        Usage::Precise if is_taken_apart(cx, node) => own_steps(node, PRECISE_BITS),
+        Usage::Precise => one_step(node, PRECISE_BITS),
+        Usage::Normalized => one_step(node, cx.bits.norm_bits()),
     };
-    let greatest = node.range.0.abs().max(node.range.1.abs());
-    let magnitude = if greatest > 0.0 {
-        greatest * beyond
-    } else {
-        1.0
-    };
+    let keys = KeyRange { bits, signed: true };
     let clamped = cx.saturates().then_some(keys);
     Ok(Scaled {
-        scale: f64::from(ceil_log2(magnitude) - i32::from(keys.bits) + 1).exp2(),
+        scale,
         range: clamped.map_or(keys.bounds(), Lowering::input_range),
         clamped,
     })
+}
+
+/// What calibration saw with a margin, in so many bits.
+fn one_step(node: &Node, bits: u8) -> (Scale, u8) {
+    (
+        Scale::Uniform(step(magnitude(node.range), node.volume(), bits)),
+        bits,
+    )
+}
+
+/// So many bits for what calibration saw at each index of an axis, if that differs.
+fn own_steps(node: &Node, bits: u8) -> (Scale, u8) {
+    let Some(Channels { axis, ranges }) = node.seen.channels.last() else {
+        return one_step(node, bits);
+    };
+    let elements = node.volume() / ranges.len();
+    let own = |range: &(f64, f64)| match magnitude(*range) {
+        // What it may be is not known.
+        0.0 => step(magnitude(node.range), node.volume(), bits),
+        greatest => step(greatest, elements, bits),
+    };
+    let steps = ranges.iter().map(own).collect();
+    (Scale::Along { axis: *axis, steps }, bits)
+}
+
+/// Whether each reader takes one index of the axis along which the input differs.
+fn is_taken_apart(cx: &Lowering, node: &Node) -> bool {
+    let takes_one = |axis: usize, reader: &NodeId| {
+        let reader = &cx.graph.nodes[*reader];
+        matches!(reader.op, Op::Slice { axis: along, .. } if along == axis)
+            && reader.shape[axis] == 1
+    };
+    let readers = cx.readers(cx.current());
+    let apart = |channels: &Channels| readers.iter().all(|r| takes_one(channels.axis, r));
+    node.seen.channels.last().is_some_and(apart)
+}
+
+/// The step of signed integers of so many bits that reach a magnitude seen among so many elements, with a margin.
+fn step(greatest: f64, elements: usize, bits: u8) -> f64 {
+    let reached = match greatest > 0.0 {
+        true => greatest * margin(elements),
+        false => 1.0,
+    };
+    f64::from(ceil_log2(reached) - i32::from(bits) + 1).exp2()
+}
+
+/// Steps as fine as those that read the input need, and bits: one step of the usual bits if that is fine enough; else one step for each index
+/// of an axis, unless a step for all takes hardly more bits.
+fn steps(cx: &Lowering, node: &Node) -> (Scale, u8) {
+    let usual = cx.bits.input_bits();
+    let most = if cx.saturates() {
+        MOST_CLAMPED_BITS
+    } else {
+        COMPARED_BITS
+    };
+    let (tolerance, precision) = (cx.tolerance(), cx.bits.precision());
+    let coarsest = step(magnitude(node.range), node.volume(), usual);
+    if !is_coarse(coarsest, tolerance.all * precision) {
+        return one_step(node, usual);
+    }
+    let precision = precision * FINER;
+    let along = |axis: usize| {
+        let len = node.shape[axis];
+        let elements = node.volume() / len;
+        let fine = tolerance.at(axis, len);
+        let seen = node.seen.along(axis);
+        let magnitude = |at: usize| magnitude(seen.map_or(node.range, |ranges| ranges[at]));
+        let steps: Vec<f64> = (0..len)
+            .map(|at| {
+                let finest = step(magnitude(at), elements, most).min(coarsest);
+                power_below(fine[at] * precision).clamp(finest, coarsest)
+            })
+            .collect();
+        let needed = |(at, step): (usize, &f64)| {
+            let reached = magnitude(at) * margin(elements) / step;
+            ceil_log2(reached.max(1.0)) + 1
+        };
+        let bits = steps.iter().enumerate().map(needed).fold(0, i32::max);
+        (bits.max(usual.into()) as u8, axis, steps)
+    };
+    let found = channel_axes(&node.shape).map(along);
+    let finest = power_below(tolerance.all * precision);
+    let finest = finest.max(step(magnitude(node.range), node.volume(), most));
+    let all = (0..most).find(|bits| step(magnitude(node.range), node.volume(), *bits) <= finest);
+    let all = all.unwrap_or(most);
+    match found.min_by_key(|(bits, ..)| *bits) {
+        Some((bits, axis, steps)) if bits + SAVED_BITS <= all => {
+            (Scale::Along { axis, steps }, bits)
+        }
+        _ => one_step(node, all.max(usual)),
+    }
 }
 
 /// What a float input is for.
@@ -159,8 +256,8 @@ enum Usage {
     /// Comparisons with constants.
     Compared,
     Other,
-    /// Features that have an offset or a factor each; integers; what is steep near zero.
-    Scaled,
+    /// Integers that it is rounded to; what is steep near zero.
+    Precise,
     /// Roots of sums of its squares.
     Normalized,
 }
@@ -195,27 +292,16 @@ fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
         Op::Einsum { .. } => constants.all(|c| c.is_some_and(moves)),
         Op::Binary(BinaryFn::Add | BinaryFn::Sub) => constants.all(|c| c.is_some()),
         Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,
-        Op::Pointwise(function) if function.power_law().is_some() => return Usage::Scaled,
-        Op::Rescale { .. } => return Usage::Scaled,
-        Op::Binary(BinaryFn::Div) if node.inputs.get(1) == Some(&id) => return Usage::Scaled,
+        Op::Pointwise(function) if function.power_law().is_some() => return Usage::Precise,
+        Op::Rescale { .. } => return Usage::Precise,
+        Op::Binary(BinaryFn::Div) if node.inputs.get(1) == Some(&id) => return Usage::Precise,
         _ if cx.is_normalized(id) => return Usage::Normalized,
         _ => false,
     };
     if onwards && usage(cx, reader) != Usage::Other {
         return usage(cx, reader);
     }
-    let each = |tensor: &Tensor| tensor.shape.len() <= 2 && tensor.uniform().is_none();
-    let scales = |function| matches!(function, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul);
-    match &node.op {
-        Op::Binary(function) if scales(*function) && node.inputs.len() == 2 => {
-            let [a, b] = [node.inputs[0], node.inputs[1]].map(|id| cx.graph.nodes[id].constant());
-            match a.or(b).is_some_and(each) {
-                true => Usage::Scaled,
-                false => Usage::Other,
-            }
-        }
-        _ => Usage::Other,
-    }
+    Usage::Other
 }
 
 /// Whether every reader gathers with the input as it is, which bounds it by one-hot rows.
@@ -375,6 +461,7 @@ mod tests {
             dtype,
             range,
             stats: vec![],
+            seen: Default::default(),
         };
         let mut nodes = vec![node(Op::Input(dtype), &[], &[3], (-greatest, greatest))];
         let mut outputs = vec![("same".to_string(), 0)];

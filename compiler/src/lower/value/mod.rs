@@ -9,6 +9,7 @@
 //! Columns hold integers; the real value of one unit is part of the scalar. Linear operators, constant factors and
 //! data movement only rewrite this expression; nothing is quantized before a boundary ([`super::boundary`]).
 
+mod channels;
 mod term;
 mod typed;
 pub mod weight;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 use zkiln_runtime::model::ColumnId;
 
 use crate::graph::{Tensor, is_whole};
+pub use crate::lower::value::channels::Channels;
 use crate::lower::value::weight::Weight;
 
 /// An index variable. Axes of length 1 never occur in values.
@@ -112,6 +114,8 @@ pub struct Value {
     pub integer: bool,
     /// ONNX name: what columns that hold it are named after.
     pub name: Rc<str>,
+    /// What differs from channel to channel, if that matters.
+    pub channels: Option<Channels>,
 }
 
 impl Index {
@@ -250,6 +254,7 @@ impl Value {
             masked: false,
             integer: false,
             name: "".into(),
+            channels: None,
         }
     }
 
@@ -310,6 +315,9 @@ impl Value {
     pub fn rename(&mut self, from: Axis, to: Axis) {
         let name = |axis: Axis| if axis == from { to } else { axis };
         self.terms.iter_mut().for_each(|term| term.rename(&name));
+        if let Some(channels) = &mut self.channels {
+            channels.map(|weight| weight.rename(name));
+        }
         self.dims
             .iter_mut()
             .flatten()
@@ -328,6 +336,9 @@ impl Value {
         self.terms
             .iter_mut()
             .for_each(|term| term.substitute(axis, offset, parts));
+        if let Some(channels) = &mut self.channels {
+            channels.map(|weight| weight.substitute(axis.id, offset, parts));
+        }
     }
 
     /// Keeps the value only where the map `offset + sum stride * part` is within `len`.
@@ -344,6 +355,7 @@ impl Value {
             .iter_mut()
             .for_each(|term| term.summed.extend(summed));
         self.proven = None;
+        self.channels = None;
         self.normalize()
     }
 
@@ -420,6 +432,9 @@ impl Value {
                 .take()
                 .map(|weight| weight.merge(&factors, merged));
         }
+        if let Some(channels) = &mut self.channels {
+            channels.map(|weight| weight.merge(&factors, merged));
+        }
         self.dims[dim] = vec![merged];
         true
     }
@@ -457,6 +472,9 @@ impl Value {
         };
         self.terms.iter_mut().for_each(|term| term.scalar *= factor);
         self.integer &= is_whole(factor);
+        if let Some(channels) = &mut self.channels {
+            channels.map(|weight| weight.map(|x| x * factor.abs()));
+        }
         self.range = turn(self.range);
         self.proven = self.proven.map(turn);
         self
@@ -466,6 +484,7 @@ impl Value {
     pub fn plus(mut self, other: Self) -> Self {
         self.integer = self.is_integer() && other.is_integer();
         self.terms.extend(other.terms);
+        self.channels = None;
         for (dim, theirs) in self.dims.iter_mut().zip(other.dims) {
             if dim.is_empty() {
                 *dim = theirs;

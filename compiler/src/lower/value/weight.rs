@@ -282,6 +282,20 @@ impl Weight {
         self.data.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
+    /// Greatest magnitude for each index of the axes that are not `summed`.
+    pub fn greatest_over(&self, summed: &[Axis]) -> Self {
+        let axes = self.axes.iter().copied();
+        let kept: Vec<Axis> = axes.filter(|axis| !summed.contains(axis)).collect();
+        let lens: Vec<usize> = self.axes.iter().map(|axis| axis.len).collect();
+        let mut data = vec![0.0f64; kept.iter().map(|axis| axis.len).product()];
+        let strides = [&self.axes, &kept].map(|own| strides_along(own, &self.axes));
+        walk(&lens, [&strides[0], &strides[1]], |[at, to]| {
+            let most = &mut data[to as usize];
+            *most = most.max(self.data[at as usize].abs());
+        });
+        Self::new(kept, data)
+    }
+
     /// Greatest magnitude.
     pub fn max_abs(&self) -> f64 {
         self.data.iter().fold(0.0, |max, x| max.max(x.abs()))

@@ -57,6 +57,7 @@ impl Subgraph {
             dtype: Dtype::Float32,
             range: (0.0, 0.0),
             stats: Vec::new(),
+            seen: Default::default(),
         };
         let graph = Graph {
             nodes: vec![source],

@@ -10,6 +10,7 @@ use crate::options::Options;
 use crate::ports::Sample;
 use crate::prepare::tests::{Int, Onnx};
 use crate::program::Lowered;
+use crate::scale::Scale;
 
 /// The model, calibrated on one sample with these elements for each input.
 fn compiled(model: Onnx, sample: &[&[f64]]) -> Lowered {
@@ -56,7 +57,7 @@ fn labels_are_not_rounded() {
         .output("y");
     let lowered = compiled(model, &[&[0.0, 1.0, 2.0, 3.0]]);
     assert_eq!(lowered.outputs[0].dtype, Dtype::Int64);
-    assert_eq!(lowered.outputs[0].scale, 1.0);
+    assert_eq!(lowered.outputs[0].scale, Scale::Uniform(1.0));
     let picked = run(&lowered, &[&[3.0, 2.0, 1.0, 0.0]]);
     let expected = labels.iter().rev().copied().collect();
     assert_eq!(picked, Ok(expected));
