@@ -59,7 +59,9 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     made.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        text.unwrap_or_default()
+        let text = text.unwrap_or_default();
+        tracing::debug!(text, "caught a panic");
+        text
     })
 }
 

@@ -45,7 +45,7 @@ pub fn run(
 ) -> Result<Vec<Vec<f64>>, CliError> {
     let refused = |reason: String, help: &str| CliError::Oracle {
         library: library.display().to_string(),
-        reason,
+        reason: reason.trim().to_owned(),
         help: help.to_owned(),
     };
     if !library.is_file() {
@@ -81,18 +81,22 @@ fn load(library: &Path) -> Result<(), (String, String)> {
     let named = |reason: String| (reason, NAME_A_LIBRARY.to_owned());
     // A name without a folder would be looked for where libraries are installed.
     let path = std::fs::canonicalize(library).map_err(|e| named(e.to_string()))?;
-    let environment = ort::init_from(path).map_err(|error| match &error {
-        LoadDynamicError::BadVersion { version_str, .. } => (
-            format!("it is version {version_str}"),
-            format!("name version 1.{} or a later one", ort::MINOR_VERSION),
-        ),
-        _ => named(error.to_string()),
-    })?;
+    let environment = ort::init_from(path).map_err(|error| not_loaded(&error))?;
     environment
         .with_name("zkiln")
         .with_telemetry(false)
         .commit();
     Ok(())
+}
+
+fn not_loaded(error: &LoadDynamicError) -> (String, String) {
+    match error {
+        LoadDynamicError::BadVersion { version_str, .. } => (
+            format!("it is version {version_str}"),
+            format!("name version 1.{} or a later one", ort::MINOR_VERSION),
+        ),
+        _ => (error.to_string(), NAME_A_LIBRARY.to_owned()),
+    }
 }
 
 fn to_value(dtype: TensorElementType, shape: &[usize], data: &[f64]) -> Result<DynValue, String> {
@@ -239,6 +243,17 @@ mod tests {
         let other = folder.path().join("other.so");
         std::fs::write(&other, "no library").expect("written");
         assert_eq!(run(&other).exit_code(), 2);
+    }
+
+    #[test]
+    fn an_old_library_is_told_apart() {
+        let error = LoadDynamicError::BadVersion {
+            version_str: "1.4.0".into(),
+            path: "libold.so".into(),
+        };
+        let (reason, help) = not_loaded(&error);
+        assert_eq!(reason, "it is version 1.4.0");
+        assert_eq!(help, "name version 1.17 or a later one");
     }
 
     #[test]
