@@ -53,6 +53,7 @@ pub(crate) fn calibrate(
         all.iter_mut().zip(one).for_each(|(all, one)| all.join(one));
         Ok(all)
     };
+    let count = samples.len();
     let seen = samples.par_iter().map(observe).try_reduce_with(join);
     for (node, mut seen) in graph
         .nodes
@@ -62,7 +63,12 @@ pub(crate) fn calibrate(
         let (low, high) = seen.extent.all;
         node.range = (node.range.0.min(low), node.range.1.max(high));
         node.stats = seen.stats;
-        seen.extent.keep_uneven();
+        // Columns of an input take the bits that they need, so those that differ by chance are not too narrow.
+        let elements = match node.op {
+            Op::Input(_) => usize::MAX,
+            _ => count * node.volume(),
+        };
+        seen.extent.keep_uneven(elements);
         node.seen = seen.extent;
     }
     Ok(())

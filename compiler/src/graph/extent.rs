@@ -4,8 +4,13 @@ use crate::graph::MASKED;
 
 /// Longest axis that is looked at index by index.
 const MOST_CHANNELS: usize = 4096;
-/// Channels whose magnitudes and spreads are all within this factor of the greatest are alike.
+/// Channels whose magnitudes and spreads are all within this factor of the greatest are alike, however many elements were seen.
 const ALIKE: f64 = 8.0;
+
+/// How unlikely it is to be that one of very many channels of normal numbers differs by chance, as a negative power of ten.
+const CHANCE_LOG10: f64 = 6.0;
+/// About how many deviations from zero the greatest of a tensor is.
+const DEVIATIONS: f64 = 3.0;
 
 /// Nothing yet.
 const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -56,6 +61,12 @@ fn widened((low, high): (f64, f64), x: f64) -> (f64, f64) {
 /// What is in one of two ranges.
 fn joined(one: (f64, f64), other: (f64, f64)) -> (f64, f64) {
     (one.0.min(other.0), one.1.max(other.1))
+}
+
+/// Within which factor of the greatest channels are alike of which so many elements were seen: few may all be small, or near each other.
+fn alike(elements: usize) -> f64 {
+    let chance = CHANCE_LOG10 / elements.saturating_sub(1) as f64;
+    (DEVIATIONS * 10f64.powf(chance)).max(ALIKE)
 }
 
 /// Greatest magnitude in a range; zero if it is empty.
@@ -124,14 +135,16 @@ impl Extent {
         }
     }
 
-    /// Forgets the axes along which channels are alike.
-    pub fn keep_uneven(&mut self) {
+    /// Forgets the axes along which channels are alike, as far as so many elements show.
+    pub fn keep_uneven(&mut self, elements: usize) {
         let (greatest, widest) = (magnitude(self.all), spread(self.all));
-        let differs = |range: &(f64, f64)| {
-            magnitude(*range) * ALIKE < greatest || spread(*range) * ALIKE < widest
-        };
-        self.channels
-            .retain(|channels| channels.ranges.iter().any(differs));
+        self.channels.retain(|Channels { ranges, .. }| {
+            let alike = alike(elements / ranges.len());
+            let differs = |range: &(f64, f64)| {
+                magnitude(*range) * alike < greatest || spread(*range) * alike < widest
+            };
+            ranges.iter().any(differs)
+        });
     }
 
     /// The ranges along an axis, if its channels differ.
@@ -153,10 +166,13 @@ mod tests {
         assert_eq!(extent.along(1), Some(&[(-1.0, 1.0), (-300.0, 100.0)][..]));
         extent.join(Extent::of(&[3, 2], &[2.0f32, 0.0, 0.0, 0.0, 0.0, 0.0]));
         assert_eq!(extent.along(1), Some(&[(-1.0, 2.0), (-300.0, 100.0)][..]));
-        extent.keep_uneven();
+        let mut few = extent.clone();
+        few.keep_uneven(4);
+        assert!(few.along(1).is_none());
+        extent.keep_uneven(12);
         assert!(extent.along(1).is_some());
         let mut even = Extent::of(&[2, 2], &[1.0f32, 2.0, -1.0, -2.0]);
-        even.keep_uneven();
+        even.keep_uneven(400);
         assert_eq!(even.channels, []);
     }
 

@@ -15,6 +15,11 @@ const ALIKE: f64 = 8.0;
 /// A step is too coarse if it is so many times greater than the one that its readers ask for.
 const COARSE: f64 = 4.0;
 
+/// How far a channel may go beyond what calibration saw of it: twice as far as a tensor of as many elements, since one of many will.
+pub fn channel_margin(elements: usize) -> f64 {
+    2.0 * margin(elements)
+}
+
 /// What the channels of a value are divided by.
 #[derive(Clone, Debug)]
 pub struct Levels {
@@ -59,7 +64,7 @@ impl Levels {
         if greatest == 0.0 || !steps.data.iter().any(|fine| is_coarse(whole, *fine)) {
             return None;
         }
-        let beyond = margin(elements / magnitudes.data.len().max(1));
+        let beyond = channel_margin(elements / magnitudes.data.len().max(1));
         let of = magnitudes.combine(steps, |magnitude, fine| {
             let own = match magnitude > 0.0 {
                 true => power_above(magnitude * beyond / levels).min(whole),

@@ -212,10 +212,10 @@ impl Net {
                 }
             }
         }
-        self.graph
-            .nodes
-            .iter_mut()
-            .for_each(|node| node.seen.keep_uneven());
+        for node in &mut self.graph.nodes {
+            let elements = samples.len() * node.volume();
+            node.seen.keep_uneven(elements);
+        }
     }
 
     /// Lowers and runs the graph.

@@ -10,7 +10,7 @@ use crate::graph::extent::{Channels, channel_axes, magnitude};
 use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
 use crate::lower::boundary::limbs;
 use crate::lower::columns::KeyRange;
-use crate::lower::levels::{is_coarse, power_below};
+use crate::lower::levels::{channel_margin, is_coarse, power_below};
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Quantized, ceil_log2, margin};
 use crate::lower::value::weight::Weight;
@@ -176,7 +176,7 @@ fn own_steps(node: &Node, bits: u8) -> (Scale, u8) {
     let own = |range: &(f64, f64)| match magnitude(*range) {
         // What it may be is not known.
         0.0 => step(magnitude(node.range), node.volume(), bits),
-        greatest => step(greatest, elements, bits),
+        greatest => column_step(greatest, elements, bits),
     };
     let steps = ranges.iter().map(own).collect();
     (Scale::Along { axis: *axis, steps }, bits)
@@ -203,6 +203,11 @@ fn step(greatest: f64, elements: usize, bits: u8) -> f64 {
     f64::from(ceil_log2(reached) - i32::from(bits) + 1).exp2()
 }
 
+/// The step of one column among many, which has [`channel_margin`].
+fn column_step(greatest: f64, elements: usize, bits: u8) -> f64 {
+    step(greatest, elements, bits) * channel_margin(elements) / margin(elements)
+}
+
 /// Steps as fine as those that read the input need, and bits: one step of the usual bits if that is fine enough; else one step for each index
 /// of an axis, unless a step for all takes hardly more bits.
 fn steps(cx: &Lowering, node: &Node) -> (Scale, u8) {
@@ -226,12 +231,12 @@ fn steps(cx: &Lowering, node: &Node) -> (Scale, u8) {
         let magnitude = |at: usize| magnitude(seen.map_or(node.range, |ranges| ranges[at]));
         let steps: Vec<f64> = (0..len)
             .map(|at| {
-                let finest = step(magnitude(at), elements, most).min(coarsest);
+                let finest = column_step(magnitude(at), elements, most).min(coarsest);
                 power_below(fine[at] * precision).clamp(finest, coarsest)
             })
             .collect();
         let needed = |(at, step): (usize, &f64)| {
-            let reached = magnitude(at) * margin(elements) / step;
+            let reached = magnitude(at) * channel_margin(elements) / step;
             ceil_log2(reached.max(1.0)) + 1
         };
         let bits = steps.iter().enumerate().map(needed).fold(0, i32::max);
