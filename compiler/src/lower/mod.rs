@@ -16,6 +16,7 @@ pub(crate) mod ops;
 pub(crate) mod product;
 pub(crate) mod quantize;
 pub(crate) mod regroup;
+mod relative;
 mod row_max;
 mod saturate;
 mod sign;
@@ -154,8 +155,10 @@ impl Lowering<'_> {
         value.name = node.name.as_str().into();
         value.integer = node.dtype.is_integer();
         self.check_type(node, &value)?;
+        // A square of what is quiet is exact as it is.
+        let is_square = self.is_relative(self.current()) && value.is_plain_product();
         match self.shared_bits() {
-            Some(bits) if !value.is_simple() => self.small(&value, bits),
+            Some(bits) if !value.is_simple() && !is_square => self.small(&value, bits),
             _ => Ok(value),
         }
     }

@@ -24,6 +24,8 @@ const MOST_INTEGER_BITS: u8 = 32;
 /// Bits of a float input that is compared with constants and nothing else: all that single precision has, for features of which some are
 /// 100 times smaller than others.
 const COMPARED_BITS: u8 = 30;
+/// Scores beyond are not exact enough in the bits of other inputs.
+const GREAT_SCORE: f64 = 32.0;
 /// Bits of a table of features that are scaled one by one, since they may be of very different magnitudes, and of what becomes integers in
 /// the model, since rounding twice makes others.
 const SCALED_BITS: u8 = 26;
@@ -161,7 +163,7 @@ enum Usage {
     Other,
     /// Features that have an offset or a factor each; integers; what is steep near zero.
     Scaled,
-    /// Roots of sums of its squares.
+    /// What is wanted with a precision relative to itself.
     Normalized,
 }
 
@@ -172,9 +174,13 @@ fn usage(cx: &Lowering, id: NodeId) -> Usage {
         .readers(id)
         .iter()
         .map(|reader| usage_by(cx, id, *reader));
-    match is_output || cx.readers(id).is_empty() {
+    let most = match is_output || cx.readers(id).is_empty() {
         true => Usage::Other,
         false => readers.max().unwrap_or(Usage::Other),
+    };
+    match most {
+        Usage::Other if cx.is_relative(id) => Usage::Normalized,
+        most => most,
     }
 }
 
@@ -197,8 +203,13 @@ fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
         Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,
         Op::Pointwise(function) if function.power_law().is_some() => return Usage::Scaled,
         Op::Rescale { .. } => return Usage::Scaled,
+        Op::Pointwise(function) if node.dtype.is_integer() || function.is_whole(false) => {
+            return Usage::Scaled;
+        }
+        Op::Softmax { .. } | Op::LogSumExp { .. } if reach(cx, id) > GREAT_SCORE => {
+            return Usage::Scaled;
+        }
         Op::Binary(BinaryFn::Div) if node.inputs.get(1) == Some(&id) => return Usage::Scaled,
-        _ if cx.is_normalized(id) => return Usage::Normalized,
         _ => false,
     };
     if onwards && usage(cx, reader) != Usage::Other {
@@ -216,6 +227,12 @@ fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
         }
         _ => Usage::Other,
     }
+}
+
+/// Greatest magnitude that was calibrated.
+fn reach(cx: &Lowering, id: NodeId) -> f64 {
+    let (low, high) = cx.graph.nodes[id].range;
+    low.abs().max(high.abs())
 }
 
 /// Whether every reader gathers with the input as it is, which bounds it by one-hot rows.
