@@ -77,6 +77,9 @@ fn difference(got: f64, expected: f64) -> f64 {
     }
 }
 
+/// Share of its magnitude that a range is not taken to be less than: single precision gives differences of equal numbers too.
+const MAGNITUDE: f64 = 1e-3;
+
 /// Of the finite elements; where that is zero their greatest magnitude, and where that is zero one.
 fn range(elements: &[f64]) -> f64 {
     let finite = elements.iter().copied().filter(|e| e.is_finite());
@@ -84,10 +87,15 @@ fn range(elements: &[f64]) -> f64 {
         (low.min(e), high.max(e))
     });
     let candidates = [high - low, high.abs(), 1.0];
-    candidates
+    let range = candidates
         .into_iter()
         .find(|&r| r.is_finite() && r > 0.0)
-        .unwrap_or(1.0)
+        .unwrap_or(1.0);
+    let magnitude = high.abs().max(low.abs());
+    match magnitude.is_finite() {
+        true => range.max(MAGNITUDE * magnitude),
+        false => range,
+    }
 }
 
 /// A tie counts as agreement when the chosen element attains the expected maximum to within `slack`.

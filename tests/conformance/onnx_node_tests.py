@@ -151,7 +151,9 @@ def like(array, rng):
         return rng.random(array.shape) < 0.5
     if array.dtype.kind == "f":
         return rng.uniform(low, high, array.shape).astype(array.dtype)
-    return rng.integers(low, high, array.shape, endpoint=True, dtype=array.dtype)
+    drawn = rng.integers(low, high, array.shape, endpoint=True, dtype=array.dtype)
+    # Perhaps they divide.
+    return drawn if (array == 0).any() else np.where(drawn == 0, array, drawn)
 
 
 def samples(model, given, count):

@@ -238,6 +238,7 @@ impl Spans {
         let known = known.filter(|(axis, _)| count / axis.len >= CHANNEL_ELEMENTS && !self.exact);
         Units {
             exact: self.exact,
+            typical,
             samples: self.samples.iter().map(of_sample).collect(),
             channels: known
                 .map(|(axis, extents)| (*axis, extents.iter().map(of_channel).collect()))
@@ -273,6 +274,8 @@ impl Spans {
 #[derive(Clone, Debug)]
 pub struct Units {
     exact: bool,
+    /// Of a typical sample.
+    typical: f64,
     samples: Vec<f64>,
     channels: Vec<(Axis, Vec<f64>)>,
 }
@@ -305,6 +308,15 @@ impl Units {
             unit,
             share,
             channel: self.channel(got, expected),
+        }
+    }
+
+    /// The greatest error on an input that is none of the samples, relative to what is typical of these. A decision that falls otherwise says
+    /// nothing there, so integers are not compared.
+    pub fn typical_share(&self, got: &[f64], expected: &[f64]) -> f64 {
+        match self.exact {
+            true => 0.0,
+            false => Worst::of(got, expected).error() / self.typical,
         }
     }
 

@@ -30,6 +30,19 @@ impl PowerLaw {
         Self { outer, ..self }
     }
 
+    /// At least so much, where nothing was added: a rising power of what is kept above the number that has this power.
+    fn at_least(self, least: f64) -> Option<Self> {
+        let power = self.power.filter(|power| *power > 0.0)?;
+        let [factor, 0.0] = self.outer else {
+            return None;
+        };
+        let floor = libm::pow(least / factor, power.recip());
+        (factor > 0.0 && least > 0.0 && floor.is_finite()).then_some(Self {
+            floor: floor.max(self.floor),
+            ..self
+        })
+    }
+
     /// The power of it, where nothing was added.
     fn raised(self, power: f64) -> Option<Self> {
         let [factor, 0.0] = self.outer else {
@@ -61,9 +74,42 @@ impl Pointwise {
         pow.simplify()
     }
 
-    /// Whether the function is the square.
-    pub fn is_square(&self) -> bool {
-        *self == Pointwise::of(UnaryFn::Square)
+    /// `[c, b, a]` where the function is `a x^2 + b x + c` by its form, and no line.
+    pub fn quadratic(&self) -> Option<[f64; 3]> {
+        let coefficients = self.polynomial()?;
+        let finite = coefficients.iter().all(|c| c.is_finite());
+        (finite && coefficients[2] != 0.0).then_some(coefficients)
+    }
+
+    /// Coefficients of a polynomial of degree 2 at most, by its form, those of low powers first.
+    fn polynomial(&self) -> Option<[f64; 3]> {
+        let times = |[c, b, a]: [f64; 3], factor: f64| [c * factor, b * factor, a * factor];
+        let sum = |p: [f64; 3], q: [f64; 3]| [p[0] + q[0], p[1] + q[1], p[2] + q[2]];
+        let product = |p: [f64; 3], q: [f64; 3]| {
+            let low = p[1] * q[2] == 0.0 && p[2] * q[1] == 0.0 && p[2] * q[2] == 0.0;
+            let squares = p[0] * q[2] + p[1] * q[1] + p[2] * q[0];
+            low.then_some([p[0] * q[0], p[0] * q[1] + p[1] * q[0], squares])
+        };
+        match self {
+            Pointwise::Variable => Some([0.0, 1.0, 0.0]),
+            Pointwise::Constant(c) => Some([*c, 0.0, 0.0]),
+            Pointwise::Unary(UnaryFn::Neg, a) => Some(times(a.polynomial()?, -1.0)),
+            Pointwise::Unary(UnaryFn::Square, a) => product(a.polynomial()?, a.polynomial()?),
+            Pointwise::Binary(BinaryFn::Add, a, b) => Some(sum(a.polynomial()?, b.polynomial()?)),
+            Pointwise::Binary(BinaryFn::Sub, a, b) => {
+                Some(sum(a.polynomial()?, times(b.polynomial()?, -1.0)))
+            }
+            Pointwise::Binary(BinaryFn::Mul, a, b) => product(a.polynomial()?, b.polynomial()?),
+            Pointwise::Binary(BinaryFn::Div, a, b) => {
+                Some(times(a.polynomial()?, b.constant()?.recip()))
+            }
+            // What is never negative.
+            Pointwise::Unary(UnaryFn::Abs | UnaryFn::Relu, a) if a.constant().is_none() => {
+                let positive = |[c, b, a]: &[f64; 3]| *b == 0.0 && *c >= 0.0 && *a >= 0.0;
+                a.polynomial().filter(positive)
+            }
+            _ => Some([self.constant()?, 0.0, 0.0]),
+        }
     }
 
     /// Whether the function is a multiple of an exponential of an affine function.
@@ -95,6 +141,8 @@ impl Pointwise {
                 (BinaryFn::Add, Some(c), _) => Some(b.power_law()?.then(1.0, c)),
                 (BinaryFn::Sub, _, Some(c)) => Some(a.power_law()?.then(1.0, -c)),
                 (BinaryFn::Sub, Some(c), _) => Some(b.power_law()?.then(-1.0, c)),
+                (BinaryFn::Max, _, Some(c)) => a.power_law()?.at_least(c),
+                (BinaryFn::Max, Some(c), _) => b.power_law()?.at_least(c),
                 (BinaryFn::Mul, _, Some(c)) => Some(a.power_law()?.then(c, 0.0)),
                 (BinaryFn::Mul, Some(c), _) => Some(b.power_law()?.then(c, 0.0)),
                 (BinaryFn::Div, _, Some(c)) => Some(a.power_law()?.then(1.0 / c, 0.0)),
@@ -157,6 +205,11 @@ mod tests {
                 UnaryFn::Rsqrt,
                 Pointwise::binary(BinaryFn::Max, x(), c(0.1)),
             ),
+            Pointwise::binary(
+                BinaryFn::Div,
+                c(2.0),
+                Pointwise::binary(BinaryFn::Max, Pointwise::of(UnaryFn::Sqrt), c(0.3)),
+            ),
         ];
         for function in functions {
             let law = function.power_law().expect("a power law");
@@ -173,6 +226,26 @@ mod tests {
     }
 
     #[test]
+    fn parabolas_are_what_the_functions_are() {
+        let twice = Pointwise::binary(
+            BinaryFn::Add,
+            Pointwise::of(UnaryFn::Square),
+            Pointwise::binary(BinaryFn::Mul, x(), x()),
+        );
+        let mean = Pointwise::binary(BinaryFn::Div, twice, c(2.0));
+        assert_eq!(mean.quadratic(), Some([0.0, 0.0, 1.0]));
+        let size = Pointwise::unary(UnaryFn::Abs, mean);
+        assert_eq!(size.quadratic(), Some([0.0, 0.0, 1.0]));
+        let moved = Pointwise::binary(BinaryFn::Sub, c(3.0), x());
+        let product = Pointwise::binary(BinaryFn::Mul, moved.clone(), x());
+        assert_eq!(product.quadratic(), Some([0.0, 3.0, -1.0]));
+        let cube = Pointwise::binary(BinaryFn::Mul, product, x());
+        for function in [moved, cube, Pointwise::of(UnaryFn::Exp)] {
+            assert_eq!(function.quadratic(), None, "{function}");
+        }
+    }
+
+    #[test]
     fn others_are_none() {
         let cube = Pointwise::binary(BinaryFn::Pow, x(), c(3.0));
         let root = Pointwise::unary(UnaryFn::Sqrt, Pointwise::of(UnaryFn::Square));
@@ -180,6 +253,6 @@ mod tests {
             assert_eq!(function.power_law(), None, "{function}");
         }
         assert!(Pointwise::of(UnaryFn::Exp).is_exponential());
-        assert!(Pointwise::power(2.0).is_square());
+        assert_eq!(Pointwise::power(2.0).quadratic(), Some([0.0, 0.0, 1.0]));
     }
 }

@@ -14,6 +14,8 @@ use crate::lower::value::{Axis, Term, Value, View};
 pub const EXACT_EXTRA_BITS: u8 = 4;
 /// Widest values that are looked up in one table.
 const MOST_TABLE_BITS: u8 = 18;
+/// How many times what a sum reaches one of its terms may, to be rounded by itself.
+const MOST_BEYOND: f64 = 64.0;
 /// Widest limb table.
 const MAX_LIMB_BITS: u32 = 15;
 /// Widest remainder, so that with some slack limbs hold it.
@@ -98,6 +100,7 @@ impl Lowering<'_> {
         if value.integer {
             return self.column_of_integers(value);
         }
+        let value = &self.within_bounds(value, bits)?;
         if let Some(exact) = self.exact(value, bits + EXACT_EXTRA_BITS)? {
             return Ok(exact);
         }
@@ -138,6 +141,45 @@ impl Lowering<'_> {
         let table = self.tables.range(&mut self.columns, keys);
         let (column, unit) = self.requant(&name, quantized, keys, table, &[])?;
         Ok(column_value(value, column, &axes, unit))
+    }
+
+    /// The value, of whose terms each is committed to `bits` bits if 64-bit integers do not hold their sum.
+    fn within_bounds(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
+        let varying = || value.terms.iter().filter(|term| !term.is_constant());
+        let is_sum = varying().count() > 1;
+        if !is_sum
+            || self
+                .accumulate(value, &value.mentioned(), Goal::Exact)
+                .is_ok()
+        {
+            return Ok(value.clone());
+        }
+        let mut sum = Value {
+            terms: value
+                .terms
+                .iter()
+                .filter(|term| term.is_constant())
+                .cloned()
+                .collect(),
+            ..value.clone()
+        };
+        for term in varying() {
+            let alone = Value {
+                terms: vec![term.clone()],
+                proven: None,
+                name: format!("{}/term", value.name).into(),
+                ..value.clone()
+            };
+            let range = self.certain_range(&alone)?;
+            let within = |range: (f64, f64)| range.0.abs().max(range.1.abs());
+            if within(range) > MOST_BEYOND * within(value.range) {
+                // So many bits of it are of numbers that do not occur.
+                return Ok(value.clone());
+            }
+            let alone = Value { range, ..alone };
+            sum.terms.extend(self.small(&alone, bits)?.terms);
+        }
+        Ok(sum)
     }
 
     /// Whether the value is a multiple of one column of at most `bits` bits, read without gaps.

@@ -7,12 +7,13 @@ use crate::graph::{BinaryFn, Pointwise, UnaryFn, is_whole};
 use crate::lower::boundary::mapped_value;
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
+use crate::lower::quantize::ceil_log2;
 use crate::lower::value::{Term, Value};
 
 /// Widest integers that are looked up.
 const TABLE_BITS: u8 = 16;
-/// Bits to which numbers are rounded that are not exact integers of some unit.
-const ROUNDED_BITS: u8 = 14;
+/// Bits of numbers that are rounded before they become integers.
+const GRID_BITS: u8 = 24;
 /// Widest integers of which a table of their positive parts is cheaper than a comparison and a product.
 const SHORT_TABLE_BITS: u8 = 13;
 
@@ -49,17 +50,25 @@ impl Lowering<'_> {
         }
     }
 
-    /// The function of numbers that are not integers: of exact ones in powers of two as they are, of others rounded finely.
+    /// The function of numbers that are not integers: of exact ones in powers of two as they are, of others rounded to such.
     fn rounded_integers_of(
         &mut self,
         value: &Value,
         function: &Pointwise,
     ) -> Result<Value, Diagnostic> {
         let exact = self.exact_integers(value, &value.mentioned())?;
-        if exact.is_some_and(|exact| exact.unit.log2().fract() == 0.0) {
+        let is_whole = |unit: f64| unit <= 1.0 && unit.log2().fract() == 0.0;
+        if exact.is_some_and(|exact| is_whole(exact.unit)) && is_computed(function) {
             return self.expression(function, value);
         }
-        let value = self.small(value, ROUNDED_BITS)?;
+        let bits = self.bits.deciding_bits();
+        if bits > TABLE_BITS
+            && is_computed(function)
+            && let Some(value) = self.in_binary_steps(value, bits)?
+        {
+            return self.expression(function, &value);
+        }
+        let value = self.small(value, bits.min(TABLE_BITS))?;
         let label = self.label();
         let table = |x: f64| function.eval(x);
         match self.through_integer_table(&value, &label, TABLE_BITS, &table)? {
@@ -68,8 +77,31 @@ impl Lowering<'_> {
         }
     }
 
-    /// `floor(value)` of exact multiples of a power of two.
+    /// The value rounded to multiples of a power of two, of so many bits; `None` if these are not parts of 1.
+    fn in_binary_steps(&mut self, value: &Value, bits: u8) -> Result<Option<Value>, Diagnostic> {
+        let (low, high) = self.certain_range(value)?;
+        let most = low.abs().max(high.abs()).max(1.0);
+        let step = f64::from(ceil_log2(most) + 1 - i32::from(bits)).exp2();
+        let keys = KeyRange { bits, signed: true };
+        match step <= 1.0 {
+            true => Ok(Some(self.in_steps(value, step, keys)?)),
+            false => Ok(None),
+        }
+    }
+
+    /// The value as multiples of a part of 1: as it is, or rounded finely.
+    fn on_binary_grid(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        let exact = self.exact_integers(value, &value.mentioned())?;
+        if exact.is_some_and(|exact| is_whole(exact.unit.recip())) {
+            return Ok(value.clone());
+        }
+        let rounded = self.in_binary_steps(value, GRID_BITS)?;
+        Ok(rounded.unwrap_or_else(|| value.clone()))
+    }
+
+    /// `floor(value)`: exact for multiples of a part of 1, and of others rounded to such.
     fn floor_of(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        let value = &self.on_binary_grid(value)?;
         let unit = self.exact_integers(value, &value.mentioned())?;
         let unit = unit.map_or(0.0, |exact| exact.unit);
         let parts = unit.recip();
@@ -100,6 +132,25 @@ impl Lowering<'_> {
             ..units.normalize()
         };
         self.floor_quotient(&units, &units.number_like(parts))
+    }
+
+    /// The nearest integer of exact multiples of a power of two, of two the even one: `floor(value + 1/2)`, less one where nothing is left and
+    /// that is odd.
+    fn round_of(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        let value = self.on_binary_grid(value)?;
+        let raised = value.clone().plus(value.number_like(0.5));
+        let near = self.floor_of(&raised)?;
+        let rest = raised.plus(near.clone().scaled(-1.0));
+        let rest = Value {
+            proven: Some((0.0, 1.0)),
+            ..rest
+        };
+        let between = self.positive(&rest)?;
+        let tie = between.number_like(1.0).plus(between.scaled(-1.0));
+        let half = self.floor_quotient(&near, &near.number_like(2.0))?;
+        let odd = near.clone().plus(half.scaled(-2.0));
+        let above = self.multiply(tie, odd)?;
+        Ok(near.plus(above.scaled(-1.0)))
     }
 
     /// `function(value)` through a table of integers, if the value is exact integers of at most `bits` bits.
@@ -209,6 +260,7 @@ impl Lowering<'_> {
             UnaryFn::Floor | UnaryFn::Ceil | UnaryFn::Round if a.is_integer() => Ok(a),
             UnaryFn::Floor => self.floor_of(&a),
             UnaryFn::Ceil => Ok(self.floor_of(&a.scaled(-1.0))?.scaled(-1.0)),
+            UnaryFn::Round => self.round_of(&a),
             UnaryFn::Relu => self.positive_part(&a),
             UnaryFn::Abs => {
                 let opposite = self.positive_part(&a.clone().scaled(-1.0))?;
@@ -234,7 +286,13 @@ impl Lowering<'_> {
         match function {
             BinaryFn::Add => Ok(a.plus(b)),
             BinaryFn::Sub => Ok(a.plus(b.scaled(-1.0))),
-            BinaryFn::Mul => self.multiply(a, b),
+            BinaryFn::Mul => {
+                match [&a, &b].map(|x| x.is_constant().then(|| x.constant_part().uniform())) {
+                    [_, Some(Some(number))] => Ok(a.scaled(number)),
+                    [Some(Some(number)), _] => Ok(b.scaled(number)),
+                    _ => self.multiply(a, b),
+                }
+            }
             BinaryFn::Max => {
                 let excess = self.positive_part(&a.plus(b.clone().scaled(-1.0)))?;
                 Ok(excess.plus(b))
@@ -257,6 +315,23 @@ impl Lowering<'_> {
         }
         let below = self.positive(&value.clone().scaled(-1.0))?;
         Ok(self.positive(value)?.plus(below))
+    }
+}
+
+/// Whether sums, products and comparisons make the function of exact numbers.
+pub fn is_computed(function: &Pointwise) -> bool {
+    use {BinaryFn::*, UnaryFn::*};
+    match function {
+        Pointwise::Variable | Pointwise::Constant(_) => true,
+        Pointwise::Unary(f, a) => {
+            matches!(f, Neg | Floor | Ceil | Round | Relu | Abs | Sign | Square) && is_computed(a)
+        }
+        Pointwise::Binary(f, a, b) => {
+            matches!(f, Add | Sub | Mul | Max | Min) && is_computed(a) && is_computed(b)
+        }
+        Pointwise::Select(condition, yes, no) => [condition, yes, no]
+            .into_iter()
+            .all(|part| is_computed(part)),
     }
 }
 

@@ -21,6 +21,10 @@ use crate::lower::value::{Axis, Term, Value, View};
 const ROUNDED_BITS: u8 = 26;
 /// Widest integers whose exponents are found.
 const MOST_BITS: u32 = 61;
+/// Bits of integers that are so few that one of them may be a whole value, as of a norm of flags.
+const FEW_BITS: u32 = 40;
+/// What is added to zero counts as so many bits less than the least integer, at least.
+const BESIDE_BITS: u32 = 9;
 /// Greatest power of two in a column.
 const MOST_POWER_LOG2: u32 = 30;
 /// Most summands and most columns in a product that is normalized as it is.
@@ -211,7 +215,14 @@ impl Lowering<'_> {
         let least = quantized.bounds.0 + units.round() as i128;
         let wanted = u32::from(bits - octaves + 1).saturating_sub(width(least));
         let room = MOST_BITS.saturating_sub(width(quantized.bounds.1 + units.ceil() as i128));
-        let finer = wanted.min(room);
+        // What is added to zero has a mantissa of its own, or is little beside the least that is not zero.
+        let beside = units.max((-f64::from(BESIDE_BITS)).exp2()).log2().floor() as i32;
+        let apart = match offset > 0.0 && quantized.bounds.0 <= 0 {
+            true => (i32::from(bits - octaves) - beside).max(0) as u32,
+            false => 0,
+        };
+        let few = FEW_BITS.saturating_sub(width(quantized.bounds.1));
+        let finer = wanted.max(apart.min(few)).min(room);
         quantized = quantized.refined_within(finer as i32)?;
         let units = (offset / quantized.unit).round() as i64;
         let exponent = |integer: i128| width(integer).saturating_sub(bits.into());

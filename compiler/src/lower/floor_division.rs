@@ -9,6 +9,9 @@ use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Goal;
 use crate::lower::value::{Axis, Value};
 
+/// Greatest constant that divides integers of two columns.
+const MOST_DIVISOR: f64 = (1 << 20) as f64;
+
 /// Least and greatest quotient of integers in these ranges.
 fn bounds((low, high): (f64, f64), (least, greatest): (f64, f64)) -> (i128, i128) {
     let quotient = |a: f64, b: f64| (a as i128).div_euclid(b as i128);
@@ -45,6 +48,9 @@ impl Lowering<'_> {
             return Ok(over.number_like(least as f64));
         }
         if i32::try_from(least).is_err() || i32::try_from(greatest).is_err() {
+            if let Some(made) = self.quotient_in_two(a, b)? {
+                return Ok(made);
+            }
             return Err(refuse(
                 format!("its quotients reach from {least} to {greatest}"),
                 "keep quotients within 32 bits, or give samples of the numbers that occur",
@@ -77,6 +83,25 @@ impl Lowering<'_> {
             integer: true,
             ..made
         })
+    }
+
+    /// `floor(a / d)` by a small constant, of integers too wide for one column: of `2^k h + l` it is
+    /// `h floor(2^k / d) + floor((h (2^k mod d) + l) / d)`.
+    fn quotient_in_two(&mut self, a: &Value, b: &Value) -> Result<Option<Value>, Diagnostic> {
+        let uniform = b.is_constant().then(|| b.constant_part().uniform());
+        let Some(divisor) = uniform.flatten().filter(|divisor| *divisor <= MOST_DIVISOR) else {
+            return Ok(None);
+        };
+        let quantized = self.accumulate(a, &a.mentioned(), Goal::Exact)?;
+        let Some((high, low, power)) = self.in_two_columns(a, quantized)? else {
+            return Ok(None);
+        };
+        let divisor = divisor as i64;
+        let counts = high.scaled((power as f64).recip()).of_integers();
+        let rest = counts.clone().scaled((power % divisor) as f64).plus(low);
+        let of_rest = self.floor_quotient(&rest, b)?;
+        let whole = counts.scaled((power / divisor) as f64);
+        Ok(Some(of_rest.plus(whole)))
     }
 
     /// Limbs of integers from 0 to `most`.

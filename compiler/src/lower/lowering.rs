@@ -7,9 +7,10 @@ use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
 use zkiln_runtime::relations::Relation;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Reducer};
+use crate::graph::{Graph, Node, NodeId, Op};
 use crate::lower::columns::{Columns, Tables};
 use crate::lower::quantize::Quantized;
+use crate::lower::relative::relative;
 use crate::lower::tolerance::{Tolerance, tolerances};
 use crate::lower::value::{Fresh, Value};
 use crate::options::Options;
@@ -26,6 +27,8 @@ const RESIDUAL_EXTRA_BITS: u8 = 2;
 const NORM_EXTRA_BITS: u8 = 8;
 /// Most bits of a value that is normalized, so that sums of its squares fit.
 const MOST_NORM_BITS: u8 = 24;
+/// Bits of a value that decides, at first.
+const DECIDING_BITS: u8 = 14;
 /// How many more bits than activations model inputs have: they need no table.
 const INPUT_EXTRA_BITS: u8 = 1;
 /// Widths in bits.
@@ -81,6 +84,20 @@ impl Bits {
         (self.residual_bits() + NORM_EXTRA_BITS).min(MOST_NORM_BITS)
     }
 
+    /// Width of what is not exact and decides, by a comparison or by rounding to integers: all that there is to have where a model has more bits
+    /// than the fewest, since a sample decided otherwise with these.
+    pub fn deciding_bits(self) -> u8 {
+        match self.are_more() {
+            true => MOST_NORM_BITS,
+            false => DECIDING_BITS,
+        }
+    }
+
+    /// Whether a model has more bits than it is given at first.
+    pub fn are_more(self) -> bool {
+        self.activation_bits > ACTIVATION_BITS
+    }
+
     /// Width of model inputs.
     pub fn input_bits(self) -> u8 {
         self.activation_bits + INPUT_EXTRA_BITS
@@ -104,6 +121,7 @@ pub(crate) struct Lowering<'a> {
     pub(super) inputs: Vec<(Port, PortInfo)>,
     pub(super) values: Vec<Option<Value>>,
     pub(super) readers: Vec<Vec<NodeId>>,
+    relative: Vec<bool>,
     pub(super) current: NodeId,
     /// Of every node, if one is asked for.
     tolerances: OnceCell<Vec<Tolerance>>,
@@ -136,6 +154,7 @@ impl<'a> Lowering<'a> {
             report: vec![],
             inputs: vec![],
             values: vec![None; graph.nodes.len()],
+            relative: relative(graph, &readers),
             readers,
             current: 0,
             tolerances: OnceCell::new(),
@@ -183,7 +202,7 @@ impl<'a> Lowering<'a> {
             .iter()
             .map(op)
             .any(|op| matches!(op, Op::Binary(_) | Op::Reduce { .. } | Op::RmsNorm { .. }));
-        Some(if self.is_normalized(self.current) {
+        Some(if self.is_relative(self.current) {
             self.bits.norm_bits()
         } else if adds {
             self.bits.residual_bits()
@@ -192,27 +211,17 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// Whether a reader takes a root of the value's squares, of the value itself or of its distance from the mean.
-    pub fn is_normalized(&self, id: NodeId) -> bool {
-        let squares = |&reader: &NodeId| match &self.graph.nodes[reader].op {
-            Op::RmsNorm { .. }
-            | Op::Reduce {
-                reducer: Reducer::SumSquare,
-                ..
-            } => true,
-            Op::Binary(BinaryFn::Mul) => {
-                let inputs = &self.graph.nodes[reader].inputs;
-                inputs[0] == inputs[1]
-            }
-            Op::Pointwise(function) => function.is_square(),
-            _ => false,
-        };
-        let centers = |&reader: &NodeId| {
-            let node = &self.graph.nodes[reader];
-            matches!(node.op, Op::Binary(BinaryFn::Sub)) && self.readers[reader].iter().any(squares)
-        };
-        let readers = &self.readers[id];
-        readers.iter().any(squares) || readers.iter().any(centers)
+    /// Whether the value of node `id` is wanted with a precision that is [relative] to itself.
+    pub fn is_relative(&self, id: NodeId) -> bool {
+        self.relative[id]
+    }
+
+    /// Bits of an extremum or a product that is committed for the current node.
+    pub fn wanted_bits(&self) -> u8 {
+        match self.relative[self.current] {
+            true => self.bits.norm_bits(),
+            false => self.bits.activation_bits,
+        }
     }
 
     /// Drops values that nothing reads any more.

@@ -17,6 +17,7 @@ pub(crate) mod ops;
 pub(crate) mod product;
 pub(crate) mod quantize;
 pub(crate) mod regroup;
+mod relative;
 mod row_max;
 mod saturate;
 mod sign;
@@ -172,8 +173,10 @@ impl Lowering<'_> {
         value.integer = node.dtype.is_integer();
         self.check_type(node, &value)?;
         value.channels = self.channels(node, &value);
+        // A square of what is quiet is exact as it is.
+        let is_square = self.is_relative(self.current()) && value.is_plain_product();
         match self.shared_bits() {
-            Some(bits) if !value.is_simple() => self.small(&value, bits),
+            Some(bits) if !value.is_simple() && !is_square => self.small(&value, bits),
             _ => Ok(value),
         }
     }

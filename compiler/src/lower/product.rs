@@ -1,11 +1,12 @@
 //! Products and contractions of values, and when an operand has to be committed first.
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::graph::{BinaryFn, Op};
 use crate::lower::boundary::EXACT_EXTRA_BITS;
 use crate::lower::columns::KeyRange;
 use crate::lower::intervals::product_bounds;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{ceil_log2, most_weight_bits};
+use crate::lower::quantize::{COEFFICIENT_BITS, ceil_log2, most_weight_bits, near_integer};
 use crate::lower::value::{Axis, Fresh, Term, Value};
 
 /// Most columns in a product.
@@ -21,6 +22,8 @@ const MOST_WIDTH: u32 = 60;
 const WIDE_BITS: u8 = 24;
 /// Widest sum that is committed in the steps of what it is added to.
 const MOST_SUM_BITS: u8 = 28;
+/// A sum of fewer bits, in the steps of what it is added to, is too coarse.
+const COARSE_BITS: u8 = 8;
 /// Sizes that are too small to matter.
 const NEGLIGIBLE: usize = 1024;
 
@@ -216,7 +219,7 @@ impl Lowering<'_> {
         summed: &[Axis],
         dims: Vec<Vec<Axis>>,
     ) -> Result<Value, Diagnostic> {
-        let bits = self.bits.activation_bits;
+        let bits = self.operand_bits();
         while too_complex(&a, &b, summed) {
             let (left, right) = (a.complexity(), b.complexity());
             let operand = if left >= right { &mut a } else { &mut b };
@@ -243,6 +246,15 @@ impl Lowering<'_> {
             .flat_map(|x| b.terms.iter().map(|y| x.times(y, summed, &self.fresh)));
         let product = Value::new(dims, products.collect()).normalize();
         Ok(Value { integer, ..product })
+    }
+
+    /// Bits of an operand that is committed: those of its product where that is elementwise, since rows of it may be quiet in both.
+    fn operand_bits(&self) -> u8 {
+        match self.graph.nodes[self.current()].op {
+            Op::Binary(BinaryFn::Div) => self.bits.norm_bits(),
+            Op::Binary(BinaryFn::Mul) => self.wanted_bits(),
+            _ => self.bits.activation_bits,
+        }
     }
 
     /// Commits operands of which the sum of so many products would have more bits than are safe.
@@ -307,8 +319,21 @@ impl Lowering<'_> {
             128 - most.leading_zeros() + self.weight_bits(term) + bits_of(volume(&term.summed))
         };
         let varying = value.terms.iter().filter(|term| !term.is_constant());
+        // In the unit that terms of different ones have in common.
+        let plain = varying
+            .clone()
+            .filter(|term| term.weight.is_none() && term.scalar != 0.0);
+        let least = plain.fold(f64::INFINITY, |least, term| least.min(term.scalar.abs()));
+        let coefficient = |term: &Term| {
+            let ratio = term.scalar.abs() / least;
+            match term.weight.is_none() && ratio > 1.0 {
+                true if near_integer(ratio) => ceil_log2(ratio) as u32,
+                true => ceil_log2(ratio) as u32 + COEFFICIENT_BITS as u32,
+                false => 0,
+            }
+        };
         varying
-            .map(term)
+            .map(|line| term(line) + coefficient(line))
             .max()
             .unwrap_or(match value.terms.is_empty() {
                 true => 0,
@@ -426,8 +451,9 @@ impl Lowering<'_> {
         }
         let (lo, hi) = self.certain_range(sum)?;
         let keys = KeyRange::covering((lo / step).floor() as i128, (hi / step).ceil() as i128);
+        // Few steps are none that a mean of flags is a multiple of.
         let bits = bits.max(keys.bits.min(MOST_SUM_BITS));
-        if step.is_finite() && keys.bits <= bits {
+        if step.is_finite() && (COARSE_BITS..=bits).contains(&keys.bits) {
             return self.in_steps(sum, step, KeyRange { bits, signed: true });
         }
         match self.exact(sum, 30)? {

@@ -15,8 +15,6 @@ use crate::lower::tabulate::Tabulated;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
 
-/// Bits to which a value that is not an exact integer is rounded before it is compared.
-const COMPARED_BITS: u8 = 14;
 /// Bits to which a value that is not an exact integer is rounded before its sign is taken apart.
 const SIGNED_BITS: u8 = 24;
 /// Widest integers that are looked up in a table of their signs.
@@ -168,7 +166,7 @@ impl Lowering<'_> {
         let quantized = match self.exact_integers(&computed, &axes)? {
             Some(quantized) => quantized,
             None => {
-                let rounded = self.small(value, COMPARED_BITS)?;
+                let rounded = self.small(value, self.bits.deciding_bits())?;
                 return Ok(Value {
                     proven: None,
                     ..rounded

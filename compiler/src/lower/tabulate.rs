@@ -18,6 +18,8 @@ use crate::lower::value::Value;
 const TABLE_MARGIN: f64 = 1.25;
 /// A key that is rounded may change a table's output by this fraction of its calibrated range.
 const TABLE_ERROR: f64 = 1.0 / 256.0;
+/// And no key that is rounded may change it by more than this fraction, if bits help.
+const TABLE_STEP: f64 = 1.0 / 100.0;
 /// A key whose rounding changes the output by more than this fraction of it, and of the calibrated range, is barred.
 const MOST_ERROR: f64 = 1.0 / 64.0;
 /// A function that changes so many times less than it may, at a few places within half a step of a key, is not looked at more closely.
@@ -289,5 +291,8 @@ fn is_coarse(quantized: &Quantized, range: (f64, f64), tabulated: Tabulated) -> 
         .map(squares)
         .filter(|x| *x > 0.0)
         .collect();
-    squares.iter().sum::<f64>() > (greatest * TABLE_ERROR).powi(2) * squares.len() as f64
+    let mean_is_coarse =
+        squares.iter().sum::<f64>() > (greatest * TABLE_ERROR).powi(2) * squares.len() as f64;
+    let steepest = squares.iter().copied().fold(0.0, f64::max);
+    mean_is_coarse || steepest > (greatest * TABLE_STEP).powi(2)
 }

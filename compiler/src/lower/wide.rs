@@ -9,7 +9,7 @@ use crate::lower::columns::KeyRange;
 use crate::lower::intervals::nonnegative;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Goal, Quantized};
-use crate::lower::value::{Term, Value, View};
+use crate::lower::value::Value;
 
 /// Bits of a column, without its sign.
 const COLUMN_BITS: u8 = 31;
@@ -81,20 +81,35 @@ impl Lowering<'_> {
         let Some(quantized) = self.exact_integers(value, &axes)? else {
             return Ok(None);
         };
+        let made = self.in_two_columns(value, quantized)?;
+        Ok(made.map(|(high, low, _)| Value {
+            terms: [high.terms, low.terms].concat(),
+            ..value.clone()
+        }))
+    }
+
+    /// The value's integers as the sum of two values of one column each, of which the first is a multiple of the last: that many units; `None`
+    /// if they are too wide.
+    pub fn in_two_columns(
+        &mut self,
+        value: &Value,
+        quantized: Quantized,
+    ) -> Result<Option<(Value, Value, i64)>, Diagnostic> {
         let keys = KeyRange::covering(quantized.bounds.0, quantized.bounds.1);
         if keys.bits > TWO_COLUMNS_BITS {
             return Ok(None);
         }
+        let axes = value.mentioned();
+        let unit = quantized.unit;
         let low_bits = LOW_BITS.max(keys.bits.saturating_sub(COLUMN_BITS - 1));
-        let [high, low] = self.high_and_low(value, quantized.clone(), low_bits)?;
-        let unit = |log2: u8| quantized.unit * f64::from(log2).exp2();
-        Ok(Some(Value {
-            terms: vec![
-                Term::view(View::whole(high, &axes), unit(low_bits)),
-                Term::view(View::whole(low, &axes), unit(0)),
-            ],
-            ..value.clone()
-        }))
+        let [high, low] = self.high_and_low(value, quantized, low_bits)?;
+        let part = |column, unit: f64| Value {
+            proven: None,
+            ..column_value(value, column, &axes, unit)
+        };
+        let most = 1i64 << low_bits;
+        let (high, low) = (part(high, unit * most as f64), part(low, unit));
+        Ok(Some((high, low, most)))
     }
 
     /// Two columns that are `2^bits high + low` together.

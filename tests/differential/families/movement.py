@@ -262,7 +262,7 @@ def size(b):
     return b.node("Div", [b.reduce("ReduceSum", x, [0]) if x.rank else x, count])
 
 
-@idiom(since=11, weight=0.7)
+@idiom(since=11, weight=2)
 def of_constants(b):
     """What is computed of constants alone: NonZero, Unique."""
     x = b.real(rank=1, fits=lambda v: v.size > 3)

@@ -42,12 +42,15 @@ FUNCTIONS = [
     ("Tanh", 6, 10.0, {}),
     ("ThresholdedRelu", 10, 10.0, {"alpha": 0.4}),
 ]
+RECENT = 14
 
 
 @idiom(weight=18)
 def function(b):
     known = [f for f in FUNCTIONS if f[1] <= b.opset]
-    operator, _, most, attributes = b.one_of(known)
+    # Few opsets have them.
+    recent = [f for f in known if f[1] >= RECENT]
+    operator, _, most, attributes = b.one_of(recent if recent and b.chance(0.25) else known)
     x = b.within(b.real(), most)
     return b.node(operator, [x], **(attributes if b.chance(0.6) else {}))
 
@@ -174,7 +177,7 @@ def division(b):
     return b.node("Div", [x, b.above(b.within(y, 50.0), b.one_of([0.1, 1e-2, 1.0]))])
 
 
-@idiom(weight=2)
+@idiom(weight=3)
 def of_several(b):
     x = b.real(fits=lambda v: v.rank > 0)
     operands = [x, b.real(shape=x.shape), b.real(shape=x.shape[-1:])][: b.between(1, 3)]

@@ -8,12 +8,12 @@ from families import idiom
 DOMAIN = "ai.onnx.preview.training"
 
 
-@idiom(since=12)
+@idiom(since=12, weight=3)
 def cross_entropy(b):
     x = b.within(b.real(rank=2, fits=lambda v: v.shape[1] > 1), 10.0)
     target = b.whole(np.int64, shape=x.shape[:1], low=0, high=x.shape[1] - 1)
     reduction = b.one_of(["mean", "sum", "none"])
-    if b.chance(0.5):
+    if b.chance(0.4):
         return b.node("SoftmaxCrossEntropyLoss", [x, target], reduction=reduction)
     return b.node("NegativeLogLikelihoodLoss", [b.node("LogSoftmax", [x], axis=1), target], reduction=reduction)
 

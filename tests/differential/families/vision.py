@@ -230,7 +230,7 @@ def center_crop_pad(b):
     return b.node("CenterCropPad", [x, b.ints(*(b.between(1, 6) for _ in range(2)))], axes=[-2, -1])
 
 
-@idiom(since=11, weight=0.7)
+@idiom(since=11, weight=1.3)
 def determinant(b):
     n = b.between(2, 4)
     return b.node("Det", [b.within(b.real(shape=(b.between(1, 3), n, n)), 3.0)])

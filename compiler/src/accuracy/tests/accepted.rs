@@ -83,10 +83,10 @@ impl Case {
             .graph;
         let tensor = |random: &mut Random, id: NodeId| {
             let node = &graph.nodes[id];
-            let floats = matches!(node.op, Op::Input(Dtype::Float32));
-            let element = |_| match floats {
-                true => random.between(-1.0, 1.0),
-                false => random.between(0.0, 5.0).floor(),
+            let element = |_| match node.op {
+                Op::Input(Dtype::Float32) => random.between(-1.0, 1.0),
+                Op::Input(Dtype::Bool) => random.between(0.0, 2.0).floor(),
+                _ => random.between(0.0, 5.0).floor(),
             };
             Sample {
                 shape: node.shape.clone(),
@@ -240,6 +240,9 @@ fn norms() {
         "ReduceL2",
         one("4,16", "ReduceL2", "x", &[("axes", Ints(vec![1]))]),
     );
+    let flags = one("4,6", "Hardmax", "x", &[]).node("LayerNormalization", "y,gamma", "z", &[]);
+    let flags = flags.weight("gamma", &[6]).output("z");
+    holds("LayerNormalization of flags", flags);
     let instance = one("1,3,4,4", "InstanceNormalization", "x,gamma,beta", &[]);
     holds(
         "InstanceNormalization",
@@ -316,6 +319,85 @@ fn quotients_and_products() {
     holds("Mul", product);
 }
 
+/// Rows less their least elements, over what these span.
+#[test]
+fn quotients_of_what_may_be_small() {
+    let reduced = |model: Onnx, operator: &str, operand: &str, to: &str| {
+        model.node(operator, operand, to, &[("axes", Ints(vec![1]))])
+    };
+    let x = || Onnx::new().input("x", "6,5");
+    let least = reduced(x(), "ReduceMin", "x", "least");
+    let most = reduced(least, "ReduceMax", "x", "most");
+    let spanned = most
+        .node("Sub", "x,least", "above", &[])
+        .node("Sub", "most,least", "span", &[])
+        .floats("epsilon", &[], vec![1e-6])
+        .node("Add", "span,epsilon", "divisor", &[])
+        .node("Div", "above,divisor", "y", &[]);
+    holds("a row's place in its span", spanned.output("y"));
+    let sizes = reduced(
+        x().node("Abs", "x", "size", &[]),
+        "ReduceSum",
+        "size",
+        "sum",
+    );
+    let shares = sizes.node("Div", "x,sum", "y", &[]);
+    holds("a row's share of its sizes", shares.output("y"));
+    let norm = reduced(x(), "ReduceL2", "x", "norm").floats("least", &[], vec![1e-6]);
+    let direction =
+        norm.node("Clip", "norm,least", "divisor", &[])
+            .node("Div", "x,divisor", "y", &[]);
+    holds("a row's direction", direction.output("y"));
+    let clipped = reduced(x(), "ReduceL2", "x", "norm").floats("least", &[], vec![0.4]);
+    let clipped =
+        clipped
+            .node("Clip", "norm,least", "divisor", &[])
+            .node("Div", "x,divisor", "y", &[]);
+    holds("a row over its clipped norm", clipped.output("y"));
+    // Squares of what is quiet are quieter still.
+    let squares = x()
+        .node("Mul", "x,x", "square", &[])
+        .node("Mean", "square,square", "mean", &[])
+        .node("Add", "mean,x", "moved", &[]);
+    let norm = reduced(squares, "ReduceL2", "moved", "norm");
+    holds(
+        "a row of parabolas",
+        norm.node("Div", "moved,norm", "y", &[]).output("y"),
+    );
+}
+
+/// The samples saturate the function, and quiet inputs do not.
+#[test]
+fn functions_that_saturate() {
+    let weights = (0..48).map(|i| 40.0 * ((i * 29 % 48) as f32 / 24.0 - 1.0));
+    let model = Onnx::new()
+        .input("x", "2,8")
+        .floats("w", &[8, 6], weights.collect())
+        .node("MatMul", "x,w", "h", &[])
+        .node("Tanh", "h", "y", &[])
+        .output("y");
+    holds("Tanh of a steep layer", model);
+}
+
+#[test]
+fn choices() {
+    let chosen = Onnx::new()
+        .typed_input("c", DataType::Bool, "1,8")
+        .input("x", "4,8")
+        .floats("far", &[], vec![-10_000.0])
+        .node("Where", "c,x,far", "y", &[]);
+    holds("Where", chosen.output("y"));
+}
+
+#[test]
+fn integers_of_floats() {
+    for operator in ["Ceil", "Floor", "Round", "Sign"] {
+        holds(operator, one("4,9", operator, "x", &[]));
+    }
+    let logarithm = of_positive("Log").node("Sin", "y", "z", &[]);
+    holds("a function of a logarithm", logarithm.output("z"));
+}
+
 #[test]
 fn integers() {
     let arithmetic = Onnx::new()
@@ -331,4 +413,14 @@ fn integers() {
         .node("ReduceMax", "i", "y", &[("axes", Ints(vec![1]))])
         .output("y");
     holds("integer maximum", maximum);
+    // What is added to a few great steps is not rounded to them.
+    let classes = Onnx::new()
+        .typed_input("i", DataType::Int64, "7")
+        .ints("depth", &[], &[5])
+        .floats("values", &[2], vec![-0.5, 2.0])
+        .weight("w", &[5, 3])
+        .node("OneHot", "i,depth,values", "hot", &[])
+        .node("MatMul", "hot,w", "y", &[])
+        .output("y");
+    holds("rows of a matrix less the others' halves", classes);
 }

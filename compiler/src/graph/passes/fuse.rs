@@ -3,7 +3,8 @@
 //! Walking forward, every node has a *form*: a function of some earlier *root* of the same shape. Elementwise operators whose
 //! operands are constant or share a root compose; any other node is its own root. Walking backward from what is needed, a
 //! node with a nonlinear form becomes [`Op::Pointwise`] on its root, and what lies between dies if nobody else needs it.
-//! Affine forms stay as they are: lowering folds them into the next weights.
+//! Affine forms stay as they are: lowering folds them into the next weights. Powers and logarithms compose to powers and logarithms only:
+//! they are steep near zero, and as precise there as elsewhere where they are by themselves, and not in a table of some function of them.
 
 use crate::graph::{BinaryFn, Graph, NodeId, Op, Pointwise, Tensor};
 
@@ -15,6 +16,16 @@ const LARGEST: usize = 200;
 struct Form {
     root: NodeId,
     function: Pointwise,
+}
+
+impl Form {
+    /// Of a node that is its own root.
+    fn of(root: NodeId) -> Self {
+        Self {
+            root,
+            function: Pointwise::Variable,
+        }
+    }
 }
 
 /// Fuses in place. Nodes that are no longer needed stay until [`Graph::prune`].
@@ -48,10 +59,7 @@ pub fn fuse(graph: &mut Graph) {
 fn forms(graph: &Graph) -> Vec<Option<Form>> {
     let mut forms: Vec<Option<Form>> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.nodes.iter().enumerate() {
-        let own = Form {
-            root: id,
-            function: Pointwise::Variable,
-        };
+        let own = Form::of(id);
         let form = match &node.op {
             Op::Constant(_) => None,
             // Tables are made of their operands as they are, or none.
@@ -82,6 +90,27 @@ fn compose(
     id: NodeId,
     build: impl Fn(&[Pointwise]) -> Pointwise,
 ) -> Option<Form> {
+    let is_law = |form: &Form| form.function.power_law().is_some();
+    let form = |input: NodeId| forms[input].clone();
+    let composed = composition(graph, id, form, &build)?;
+    let of_law = |input: &NodeId| form(*input).is_some_and(|form| is_law(&form));
+    if is_law(&composed) || !graph.nodes[id].inputs.iter().any(of_law) {
+        return Some(composed);
+    }
+    let law_as_root = |input: NodeId| match of_law(&input) {
+        true => Some(Form::of(input)),
+        false => form(input),
+    };
+    composition(graph, id, law_as_root, &build)
+}
+
+/// The form of a node, given those of its operands.
+fn composition(
+    graph: &Graph,
+    id: NodeId,
+    form: impl Fn(NodeId) -> Option<Form>,
+    build: impl Fn(&[Pointwise]) -> Pointwise,
+) -> Option<Form> {
     let node = &graph.nodes[id];
     let mut root = None;
     let mut functions = Vec::new();
@@ -90,11 +119,11 @@ fn compose(
             functions.push(Pointwise::Constant(value));
             continue;
         }
-        let form = forms[input].as_ref()?;
+        let form = form(input)?;
         if *root.get_or_insert(form.root) != form.root {
             return None;
         }
-        functions.push(form.function.clone());
+        functions.push(form.function);
     }
     let root = root.filter(|r| graph.nodes[*r].shape == node.shape)?;
     if functions.iter().map(Pointwise::size).sum::<usize>() > LARGEST {
@@ -224,6 +253,23 @@ mod tests {
         for (id, node) in after.nodes.iter().enumerate() {
             assert!(node.inputs.iter().all(|i| *i < id), "operands come first");
         }
+    }
+
+    #[test]
+    fn a_function_of_a_logarithm_is_a_node_of_its_own() {
+        let mut graph = graph();
+        graph.nodes[2].op = Op::Pointwise(Pointwise::of(UnaryFn::Ln));
+        graph.outputs.remove(0);
+        fuse(&mut graph);
+        graph.prune();
+        let functions = graph.nodes.iter().filter_map(|node| match &node.op {
+            Op::Pointwise(function) => Some(function.clone()),
+            _ => None,
+        });
+        let functions: Vec<Pointwise> = functions.collect();
+        assert_eq!(functions.len(), 2);
+        assert!(functions[0].power_law().is_some());
+        assert_eq!(functions[1], Pointwise::of(UnaryFn::Tanh));
     }
 
     #[test]

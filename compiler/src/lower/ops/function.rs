@@ -1,11 +1,14 @@
-//! Elementwise functions of one variable: a lookup table on the operand. Affine ones fold into the expression, squares are products, powers
-//! and logarithms are in floating point.
+//! Elementwise functions of one variable: a lookup table on the operand. Affine ones fold into the expression, polynomials of degree 2 are products,
+//! powers and logarithms are in floating point.
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{MASKED, Node, Pointwise, PowerLaw, Tensor, UnaryFn, is_whole};
+use crate::lower::exact_functions::is_computed;
+use crate::lower::intervals::nonnegative;
 use crate::lower::lowering::Lowering;
-use crate::lower::ops::binary::reciprocal;
-use crate::lower::ops::extremum::maximum;
+use crate::lower::ops::binary::{merged, reciprocal};
+use crate::lower::ops::extremum::{maximum_to, settle_to};
+use crate::lower::relative::halves;
 use crate::lower::tabulate::Tabulated;
 use crate::lower::tolerance::passes_scales;
 use crate::lower::value::weight::Weight;
@@ -13,8 +16,8 @@ use crate::lower::value::{Term, Value};
 
 /// Widest integers that a table with jumps is exact on: rounding them first would move the jumps.
 const MOST_EXACT_BITS: u8 = 16;
-/// A floor below this fraction of the range is seen by zero alone.
-const RESOLVED: f64 = 1e-9;
+/// A floor below this fraction of the range is seen by zero alone: a step of the fewest bits of what is wanted with a relative precision.
+const RESOLVED: f64 = 1.0 / (1 << 21) as f64;
 /// Widest integers of which one table of signs is cheaper than two comparisons.
 const TABLE_BITS: u8 = 12;
 
@@ -43,13 +46,15 @@ pub(super) fn lower_with(
     if let Some((line, values)) = function.by_sign() {
         return by_sign(cx, value, line, values);
     }
-    if node.dtype.is_integer() {
+    let rounds = function.is_whole(false) && is_computed(function) && cx.bits.are_more();
+    if node.dtype.is_integer() || rounds {
         return cx.integers_of(&value, function);
     }
-    if function.is_square() {
-        let value = cx.short_sum(&value, cx.bits.norm_bits())?;
-        let dims = value.dims.clone();
-        return cx.sum_of_squares(&value, &[], dims);
+    if let Some(coefficients) = function.quadratic() {
+        return quadratic(cx, value, coefficients);
+    }
+    if let (Some(slopes), true) = (halves(function), cx.is_relative(cx.current())) {
+        return in_halves(cx, value, slopes);
     }
     let bits = cx.bits.activation_bits;
     let exact_bits = if function.may_jump() {
@@ -87,6 +92,55 @@ pub(super) fn lower_with(
     cx.through_table(&value, tabulated)
 }
 
+/// `a x^2 + b x + c`, exact where `x` is.
+fn quadratic(cx: &mut Lowering, value: Value, [c, b, a]: [f64; 3]) -> Result<Value, Diagnostic> {
+    let value = cx.short_sum(&value, cx.bits.norm_bits())?;
+    let square = cx
+        .sum_of_squares(&value, &[], value.dims.clone())?
+        .scaled(a);
+    if (b, c) == (0.0, 0.0) {
+        return Ok(square);
+    }
+    let sum = square.plus(value.scaled(b));
+    Ok(add_number(
+        Value {
+            proven: None,
+            ..sum
+        },
+        c,
+    ))
+}
+
+/// `below x` for negative `x`, else `above x`, with all bits that `x` has.
+fn in_halves(
+    cx: &mut Lowering,
+    value: Value,
+    (below, above): (f64, f64),
+) -> Result<Value, Diagnostic> {
+    if nonnegative(&value, &cx.columns) {
+        return Ok(value.scaled(above));
+    }
+    let value = match value.is_plain_product() {
+        true => value,
+        false => settle_to(cx, value, cx.wanted_bits())?,
+    };
+    let mut factor = cx.positive(&value)?.scaled(above - below);
+    factor.integer = false;
+    factor
+        .terms
+        .push(Term::constant(Weight::new(vec![], vec![below])));
+    let range = |x: f64| if x > 0.0 { above * x } else { below * x };
+    let ends = [range(value.range.0), range(value.range.1)];
+    // Where it rises to both sides nothing is negative.
+    let rises = below <= 0.0 && above >= 0.0;
+    let made = cx.multiply(value, factor.normalize())?;
+    Ok(Value {
+        range: (ends[0].min(ends[1]).min(0.0), ends[0].max(ends[1]).max(0.0)),
+        proven: rises.then_some((0.0, f64::INFINITY)),
+        ..made
+    })
+}
+
 /// The least magnitude of a result that is to have a relative precision: that of exponentials and of powers, over the calibrated range.
 fn least_wanted(function: &Pointwise, (low, high): (f64, f64)) -> f64 {
     if !function.is_exponential() && function.power_law().is_none() {
@@ -115,17 +169,22 @@ fn power_law(
     let mut law = law;
     if law.floor > 0.0 {
         let most = operand.range.1 + law.offset.abs();
-        if law.floor > most * RESOLVED {
+        if law.floor <= most * RESOLVED {
+            // Nothing but zero is below.
+            law.offset = law.offset.max(law.floor);
+        } else if law.offset >= 0.0
+            && nonnegative(&operand, &cx.columns)
+            && let Some(floored) = floored(cx, &operand, law)?
+        {
+            (operand, law.offset) = (floored, 0.0);
+        } else {
             let floor = Value::constant(
                 &Tensor::filled(vec![1; operand.dims.len()], law.floor),
                 &cx.fresh,
             );
             let moved = add_number(operand.clone(), law.offset);
-            operand = maximum(cx, moved, floor)?;
+            operand = maximum_to(cx, moved, floor, cx.bits.norm_bits())?;
             law.offset = 0.0;
-        } else {
-            // Nothing but zero is below.
-            law.offset = law.offset.max(law.floor);
         }
     }
     let made = match law.power {
@@ -134,11 +193,41 @@ fn power_law(
         Some(-1.0) if operand.range.0 + law.offset < 0.0 => {
             reciprocal(cx, &add_number(operand, law.offset))?
         }
-        Some(-1.0) => cx.inverse_root(&operand, law.offset, 1, label)?,
+        Some(-1.0) => {
+            let inverse = cx.inverse_root(&operand, law.offset, 1, label)?;
+            merged(cx, inverse)?
+        }
         Some(-0.5) => cx.inverse_root(&operand, law.offset, 2, label)?,
         Some(power) => cx.power(&operand, law.offset, power, label)?,
     };
     Ok(add_number(made.scaled(law.outer[0]), law.outer[1]))
+}
+
+/// What is never negative, or its floor where that is more, exactly; `None` if no two columns hold it.
+fn floored(cx: &mut Lowering, operand: &Value, law: PowerLaw) -> Result<Option<Value>, Diagnostic> {
+    let moved = add_number(operand.clone(), law.offset);
+    let Some(wide) = cx.in_columns(&moved)? else {
+        return Ok(None);
+    };
+    let Some(unit) = cx
+        .exact_integers(&wide, &wide.mentioned())?
+        .map(|exact| exact.unit)
+    else {
+        return Ok(None);
+    };
+    let floor = (law.floor / unit).round().max(1.0) * unit;
+    let above_floor = Value {
+        proven: None,
+        ..add_number(wide, -floor)
+    };
+    let above = cx.part("above", |cx| cx.positive(&above_floor))?;
+    let excess = cx.multiply(above, above_floor)?;
+    Ok(Some(Value {
+        range: (0.0, operand.range.1 + law.offset),
+        proven: Some((floor, f64::INFINITY)),
+        name: operand.name.clone(),
+        ..add_number(excess, floor)
+    }))
 }
 
 /// `values` for the negative, zero and positive of `a x + b`.

@@ -34,8 +34,9 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic>
     difference.name = format!("{}/difference", cx.here()).into();
     let mut condition = condition;
     cx.align(&mut condition, &mut difference)?;
-    let chosen = cx.multiply(condition, difference)?;
-    let value = binary::add(cx, chosen, no)?;
+    let (mut chosen, mut no) = (cx.multiply(condition, difference)?, no);
+    cx.align(&mut chosen, &mut no)?;
+    let value = chosen.plus(no);
     Ok(Value { masked, ..value })
 }
 

@@ -23,6 +23,8 @@ use crate::lower::value::{Axis, Term, Value, View};
 const RECIPROCAL_BITS: i32 = 14;
 /// Step of scores, at most.
 const SCORE_STEP: f64 = 1.0 / 64.0;
+/// Step of scores from which on a softmax is another one.
+const COARSEST_STEP: f64 = 0.25;
 /// Most bits of scores.
 const MOST_SCORE_BITS: u8 = 16;
 /// Widest reciprocals.
@@ -52,8 +54,7 @@ pub(super) fn lower(
         ));
     };
     let value = hidden::clamp(cx, value, dim)?;
-    let bits = score_bits(cx, &value);
-    let value = settle_to(cx, value, bits)?;
+    let value = settled_scores(cx, value)?;
     let made = exponentials(cx, &value, axis, f64::INFINITY)?;
     let total = total(&value, &made, node, axis);
     let (reciprocal, scale_log2) = reciprocal(cx, &total, &made, axis.len)?;
@@ -79,8 +80,7 @@ pub(super) fn log_sum_exp(
         return Ok(value);
     };
     let value = hidden::clamp(cx, value, dim)?;
-    let bits = score_bits(cx, &value);
-    let value = settle_to(cx, value, bits)?;
+    let value = settled_scores(cx, value)?;
     let made = exponentials(cx, &value, axis, reach)?;
     let mut total = total(&value, &made, node, axis);
     total.dims[dim] = vec![];
@@ -111,6 +111,25 @@ fn total(value: &Value, made: &Exponentials, node: &Node, axis: Axis) -> Value {
         proven: Some((1.0, axis.len as f64)),
         ..sum
     }
+}
+
+/// The scores as exact integers: as they are, or rounded finely.
+fn settled_scores(cx: &mut Lowering, value: Value) -> Result<Value, Diagnostic> {
+    let unit = |cx: &mut Lowering, value: &Value| {
+        let exact = cx.exact_integers(value, &value.mentioned())?;
+        Ok(exact.map_or(f64::INFINITY, |exact| exact.unit))
+    };
+    let bits = score_bits(cx, &value);
+    let before = unit(cx, &value)?;
+    let settled = settle_to(cx, value, bits)?;
+    let step = unit(cx, &settled)?;
+    if step.is_finite() && step > COARSEST_STEP && before < step && !settled.masked {
+        return Err(refuse(
+            format!("its scores reach so far that they are rounded to multiples of {step}"),
+            "scale the scores down before the softmax, or give sample inputs of the size that is meant",
+        ));
+    }
+    Ok(settled)
 }
 
 /// Bits of scores of which rounding changes no exponential by more than half of [`SCORE_STEP`].

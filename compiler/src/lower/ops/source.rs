@@ -28,6 +28,8 @@ const MOST_INTEGER_BITS: u8 = 32;
 /// Bits of a float input that is compared with constants and nothing else: all that single precision has, for features of which some are
 /// 100 times smaller than others.
 const COMPARED_BITS: u8 = 30;
+/// Scores beyond are not exact enough in the bits of other inputs.
+const GREAT_SCORE: f64 = 32.0;
 /// Bits of a float input that becomes integers in the model, since rounding twice makes others; and of one that is steep near zero.
 const PRECISE_BITS: u8 = 26;
 /// Most bits of an input that is clamped: it is taken with more.
@@ -261,9 +263,9 @@ enum Usage {
     /// Comparisons with constants.
     Compared,
     Other,
-    /// Integers that it is rounded to; what is steep near zero.
+    /// Integers that it is rounded to; what is steep near zero; great scores.
     Precise,
-    /// Roots of sums of its squares.
+    /// What is wanted with a precision relative to itself.
     Normalized,
 }
 
@@ -274,9 +276,13 @@ fn usage(cx: &Lowering, id: NodeId) -> Usage {
         .readers(id)
         .iter()
         .map(|reader| usage_by(cx, id, *reader));
-    match is_output || cx.readers(id).is_empty() {
+    let most = match is_output || cx.readers(id).is_empty() {
         true => Usage::Other,
         false => readers.max().unwrap_or(Usage::Other),
+    };
+    match most {
+        Usage::Other if cx.is_relative(id) => Usage::Normalized,
+        most => most,
     }
 }
 
@@ -299,14 +305,25 @@ fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
         Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,
         Op::Pointwise(function) if function.power_law().is_some() => return Usage::Precise,
         Op::Rescale { .. } => return Usage::Precise,
+        Op::Pointwise(function) if node.dtype.is_integer() || function.is_whole(false) => {
+            return Usage::Precise;
+        }
+        Op::Softmax { .. } | Op::LogSumExp { .. } if reach(cx, id) > GREAT_SCORE => {
+            return Usage::Precise;
+        }
         Op::Binary(BinaryFn::Div) if node.inputs.get(1) == Some(&id) => return Usage::Precise,
-        _ if cx.is_normalized(id) => return Usage::Normalized,
         _ => false,
     };
     if onwards && usage(cx, reader) != Usage::Other {
         return usage(cx, reader);
     }
     Usage::Other
+}
+
+/// Greatest magnitude that was calibrated.
+fn reach(cx: &Lowering, id: NodeId) -> f64 {
+    let (low, high) = cx.graph.nodes[id].range;
+    low.abs().max(high.abs())
 }
 
 /// Whether every reader gathers with the input as it is, which bounds it by one-hot rows.

@@ -5,6 +5,7 @@
 //! unless a number like `1/49` or `1/sqrt(48)` is common to all terms: then it stays out of the integers, and costs nothing.
 
 pub(crate) mod sums;
+mod unit;
 mod whole;
 
 use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
@@ -12,10 +13,12 @@ use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as In
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::columns::{Columns, KeyRange};
 use crate::lower::intervals::{self, ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
-use crate::lower::value::{Axis, Term, Value, View, weight::Weight};
+use crate::lower::quantize::unit::{common_unit, finer_for_constants, greatest_magnitude};
+use crate::lower::value::weight::Weight;
+use crate::lower::value::{Axis, Term, Value, View};
 
 /// Bits of a coefficient that can only approximate its real number.
-const COEFFICIENT_BITS: i32 = 16;
+pub const COEFFICIENT_BITS: i32 = 16;
 /// Bits of a constant column, such as a bias.
 const CONSTANT_BITS: i32 = 24;
 /// Rounding weights may add this fraction of the step that the accumulator will be rounded to, in standard deviations. Rounding the
@@ -33,7 +36,7 @@ const SMALL_WEIGHT: usize = 4096;
 /// What the accumulator is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
-    /// Kept exactly; constants are rounded to the unit that the columns have.
+    /// Kept exactly; constants are rounded to the unit that the columns have, or to finer ones where that is coarse.
     Exact,
     /// Kept exactly, in units fine enough for the constants.
     Output,
@@ -153,12 +156,12 @@ pub fn ceil_log2(x: f64) -> i32 {
     }
 }
 
-fn power(log2: i32) -> f64 {
+pub fn power(log2: i32) -> f64 {
     f64::from(log2).exp2()
 }
 
 /// Whether `x` is an integer for all purposes.
-fn near_integer(x: f64) -> bool {
+pub fn near_integer(x: f64) -> bool {
     (x - x.round()).abs() <= 1e-9 * x.abs()
 }
 
@@ -223,6 +226,13 @@ pub fn accumulate(
         .collect();
     let least = plans.iter().map(|plan| plan.log2).min();
     let unit_log2 = common_unit(value, least, base, step_log2, goal);
+    let unit_log2 = match (goal, least) {
+        (Goal::Exact, Some(_)) => {
+            let reach = greatest_magnitude(&terms, &most);
+            unit_log2 - finer_for_constants(value, base * power(unit_log2), reach)
+        }
+        _ => unit_log2,
+    };
     let unit = base * power(unit_log2);
     let mut builder = Builder {
         exact: matches!(goal, Goal::Exact),
@@ -245,37 +255,6 @@ pub fn accumulate(
         builder.push_constant(term)?;
     }
     builder.finish(step_log2.map_or(0, |step| step.saturating_sub(unit_log2)))
-}
-
-/// The unit of the whole accumulator, given the finest one of its terms.
-fn common_unit(
-    value: &Value,
-    least: Option<i32>,
-    base: f64,
-    step_log2: Option<i32>,
-    goal: Goal,
-) -> i32 {
-    let constants: Vec<&Term> = value
-        .terms
-        .iter()
-        .filter(|term| term.is_constant())
-        .collect();
-    let greatest = constants
-        .iter()
-        .map(|term| term.weight.as_ref().map_or(1.0, |w| w.max_abs()) * term.scalar.abs())
-        .fold(0.0, f64::max);
-    if greatest == 0.0 {
-        return least.or(step_log2).unwrap_or(0);
-    }
-    let fine = match (goal, step_log2) {
-        (_, Some(step)) => step - 4,
-        (_, None) => ceil_log2(greatest / base) - COEFFICIENT_BITS,
-    };
-    match (least, goal) {
-        (Some(least), Goal::Exact) => least,
-        (Some(least), _) => least.min(fine),
-        (None, _) => fine,
-    }
 }
 
 /// The real value of one integer unit of a term without weight, or with weights that are integers already.

@@ -1,5 +1,5 @@
-//! Where tract's front end has operators for floats that we need otherwise for integers: it divides them by itself, and takes 64-bit integers
-//! that are cast for lengths of axes.
+//! Where tract's front end has operators for floats that we need otherwise for integers: it divides them by itself, sums them in 32 bits, and
+//! takes 64-bit integers that are cast for lengths of axes. And where it has some only for floats of single precision.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,8 +13,10 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cast::cast;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{BinaryFn, NodeId};
+use crate::graph::{BinaryFn, NodeId, Reducer, UnaryFn};
 use crate::onnx::decompose::expansion::Expansion;
+use crate::onnx::decompose::nn::ranking::is_zero;
+use crate::onnx::decompose::nn::reductions::reduced;
 use crate::onnx::decompose::operator::Build;
 use crate::onnx::decompose::quantized::qlinear::matrix_product;
 use crate::onnx::decompose::scope::{Scope, TypedValue};
@@ -32,10 +34,23 @@ static TRACT: LazyLock<OnnxOpRegister> = LazyLock::new(|| tract_onnx::onnx().op_
 pub(super) fn register(operators: &mut OnnxOpRegister) {
     operators.insert("Cast", parse_cast);
     operators.insert("Div", |context, node| by_type(context, node, divide));
+    operators.insert("Equal", |context, node| {
+        of_types(context, node, |dtype| dtype == bool::datum_type(), equal)
+    });
+    operators.insert("Gemm", |context, node| {
+        let other = |dtype: DatumType| dtype.is_float() && dtype != f32::datum_type();
+        of_types(context, node, other, gemm)
+    });
     operators.insert("MatMul", |context, node| by_type(context, node, matmul));
     operators.insert("Mod", |context, node| by_type(context, node, remainder));
     operators.insert("Mul", |context, node| by_type(context, node, multiply));
     operators.insert("Pow", |context, node| by_type(context, node, power));
+    operators.insert("ReduceSum", |context, node| by_type(context, node, sum));
+    for name in ["HardSwish", "Sigmoid"] {
+        operators.insert(name, |context, node| {
+            of_types(context, node, |dtype| dtype == f64::datum_type(), function)
+        });
+    }
 }
 
 fn of_tract(context: &ParsingContext, node: &NodeProto) -> Parsed {
@@ -46,15 +61,30 @@ fn of_tract(context: &ParsingContext, node: &NodeProto) -> Parsed {
 }
 
 fn by_type(context: &ParsingContext, node: &NodeProto, build: Build) -> Parsed {
-    let (tract, captured) = of_tract(context, node)?;
-    let ours = Expansion::new(context, node, Some(build));
-    Ok((Box::new(ByType { ours, tract }), captured))
+    of_types(context, node, is_integer, build)
 }
 
-/// An operator that is ours for integers and tract's for floats.
+fn of_types(
+    context: &ParsingContext,
+    node: &NodeProto,
+    is_ours: fn(DatumType) -> bool,
+    build: Build,
+) -> Parsed {
+    let (tract, captured) = of_tract(context, node)?;
+    let ours = Expansion::new(context, node, Some(build));
+    let by_type = ByType {
+        ours,
+        is_ours,
+        tract,
+    };
+    Ok((Box::new(by_type), captured))
+}
+
+/// An operator that is ours for some types of its first operand and tract's for the others.
 #[derive(Clone, Debug)]
 pub(super) struct ByType {
     pub ours: Expansion,
+    is_ours: fn(DatumType) -> bool,
     tract: Box<dyn InferenceOp>,
 }
 
@@ -90,7 +120,7 @@ impl InferenceOp for ByType {
         TVec<InferenceFact>,
     )> {
         let known = inputs.first().and_then(|fact| fact.datum_type.concretize());
-        match known.is_some_and(is_integer) {
+        match known.is_some_and(self.is_ours) {
             true => self.ours.infer_facts(inputs, outputs, observed),
             false => self.tract.infer_facts(inputs, outputs, observed),
         }
@@ -107,7 +137,7 @@ impl InferenceOp for ByType {
             bail!("`{}` has no operands", node.name);
         };
         let dtype = target.outlet_fact(mapping[first])?.datum_type;
-        let operator: &dyn InferenceOp = match is_integer(dtype) {
+        let operator: &dyn InferenceOp = match (self.is_ours)(dtype) {
             true => &self.ours,
             false => &*self.tract,
         };
@@ -200,6 +230,14 @@ fn divide(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(wrapped(scope, quotient))
 }
 
+/// `Equal` of booleans.
+fn equal(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let [a, b] = operands(scope)?;
+    let distance = scope.build.binary(BinaryFn::Sub, a, b);
+    let same = scope.build.pointwise(is_zero(), distance);
+    Ok(vec![(same, bool::datum_type())])
+}
+
 /// `Mod`: with the divisor's sign, or with the dividend's.
 fn remainder(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let [a, b] = divided(scope)?;
@@ -217,11 +255,47 @@ fn multiply(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     Ok(wrapped(scope, product))
 }
 
+/// `Gemm`: `alpha a b + beta c`.
+fn gemm(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let (mut a, mut b) = (scope.operand(0)?, scope.operand(1)?);
+    for (name, x) in [("transA", &mut a), ("transB", &mut b)] {
+        if scope.int(name).unwrap_or(0) != 0 {
+            *x = scope.build.transpose(*x, &[1, 0]);
+        }
+    }
+    let (alpha, beta) = ["alpha", "beta"]
+        .map(|name| scope.float(name).unwrap_or(1.0))
+        .into();
+    let product = matrix_product(&mut scope.build, a, b)?;
+    let mut made = scope.build.multiply_scalar(product, alpha);
+    if let Some(c) = scope.optional(2) {
+        let c = scope.build.unsqueeze_to_rank(c, 2);
+        let c = scope.build.multiply_scalar(c, beta);
+        made = scope.build.add(made, c);
+    }
+    Ok(vec![(made, scope.dtype(0))])
+}
+
+/// `HardSwish` and `Sigmoid`.
+fn function(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let function = match scope.operator() {
+        "HardSwish" => UnaryFn::HardSwish,
+        _ => UnaryFn::Sigmoid,
+    };
+    let x = scope.operand(0)?;
+    Ok(vec![(scope.build.unary(function, x), scope.dtype(0))])
+}
+
 /// `MatMul`.
 fn matmul(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (a, b) = (scope.operand(0)?, scope.operand(1)?);
     let product = matrix_product(&mut scope.build, a, b)?;
     Ok(wrapped(scope, product))
+}
+
+/// `ReduceSum`.
+fn sum(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    reduced(scope, Reducer::Sum)
 }
 
 /// `Pow` with one constant exponent, which may be a float.

@@ -457,3 +457,23 @@ fn fake_quantization_keeps_its_integers() {
         assert_eq!(computed(&graph).into_iter().filter(rounds).count(), 1);
     }
 }
+
+#[test]
+fn double_precision_where_tract_has_single() {
+    let double =
+        |model: Onnx, name: &str, shape: &str| model.typed_input(name, DataType::Double, shape);
+    let model = double(
+        double(double(Onnx::new(), "a", "2,2"), "b", "2,2"),
+        "c",
+        "2",
+    );
+    let attributes = [
+        ("alpha", Float(2.0)),
+        ("beta", Float(0.5)),
+        ("transB", Int(1)),
+    ];
+    let gemm = model.node("Gemm", "a,b,c", "y", &attributes).output("y");
+    gemm.gives(&[&[2.625, -1.75, 3.75, -2.5]]);
+    let sigmoid = double(Onnx::new(), "a", "2").node("Sigmoid", "a", "y", &[]);
+    sigmoid.output("y").gives(&[&[0.222_700_14, 0.622_459_33]]);
+}

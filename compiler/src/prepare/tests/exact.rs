@@ -4,7 +4,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use zkiln_runtime::error::ProveError;
 use zkiln_runtime::trace::{self, Constants};
 
-use crate::graph::Dtype;
+use crate::graph::{Dtype, Tensor};
 use crate::lower::lower;
 use crate::options::Options;
 use crate::ports::Sample;
@@ -245,4 +245,53 @@ fn shapes_are_integers_like_others() {
     let lowered = compiled(model, &[&[0.0, 1.0, 2.0], &[9.0, -9.0, 0.0]]);
     let made = run(&lowered, &[&[0.0, 1.0, 2.0], &[4.0, -8.0, 1.0]]);
     assert_eq!(made, Ok(vec![3, -2, 2]));
+}
+
+#[test]
+fn sums_beyond_32_bits_are_what_the_float_model_gives() {
+    let model = Onnx::new()
+        .typed_input("x", DataType::Int64, "3")
+        .node("ReduceSum", "x", "y", &[("keepdims", Int(0))])
+        .output("y");
+    let great = [2e9, 1e9, 2e9 + 1.0];
+    let prepared = model.clone().import_with(&Options::default());
+    let float = prepared.unwrap_or_else(|e| panic!("{e}")).float;
+    let input = Tensor::new(vec![3], great.to_vec());
+    assert_eq!(
+        float.run(&[input]).map(|y| y[0].data.clone()).ok(),
+        Some(vec![5e9 + 1.0])
+    );
+    let lowered = compiled(model, &[&great]);
+    assert_eq!(run(&lowered, &[&great]), Ok(vec![5_000_000_001]));
+}
+
+#[test]
+fn quotients_beyond_32_bits_are_exact() {
+    let products = |operator: &str| {
+        Onnx::new()
+            .typed_input("a", DataType::Int64, "3")
+            .ints("great", &[], &[1_000_000_007])
+            .ints("divisor", &[], &[13])
+            .node("Mul", "a,great", "product", &[])
+            .node(operator, "product,divisor", "y", &[])
+            .output("y")
+    };
+    let numbers = [987_654.0, -999_999.0, 1.0];
+    let exact = numbers.map(|x| x as i64 * 1_000_000_007);
+    let lowered = compiled(products("Mod"), &[&numbers]);
+    let expected = exact.map(|x| x.rem_euclid(13)).to_vec();
+    assert_eq!(run(&lowered, &[&numbers]), Ok(expected));
+    let lowered = compiled(products("Div"), &[&numbers]);
+    assert_eq!(
+        run(&lowered, &[&numbers]),
+        Ok(exact.map(|x| x / 13).to_vec())
+    );
+}
+
+#[test]
+fn booleans_are_equal_or_not() {
+    let model = pair("Equal", DataType::Bool, "4");
+    let (a, b) = ([0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]);
+    let lowered = compiled(model, &[&a, &b]);
+    assert_eq!(run(&lowered, &[&a, &b]), Ok(vec![1, 0, 1, 0]));
 }

@@ -7,7 +7,7 @@ mod one_hot;
 mod pooling;
 pub(super) mod ranking;
 mod recurrent;
-mod reductions;
+pub(super) mod reductions;
 mod stateful;
 mod training;
 

@@ -86,11 +86,16 @@ fn minimum(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
 }
 
 fn extreme(scope: &mut Scope, reducer: Reducer) -> Result<Vec<TypedValue>, Diagnostic> {
-    let x = scope.operand(0)?;
-    let axes = axes(scope)?;
-    if scope.build.shape(x).contains(&0) {
+    if scope.build.shape(scope.operand(0)?).contains(&0) {
         return Err(refuse("it reduces nothing", "correct the model"));
     }
+    reduced(scope, reducer)
+}
+
+/// The reduction over the node's axes, which are kept if it says so.
+pub(crate) fn reduced(scope: &mut Scope, reducer: Reducer) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = scope.operand(0)?;
+    let axes = axes(scope)?;
     let keep = scope.int("keepdims").unwrap_or(1) != 0;
     let mut made = scope.build.reduce(reducer, &axes, x);
     if !keep {

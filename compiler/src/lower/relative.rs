@@ -1,0 +1,91 @@
+//! Which values are wanted with a precision that is relative to themselves.
+//!
+//! Of what is squared for a norm, divides or is divided, or goes through a power or a logarithm, a row may be a thousand times quieter than the
+//! samples and still decide all of its result. So what is small counts as much as what is great, and the value has the bits of
+//! [`Bits::norm_bits`](crate::lower::lowering::Bits::norm_bits) instead of those of an activation; and so has what it is made of by sums,
+//! extrema and moves, which keep errors as they are.
+
+use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
+
+/// For each node whether its value is wanted so; `readers` has the nodes that read it.
+pub fn relative(graph: &Graph, readers: &[Vec<NodeId>]) -> Vec<bool> {
+    let mut relative = vec![false; graph.nodes.len()];
+    // Where it is for a power, a logarithm or a quotient: what sums of products make of quiet operands is quiet there.
+    let mut for_law = relative.clone();
+    for id in (0..graph.nodes.len()).rev() {
+        for &reader in &readers[id] {
+            let node = &graph.nodes[reader];
+            let keeps = keeps_errors(graph, node, id);
+            let passes = keeps || matches!(node.op, Op::Einsum { .. } | Op::Convolution { .. });
+            for_law[id] |= is_law(graph, node) || (for_law[reader] && passes);
+            relative[id] |= is_norm(node) || (relative[reader] && keeps);
+        }
+        relative[id] |= for_law[id];
+    }
+    relative
+}
+
+/// Whether the result is one of squares.
+fn is_norm(node: &Node) -> bool {
+    match &node.op {
+        Op::RmsNorm { .. } => true,
+        Op::Reduce { reducer, .. } => *reducer == Reducer::SumSquare,
+        Op::Binary(BinaryFn::Mul) => node.inputs[0] == node.inputs[1],
+        Op::Pointwise(function) => function.quadratic().is_some(),
+        _ => false,
+    }
+}
+
+/// Whether the result changes much with small operands.
+fn is_law(graph: &Graph, node: &Node) -> bool {
+    let computed = |id: &NodeId| graph.nodes[*id].constant().is_none();
+    match &node.op {
+        Op::Binary(BinaryFn::Div) => {
+            !node.dtype.is_integer() && node.inputs[1..].iter().all(computed)
+        }
+        Op::Pointwise(function) => function.power_law().is_some(),
+        _ => false,
+    }
+}
+
+/// Whether an error of the operand `id` is one of about that size in the result.
+fn keeps_errors(graph: &Graph, node: &Node, id: NodeId) -> bool {
+    let others = || node.inputs.iter().filter(|input| **input != id);
+    let moves = |tensor: &Tensor| tensor.data.iter().all(|x| [-1.0, 0.0, 1.0].contains(x));
+    match &node.op {
+        Op::Binary(BinaryFn::Add | BinaryFn::Sub | BinaryFn::Max | BinaryFn::Min) => true,
+        Op::Binary(BinaryFn::Mul) => others().all(|input| graph.nodes[*input].constant().is_some()),
+        Op::Reduce { reducer, .. } => *reducer != Reducer::SumSquare,
+        Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Broadcast => true,
+        Op::Concat { .. } | Op::Pad { .. } | Op::AveragePool { .. } => true,
+        Op::Gather { .. } => node.inputs[0] == id,
+        Op::Select => node.inputs[0] != id,
+        Op::Einsum { .. } => {
+            others().all(|input| graph.nodes[*input].constant().is_some_and(moves))
+        }
+        Op::Pointwise(function) => function.is_affine().is_some() || halves(function).is_some(),
+        _ => false,
+    }
+}
+
+/// The slopes below and above zero of a function that is a line on either side of it.
+pub fn halves(function: &Pointwise) -> Option<(f64, f64)> {
+    match function {
+        Pointwise::Unary(UnaryFn::Abs, a) if **a == Pointwise::Variable => Some((-1.0, 1.0)),
+        Pointwise::Unary(UnaryFn::Relu, a) if **a == Pointwise::Variable => Some((0.0, 1.0)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::Pointwise;
+    use crate::lower::relative::*;
+
+    #[test]
+    fn lines_on_either_side_of_zero() {
+        assert_eq!(halves(&Pointwise::of(UnaryFn::Abs)), Some((-1.0, 1.0)));
+        assert_eq!(halves(&Pointwise::of(UnaryFn::Relu)), Some((0.0, 1.0)));
+        assert_eq!(halves(&Pointwise::of(UnaryFn::Tanh)), None);
+    }
+}
