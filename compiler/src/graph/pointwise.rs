@@ -144,6 +144,9 @@ impl Pointwise {
 
     /// Towards zero: what a cast to an integer does.
     pub fn truncate(argument: Pointwise) -> Pointwise {
+        if argument.is_whole(false) {
+            return argument;
+        }
         let zero = || Pointwise::Constant(0.0);
         let up = Pointwise::binary(BinaryFn::Max, argument.clone(), zero());
         let down = Pointwise::binary(BinaryFn::Min, argument, zero());

@@ -100,7 +100,17 @@ impl Lowering<'_> {
         if value.integer {
             return self.column_of_integers(value);
         }
-        let value = &self.within_bounds(value, bits)?;
+        let made = self.column_of_sum(value, bits);
+        match made.is_err() {
+            true => match self.summed_apart(value, bits)? {
+                Some(sum) => self.column_of_sum(&sum, bits),
+                None => made,
+            },
+            false => made,
+        }
+    }
+
+    fn column_of_sum(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
         if let Some(exact) = self.exact(value, bits + EXACT_EXTRA_BITS)? {
             return Ok(exact);
         }
@@ -143,16 +153,11 @@ impl Lowering<'_> {
         Ok(column_value(value, column, &axes, unit))
     }
 
-    /// The value, of whose terms each is committed to `bits` bits if 64-bit integers do not hold their sum.
-    fn within_bounds(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
+    /// The value, of whose terms each is committed to `bits` bits: for sums that 64-bit integers do not hold.
+    fn summed_apart(&mut self, value: &Value, bits: u8) -> Result<Option<Value>, Diagnostic> {
         let varying = || value.terms.iter().filter(|term| !term.is_constant());
-        let is_sum = varying().count() > 1;
-        if !is_sum
-            || self
-                .accumulate(value, &value.mentioned(), Goal::Exact)
-                .is_ok()
-        {
-            return Ok(value.clone());
+        if varying().count() < 2 {
+            return Ok(None);
         }
         let mut sum = Value {
             terms: value
@@ -174,12 +179,12 @@ impl Lowering<'_> {
             let within = |range: (f64, f64)| range.0.abs().max(range.1.abs());
             if within(range) > MOST_BEYOND * within(value.range) {
                 // So many bits of it are of numbers that do not occur.
-                return Ok(value.clone());
+                return Ok(None);
             }
             let alone = Value { range, ..alone };
             sum.terms.extend(self.small(&alone, bits)?.terms);
         }
-        Ok(sum)
+        Ok(Some(sum))
     }
 
     /// Whether the value is a multiple of one column of at most `bits` bits, read without gaps.

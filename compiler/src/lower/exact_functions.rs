@@ -101,6 +101,26 @@ impl Lowering<'_> {
 
     /// `floor(value)`: exact for multiples of a part of 1, and of others rounded to such.
     fn floor_of(&mut self, value: &Value) -> Result<Value, Diagnostic> {
+        let (units, parts) = self.in_parts(value)?;
+        self.floor_of_parts(&units, parts, value.range)
+    }
+
+    /// `floor(units / parts)`, in a calibrated range.
+    fn floor_of_parts(
+        &mut self,
+        units: &Value,
+        parts: f64,
+        range: (f64, f64),
+    ) -> Result<Value, Diagnostic> {
+        let made = match parts == 1.0 {
+            true => units.clone(),
+            false => self.floor_quotient(units, &units.number_like(parts))?,
+        };
+        Ok(Value { range, ..made })
+    }
+
+    /// How many parts of 1 the value is, rounded to such and down, and how many these are.
+    fn in_parts(&mut self, value: &Value) -> Result<(Value, f64), Diagnostic> {
         let value = &self.on_binary_grid(value)?;
         let unit = self.exact_integers(value, &value.mentioned())?;
         let unit = unit.map_or(0.0, |exact| exact.unit);
@@ -131,26 +151,28 @@ impl Lowering<'_> {
             integer: true,
             ..units.normalize()
         };
-        self.floor_quotient(&units, &units.number_like(parts))
+        Ok((units, parts))
     }
 
-    /// The nearest integer of exact multiples of a power of two, of two the even one: `floor(value + 1/2)`, less one where nothing is left and
-    /// that is odd.
+    /// The nearest integer, of two the even one: `floor(value + 1/2)`, less one where nothing is left and that is odd.
     fn round_of(&mut self, value: &Value) -> Result<Value, Diagnostic> {
-        let value = self.on_binary_grid(value)?;
         let raised = value.clone().plus(value.number_like(0.5));
-        let near = self.floor_of(&raised)?;
-        let rest = raised.plus(near.clone().scaled(-1.0));
-        let rest = Value {
-            proven: Some((0.0, 1.0)),
-            ..rest
-        };
+        let (raised, parts) = self.in_parts(&raised)?;
+        let near = self.floor_of_parts(&raised, parts, value.range)?;
+        if parts % 2.0 != 0.0 {
+            // There are no halves.
+            return Ok(near);
+        }
+        let rest = raised.plus(near.clone().scaled(-parts));
         let between = self.positive(&rest)?;
         let tie = between.number_like(1.0).plus(between.scaled(-1.0));
         let half = self.floor_quotient(&near, &near.number_like(2.0))?;
         let odd = near.clone().plus(half.scaled(-2.0));
         let above = self.multiply(tie, odd)?;
-        Ok(near.plus(above.scaled(-1.0)))
+        Ok(Value {
+            range: value.range,
+            ..near.plus(above.scaled(-1.0))
+        })
     }
 
     /// `function(value)` through a table of integers, if the value is exact integers of at most `bits` bits.

@@ -250,9 +250,9 @@ impl Lowering<'_> {
 
     /// Bits of an operand that is committed: those of its product where that is elementwise, since rows of it may be quiet in both.
     fn operand_bits(&self) -> u8 {
-        match self.graph.nodes[self.current()].op {
-            Op::Binary(BinaryFn::Div) => self.bits.norm_bits(),
-            Op::Binary(BinaryFn::Mul) => self.wanted_bits(),
+        match self.graph.nodes.get(self.current()).map(|node| &node.op) {
+            Some(Op::Binary(BinaryFn::Div)) => self.bits.norm_bits(),
+            Some(Op::Binary(BinaryFn::Mul)) => self.wanted_bits(),
             _ => self.bits.activation_bits,
         }
     }

@@ -216,10 +216,7 @@ impl Model {
                 .expect("in range")
                 .outputs(&lowered.model)
                 .expect("in range");
-            let made: Vec<f64> = made[0]
-                .iter()
-                .map(|y| *y as f64 * lowered.outputs[0].scale)
-                .collect();
+            let made = lowered.outputs[0].to_reals(&made[0]);
             let expected: Vec<f64> = expected(&inputs).iter().map(|y| *y as f64).collect();
             assert_eq!(made, expected);
         }

@@ -295,3 +295,15 @@ fn booleans_are_equal_or_not() {
     let lowered = compiled(model, &[&a, &b]);
     assert_eq!(run(&lowered, &[&a, &b]), Ok(vec![1, 0, 1, 0]));
 }
+
+#[test]
+fn floats_are_rounded_to_the_nearest_integer() {
+    let model = Onnx::new()
+        .input("x", "8")
+        .node("Round", "x", "f", &[])
+        .node("Cast", "f", "y", &[("to", Int(7))])
+        .output("y");
+    let x = [-2.7, -1.2, 0.4, 1.5, 3.6, 4.9, 2.5, -5.5];
+    let lowered = compiled(model, &[&x]);
+    assert_eq!(run(&lowered, &[&x]), Ok(vec![-3, -1, 0, 2, 4, 5, 2, -6]));
+}
