@@ -93,8 +93,12 @@ class Product:
 
 def ends(port):
     """The least and the greatest value of a port; arrays where each column has its own unit."""
-    scale, bounds = np.asarray(port["scale"], dtype=float), port["range"]
-    if scale.ndim == 0 and port["scale"] == 1:
+    scale, bounds = port["scale"], port["range"]
+    if scale == 1:
         return tuple(bounds)
-    bounds = np.asarray(bounds, dtype=float)
-    return (bounds[..., 0] * scale, bounds[..., 1] * scale)
+    if isinstance(scale, dict):
+        # A step for each index of an axis.
+        shape = [1] * len(port["shape"])
+        shape[scale["axis"]] = -1
+        scale = np.broadcast_to(np.asarray(scale["steps"]).reshape(shape), port["shape"])
+    return (bounds[0] * scale, bounds[1] * scale)

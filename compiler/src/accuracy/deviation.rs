@@ -6,6 +6,9 @@
 //!
 //! Channels of different magnitudes (boxes beside scores, an age beside an income) are judged by themselves as well: along axis 1 and the
 //! last axis, each relative to its own spread over all samples. A channel within 0..1 counts absolutely: that is what probabilities are.
+//!
+//! *Fillings*, as masks put them into scores, are far beyond all else. They say nothing of the others' spread, and errors of theirs are
+//! relative to themselves.
 
 use crate::graph::{BinaryFn, Dtype, Graph, NodeId, Op, Rounding, Tensor};
 use crate::ports::Port;
@@ -21,6 +24,10 @@ const TRIMMED: f64 = 0.05;
 const CHANNEL_ELEMENTS: usize = 16;
 /// Longest axis that is taken for channels.
 const MOST_CHANNELS: usize = 4096;
+/// Least magnitude of a filling.
+const LEAST_FILLING: f64 = 9_999.0;
+/// How many times it is beyond whatever is smaller.
+const FILLING_GAP: f64 = 100.0;
 /// What lies in 0..1 is taken to be a probability.
 const PROBABILITY: std::ops::RangeInclusive<f64> = -1e-6..=1.0 + 1e-6;
 
@@ -89,8 +96,13 @@ pub struct Worst {
 impl Worst {
     /// Of an output; infinities and NaN of the float model count for nothing here.
     pub fn of(got: &[f64], expected: &[f64]) -> Self {
+        Self::of_some(got, expected, |_| true)
+    }
+
+    /// Of the elements that are expected to be some numbers.
+    fn of_some(got: &[f64], expected: &[f64], some: impl Fn(f64) -> bool) -> Self {
         let pairs = got.iter().zip(expected).enumerate();
-        let finite = pairs.filter(|(_, (_, expected))| expected.is_finite());
+        let finite = pairs.filter(|(_, (_, expected))| expected.is_finite() && some(**expected));
         let worst = finite.map(|(index, (&got, &expected))| Self {
             index,
             got,
@@ -103,6 +115,20 @@ impl Worst {
     pub fn error(&self) -> f64 {
         (self.got - self.expected).abs()
     }
+}
+
+/// The least magnitude of fillings; infinite if there are none.
+fn least_filling(elements: &[f64]) -> f64 {
+    let magnitudes = elements.iter().map(|x| x.abs());
+    let mut magnitudes: Vec<f64> = magnitudes.filter(|x| x.is_finite()).collect();
+    if magnitudes.iter().all(|x| *x < LEAST_FILLING) {
+        return f64::INFINITY;
+    }
+    magnitudes.sort_by(f64::total_cmp);
+    let beyond =
+        |pair: &&[f64]| pair[1] >= LEAST_FILLING && pair[1] >= FILLING_GAP * pair[0].max(1.0);
+    let jump = magnitudes.windows(2).find(beyond);
+    jump.map_or(f64::INFINITY, |pair| pair[1])
 }
 
 /// The channels of an output along one axis.
@@ -163,6 +189,8 @@ pub struct Spans {
     /// Whether its elements are integers or booleans that are equal or wrong.
     exact: bool,
     samples: Vec<Extent>,
+    /// The least filling of each sample.
+    fillings: Vec<f64>,
     channels: Vec<(Axis, Vec<Extent>)>,
     elements: usize,
 }
@@ -183,6 +211,7 @@ impl Spans {
         Self {
             exact,
             samples: Vec::new(),
+            fillings: Vec::new(),
             channels: channels.collect(),
             elements: shape.iter().product(),
         }
@@ -190,7 +219,13 @@ impl Spans {
 
     /// One more sample.
     pub fn add(&mut self, expected: &Tensor) {
-        self.samples.push(Extent::of(expected.data.iter().copied()));
+        let filling = match self.exact {
+            true => f64::INFINITY,
+            false => least_filling(&expected.data),
+        };
+        let others = expected.data.iter().filter(|x| x.abs() < filling);
+        self.samples.push(Extent::of(others.copied()));
+        self.fillings.push(filling);
         for (axis, extents) in &mut self.channels {
             for (index, &x) in expected.data.iter().enumerate() {
                 extents[axis.channel(index)].add(x);
@@ -240,6 +275,7 @@ impl Spans {
             exact: self.exact,
             typical,
             samples: self.samples.iter().map(of_sample).collect(),
+            fillings: self.fillings.clone(),
             channels: known
                 .map(|(axis, extents)| (*axis, extents.iter().map(of_channel).collect()))
                 .collect(),
@@ -277,6 +313,7 @@ pub struct Units {
     /// Of a typical sample.
     typical: f64,
     samples: Vec<f64>,
+    fillings: Vec<f64>,
     channels: Vec<(Axis, Vec<f64>)>,
 }
 
@@ -296,8 +333,13 @@ pub struct Deviation {
 impl Units {
     /// Of sample number `sample`.
     pub fn deviation(&self, sample: usize, got: &[f64], expected: &[f64]) -> Deviation {
-        let worst = Worst::of(got, expected);
-        let unit = self.samples[sample];
+        let filling = self.fillings[sample];
+        let filled = Worst::of_some(got, expected, |x| x.abs() >= filling);
+        let mut worst = Worst::of_some(got, expected, |x| x.abs() < filling);
+        let mut unit = self.samples[sample];
+        if filled.error() * unit > worst.error() * filled.expected.abs() {
+            (worst, unit) = (filled, filled.expected.abs());
+        }
         let share = match worst.error() {
             0.0 => 0.0,
             _ if self.exact => f64::INFINITY,
@@ -357,6 +399,19 @@ mod tests {
             (round(deviation.share), round(channel))
         };
         samples.iter().enumerate().map(deviation).collect()
+    }
+
+    #[test]
+    fn fillings_hide_nothing() {
+        let seen = shares(
+            &[1, 3],
+            Dtype::Float32,
+            &[
+                (&[0.0, 0.6, -1e4], &[0.0, 0.5, -1e4]),
+                (&[0.0, 1.0, -9e3], &[0.0, 1.0, -1e4]),
+            ],
+        );
+        assert_eq!(seen, [(0.2, 0.0), (0.1, 0.0)]);
     }
 
     #[test]

@@ -100,6 +100,11 @@ impl Lowering<'_> {
         if value.integer {
             return self.column_of_integers(value);
         }
+        let named = value.name.is_empty().then(|| Value {
+            name: self.here().into(),
+            ..value.clone()
+        });
+        let value = named.as_ref().unwrap_or(value);
         let made = self.column_of_sum(value, bits);
         match made.is_err() {
             true => match self.summed_apart(value, bits)? {

@@ -17,7 +17,7 @@ pub fn relative(graph: &Graph, readers: &[Vec<NodeId>]) -> Vec<bool> {
             let node = &graph.nodes[reader];
             let keeps = keeps_errors(graph, node, id);
             let passes = keeps || matches!(node.op, Op::Einsum { .. } | Op::Convolution { .. });
-            for_law[id] |= is_law(graph, node) || (for_law[reader] && passes);
+            for_law[id] |= is_law(graph, node, id) || (for_law[reader] && passes);
             relative[id] |= is_norm(node) || (relative[reader] && keeps);
         }
         relative[id] |= for_law[id];
@@ -36,16 +36,26 @@ fn is_norm(node: &Node) -> bool {
     }
 }
 
-/// Whether the result changes much with small operands.
-fn is_law(graph: &Graph, node: &Node) -> bool {
+/// Whether the result changes much with what is small in the operand `id`.
+fn is_law(graph: &Graph, node: &Node, id: NodeId) -> bool {
     let computed = |id: &NodeId| graph.nodes[*id].constant().is_none();
     match &node.op {
         Op::Binary(BinaryFn::Div) => {
             !node.dtype.is_integer() && node.inputs[1..].iter().all(computed)
         }
+        // A quotient.
+        Op::Binary(BinaryFn::Mul) => {
+            let mut others = node.inputs.iter().filter(|input| **input != id);
+            others.any(|input| is_inverse(&graph.nodes[*input]))
+        }
         Op::Pointwise(function) => function.power_law().is_some(),
         _ => false,
     }
+}
+
+fn is_inverse(node: &Node) -> bool {
+    let power = |function: &Pointwise| function.power_law()?.power;
+    matches!(&node.op, Op::Pointwise(function) if power(function).is_some_and(|power| power < 0.0))
 }
 
 /// Whether an error of the operand `id` is one of about that size in the result.

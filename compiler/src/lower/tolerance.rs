@@ -6,7 +6,7 @@
 //!
 //! Tolerances go backwards through the graph: through a sum they stay what they are, through a product with constants they are divided by
 //! these. Behind a product with a matrix or a convolution no more precision is asked for than its own results show. What is neither linear
-//! nor made of lines through zero asks for the precision of its whole operand.
+//! nor made of lines through zero asks for the precision of its whole operand, or for more where it is steep.
 
 use std::borrow::Cow;
 
@@ -14,6 +14,11 @@ use crate::graph::extent::{channel_axes, magnitude, spread};
 use crate::graph::{BinaryFn, Graph, Node, Op, Pointwise, Reducer, Tensor};
 use crate::lower::value::Axis;
 use crate::lower::value::weight::{strides_along, walk};
+
+/// Places in a range where the slope of a function is looked at.
+const PLACES: i32 = 256;
+/// How many times finer than its own spread the operand of a steep function may be asked for.
+const MOST_STEEP: f64 = 256.0;
 
 /// Tolerances of one value; infinite where nothing reads it.
 #[derive(Clone, Debug)]
@@ -152,7 +157,11 @@ impl Reading<'_> {
             Op::Pointwise(function) => match function.is_affine() {
                 Some((factor, _)) => self.mapped(Some, factor.abs()),
                 None if passes_scales(function) => self.mapped(Some, 1.0),
-                None => Tolerance::whole(node),
+                None => {
+                    let whole = Tolerance::whole(node).all;
+                    let steep = self.made.all / steepest(function, node.range);
+                    Tolerance::new(steep.clamp(whole / MOST_STEEP, whole))
+                }
             },
             Op::Binary(function) => self.binary(*function),
             Op::Einsum { inputs, output } => self.einsum(inputs, output),
@@ -388,6 +397,20 @@ impl Reading<'_> {
         }
         needed
     }
+}
+
+/// The greatest slope of a function in a range, between a few places; zero where it ends beside the range, since there keys are to be exact
+/// rather than fine.
+fn steepest(function: &Pointwise, (low, high): (f64, f64)) -> f64 {
+    let step = (high - low) / f64::from(PLACES);
+    let at = |place: i32| function.eval(low + step * f64::from(place));
+    let beside = PLACES / 8;
+    let values: Vec<f64> = (-beside..=PLACES + beside).map(at).collect();
+    if values.iter().any(|y| !y.is_finite()) || step == 0.0 {
+        return 0.0;
+    }
+    let changes = values.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+    changes.fold(0.0, f64::max) / step
 }
 
 /// Whether a function of a positive multiple is the multiple of the function: lines through zero, as in rectifiers.

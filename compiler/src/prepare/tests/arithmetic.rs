@@ -349,7 +349,10 @@ fn logarithms_of_confident_softmaxes() {
     let scores = Tensor::new(vec![1, 3], vec![100.0, 5.0, -100.0]);
     let float = |model: Onnx| {
         let prepared = model.import_with(&Options::default()).expect("imports");
-        let made = prepared.float.run(&[scores.clone()]).expect("runs");
+        let made = prepared
+            .float
+            .run(std::slice::from_ref(&scores))
+            .expect("runs");
         made[0].data.clone()
     };
     let close = |a: f64, b: f64| (a - b).abs() < 1e-3;

@@ -255,7 +255,7 @@ fn gemm(x: Quantization, w: Quantization, y: Quantization) {
             };
             let products =
                 (0..6).map(|k| x.real(inputs[0][6 * row + k]) * w.real(weights[6 * column + k]));
-            let bias = fixed(bias_scales[column]) * i128::from(bias[column]) << FRACTION;
+            let bias = (fixed(bias_scales[column]) * i128::from(bias[column])) << FRACTION;
             y.of(products.sum::<i128>() + bias, 2 * FRACTION)
         };
         (0..6).map(sum).collect()
@@ -299,9 +299,9 @@ fn products_of_16_bits() {
         quantized(I16, 0.000_771, 11),
     );
     gemm(
-        quantized(I16, 0.000_244_140_625, 1),
+        quantized(I16, 1.0 / 4096.0, 1),
         quantized(I8, 0.0078125, 0),
-        quantized(I16, 0.000_122_070_312_5, 1),
+        quantized(I16, 1.0 / 8192.0, 1),
     );
 }
 
