@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::boundary::{limbs, mapped_value};
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Goal, Quantized, is_exact};
+use crate::lower::quantize::{Goal, Quantized, ceil_log2, is_exact};
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
 
@@ -39,6 +39,10 @@ const MOST_ROOT_SPAN: u32 = 22;
 const MOST_ROOT_BITS: u32 = 35;
 /// Fewest bits of a result's mantissa.
 const LEAST_BITS: u32 = 9;
+/// Bits of a mantissa for which smaller values are refused than were seen.
+const PRECISE_BITS: u32 = 12;
+/// By how many bits values may leave what was seen.
+const BEYOND_BITS: u32 = 4;
 /// Bits of an exponent's power that is not one of two.
 const FACTOR_BITS: f64 = 13.0;
 
@@ -76,6 +80,15 @@ struct Normalized {
     mapped: ColumnId,
 }
 
+/// Octaves between the least and the greatest that was seen of a positive value; 0 if some was not positive.
+fn seen_span(value: &Value, offset: f64) -> u32 {
+    let (low, high) = (value.range.0 + offset, value.range.1 + offset);
+    match low > 0.0 {
+        true => ceil_log2(high / low).clamp(0, MOST_BITS as i32) as u32,
+        false => 0,
+    }
+}
+
 impl Operand {
     /// Least mantissa.
     fn least(&self) -> i64 {
@@ -107,7 +120,9 @@ impl Lowering<'_> {
         label: &str,
     ) -> Result<Value, Diagnostic> {
         let most_span = match octaves {
-            1 => MOST_POWER_LOG2 - LEAST_BITS,
+            1 => (MOST_POWER_LOG2 - PRECISE_BITS)
+                .max(seen_span(value, offset) + BEYOND_BITS)
+                .min(MOST_POWER_LOG2 - LEAST_BITS),
             _ => MOST_ROOT_SPAN,
         };
         let operand = self.operand(value, offset, octaves, most_span)?;

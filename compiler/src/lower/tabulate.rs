@@ -26,8 +26,10 @@ const MOST_ERROR: f64 = 1.0 / 64.0;
 const QUIET: f64 = 8.0;
 /// The unit of an output is at most this fraction of the least one that is to have a relative precision.
 const RELATIVE_ERROR: f64 = 1.0 / 512.0;
+/// Part of a table's results that may be all that its readers take.
+const LEAST_PART: f64 = 1.0 / 16.0;
 /// Widest keys of a table that is made more precise.
-const MAX_KEY_BITS: u8 = 16;
+const MAX_KEY_BITS: u8 = 18;
 /// Bits of the greatest outputs: beyond, keys are barred.
 const MOST_OUTPUT_BITS: u32 = 26;
 
@@ -117,7 +119,13 @@ impl Lowering<'_> {
             signed: !nonnegative(value, &self.columns),
         };
         let mut quantized = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
-        while keys.bits < MAX_KEY_BITS && is_coarse(&quantized, value.range, tabulated) {
+        // What reads the results may take a small part of them for all.
+        let read = self.tolerance().all.max(tabulated.greatest * LEAST_PART);
+        let as_read = Tabulated {
+            greatest: tabulated.greatest.min(read),
+            ..tabulated
+        };
+        while keys.bits < MAX_KEY_BITS && is_coarse(&quantized, value.range, as_read) {
             keys.bits += 1;
             quantized = self.accumulate(value, &axes, Goal::rounded(value, keys))?;
         }
