@@ -1,7 +1,7 @@
 //! A few random graphs against onnxruntime: `tests/differential/` has the generator and says what is compared; and `check --oracle`, which asks
 //! it without Python. Needs Python with
 //! `tests/differential/requirements.txt`: `ZKILN_PYTHON` names it, or `python3` is tried. Without it the test says that onnxruntime was skipped;
-//! with `ZKILN_ORACLE=required`, as in `.ci/full`, it fails.
+//! with `ZKILN_ORACLE=required`, as in `.ci/run`, it fails.
 
 use std::process::{Command, Output};
 
