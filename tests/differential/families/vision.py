@@ -130,6 +130,8 @@ def resize(b):
         scales = [1.0, 1.0, *(float(b.one_of([2.0, 2.0, 1.5, 0.5])) for _ in range(2))]
         if min(np.floor(np.multiply(x.shape, scales))) < 1:
             raise Impossible("nothing would be left")
+        if attributes["coordinate_transformation_mode"] == "align_corners" and np.any(np.multiply(x.shape, scales) % 1):
+            raise Impossible("ONNX aligns the corners of a length that is not rounded, onnxruntime those of one that is")
         return b.node("Resize", [x, none, b.constant(np.array(scales, dtype=np.float32))], **attributes)
     sizes = b.ints(*x.shape[:2], *(b.between(1, 9) for _ in range(2)))
     return b.node("Resize", [x, none, none, sizes], **attributes)
