@@ -5,7 +5,7 @@
 
 use zkiln_runtime::error::ProveError;
 
-use crate::accuracy::deviation::{Deviation, Extent, Worst};
+use crate::accuracy::deviation::{Deviation, Span, Worst};
 use crate::accuracy::gate::{Fault, Gate, LIMIT};
 use crate::accuracy::inference::Inference;
 use crate::calibrate::ranges;
@@ -262,11 +262,11 @@ impl<'a> Values<'a> {
         if worst.error() >= 0.5 && is_whole(expected) {
             return f64::INFINITY;
         }
-        let extent = extent(expected);
+        let span = span(expected);
         let (low, high) = self.graph.nodes[id].range;
-        let units = [extent.spread(), extent.magnitude(), high - low, 1.0];
+        let units = [span.spread(), span.magnitude(), high - low, 1.0];
         let unit = units.into_iter().find(|unit| *unit > 0.0).unwrap_or(1.0);
-        worst.error() / unit.max(extent.magnitude() / 25.0)
+        worst.error() / unit.max(span.magnitude() / 25.0)
     }
 
     /// The first node on the way to `id` that strays.
@@ -372,7 +372,7 @@ impl<'a> Values<'a> {
             true => "it".to_owned(),
             false => format!("its operand `{}`", node.name),
         };
-        let spread = extent(self.float(wide)?).spread();
+        let spread = span(self.float(wide)?).spread();
         let is_wide = node.range.1 - node.range.0 > WIDE * spread;
         (is_wide && step > STEP).then(|| {
             format!(
@@ -390,7 +390,7 @@ impl<'a> Values<'a> {
         let value = self.float(id)?;
         let masks = value.data.iter().copied().filter(|x| *x <= MASK);
         let mask = masks.reduce(f64::max)?;
-        let rest = Extent::of(value.data.iter().copied().filter(|x| *x > MASK / 2.0));
+        let rest = Span::of(value.data.iter().copied().filter(|x| *x > MASK / 2.0));
         (rest.spread() * MASK_SHARE < -mask).then(|| (mask, rest.spread()))
     }
 
@@ -402,7 +402,7 @@ impl<'a> Values<'a> {
         }
         let bits = Bits::at(options, &node.name).activation_bits;
         let (low, high) = node.range;
-        let spread = extent(self.float(id)?).spread();
+        let spread = span(self.float(id)?).spread();
         (spread > 0.0).then(|| (high - low) / f64::from(bits).exp2() / spread)
     }
 }
@@ -412,6 +412,6 @@ fn is_whole(value: &Tensor) -> bool {
 }
 
 /// What a value spans, without what masks it.
-fn extent(value: &Tensor) -> Extent {
-    Extent::of(value.data.iter().copied().filter(|x| x.abs() < MASKED))
+fn span(value: &Tensor) -> Span {
+    Span::of(value.data.iter().copied().filter(|x| x.abs() < MASKED))
 }

@@ -33,12 +33,12 @@ const PROBABILITY: std::ops::RangeInclusive<f64> = -1e-6..=1.0 + 1e-6;
 
 /// Least and greatest finite element of some.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Extent {
+pub struct Span {
     pub low: f64,
     pub high: f64,
 }
 
-impl Default for Extent {
+impl Default for Span {
     /// Of no element.
     fn default() -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Default for Extent {
     }
 }
 
-impl Extent {
+impl Span {
     pub fn of(elements: impl IntoIterator<Item = f64>) -> Self {
         let mut extent = Self::default();
         elements.into_iter().for_each(|x| extent.add(x));
@@ -96,20 +96,23 @@ pub struct Worst {
 impl Worst {
     /// Of an output; infinities and NaN of the float model count for nothing here.
     pub fn of(got: &[f64], expected: &[f64]) -> Self {
-        Self::of_some(got, expected, |_| true)
+        Self::by(got, expected, |worst| Some(worst.error()))
     }
 
-    /// Of the elements that are expected to be some numbers.
-    fn of_some(got: &[f64], expected: &[f64], some: impl Fn(f64) -> bool) -> Self {
+    /// By a measure of its error; of the elements that have one.
+    fn by(got: &[f64], expected: &[f64], measure: impl Fn(&Self) -> Option<f64>) -> Self {
         let pairs = got.iter().zip(expected).enumerate();
-        let finite = pairs.filter(|(_, (_, expected))| expected.is_finite() && some(**expected));
-        let worst = finite.map(|(index, (&got, &expected))| Self {
-            index,
-            got,
-            expected,
+        let finite = pairs.filter(|(_, (_, expected))| expected.is_finite());
+        let measured = finite.filter_map(|(index, (&got, &expected))| {
+            let one = Self {
+                index,
+                got,
+                expected,
+            };
+            measure(&one).map(|error| (error, one))
         });
-        let worse = |a: Self, b: Self| if b.error() > a.error() { b } else { a };
-        worst.reduce(worse).unwrap_or_default()
+        let worst = measured.reduce(|a, b| if b.0 > a.0 { b } else { a });
+        worst.map(|(_, worst)| worst).unwrap_or_default()
     }
 
     pub fn error(&self) -> f64 {
@@ -188,10 +191,10 @@ fn is_quantized(graph: &Graph, id: NodeId) -> bool {
 pub struct Spans {
     /// Whether its elements are integers or booleans that are equal or wrong.
     exact: bool,
-    samples: Vec<Extent>,
+    samples: Vec<Span>,
     /// The least filling of each sample.
     fillings: Vec<f64>,
-    channels: Vec<(Axis, Vec<Extent>)>,
+    channels: Vec<(Axis, Vec<Span>)>,
     elements: usize,
 }
 
@@ -207,7 +210,7 @@ impl Spans {
     }
 
     fn new(exact: bool, shape: &[usize]) -> Self {
-        let channels = axes(shape).map(|axis| (axis, vec![Extent::default(); axis.len]));
+        let channels = axes(shape).map(|axis| (axis, vec![Span::default(); axis.len]));
         Self {
             exact,
             samples: Vec::new(),
@@ -224,7 +227,7 @@ impl Spans {
             false => least_filling(&expected.data),
         };
         let others = expected.data.iter().filter(|x| x.abs() < filling);
-        self.samples.push(Extent::of(others.copied()));
+        self.samples.push(Span::of(others.copied()));
         self.fillings.push(filling);
         for (axis, extents) in &mut self.channels {
             for (index, &x) in expected.data.iter().enumerate() {
@@ -245,24 +248,24 @@ impl Spans {
         }
     }
 
-    fn whole(&self) -> Extent {
+    fn whole(&self) -> Span {
         self.samples
             .iter()
             .copied()
-            .fold(Extent::default(), Extent::and)
+            .fold(Span::default(), Span::and)
     }
 
     /// What errors are relative to, in every sample and in every channel.
     pub fn units(&self) -> Units {
         let whole = self.whole();
         let typical = self.typical(whole);
-        let of_sample = |extent: &Extent| match extent.spread() {
+        let of_sample = |extent: &Span| match extent.spread() {
             0.0 => typical.max(MAGNITUDE * extent.magnitude()),
             spread => spread
                 .max(TYPICAL * typical)
                 .max(MAGNITUDE * extent.magnitude()),
         };
-        let of_channel = |extent: &Extent| match extent.spread() {
+        let of_channel = |extent: &Span| match extent.spread() {
             // As far as can be told it is a constant.
             0.0 => f64::INFINITY,
             _ if extent.is_probability() => 1.0,
@@ -284,8 +287,8 @@ impl Spans {
 
     /// The median of the samples' spreads. Where they have none, the spread over samples, without those at the ends if there are many;
     /// where that is none, the magnitude.
-    fn typical(&self, whole: Extent) -> f64 {
-        let mut spreads: Vec<f64> = self.samples.iter().map(Extent::spread).collect();
+    fn typical(&self, whole: Span) -> f64 {
+        let mut spreads: Vec<f64> = self.samples.iter().map(Span::spread).collect();
         spreads.retain(|spread| *spread > 0.0);
         spreads.sort_by(f64::total_cmp);
         if let Some(median) = spreads.get(spreads.len() / 2) {
@@ -298,7 +301,7 @@ impl Spans {
             true => 0,
             false => (TRIMMED * values.len() as f64) as usize,
         };
-        let inner = Extent::of(values[trimmed..values.len() - trimmed].iter().copied());
+        let inner = Span::of(values[trimmed..values.len() - trimmed].iter().copied());
         [inner.spread(), whole.spread(), whole.magnitude()]
             .into_iter()
             .find(|unit| *unit > 0.0)
@@ -334,8 +337,11 @@ impl Units {
     /// Of sample number `sample`.
     pub fn deviation(&self, sample: usize, got: &[f64], expected: &[f64]) -> Deviation {
         let filling = self.fillings[sample];
-        let filled = Worst::of_some(got, expected, |x| x.abs() >= filling);
-        let mut worst = Worst::of_some(got, expected, |x| x.abs() < filling);
+        let is_filling = |one: &Worst| one.expected.abs() >= filling;
+        let filled = Worst::by(got, expected, |one| {
+            is_filling(one).then(|| one.error() / one.expected.abs())
+        });
+        let mut worst = Worst::by(got, expected, |one| (!is_filling(one)).then(|| one.error()));
         let mut unit = self.samples[sample];
         if filled.error() * unit > worst.error() * filled.expected.abs() {
             (worst, unit) = (filled, filled.expected.abs());
@@ -409,9 +415,10 @@ mod tests {
             &[
                 (&[0.0, 0.6, -1e4], &[0.0, 0.5, -1e4]),
                 (&[0.0, 1.0, -9e3], &[0.0, 1.0, -1e4]),
+                (&[0.0, -1e4, -3.1e38], &[0.0, -2e4, -3e38]),
             ],
         );
-        assert_eq!(seen, [(0.2, 0.0), (0.1, 0.0)]);
+        assert_eq!(seen, [(0.2, 0.0), (0.1, 0.0), (0.5, 0.0)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
+use crate::lower::ops::binary::add;
 use crate::lower::ops::extremum::maximum_over;
 use crate::lower::ops::function::add_number;
 use crate::lower::quantize::{Goal, margin};
@@ -70,7 +71,7 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
 fn among_integers(cx: &mut Lowering, value: &Value, dim: usize) -> Result<Value, Diagnostic> {
     let value = &cx.small(value, SCORE_BITS)?;
     let greatest = maximum_over(cx, value.clone(), dim)?;
-    let mut below = greatest.plus(value.clone().scaled(-1.0));
+    let mut below = add(cx, greatest, value.clone().scaled(-1.0))?;
     below.name = format!("{}/below", cx.here()).into();
     Ok(add_number(cx.positive(&below)?.scaled(-1.0), 1.0))
 }

@@ -23,28 +23,20 @@ struct Kind {
     greatest: i64,
 }
 
-const U8: Kind = Kind {
-    dtype: DataType::Uint8,
-    least: 0,
-    greatest: 255,
-};
-const I8: Kind = Kind {
-    dtype: DataType::Int8,
-    least: -128,
-    greatest: 127,
-};
-const U16: Kind = Kind {
-    dtype: DataType::Uint16,
-    least: 0,
-    greatest: 65535,
-};
-const I16: Kind = Kind {
-    dtype: DataType::Int16,
-    least: -32768,
-    greatest: 32767,
-};
+const U8: Kind = Kind::new(DataType::Uint8, 0, 255);
+const I8: Kind = Kind::new(DataType::Int8, -128, 127);
+const U16: Kind = Kind::new(DataType::Uint16, 0, 65535);
+const I16: Kind = Kind::new(DataType::Int16, -32768, 32767);
 
 impl Kind {
+    const fn new(dtype: DataType, least: i64, greatest: i64) -> Kind {
+        Kind {
+            dtype,
+            least,
+            greatest,
+        }
+    }
+
     fn clamp(self, x: i128) -> i64 {
         x.clamp(self.least.into(), self.greatest.into()) as i64
     }

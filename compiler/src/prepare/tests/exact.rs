@@ -307,3 +307,49 @@ fn floats_are_rounded_to_the_nearest_integer() {
     let lowered = compiled(model, &[&x]);
     assert_eq!(run(&lowered, &[&x]), Ok(vec![-3, -1, 0, 2, 4, 5, 2, -6]));
 }
+
+#[test]
+fn the_greatest_of_wide_integers_is_found_in_every_row() {
+    let model = Onnx::new()
+        .typed_input("x", DataType::Int64, "3,5")
+        .node(
+            "ArgMax",
+            "x",
+            "y",
+            &[("axis", Int(-1)), ("keepdims", Int(0))],
+        )
+        .output("y");
+    let sample = [
+        1_887_306_749.0,
+        -5.0,
+        904_618_071.0,
+        7.0,
+        0.0,
+        -1_253_346_290.0,
+        -9.0,
+        -1_473_083_027.0,
+        3.0,
+        2.0,
+        645_551_718.0,
+        645_551_719.0,
+        645_551_717.0,
+        -4.0,
+        645_551_716.0,
+    ];
+    let options = Options {
+        samples: vec![vec![Sample {
+            shape: vec![3, 5],
+            data: sample.to_vec(),
+        }]],
+        ..Options::default()
+    };
+    let prepared = model
+        .import_with(&options)
+        .unwrap_or_else(|e| panic!("{e}"));
+    let lowered = lower(&prepared.graph, &options, "exact").unwrap_or_else(|e| panic!("{e}"));
+    let other = [
+        1.0, 2.0, 3.0, 1e9, 4.0, -7.0, -8.0, -6.0, -9.0, -1e9, 2.0, 1.0, 0.0, -1.0, 2.0,
+    ];
+    assert_eq!(run(&lowered, &[&sample]), Ok(vec![0, 3, 1]));
+    assert_eq!(run(&lowered, &[&other]), Ok(vec![3, 2, 0]));
+}
