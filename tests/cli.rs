@@ -138,6 +138,7 @@ fn check_reports_everything() {
         "outputs",
         "max_abs_error",
         "max_rel_error",
+        "fidelity",
         "unequal_integers",
         "float_rel_error",
         "ranges",
@@ -159,6 +160,10 @@ fn check_reports_everything() {
     assert!(json["max_rel_error"].as_f64().unwrap() < 0.01);
     assert!(json["float_rel_error"].as_f64().unwrap() < 0.01);
     assert_eq!(json["ranges"], "samples");
+    for share in ["samples", "quiet"] {
+        let error = json["fidelity"][share].as_f64().unwrap();
+        assert!(error > 0.0 && error < 0.01, "{share}: {error}");
+    }
     assert!(json["security_bits"].as_u64().unwrap() >= 100);
     assert!(json["prove_ms"].as_f64().unwrap() >= json["witness_ms"].as_f64().unwrap());
     assert!(json["witness_ms"].as_f64().unwrap() > 0.0);

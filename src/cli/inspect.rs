@@ -10,7 +10,7 @@ use zkiln_runtime::security::SecurityTerm;
 use super::args::ModelArgs;
 use super::engine::{Program, VerifierKey};
 use super::error::CliError;
-use super::terminal::{GUESSED, Progress, bytes, grouped, say, say_json, table};
+use super::terminal::{GUESSED, Progress, bytes, grouped, percent, say, say_json, table};
 
 /// Show what a model is compiled to: nodes, lookups, cost, sizes, security
 #[derive(clap::Args)]
@@ -62,6 +62,7 @@ fn machine_form(program: &Program) -> serde_json::Value {
         "constants": counts.constants,
         "witness": counts.witness,
         "ranges": program.ranges(),
+        "fidelity": program.fidelity(),
         "inputs": program.inputs(),
         "outputs": program.outputs(),
         "visibility": seen(key.model()),
@@ -112,6 +113,8 @@ fn row(name: &str, figure: String) -> Vec<String> {
 
 fn say_totals(program: &Program) {
     let (counts, key) = (program.counts(), program.verifier_key());
+    let fidelity = program.fidelity();
+    let on = |share: Option<f64>| share.map_or("-".into(), percent);
     let totals = [
         row("total", String::new()),
         row("ONNX nodes", grouped(counts.onnx_nodes)),
@@ -121,6 +124,11 @@ fn say_totals(program: &Program) {
         row("committed constants", grouped(counts.constants)),
         row("committed witness values", grouped(counts.witness)),
         row("value ranges from", program.ranges().word().into()),
+        row("error on samples", on(fidelity.map(|f| f.samples))),
+        row(
+            "error on quiet copies of them",
+            on(fidelity.and_then(|f| f.quiet)),
+        ),
         row("proof", bytes(key.proof_bytes() as u64)),
         row("verifier key", bytes(key.to_bytes().len() as u64)),
         row("security", format!("{} bits", key.security_bits())),
