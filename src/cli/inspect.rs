@@ -10,6 +10,7 @@ use zkiln_runtime::security::SecurityTerm;
 use super::args::ModelArgs;
 use super::engine::{Program, VerifierKey};
 use super::error::CliError;
+use super::security::Security;
 use super::terminal::{GUESSED, Progress, bytes, grouped, say, say_json, table};
 
 /// Show what a model is compiled to: nodes, lookups, cost, sizes, security
@@ -69,7 +70,7 @@ fn machine_form(program: &Program) -> serde_json::Value {
         "report": program.report(),
         "proof_bytes": key.proof_bytes(),
         "verifier_key_bytes": key.to_bytes().len(),
-        "security_bits": key.security_bits(),
+        "security": Security::of(key),
     })
 }
 
@@ -112,7 +113,7 @@ fn row(name: &str, figure: String) -> Vec<String> {
 
 fn say_totals(program: &Program) {
     let (counts, key) = (program.counts(), program.verifier_key());
-    let totals = [
+    let mut totals = vec![
         row("total", String::new()),
         row("ONNX nodes", grouped(counts.onnx_nodes)),
         row("parameters", grouped(counts.params)),
@@ -123,8 +124,8 @@ fn say_totals(program: &Program) {
         row("value ranges from", program.ranges().word().into()),
         row("proof", bytes(key.proof_bytes() as u64)),
         row("verifier key", bytes(key.to_bytes().len() as u64)),
-        row("security", format!("{} bits", key.security_bits())),
     ];
+    totals.extend(Security::of(key).rows().map(Vec::from));
     say(&format!("\n{}", table(&totals)));
 }
 
@@ -138,9 +139,10 @@ fn say_visibility(key: &VerifierKey) {
 fn say_budget(key: &VerifierKey) {
     let mut rows = vec![row("soundness error of the argument", "at most".into())];
     let terms = key.security_terms();
-    let term = |term: &SecurityTerm| row(term.name, format!("2^{:.0}", term.log2()));
+    let term = |term: &SecurityTerm| row(term.name, format!("2^{}", term.log2().ceil()));
     rows.extend(terms.iter().map(term));
     say(&format!("\n{}", table(&rows)));
+    say(&format!("\n{}", Security::of(key).sources()));
 }
 
 /// Ports and weights, and who sees them.
