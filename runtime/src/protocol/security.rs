@@ -136,7 +136,8 @@ mod tests {
         }
     }
 
-    /// The challenges of a real proof, and the equations and rows of a real verifier, make up the budget: no more and no less.
+    /// The challenges of a real proof, and the equations and rows of a real verifier, make up the budget: no more and no less. The document that
+    /// derives it names every message and every challenge.
     fn assert_complete(draft: &Draft, inputs: &[Vec<i64>]) {
         let key = draft.key();
         let verifier_key = key.verifier_key();
@@ -155,6 +156,15 @@ mod tests {
         // The prover has no use for the last one.
         labels.push("closing batch");
         let expected: usize = labels.iter().map(|label| degree(&key, label, counts)).sum();
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soundness.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        for label in log
+            .iter()
+            .map(|(_, label, _)| *label)
+            .chain(["closing batch"])
+        {
+            assert!(document.contains(&format!("`{label}`")), "{label}");
+        }
         let terms = verifier_key.security_terms();
         let total: u128 = terms.iter().map(|term| term.numerator).sum();
         assert_eq!(total, expected as u128, "{labels:?}");
