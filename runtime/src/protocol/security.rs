@@ -109,14 +109,17 @@ pub fn security(model: &Model, schedule: &Schedule) -> Security {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::argument::schedule::Challenges;
     use crate::field::Fr;
     use crate::protocol::Prover;
+    use crate::protocol::coefficients::{Coefficients, Fingerprint};
     use crate::protocol::key::ProverKey;
     use crate::protocol::verifier::Verifier;
+    use crate::randomness::Randomness;
     use crate::statement::model::{Accumulator, View, Visibility};
     use crate::statement::relations::testing::{Draft, everything};
     use crate::transcript::Committed;
-    use ark_ff::PrimeField;
+    use ark_ff::{Field, PrimeField};
 
     /// Bad answers of one challenge, by its label.
     fn degree(key: &ProverKey, label: &str, [equations, rows]: [usize; 2]) -> usize {
@@ -170,6 +173,55 @@ mod tests {
         assert_eq!(total, expected as u128, "{labels:?}");
     }
 
+    /// The greatest power of `eta` in the one equation: by how much it grows when `eta` does, all else being equal.
+    fn degree_in_eta(key: &ProverKey) -> u64 {
+        let (model, schedule) = (key.verifier_key().model(), key.verifier_key().schedule());
+        let mut stream = Randomness::from_seed("test", [1; 32]);
+        let mut scalars = |len| stream.scalars(len);
+        let mut challenges =
+            Challenges::new(scalars(schedule.leaves.len_log2), scalars(schedule.tau_len));
+        challenges.sum = scalars(schedule.contraction_rounds);
+        let [alpha, beta] = [scalars(1)[0], scalars(1)[0]];
+        let factors = |eta: u64| {
+            let fingerprint = Fingerprint { alpha, beta };
+            let eta = Fr::from(eta);
+            let coefficients = Coefficients::new(model, schedule, fingerprint, &challenges, eta);
+            coefficients.unwrap().factors(&challenges).unwrap().concat()
+        };
+        let power = |(of_one, of_two): (Fr, Fr)| {
+            let found = (0..1 << 10).find(|&power| of_one * Fr::from(2u64).pow([power]) == of_two);
+            found.expect("a power of eta")
+        };
+        factors(1)
+            .into_iter()
+            .zip(factors(2))
+            .map(power)
+            .max()
+            .unwrap()
+    }
+
+    #[test]
+    fn every_equation_is_in_the_budget() {
+        let mut draft = everything();
+        for visibility in [
+            Visibility::Public,
+            Visibility::Private,
+            Visibility::Committed,
+        ] {
+            draft.model.inputs.to_mut()[0].visibility = visibility;
+            let key = draft.key();
+            let terms = key.verifier_key().security_terms();
+            let folding = terms
+                .iter()
+                .find(|term| term.name == "folding of equations");
+            let (counted, degree) = (folding.unwrap().numerator, degree_in_eta(&key));
+            assert!(
+                u128::from(degree) <= counted,
+                "{degree} of {counted}: {visibility:?}"
+            );
+        }
+    }
+
     #[test]
     fn every_challenge_is_in_the_budget() {
         let mut draft = everything();
@@ -180,6 +232,8 @@ mod tests {
                 assert_complete(&draft, &[vec![4, 0, 2]]);
             }
         }
+        draft.model.inputs.to_mut()[0].visibility = Visibility::Committed;
+        assert_complete(&draft, &[vec![4, 0, 2]]);
     }
 
     /// Ports are equations, also those that no linear summand belongs to: here four ports, of which three are products.
