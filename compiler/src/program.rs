@@ -259,8 +259,8 @@ pub struct Compiled {
     pub digest: [u8; 32],
     /// Length of every proof.
     pub proof_bytes: usize,
-    /// Security level.
-    pub security_bits: u32,
+    /// The error of the interactive argument is below two to the minus this.
+    pub statistical_bits: u32,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::compare::{Comparison, compare};
 use super::engine::{self, Program, Proven};
 use super::error::CliError;
 use super::oracle;
+use super::security::Security;
 use super::stages::{Stage, Stages};
 use super::terminal::{
     Progress, bytes, grouped, milliseconds, note_guesses, note_quiet, percent, say, say_json, table,
@@ -82,7 +83,7 @@ struct Report {
     proof_bytes: usize,
     verifier_key_bytes: usize,
     peak_rss_bytes: u64,
-    security_bits: u32,
+    security: Security,
     verified: bool,
 }
 
@@ -140,7 +141,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         proof_bytes: runs.proven.proof.as_bytes().len(),
         verifier_key_bytes: key.to_bytes().len(),
         peak_rss_bytes: peak_rss_bytes(),
-        security_bits: key.security_bits(),
+        security: Security::of(key),
         verified: true,
     };
     match args.json {
@@ -296,7 +297,7 @@ fn say_report(report: &Report, comparison: &Comparison, stages: &[Stage]) {
     let row = |name: &str, figure: String| vec![name.to_owned(), figure];
     let agreement = report.argmax_agreement;
     let on = |share: Option<f64>| share.map_or("-".into(), percent);
-    let figures = [
+    let mut figures = vec![
         row("model", report.model.clone()),
         row("ONNX nodes", grouped(report.nodes)),
         row("parameters", grouped(report.params)),
@@ -320,12 +321,10 @@ fn say_report(report: &Report, comparison: &Comparison, stages: &[Stage]) {
         row("proof", bytes(report.proof_bytes as u64)),
         row("verifier key", bytes(report.verifier_key_bytes as u64)),
         row("peak memory", bytes(report.peak_rss_bytes)),
-        row("security", format!("{} bits", report.security_bits)),
-        row(
-            "verified",
-            if report.verified { "yes" } else { "no" }.into(),
-        ),
     ];
+    figures.extend(report.security.rows().map(Vec::from));
+    let verified = if report.verified { "yes" } else { "no" };
+    figures.push(row("verified", verified.into()));
     say(&table(&figures));
     let mut rows = vec![
         ["stage of proving", "time", "share"]

@@ -10,6 +10,7 @@ use zkiln_runtime::security::SecurityTerm;
 use super::args::ModelArgs;
 use super::engine::{Program, VerifierKey};
 use super::error::CliError;
+use super::security::Security;
 use super::terminal::{GUESSED, Progress, bytes, grouped, percent, say, say_json, table};
 
 /// Show what a model is compiled to: nodes, lookups, cost, sizes, security
@@ -70,7 +71,7 @@ fn machine_form(program: &Program) -> serde_json::Value {
         "report": program.report(),
         "proof_bytes": key.proof_bytes(),
         "verifier_key_bytes": key.to_bytes().len(),
-        "security_bits": key.security_bits(),
+        "security": Security::of(key),
     })
 }
 
@@ -115,7 +116,7 @@ fn say_totals(program: &Program) {
     let (counts, key) = (program.counts(), program.verifier_key());
     let fidelity = program.fidelity();
     let on = |share: Option<f64>| share.map_or("-".into(), percent);
-    let totals = [
+    let mut totals = vec![
         row("total", String::new()),
         row("ONNX nodes", grouped(counts.onnx_nodes)),
         row("parameters", grouped(counts.params)),
@@ -131,8 +132,8 @@ fn say_totals(program: &Program) {
         ),
         row("proof", bytes(key.proof_bytes() as u64)),
         row("verifier key", bytes(key.to_bytes().len() as u64)),
-        row("security", format!("{} bits", key.security_bits())),
     ];
+    totals.extend(Security::of(key).rows().map(Vec::from));
     say(&format!("\n{}", table(&totals)));
 }
 
@@ -146,9 +147,10 @@ fn say_visibility(key: &VerifierKey) {
 fn say_budget(key: &VerifierKey) {
     let mut rows = vec![row("soundness error of the argument", "at most".into())];
     let terms = key.security_terms();
-    let term = |term: &SecurityTerm| row(term.name, format!("2^{:.0}", term.log2()));
+    let term = |term: &SecurityTerm| row(term.name, format!("2^{}", term.log2().ceil()));
     rows.extend(terms.iter().map(term));
     say(&format!("\n{}", table(&rows)));
+    say(&format!("\n{}", Security::of(key).sources()));
 }
 
 /// Ports and weights, and who sees them.

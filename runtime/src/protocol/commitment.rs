@@ -5,10 +5,12 @@
 //! of their commitments would be that of the tensors. Axes of length one do not count. Equal tensors under equal seeds have equal
 //! commitments; for different ones to be equal, somebody must know a relation between generators.
 
-use ark_bn254::{Fr, G1Affine};
 use sha3::{Digest, Keccak256};
 
-use crate::commitment::{Generators, add_all, blind_all, commit_rows, decode_point, encode_point};
+use crate::commitment::{
+    Generators, GroupElement, add_all, blind_all, commit_rows, decode_point, encode_point,
+};
+use crate::field::Fr;
 use crate::randomness::{Randomness, SEED_BYTES, system_seed};
 use crate::statement::layout::pad;
 use crate::statement::model::{SHOWN_ROW_LOG2, cube_log2};
@@ -16,7 +18,7 @@ use crate::transcript::ELEMENT_BYTES;
 
 /// A hiding commitment to a tensor of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commitment(Vec<G1Affine>);
+pub struct Commitment(Vec<GroupElement>);
 
 /// The secret that hides a committed tensor. Anyone who has it and the tensor can open the commitment; use it again to make proofs
 /// about the same tensor linkable.
@@ -46,7 +48,7 @@ impl Blinding {
     }
 
     /// One factor for each row's unblinded commitment.
-    pub(crate) fn factors(&self, rows: &[G1Affine]) -> Vec<Fr> {
+    pub(crate) fn factors(&self, rows: &[GroupElement]) -> Vec<Fr> {
         let mut hash = Keccak256::new();
         hash.update(b"zkiln commitment");
         hash.update(self.0);
@@ -72,7 +74,7 @@ impl Commitment {
     }
 
     /// Adds blinding to commitments that have none.
-    pub(crate) fn blinded(rows: &[G1Affine], blinders: &[Fr]) -> Self {
+    pub(crate) fn blinded(rows: &[GroupElement], blinders: &[Fr]) -> Self {
         Self(add_all(rows, &blind_all(blinders)))
     }
 
@@ -83,7 +85,7 @@ impl Commitment {
 
     // verify-path: begin
     /// The rows' commitments.
-    pub(crate) fn rows(&self) -> &[G1Affine] {
+    pub(crate) fn rows(&self) -> &[GroupElement] {
         &self.0
     }
 
@@ -112,7 +114,7 @@ impl Commitment {
 }
 
 /// Unblinded commitments to the rows of a padded tensor.
-pub(crate) fn commit_padded(padded: &[i32]) -> Vec<G1Affine> {
+pub(crate) fn commit_padded(padded: &[i32]) -> Vec<GroupElement> {
     let row = 1usize << SHOWN_ROW_LOG2;
     commit_rows(&Generators::derive(row), padded, row)
 }

@@ -1,13 +1,12 @@
 //! The adversary of the tests: a prover that argues for any trace.
 
-use ark_bn254::Fr;
 use ark_ff::Field;
 
 use super::commitment::Blinding;
 use super::fractions::Fractions;
 use super::key::ProverKey;
 use super::prover::{Proven, Prover};
-use crate::field::from_i64;
+use crate::field::{Fr, from_i64};
 use crate::randomness::Randomness;
 use crate::witness::trace::Trace;
 

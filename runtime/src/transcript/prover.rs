@@ -1,10 +1,10 @@
 //! The prover's recorder: sending is absorbing.
 
-use ark_bn254::{Fr, G1Affine};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Sponge, encode_field};
-use crate::commitment::{blind_all, commit_row, commit_scalars, encode_point};
+use crate::commitment::{GroupElement, blind_all, commit_row, commit_scalars, encode_point};
+use crate::field::Fr;
 use crate::randomness::Randomness;
 
 /// Blinding terms made at a time: many at once are cheaper.
@@ -32,7 +32,7 @@ pub(crate) struct Secrets {
     pub(crate) rows: Vec<usize>,
     /// Coefficients of the opened row.
     pub(crate) form: Vec<Fr>,
-    pool: Vec<(Fr, G1Affine)>,
+    pool: Vec<(Fr, GroupElement)>,
 }
 
 impl Drop for Secrets {
@@ -47,7 +47,7 @@ impl Drop for Secrets {
 
 impl Secrets {
     /// A blinding factor and what it adds to a commitment; none if nothing is hidden.
-    fn blind(&mut self) -> Option<(Fr, G1Affine)> {
+    fn blind(&mut self) -> Option<(Fr, GroupElement)> {
         if self.pool.is_empty() {
             let blinders = Zeroizing::new(self.randomness.as_mut()?.scalars(POOL));
             let points = blind_all(&blinders);
@@ -122,7 +122,7 @@ impl ProverTranscript {
     }
 
     /// Sends points.
-    pub fn send_points(&mut self, label: &'static str, points: &[G1Affine]) {
+    pub fn send_points(&mut self, label: &'static str, points: &[GroupElement]) {
         let from = self.proof.len();
         for point in points {
             self.proof.extend_from_slice(&encode_point(point));
@@ -131,7 +131,7 @@ impl ProverTranscript {
     }
 
     /// A blinding factor for each of `len` commitments, and what it adds; none if nothing is hidden.
-    pub(crate) fn blinds(&mut self, len: usize) -> Option<(Zeroizing<Vec<Fr>>, Vec<G1Affine>)> {
+    pub(crate) fn blinds(&mut self, len: usize) -> Option<(Zeroizing<Vec<Fr>>, Vec<GroupElement>)> {
         let randomness = self.secrets.as_mut()?.randomness.as_mut()?;
         let blinders = Zeroizing::new(randomness.scalars(len));
         let points = blind_all(&blinders);
