@@ -238,6 +238,11 @@ impl<'a> Lowering<'a> {
         self.precisions[id] > Precision::Absolute
     }
 
+    /// Whether the value of node `id` is wanted relative to itself, not to its row.
+    pub fn is_precise(&self, id: NodeId) -> bool {
+        self.precisions[id] == Precision::OfItself
+    }
+
     /// Bits to which the value of node `id` is rounded if it has to be.
     pub fn wanted_bits(&self, id: NodeId) -> u8 {
         match self.precisions[id] {

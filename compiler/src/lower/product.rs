@@ -249,7 +249,7 @@ impl Lowering<'_> {
     }
 
     /// Bits of an operand that is committed: those of its product where that is elementwise, since rows of it may be quiet in both; and what
-    /// is wanted precisely is committed so.
+    /// is wanted relative to itself is committed so.
     fn operand_bits(&self) -> u8 {
         let Some(node) = self.graph.nodes.get(self.current()) else {
             return self.bits.activation_bits;
@@ -257,10 +257,8 @@ impl Lowering<'_> {
         match &node.op {
             Op::Binary(BinaryFn::Div) => self.law_bits(),
             Op::Binary(BinaryFn::Mul) => self.wanted_bits(self.current()),
-            _ => {
-                let wanted = node.inputs.iter().map(|input| self.wanted_bits(*input));
-                wanted.max().unwrap_or(self.bits.activation_bits)
-            }
+            _ if node.inputs.iter().any(|id| self.is_precise(*id)) => self.law_bits(),
+            _ => self.bits.activation_bits,
         }
     }
 

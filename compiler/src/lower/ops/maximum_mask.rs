@@ -26,10 +26,13 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     };
     let value = match cx.exact_bits(&value)? {
         Some(bits) if bits < MAX_KEY_BITS => value,
-        _ if value.integer => return among_many(cx, &value, dim),
+        _ if value.integer => {
+            let value = cx.small(&value, SCORE_BITS)?;
+            return among_many(cx, value, dim);
+        }
         _ if cx.bits.are_more() => {
             let value = cx.small(&value, cx.bits.deciding_bits())?;
-            return among_many(cx, &value, dim);
+            return among_many(cx, value, dim);
         }
         _ => cx.small(&value, SCORE_BITS)?,
     };
@@ -73,10 +76,9 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
 }
 
 /// `1 - [maximum - x > 0]` of what has too many steps for a table of distances.
-fn among_many(cx: &mut Lowering, value: &Value, dim: usize) -> Result<Value, Diagnostic> {
-    let value = &cx.small(value, SCORE_BITS)?;
+fn among_many(cx: &mut Lowering, value: Value, dim: usize) -> Result<Value, Diagnostic> {
     let greatest = maximum_over(cx, value.clone(), dim)?;
-    let mut below = add(cx, greatest, value.clone().scaled(-1.0))?;
+    let mut below = add(cx, greatest, value.scaled(-1.0))?;
     below.name = format!("{}/below", cx.here()).into();
     Ok(add_number(cx.positive(&below)?.scaled(-1.0), 1.0))
 }
