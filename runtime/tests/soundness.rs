@@ -16,7 +16,7 @@ use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::{ColumnId, Model};
 use zkiln_runtime::protocol::testing::prove_trace;
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, prove, prove_with, verify};
+use zkiln_runtime::protocol::{Blinding, Proof, Proven, Shown, prove, prove_with, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::trace::{self, Constants, Trace};
 
@@ -359,6 +359,56 @@ fn tampering() {
     let padding: &[(&str, Change)] = &[("x", |x| x[3] = 7)];
     assert!(tamper_with(Show::Inputs, padding).is_err());
     assert_eq!(tamper_with(Show::Nothing, padding), Ok(()));
+}
+
+#[test]
+fn a_commitment_to_more_than_the_tensor_is_rejected() {
+    // Rows of 2^9 entries: of a committed port's, the tensor takes the first 8 or 32, and a commitment the first 2^8.
+    for (port, at) in [("tokens", 8), ("tokens", 255), ("gain", 32), ("gain", 100)] {
+        let (key, inputs) = key(9, Show::Some);
+        let model = key.verifier_key().model();
+        let id = column(model, port);
+        let trace = trace::run(model, &constants_of(9), &inputs).unwrap();
+        let outputs = trace.outputs(model).unwrap();
+        let argue = |garbage: i32| {
+            let mut trace = trace::run(model, &constants_of(9), &inputs).unwrap();
+            let mut values = trace.column(id).to_vec();
+            values.resize(256, 0);
+            values[at] = garbage;
+            trace.set(id, values);
+            prove_trace(&key, trace, &inputs, outputs.clone(), &[], randomness())
+        };
+        let opens = |proven: &Proven| {
+            let opening = proven.openings.iter().find(|opening| opening.port == port);
+            let opening = opening.unwrap();
+            let shown = proven
+                .statement
+                .inputs
+                .iter()
+                .chain(&proven.statement.outputs);
+            let mut commitments = shown.filter_map(Shown::commitment);
+            let shape = &model.columns[id.0 as usize].shape;
+            commitments.any(|c| c.opens_to(shape, &opening.integers, &opening.blinding))
+        };
+        let honest = argue(0);
+        assert!(opens(&honest));
+        assert_eq!(
+            verify(key.verifier_key(), &honest.statement, &honest.proof),
+            Ok(())
+        );
+        let more = argue(7);
+        assert!(!opens(&more));
+        let verdict = verify(key.verifier_key(), &more.statement, &more.proof);
+        assert!(
+            verdict.is_err(),
+            "`{port}` has something at {at}, and is accepted"
+        );
+    }
+}
+
+fn constants_of(row_log2: u8) -> Constants {
+    let (model, constants, _) = everything(row_log2, Show::Some);
+    Constants::new(&model, constants).unwrap()
 }
 
 #[test]

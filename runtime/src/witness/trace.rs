@@ -142,14 +142,18 @@ impl Trace {
         &self.lookups[index].entries[0]
     }
 
-    /// Fills a column with values over its padded cube.
+    /// Fills a column with values over its padded cube. What a liar has beyond it is committed to as well, in the rest of a row.
     ///
     /// # Panics
-    /// If the length is not that of the padded cube.
+    /// If the length is less than that of the padded cube.
     pub fn set(&mut self, id: ColumnId, values: impl Into<Arc<Vec<i32>>>) {
         let values = values.into();
         let slot = &mut self.slots[id.0 as usize];
-        assert_eq!(values.len(), 1 << cube_log2(&slot.shape), "column {}", id.0);
+        assert!(
+            values.len() >= 1 << cube_log2(&slot.shape),
+            "column {}",
+            id.0
+        );
         slot.values = Some(values);
     }
 

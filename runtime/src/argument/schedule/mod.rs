@@ -228,7 +228,12 @@ impl Schedule {
             .max()
             .unwrap_or(0);
         let contraction_degree = contractions.iter().map(degree).max().unwrap_or(0).max(1);
-        let (lows, pieces) = collect_pieces(model, &rows, &linear, &contractions)?;
+        let model_bytes = postcard::to_allocvec(model).map_or(0, |bytes| bytes.len());
+        let mut allowance = bounds::Allowance::new(model_bytes, constant_rows, witness_rows);
+        let claims = linear.iter().map(|linear| &linear.functional);
+        let operands = contractions.iter().flat_map(|of| of.operands.iter());
+        let claims = claims.chain(operands.map(|operand| &operand.functional));
+        let (lows, pieces) = collect_pieces(model, &rows, claims, &mut allowance)?;
         Ok(Self {
             rows,
             constant_rows,
@@ -314,39 +319,28 @@ pub(crate) fn suffix(point: &[Coordinate], len: u32) -> Result<&[Coordinate], Ve
         .ok_or(VerifyError::Key("a point is too short"))
 }
 
-fn collect_pieces(
+fn collect_pieces<'a>(
     model: &Model,
     rows: &[RowRange],
-    linear: &[Linear],
-    contractions: &[Contraction],
+    claims: impl Iterator<Item = &'a Functional>,
+    allowance: &mut bounds::Allowance,
 ) -> Result<(Vec<TensorFunctional>, Vec<Vec<Piece>>), VerifyError> {
     let mut lows: Vec<TensorFunctional> = Vec::new();
     let mut known: HashMap<TensorFunctional, usize> = HashMap::new();
-    let operands = contractions.iter().flat_map(|contraction| {
-        contraction
-            .operands
-            .iter()
-            .map(|operand| &operand.functional)
-    });
     let mut pieces = Vec::new();
-    let mut asked = bounds::Asked::default();
-    for functional in linear
-        .iter()
-        .map(|linear| &linear.functional)
-        .chain(operands)
-    {
+    for functional in claims {
         let mut list = Vec::new();
         if !functional.is_constant() {
             let range = rows
                 .get(functional.column.0 as usize)
                 .ok_or(VerifyError::Key("no such column"))?;
             let row_log2 = (u32::from(range.row_log2), u32::from(model.row_log2));
-            for RankOne { column, high, low } in functional.rank_ones(row_log2, &mut asked)? {
-                asked.steps(high.steps()?)?;
+            for RankOne { column, high, low } in functional.rank_ones(row_log2, allowance)? {
+                allowance.weights(high.cost(), true)?;
                 let low = match known.entry(low) {
                     Entry::Occupied(known) => *known.get(),
                     Entry::Vacant(new) => {
-                        asked.steps(new.key().steps()?)?;
+                        allowance.weights(new.key().cost(), false)?;
                         lows.push(new.key().clone());
                         *new.insert(lows.len().saturating_sub(1))
                     }
