@@ -1,8 +1,8 @@
 //! From the program under construction to the [`Model`]: unused constants are dropped, columns get their final order.
 
 use zkiln_runtime::model::{
-    Accumulator, Column, ColumnId, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Table, TableId,
-    Visibility, cube_log2,
+    Accumulator, Column, ColumnId, ColumnKind, Model, Port, Table, TableId, Visibility, cube_log2,
+    shown_row_log2,
 };
 use zkiln_runtime::relations::{Limbs, Relation};
 
@@ -288,15 +288,11 @@ impl Lowering<'_> {
         let made_tables = self.numbered_tables(&tables, &mut column);
         let (parameters, onnx_nodes) = self.size_of_graph();
         let (made_columns, constants, row_log2) = numbered_columns(&columns, self.columns);
-        let shows_commitments = inputs
-            .iter()
-            .chain(&outputs)
-            .any(|port| port.visibility == Visibility::Committed);
-        let row_log2 = if shows_commitments {
-            row_log2.max(SHOWN_ROW_LOG2)
-        } else {
-            row_log2
-        };
+        let ports = inputs.iter().chain(&outputs);
+        let row_log2 = ports
+            .filter(|port| port.visibility == Visibility::Committed)
+            .map(|port| shown_row_log2(&port.value.shape))
+            .fold(row_log2, u8::max);
         let model = Model {
             name: name.to_string().into(),
             row_log2,

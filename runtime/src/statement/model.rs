@@ -153,8 +153,11 @@ pub struct Node {
     pub relation: Relation,
 }
 
-/// log2 of the length of a committed port's rows, so that its commitment is the same for every model: padded tensor, row-major, cut into rows.
-pub const SHOWN_ROW_LOG2: u8 = 8;
+/// log2 of the length of a committed port's rows, so that its commitment is the same for every model: padded tensor, row-major, cut into rows,
+/// about as many as a row has entries.
+pub fn shown_row_log2(shape: &[u32]) -> u8 {
+    cube_log2(shape).div_ceil(2).clamp(8, 12) as u8
+}
 
 /// Who gets to see a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

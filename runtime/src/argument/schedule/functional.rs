@@ -439,6 +439,8 @@ pub struct Functional {
     pub column: ColumnId,
     /// One functional for each column axis.
     pub axes: Vec<AxisFunctional>,
+    /// Whether the entries of a row that the column does not use are read as well.
+    pub entire: bool,
 }
 
 /// A functional whose row part and column part are tensor products.
@@ -529,6 +531,7 @@ impl Functional {
         Self {
             column: ColumnId(u32::MAX),
             axes: Vec::new(),
+            entire: false,
         }
     }
 
@@ -547,6 +550,7 @@ impl Functional {
         Ok(Self {
             column: id,
             axes: vec![AxisFunctional::Eq(point.to_vec())],
+            entire: false,
         })
     }
 
@@ -557,6 +561,7 @@ impl Functional {
         (used_log2, row_log2): (u32, u32),
         allowance: &mut Allowance,
     ) -> Result<Vec<RankOne>, VerifyError> {
+        let used_log2 = if self.entire { row_log2 } else { used_log2 };
         let unused = bits(0, row_log2.saturating_sub(used_log2));
         let mut low: Vec<AxisFunctional> = Vec::new();
         let mut missing = used_log2;

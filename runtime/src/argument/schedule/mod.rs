@@ -21,7 +21,7 @@ use summands::Summands;
 
 use crate::error::VerifyError;
 use crate::statement::model::{
-    Accumulator, ColumnId, ColumnKind, Model, SHOWN_ROW_LOG2, View, Visibility, axis_log2,
+    Accumulator, ColumnId, ColumnKind, Model, View, Visibility, axis_log2, shown_row_log2,
 };
 use crate::statement::relations::Lookup;
 
@@ -51,6 +51,8 @@ pub enum Source {
     Zero(usize),
     /// A public port, by its index among all ports.
     Port(usize),
+    /// That the rest of a committed port's rows is zero, by its index among [`Schedule::shown`].
+    Rest(usize),
 }
 
 /// `factor(source) * integers * prod less_than(point, len)`: what multiplies a functional or a contraction.
@@ -194,13 +196,15 @@ impl Schedule {
         let constraints = model.constraints()?;
         let leaves = LeafLayout::new(model, &constraints.lookups)?;
         let ports = model.ports().map(|port| &port.value);
-        let tau_len = constraints
-            .zeros
+        let accumulators = constraints.zeros.iter().chain(ports);
+        let shown_rows_log2 = shown
             .iter()
-            .chain(ports)
-            .map(|a| a.len_log2() as usize)
+            .filter_map(|id| whole_rows_log2(model, &rows, *id));
+        let tau_len = accumulators
+            .map(Accumulator::len_log2)
+            .chain(shown_rows_log2)
             .max()
-            .unwrap_or(0);
+            .unwrap_or(0) as usize;
         let mut summands = Summands {
             model,
             linear: Vec::new(),
@@ -216,6 +220,11 @@ impl Schedule {
             if port.visibility == Visibility::Public {
                 summands.add(&port.value, Source::Port(index), &tau)?;
             }
+        }
+        for (index, &id) in shown.iter().enumerate() {
+            let rows_log2 =
+                whole_rows_log2(model, &rows, id).ok_or(VerifyError::Key("no such column"))?;
+            summands.add_rest(id, (rows_log2, model.row_log2), Source::Rest(index), &tau)?;
         }
         let Summands {
             linear,
@@ -282,7 +291,7 @@ fn row_layout(
     // len: 2^32 ids suffice
     for (id, column) in (0u32..).zip(model.columns.iter()) {
         let row_log2 = if shown.contains(&ColumnId(id)) {
-            model.row_log2.min(SHOWN_ROW_LOG2)
+            model.row_log2.min(shown_row_log2(&column.shape))
         } else {
             model.row_log2
         };
@@ -306,6 +315,12 @@ fn row_layout(
     bounds::rows(next.0)?;
     bounds::rows(next.1)?;
     Ok((rows, next.0, next.1))
+}
+
+/// log2 of the number of entries of a column's rows, used or not.
+fn whole_rows_log2(model: &Model, rows: &[RowRange], id: ColumnId) -> Option<u32> {
+    let number = rows.get(id.0 as usize)?.len;
+    Some(number.max(1).ilog2().saturating_add(model.row_log2.into()))
 }
 
 /// The last `len` coordinates.
