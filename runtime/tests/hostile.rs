@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use support::{Builder, Show, accumulator, affine, at, term, view};
 use zkiln_runtime::key::VerifierKey;
-use zkiln_runtime::model::{AxisMap, ColumnId, ColumnKind, Model, Term, Visibility};
+use zkiln_runtime::model::{AxisMap, ColumnId, ColumnKind, Model, Structure, Term, Visibility};
 use zkiln_runtime::protocol::{Proof, Statement, protocol_digest, verify};
 use zkiln_runtime::relations::{Exact, OneHot, Relation};
 
@@ -216,10 +216,10 @@ cheap! {
     };
     one_hot_rows_of_2_20: {
         let mut b = Builder { show: Show::Ports, ..Builder::default() };
-        let (hot, iota) = (b.witness("hot", &[1 << 20]), b.constant("iota", &[1 << 20], vec![]));
+        let (hot, iota) = (b.witness("hot", &[1 << 20]), b.structural("iota", 1 << 20, Structure::Index));
         let index = accumulator(&[], &[], &[term(1, &[], &[])]);
         b.node("hot", Relation::OneHot(OneHot { index, hot, iota }));
-        b.build(20).0
+        b.build(12).0
     };
     many_constants: plain_terms();
 }

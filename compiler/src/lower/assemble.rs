@@ -376,9 +376,14 @@ impl Lowering<'_> {
         }
         let kind = |old: &usize| self.columns.list()[*old].kind;
         let constants = (0..used.len()).filter(|old| kind(old) == ColumnKind::Constant);
+        let structural =
+            (0..used.len()).filter(|old| matches!(kind(old), ColumnKind::Structural(_)));
         let witness = (0..used.len()).filter(|old| kind(old) == ColumnKind::Witness);
         let tables = renumber(0..used_tables.len(), &used_tables);
-        (renumber(constants.chain(witness), &used), tables)
+        (
+            renumber(constants.chain(structural).chain(witness), &used),
+            tables,
+        )
     }
 
     /// Number of parameters and of nodes of the graph.

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
 
-use zkiln_runtime::model::{ColumnId, ColumnKind, TableId};
+use zkiln_runtime::model::{ColumnId, ColumnKind, Structure, TableId};
 
 /// A committed column and what is known of it.
 #[derive(Debug)]
 pub struct ColumnPlan {
     /// Unique.
     pub name: String,
-    /// Constant or witness.
+    /// Constant, witness or structural.
     pub kind: ColumnKind,
     /// True lengths.
     pub shape: Vec<u32>,
@@ -86,6 +86,24 @@ impl Columns {
         });
         self.constants.entry(hash).or_default().push(id);
         id
+    }
+
+    /// A column of so many elements that follows from a formula.
+    pub fn structural(&mut self, name: &str, len: u32, structure: Structure) -> ColumnId {
+        let kind = ColumnKind::Structural(structure);
+        let same = |plan: &ColumnPlan| plan.kind == kind && plan.shape == [len];
+        if let Some(known) = self.list.iter().position(same) {
+            return ColumnId(known as u32);
+        }
+        let most = (0..len).map(|index| structure.at(index)).max();
+        let name = self.unique(name);
+        self.push(ColumnPlan {
+            name,
+            kind,
+            shape: vec![len],
+            bounds: (0, most.unwrap_or(0)),
+            data: vec![],
+        })
     }
 
     /// What is known of a column.
@@ -168,6 +186,14 @@ impl KeyRange {
     }
 }
 
+/// One output of a table.
+pub enum Output {
+    /// A value a key.
+    Values(Vec<i32>),
+    /// A formula in the row's number.
+    Structural(Structure),
+}
+
 /// All tables; equal ones are one table.
 #[derive(Debug, Default)]
 pub struct Tables {
@@ -183,6 +209,7 @@ impl Tables {
         keys: KeyRange,
         outputs: &[Vec<i32>],
     ) -> TableId {
+        let outputs = outputs.iter().cloned().map(Output::Values).collect();
         self.partial_table(columns, label, (keys.first(), keys.bits), outputs, &[])
     }
 
@@ -192,16 +219,21 @@ impl Tables {
         columns: &mut Columns,
         label: &str,
         (first_key, bits): (i64, u8),
-        outputs: &[Vec<i32>],
+        outputs: Vec<Output>,
         barred: &[bool],
     ) -> TableId {
         let name = self.unique(label);
         let one = outputs.len() == 1;
-        let outputs: Vec<ColumnId> = (outputs.iter().enumerate())
-            .map(|(i, data)| {
+        let outputs: Vec<ColumnId> = (outputs.into_iter().enumerate())
+            .map(|(i, output)| {
                 let part = if one { String::new() } else { format!("/{i}") };
                 let title = format!("table/{name}{part}");
-                columns.constant(&title, vec![1 << bits], data.clone())
+                match output {
+                    Output::Values(data) => columns.constant(&title, vec![1 << bits], data),
+                    Output::Structural(structure) => {
+                        columns.structural(&title, 1 << bits, structure)
+                    }
+                }
             })
             .collect();
         let bars = barred.contains(&true).then(|| {

@@ -310,13 +310,7 @@ impl<'k> Prover<'k, Reduced> {
         let [products, mut linear] = coefficients
             .factors(&challenges)
             .expect("the key is well-formed");
-        let part = opening::linear_value(
-            schedule,
-            &session.trace,
-            &linear,
-            &challenges,
-            1 << model.row_log2,
-        );
+        let part = opening::linear_value(model, schedule, &session.trace, &linear, &challenges);
         session.transcript.send("linear part", &[part]);
         contraction::prove(
             schedule,

@@ -11,14 +11,14 @@ use rayon::prelude::*;
 use crate::error::ProveError;
 use crate::statement::layout::{pad, true_len, true_offsets};
 use crate::statement::model::{
-    Accumulator, Column, ColumnId, ColumnKind, List, Model, Port, TableId, cube_log2,
+    Accumulator, Column, ColumnId, ColumnKind, List, Model, Port, Structure, TableId, cube_log2,
 };
 use crate::statement::relations::{Columns, check_range, row_of};
 
 /// The model's constants, each axis padded with zeros to a power of two. Built once and shared by every trace.
 #[derive(Debug)]
 pub struct Constants {
-    /// By column; `None` for witness columns.
+    /// By column, those that follow from a formula among them; `None` for witness columns.
     columns: Vec<Option<Arc<Vec<i32>>>>,
 }
 
@@ -35,6 +35,7 @@ impl Constants {
         let column = |column: &Column| match column.kind {
             ColumnKind::Witness => Ok(None),
             ColumnKind::Constant => constants.next().transpose(),
+            ColumnKind::Structural(structure) => Ok(Some(elements(structure, &column.shape))),
         };
         let columns = model.columns.iter().map(column);
         let columns = columns.map(|values| Ok(values?.map(Arc::new)));
@@ -43,13 +44,19 @@ impl Constants {
         })
     }
 
-    /// The constant columns over their padded cubes, in the model's order.
+    /// The constant and structural columns over their padded cubes, in the model's order.
     pub fn columns(&self) -> impl Iterator<Item = &[i32]> {
         self.columns
             .iter()
             .flatten()
             .map(|column| column.as_slice())
     }
+}
+
+/// A structural column over its padded cube.
+fn elements(structure: Structure, shape: &[u32]) -> Vec<i32> {
+    let indices = 0..1 << cube_log2(shape);
+    indices.map(|index| structure.at(index) as i32).collect()
 }
 
 /// The integers of one lookup over its padded cube: keys first, then one tensor for each output of the table.

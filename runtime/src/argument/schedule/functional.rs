@@ -278,7 +278,7 @@ impl AxisFunctional {
     }
 
     /// What [`Self::vector`] takes.
-    fn cost(&self) -> Cost {
+    pub(super) fn cost(&self) -> Cost {
         let weights = 1u64.checked_shl(self.log2()).unwrap_or(u64::MAX);
         let plain = Cost {
             weights,

@@ -6,6 +6,7 @@
 mod bounds;
 pub(crate) mod cost;
 mod functional;
+mod known;
 mod leaves;
 mod summands;
 
@@ -239,9 +240,7 @@ impl Schedule {
         let contraction_degree = contractions.iter().map(degree).max().unwrap_or(0).max(1);
         let model_bytes = postcard::to_allocvec(model).map_or(0, |bytes| bytes.len());
         let mut allowance = bounds::Allowance::new(model_bytes, constant_rows, witness_rows);
-        let claims = linear.iter().map(|linear| &linear.functional);
-        let operands = contractions.iter().flat_map(|of| of.operands.iter());
-        let claims = claims.chain(operands.map(|operand| &operand.functional));
+        let claims = claims(&linear, &contractions);
         let (lows, pieces) = collect_pieces(model, &rows, claims, &mut allowance)?;
         Ok(Self {
             rows,
@@ -261,6 +260,22 @@ impl Schedule {
             pieces,
         })
     }
+}
+
+impl Schedule {
+    /// The functionals of all claims, in the order of [`Self::pieces`].
+    pub fn claims(&self) -> impl Iterator<Item = &Functional> {
+        claims(&self.linear, &self.contractions)
+    }
+}
+
+fn claims<'a>(
+    linear: &'a [Linear],
+    contractions: &'a [Contraction],
+) -> impl Iterator<Item = &'a Functional> {
+    let operands = contractions.iter().flat_map(|of| of.operands.iter());
+    let summands = linear.iter().map(|linear| &linear.functional);
+    summands.chain(operands.map(|operand| &operand.functional))
 }
 
 /// Degree of the widest round: eq factor and operands that share an axis.
@@ -296,12 +311,14 @@ fn row_layout(
             model.row_log2
         };
         let log2 = column.len_log2().saturating_sub(u32::from(row_log2));
-        let len = 1usize
-            .checked_shl(log2)
-            .ok_or(VerifyError::Key("a column is too long"))?;
+        let len = match column.kind {
+            ColumnKind::Structural(_) => Some(0),
+            _ => 1usize.checked_shl(log2),
+        };
+        let len = len.ok_or(VerifyError::Key("a column is too long"))?;
         let first = match column.kind {
             ColumnKind::Constant => &mut next.0,
-            ColumnKind::Witness => &mut next.1,
+            ColumnKind::Witness | ColumnKind::Structural(_) => &mut next.1,
         };
         rows.push(RowRange {
             first: *first,
@@ -345,7 +362,9 @@ fn collect_pieces<'a>(
     let mut pieces = Vec::new();
     for functional in claims {
         let mut list = Vec::new();
-        if !functional.is_constant() {
+        if functional.is_known(model) {
+            allowance.weights(functional.known_cost(), false)?;
+        } else {
             let range = rows
                 .get(functional.column.0 as usize)
                 .ok_or(VerifyError::Key("no such column"))?;

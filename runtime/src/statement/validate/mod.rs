@@ -114,6 +114,11 @@ fn check_columns(columns: &[Column]) -> Result<u64, VerifyError> {
     for column in columns {
         check(names.insert(&*column.name), "two columns have one name")?;
         let len_log2 = check_shape(&column.shape)?;
+        if let Some(structure) = column.structure() {
+            let fits = matches!(*column.shape, [len] if structure.fits(len));
+            check(fits, "a structural column has the wrong shape")?;
+            continue;
+        }
         let len = 1u64.checked_shl(len_log2).unwrap_or(u64::MAX);
         total = total.saturating_add(len);
     }
@@ -128,10 +133,13 @@ fn check_table(model: &Model, table: &Table) -> Result<(), VerifyError> {
     check(holds_zero, "a table has no key 0")?;
     check(table.outputs.len() <= 2, "a table has too many outputs")?;
     let constants = table.outputs.iter().chain(&table.barred);
-    let outputs = constants.map(|&id| (id, ColumnKind::Constant));
-    for (id, kind) in outputs.chain([(table.multiplicities, ColumnKind::Witness)]) {
+    let outputs = constants.map(|&id| (id, false));
+    for (id, is_witness) in outputs.chain([(table.multiplicities, true)]) {
         let column = column(model, id)?;
-        check(column.kind == kind, "a table's column is of the wrong kind")?;
+        check(
+            (column.kind == ColumnKind::Witness) == is_witness,
+            "a table's column is of the wrong kind",
+        )?;
         check(
             *column.shape == [len],
             "a table's column has the wrong shape",
@@ -249,8 +257,8 @@ struct Filled(Vec<bool>);
 
 impl Filled {
     fn new(model: &Model) -> Self {
-        let is_constant = |column: &Column| column.kind == ColumnKind::Constant;
-        Self(model.columns.iter().map(is_constant).collect())
+        let is_known = |column: &Column| column.kind != ColumnKind::Witness;
+        Self(model.columns.iter().map(is_known).collect())
     }
 
     fn fill(&mut self, id: ColumnId) -> Result<(), VerifyError> {
