@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
+use std::rc::{Rc, Weak};
 
 use zkiln_runtime::model::{ColumnId, ColumnKind, Structure, TableId};
+
+use crate::lower::value::weight::Weight;
 
 /// A committed column and what is known of it.
 #[derive(Debug)]
@@ -27,7 +30,34 @@ pub struct Columns {
     list: Vec<ColumnPlan>,
     /// Names that are taken, and how many columns asked for each.
     names: HashMap<String, usize>,
-    constants: HashMap<u64, Vec<ColumnId>>,
+    constants: HashMap<u64, Vec<(Origin, ColumnId)>>,
+}
+
+/// Where the elements of a constant come from. Equal constants are one column if they have one origin: that tensors of weights are equal is
+/// nobody's to know, and what a graph reads twice is.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A function table.
+    Table,
+    /// A tensor of real numbers.
+    Tensor(Weak<Vec<f64>>),
+    /// Integers of their own.
+    Own,
+}
+
+impl Origin {
+    /// The tensor that a weight shares with others.
+    pub fn of(weight: &Weight) -> Self {
+        Self::Tensor(Rc::downgrade(&weight.data))
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Table, Self::Table) => true,
+            (Self::Tensor(a), Self::Tensor(b)) => a.ptr_eq(b),
+            _ => false,
+        }
+    }
 }
 
 impl Columns {
@@ -60,16 +90,23 @@ impl Columns {
         })
     }
 
-    /// A constant column; equal ones are one column.
-    pub fn constant(&mut self, name: &str, shape: Vec<u32>, data: Vec<i32>) -> ColumnId {
+    /// A constant column; equal ones of one origin are one column.
+    pub fn constant(
+        &mut self,
+        name: &str,
+        shape: Vec<u32>,
+        data: Vec<i32>,
+        origin: Origin,
+    ) -> ColumnId {
         let mut hasher = DefaultHasher::new();
         (&shape, &data).hash(&mut hasher);
         let hash = hasher.finish();
         if let Entry::Occupied(known) = self.constants.entry(hash) {
-            let same = |id: &&ColumnId| {
-                self.list[id.0 as usize].shape == shape && self.list[id.0 as usize].data == data
+            let same = |(known, id): &&(Origin, ColumnId)| {
+                let plan = &self.list[id.0 as usize];
+                origin.is(known) && plan.shape == shape && plan.data == data
             };
-            if let Some(&id) = known.get().iter().find(same) {
+            if let Some(&(_, id)) = known.get().iter().find(same) {
                 return id;
             }
         }
@@ -84,7 +121,7 @@ impl Columns {
             bounds,
             data,
         });
-        self.constants.entry(hash).or_default().push(id);
+        self.constants.entry(hash).or_default().push((origin, id));
         id
     }
 
@@ -229,7 +266,9 @@ impl Tables {
                 let part = if one { String::new() } else { format!("/{i}") };
                 let title = format!("table/{name}{part}");
                 match output {
-                    Output::Values(data) => columns.constant(&title, vec![1 << bits], data),
+                    Output::Values(data) => {
+                        columns.constant(&title, vec![1 << bits], data, Origin::Table)
+                    }
                     Output::Structural(structure) => {
                         columns.structural(&title, 1 << bits, structure)
                     }
@@ -238,7 +277,8 @@ impl Tables {
             .collect();
         let bars = barred.contains(&true).then(|| {
             let rows = barred.iter().map(|barred| i32::from(*barred)).collect();
-            columns.constant(&format!("table/{name}/barred"), vec![1 << bits], rows)
+            let title = format!("table/{name}/barred");
+            columns.constant(&title, vec![1 << bits], rows, Origin::Table)
         });
         if let Some(id) = self.find((first_key, bits), &outputs, bars) {
             return id;

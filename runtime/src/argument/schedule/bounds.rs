@@ -1,6 +1,8 @@
 //! What a key may ask of both sides: no more than its own bytes, and those of its proofs, account for.
 
+use super::functional::{AxisFunctional, AxisWeights, TensorFunctional, longest_apart};
 use crate::error::{VerifyError, check};
+use crate::statement::model::Model;
 use crate::transcript::ELEMENT_BYTES;
 
 /// Most rank-one pieces of all claims together, and most claims.
@@ -31,8 +33,9 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Of a key whose model has so many bytes, with rows of constants and, in its proofs, of witness columns.
-    pub fn new(model_bytes: usize, constant_rows: usize, witness_rows: usize) -> Self {
+    /// Of a key of this model with so many rows of constants and, in its proofs, of witness columns.
+    pub fn new(model: &Model, constant_rows: usize, witness_rows: usize) -> Self {
+        let model_bytes = postcard::to_allocvec(model).map_or(0, |bytes| bytes.len());
         let rows = |number: usize| (number as u64).saturating_mul(ELEMENT_BYTES as u64);
         let key = (model_bytes as u64).saturating_add(rows(constant_rows));
         let further = key
@@ -81,6 +84,60 @@ pub(super) struct Cost {
     pub steps: u64,
     /// Most field elements held on the way.
     pub elements: u64,
+}
+
+impl AxisFunctional {
+    /// What [`Self::vector`] takes.
+    pub(super) fn cost(&self) -> Cost {
+        let weights = 1u64.checked_shl(self.log2()).unwrap_or(u64::MAX);
+        let plain = Cost {
+            weights,
+            steps: weights,
+            elements: weights,
+        };
+        let Self::Pushed { parts, .. } = self else {
+            return plain;
+        };
+        let Some((others, last)) = longest_apart(parts) else {
+            return plain;
+        };
+        let others = others.map(|part| u64::from(part.len));
+        let items = others.fold(1, u64::saturating_mul);
+        let visited = weights
+            .checked_div(last.stride.unsigned_abs())
+            .map_or(u64::from(last.len), |most| {
+                most.saturating_add(1).min(last.len.into())
+            });
+        let table = match last.weights {
+            AxisWeights::Ones => 0,
+            AxisWeights::Eq(_) => u64::from(last.len),
+        };
+        let own = weights.saturating_add(table);
+        Cost {
+            weights,
+            steps: own.saturating_add(items.saturating_mul(visited)),
+            elements: own.saturating_add(items),
+        }
+    }
+}
+
+impl TensorFunctional {
+    /// What [`Self::vector`] takes.
+    pub(super) fn cost(&self) -> Cost {
+        let mut sum = Cost {
+            weights: 1,
+            ..Cost::default()
+        };
+        for axis in &self.0 {
+            let cost = axis.cost();
+            sum.weights = sum.weights.saturating_mul(cost.weights);
+            sum.steps = sum.steps.saturating_add(cost.steps);
+            sum.elements = sum.elements.max(cost.elements);
+        }
+        sum.steps = sum.steps.saturating_add(sum.weights);
+        sum.elements = sum.elements.saturating_add(sum.weights);
+        sum
+    }
 }
 
 /// Of all claims.

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::bounds::{Allowance, Cost};
+use super::bounds::Allowance;
 use crate::error::VerifyError;
 use crate::field::Fr;
 use crate::field::{eq_eval, eq_table};
@@ -129,7 +129,7 @@ impl Part {
 }
 
 /// The part with the most indices, which is visited only where it stays on the axis, and the others.
-fn longest_apart(parts: &[Part]) -> Option<(impl Iterator<Item = &Part>, &Part)> {
+pub(super) fn longest_apart(parts: &[Part]) -> Option<(impl Iterator<Item = &Part>, &Part)> {
     let (at, longest) = parts.iter().enumerate().max_by_key(|(_, part)| part.len)?;
     let others = parts
         .iter()
@@ -274,39 +274,6 @@ impl AxisFunctional {
                     .map(|(w, e)| *w * e)
                     .sum())
             }
-        }
-    }
-
-    /// What [`Self::vector`] takes.
-    pub(super) fn cost(&self) -> Cost {
-        let weights = 1u64.checked_shl(self.log2()).unwrap_or(u64::MAX);
-        let plain = Cost {
-            weights,
-            steps: weights,
-            elements: weights,
-        };
-        let Self::Pushed { parts, .. } = self else {
-            return plain;
-        };
-        let Some((others, last)) = longest_apart(parts) else {
-            return plain;
-        };
-        let others = others.map(|part| u64::from(part.len));
-        let items = others.fold(1, u64::saturating_mul);
-        let visited = weights
-            .checked_div(last.stride.unsigned_abs())
-            .map_or(u64::from(last.len), |most| {
-                most.saturating_add(1).min(last.len.into())
-            });
-        let table = match last.weights {
-            AxisWeights::Ones => 0,
-            AxisWeights::Eq(_) => u64::from(last.len),
-        };
-        let own = weights.saturating_add(table);
-        Cost {
-            weights,
-            steps: own.saturating_add(items.saturating_mul(visited)),
-            elements: own.saturating_add(items),
         }
     }
 
@@ -456,7 +423,7 @@ pub struct RankOne {
 
 /// A tensor product of axis functionals, most significant first; neighboring eq vectors are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TensorFunctional(Vec<AxisFunctional>);
+pub struct TensorFunctional(pub(super) Vec<AxisFunctional>);
 
 impl TensorFunctional {
     fn new(axes: impl IntoIterator<Item = AxisFunctional>) -> Self {
@@ -471,23 +438,6 @@ impl TensorFunctional {
             }
         }
         Self(merged)
-    }
-
-    /// What [`Self::vector`] takes.
-    pub(super) fn cost(&self) -> Cost {
-        let mut sum = Cost {
-            weights: 1,
-            ..Cost::default()
-        };
-        for axis in &self.0 {
-            let cost = axis.cost();
-            sum.weights = sum.weights.saturating_mul(cost.weights);
-            sum.steps = sum.steps.saturating_add(cost.steps);
-            sum.elements = sum.elements.max(cost.elements);
-        }
-        sum.steps = sum.steps.saturating_add(sum.weights);
-        sum.elements = sum.elements.saturating_add(sum.weights);
-        sum
     }
 
     /// All weights.

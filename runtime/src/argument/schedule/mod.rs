@@ -196,16 +196,12 @@ impl Schedule {
             .fold(0usize, |sum, range| sum.saturating_add(range.len));
         let constraints = model.constraints()?;
         let leaves = LeafLayout::new(model, &constraints.lookups)?;
-        let ports = model.ports().map(|port| &port.value);
-        let accumulators = constraints.zeros.iter().chain(ports);
-        let shown_rows_log2 = shown
-            .iter()
-            .filter_map(|id| whole_rows_log2(model, &rows, *id));
-        let tau_len = accumulators
-            .map(Accumulator::len_log2)
-            .chain(shown_rows_log2)
-            .max()
-            .unwrap_or(0) as usize;
+        let ports = model.ports().map(|port| port.value.len_log2());
+        let zeros = constraints.zeros.iter().map(Accumulator::len_log2);
+        let shown_log2 = shown.iter().map(|id| whole_rows_log2(model, &rows, *id));
+        let mut lens = ports.chain(zeros).map(Ok).chain(shown_log2);
+        let longest = lens.try_fold(0, |most: u32, len| Ok::<_, VerifyError>(len?.max(most)))?;
+        let tau_len = longest as usize;
         let mut summands = Summands {
             model,
             linear: Vec::new(),
@@ -223,8 +219,7 @@ impl Schedule {
             }
         }
         for (index, &id) in shown.iter().enumerate() {
-            let rows_log2 =
-                whole_rows_log2(model, &rows, id).ok_or(VerifyError::Key("no such column"))?;
+            let rows_log2 = whole_rows_log2(model, &rows, id)?;
             summands.add_rest(id, (rows_log2, model.row_log2), Source::Rest(index), &tau)?;
         }
         let Summands {
@@ -238,8 +233,7 @@ impl Schedule {
             .max()
             .unwrap_or(0);
         let contraction_degree = contractions.iter().map(degree).max().unwrap_or(0).max(1);
-        let model_bytes = postcard::to_allocvec(model).map_or(0, |bytes| bytes.len());
-        let mut allowance = bounds::Allowance::new(model_bytes, constant_rows, witness_rows);
+        let mut allowance = bounds::Allowance::new(model, constant_rows, witness_rows);
         let claims = claims(&linear, &contractions);
         let (lows, pieces) = collect_pieces(model, &rows, claims, &mut allowance)?;
         Ok(Self {
@@ -335,9 +329,10 @@ fn row_layout(
 }
 
 /// log2 of the number of entries of a column's rows, used or not.
-fn whole_rows_log2(model: &Model, rows: &[RowRange], id: ColumnId) -> Option<u32> {
-    let number = rows.get(id.0 as usize)?.len;
-    Some(number.max(1).ilog2().saturating_add(model.row_log2.into()))
+fn whole_rows_log2(model: &Model, rows: &[RowRange], id: ColumnId) -> Result<u32, VerifyError> {
+    let range = rows.get(id.0 as usize);
+    let number = range.ok_or(VerifyError::Key("no such column"))?.len;
+    Ok(number.max(1).ilog2().saturating_add(model.row_log2.into()))
 }
 
 /// The last `len` coordinates.
