@@ -8,6 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use support::{Builder, accumulator, at, stream, term, view};
 use zkiln_runtime::key::ProverKey;
+use zkiln_runtime::model::Structure;
 use zkiln_runtime::protocol::{prove, run};
 use zkiln_runtime::relations::{Exact, Map, OneHot, Quotient, Relation, Requant, RowMax};
 
@@ -89,7 +90,9 @@ fn row_max(b: &mut Builder) -> Vec<Vec<i64>> {
     let x = b.input("x", &[ROWS, LEN], (-2048, 2047));
     let max_range = b.table("max", 12, -2048, &[]);
     let exp: &dyn Fn(i64) -> i32 = &|key| (4096.0 * (-0.01 * key as f64).exp()).round() as i32;
-    let table = b.table("exp", 13, 0, &[exp, &|key| i32::from(key == 0)]);
+    let table = b.table("exp", 13, 0, &[exp]);
+    let first = b.structural("exp/hit", 1 << 13, Structure::First);
+    b.tables[table.0 as usize].outputs.to_mut().push(first);
     let count_range = b.table("count", 7, 0, &[]);
     let (max, exp, hit) = (
         b.witness("max", &[ROWS]),
@@ -147,7 +150,7 @@ fn quotient(b: &mut Builder) -> Vec<Vec<i64>> {
 fn one_hot(b: &mut Builder) -> Vec<Vec<i64>> {
     let x = b.input("x", &[ROWS], (0, i64::from(LEN) - 1));
     let hot = b.witness("hot", &[ROWS, LEN]);
-    let iota = b.constant("iota", &[LEN], (0..LEN as i32).collect());
+    let iota = b.structural("iota", LEN, Structure::Index);
     b.node(
         "one_hot",
         Relation::OneHot(OneHot {

@@ -55,6 +55,15 @@ pub const fn constant(title: &'static str, shape: &'static [u32]) -> Column {
     column(title, ColumnKind::Constant, shape)
 }
 
+/// A column that nobody commits to: it follows from its formula.
+pub const fn structural(
+    title: &'static str,
+    shape: &'static [u32],
+    structure: Structure,
+) -> Column {
+    column(title, ColumnKind::Structural(structure), shape)
+}
+
 const fn column(title: &'static str, kind: ColumnKind, shape: &'static [u32]) -> Column {
     Column {
         name: Cow::Borrowed(title),

@@ -44,14 +44,16 @@ fn pieces_of_an_axis() {
 
 #[test]
 fn weights_of_pieces() {
-    let refused = refusal(1 << 16, |read| vec![read(&[], affine(1, &[(0, 3)]))]);
+    let sum =
+        |read: &mut dyn FnMut(&[u32], AxisMap) -> Term| read(&[1 << 20], affine(0, &[(1, 1)]));
+    let refused = refusal(1 << 20, |read| vec![sum(read); 3000]);
     assert_eq!(refused, VerifyError::Key("claims have too many weights"));
 }
 
 #[test]
 fn indices_that_a_view_combines() {
     let refused = refusal(4, |read| {
-        vec![read(&[1 << 30], affine(0, &[(0, 1), (1, 1)]))]
+        vec![read(&[1 << 10; 3], affine(0, &[(1, 1), (2, 1), (3, 1)]))]
     });
     assert_eq!(
         refused,

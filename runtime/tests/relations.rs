@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use support::{Builder, accumulator, at, term, view};
 use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::model::{ColumnId, Model};
+use zkiln_runtime::model::{ColumnId, Model, Powers, Structure};
 use zkiln_runtime::protocol::testing::prove_trace;
 use zkiln_runtime::protocol::verify;
 use zkiln_runtime::randomness::Randomness;
@@ -27,8 +27,10 @@ fn model() -> (Model, Vec<Vec<i32>>) {
         range: b.limbs("y/range", &[3], &[6, 6]),
     };
     b.node("y", Relation::Round(round));
-    let power = |e: i64| if e <= 6 { 64 >> e } else { 0 };
-    let exponents = b.table("exponents", 3, 0, &[&power, &|e| e as i32]);
+    let exponents = b.table("exponents", 3, 0, &[&|e| e as i32]);
+    let powers = b.structural("powers", 8, Structure::Powers(Powers { step: 1, last: 6 }));
+    let outputs = b.tables[exponents.0 as usize].outputs.to_mut();
+    outputs.insert(0, powers);
     let reciprocal = |m: i64| 1024 / (m as i32 + 16).max(1);
     let normalize = Normalize {
         accumulator: accumulator(&[3], &[], &[times(16)]),

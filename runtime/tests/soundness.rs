@@ -362,6 +362,45 @@ fn tampering() {
 }
 
 #[test]
+fn a_commitment_to_more_than_the_tensor_is_rejected() {
+    // The tensor takes the first 8 entries of a row, its commitment the first 2^8 of them at most.
+    let port = "tokens";
+    for (row_log2, at) in [(5, 8), (5, 31), (9, 8), (9, 255), (12, 9)] {
+        let (key, inputs) = key(row_log2, Show::Some);
+        let model = key.verifier_key().model();
+        let constants = constants_of(row_log2);
+        let id = column(model, port);
+        let shape = &model.columns[id.0 as usize].shape;
+        let argue = |garbage: i32| {
+            let mut trace = trace::run(model, &constants, &inputs).unwrap();
+            let outputs = trace.outputs(model).unwrap();
+            let mut values = trace.column(id).to_vec();
+            values.resize(1 << row_log2.min(8), 0);
+            values[at] = garbage;
+            trace.set(id, values);
+            prove_trace(&key, trace, &inputs, outputs, &[], randomness())
+        };
+        let opens = |proven: &Proven| {
+            let opening = &proven.openings[0];
+            let commitment = proven.statement.inputs[0].commitment().unwrap();
+            commitment.opens_to(shape, &opening.integers, &opening.blinding)
+        };
+        let honest = argue(0);
+        let verdict = verify(key.verifier_key(), &honest.statement, &honest.proof);
+        assert!(opens(&honest) && verdict == Ok(()));
+        let more = argue(7);
+        assert!(!opens(&more));
+        let verdict = verify(key.verifier_key(), &more.statement, &more.proof);
+        assert!(verdict.is_err(), "accepted: 7 at {at} of 2^{row_log2}");
+    }
+}
+
+fn constants_of(row_log2: u8) -> Constants {
+    let (model, constants, _) = everything(row_log2, Show::Some);
+    Constants::new(&model, constants).unwrap()
+}
+
+#[test]
 fn a_maximum_that_no_score_attains_is_rejected_with_everything_else_in_order() {
     // The strongest form of a wrong maximum: exponentials and hits are those of the shifted keys.
     let (model, constants, inputs) = everything(5, Show::Some);

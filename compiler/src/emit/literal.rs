@@ -43,11 +43,15 @@ pub fn accumulator(accumulator: &Accumulator, symbols: &Symbols) -> Layout {
 pub fn columns(model: &Model) -> Vec<Layout> {
     let column = |column: &Column| {
         let shape = Layout::slice(column.shape.iter().map(Layout::word));
-        let kind = match column.kind {
-            ColumnKind::Witness => "witness",
-            ColumnKind::Constant => "constant",
-        };
-        Layout::call(kind, [Layout::word(Literal::string(&column.name)), shape])
+        let name = Layout::word(Literal::string(&column.name));
+        match column.kind {
+            ColumnKind::Witness => Layout::call("witness", [name, shape]),
+            ColumnKind::Constant => Layout::call("constant", [name, shape]),
+            ColumnKind::Structural(structure) => {
+                let formula = Layout::word(format!("Structure::{structure:?}"));
+                Layout::call("structural", [name, shape, formula])
+            }
+        }
     };
     model.columns.iter().map(column).collect()
 }

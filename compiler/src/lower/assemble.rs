@@ -1,8 +1,8 @@
 //! From the program under construction to the [`Model`]: unused constants are dropped, columns get their final order.
 
 use zkiln_runtime::model::{
-    Accumulator, Column, ColumnId, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Table, TableId,
-    Visibility, cube_log2,
+    Accumulator, Column, ColumnId, ColumnKind, Model, Port, Table, TableId, Visibility, cube_log2,
+    shown_row_log2,
 };
 use zkiln_runtime::relations::{Limbs, Relation};
 
@@ -288,15 +288,11 @@ impl Lowering<'_> {
         let made_tables = self.numbered_tables(&tables, &mut column);
         let (parameters, onnx_nodes) = self.size_of_graph();
         let (made_columns, constants, row_log2) = numbered_columns(&columns, self.columns);
-        let shows_commitments = inputs
-            .iter()
-            .chain(&outputs)
-            .any(|port| port.visibility == Visibility::Committed);
-        let row_log2 = if shows_commitments {
-            row_log2.max(SHOWN_ROW_LOG2)
-        } else {
-            row_log2
-        };
+        let ports = inputs.iter().chain(&outputs);
+        let row_log2 = ports
+            .filter(|port| port.visibility == Visibility::Committed)
+            .map(|port| shown_row_log2(&port.value.shape))
+            .fold(row_log2, u8::max);
         let model = Model {
             name: name.to_string().into(),
             row_log2,
@@ -381,9 +377,14 @@ impl Lowering<'_> {
         }
         let kind = |old: &usize| self.columns.list()[*old].kind;
         let constants = (0..used.len()).filter(|old| kind(old) == ColumnKind::Constant);
+        let structural =
+            (0..used.len()).filter(|old| matches!(kind(old), ColumnKind::Structural(_)));
         let witness = (0..used.len()).filter(|old| kind(old) == ColumnKind::Witness);
         let tables = renumber(0..used_tables.len(), &used_tables);
-        (renumber(constants.chain(witness), &used), tables)
+        (
+            renumber(constants.chain(structural).chain(witness), &used),
+            tables,
+        )
     }
 
     /// Number of parameters and of nodes of the graph.

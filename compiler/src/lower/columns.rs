@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
+use std::rc::{Rc, Weak};
 
-use zkiln_runtime::model::{ColumnId, ColumnKind, TableId};
+use zkiln_runtime::model::{ColumnId, ColumnKind, Structure, TableId};
+
+use crate::lower::value::weight::Weight;
 
 /// A committed column and what is known of it.
 #[derive(Debug)]
 pub struct ColumnPlan {
     /// Unique.
     pub name: String,
-    /// Constant or witness.
+    /// Constant, witness or structural.
     pub kind: ColumnKind,
     /// True lengths.
     pub shape: Vec<u32>,
@@ -27,7 +30,34 @@ pub struct Columns {
     list: Vec<ColumnPlan>,
     /// Names that are taken, and how many columns asked for each.
     names: HashMap<String, usize>,
-    constants: HashMap<u64, Vec<ColumnId>>,
+    constants: HashMap<u64, Vec<(Origin, ColumnId)>>,
+}
+
+/// Where the elements of a constant come from. Equal constants are one column if they have one origin: that tensors of weights are equal is
+/// nobody's to know, and what a graph reads twice is.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A function table.
+    Table,
+    /// A tensor of real numbers.
+    Tensor(Weak<Vec<f64>>),
+    /// Integers of their own.
+    Own,
+}
+
+impl Origin {
+    /// The tensor that a weight shares with others.
+    pub fn of(weight: &Weight) -> Self {
+        Self::Tensor(Rc::downgrade(&weight.data))
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Table, Self::Table) => true,
+            (Self::Tensor(a), Self::Tensor(b)) => a.ptr_eq(b),
+            _ => false,
+        }
+    }
 }
 
 impl Columns {
@@ -60,16 +90,23 @@ impl Columns {
         })
     }
 
-    /// A constant column; equal ones are one column.
-    pub fn constant(&mut self, name: &str, shape: Vec<u32>, data: Vec<i32>) -> ColumnId {
+    /// A constant column; equal ones of one origin are one column.
+    pub fn constant(
+        &mut self,
+        name: &str,
+        shape: Vec<u32>,
+        data: Vec<i32>,
+        origin: Origin,
+    ) -> ColumnId {
         let mut hasher = DefaultHasher::new();
         (&shape, &data).hash(&mut hasher);
         let hash = hasher.finish();
         if let Entry::Occupied(known) = self.constants.entry(hash) {
-            let same = |id: &&ColumnId| {
-                self.list[id.0 as usize].shape == shape && self.list[id.0 as usize].data == data
+            let same = |(known, id): &&(Origin, ColumnId)| {
+                let plan = &self.list[id.0 as usize];
+                origin.is(known) && plan.shape == shape && plan.data == data
             };
-            if let Some(&id) = known.get().iter().find(same) {
+            if let Some(&(_, id)) = known.get().iter().find(same) {
                 return id;
             }
         }
@@ -84,8 +121,26 @@ impl Columns {
             bounds,
             data,
         });
-        self.constants.entry(hash).or_default().push(id);
+        self.constants.entry(hash).or_default().push((origin, id));
         id
+    }
+
+    /// A column of so many elements that follows from a formula.
+    pub fn structural(&mut self, name: &str, len: u32, structure: Structure) -> ColumnId {
+        let kind = ColumnKind::Structural(structure);
+        let same = |plan: &ColumnPlan| plan.kind == kind && plan.shape == [len];
+        if let Some(known) = self.list.iter().position(same) {
+            return ColumnId(known as u32);
+        }
+        let most = (0..len).map(|index| structure.at(index)).max();
+        let name = self.unique(name);
+        self.push(ColumnPlan {
+            name,
+            kind,
+            shape: vec![len],
+            bounds: (0, most.unwrap_or(0)),
+            data: vec![],
+        })
     }
 
     /// What is known of a column.
@@ -168,6 +223,14 @@ impl KeyRange {
     }
 }
 
+/// One output of a table.
+pub enum Output {
+    /// A value a key.
+    Values(Vec<i32>),
+    /// A formula in the row's number.
+    Structural(Structure),
+}
+
 /// All tables; equal ones are one table.
 #[derive(Debug, Default)]
 pub struct Tables {
@@ -183,6 +246,7 @@ impl Tables {
         keys: KeyRange,
         outputs: &[Vec<i32>],
     ) -> TableId {
+        let outputs = outputs.iter().cloned().map(Output::Values).collect();
         self.partial_table(columns, label, (keys.first(), keys.bits), outputs, &[])
     }
 
@@ -192,21 +256,29 @@ impl Tables {
         columns: &mut Columns,
         label: &str,
         (first_key, bits): (i64, u8),
-        outputs: &[Vec<i32>],
+        outputs: Vec<Output>,
         barred: &[bool],
     ) -> TableId {
         let name = self.unique(label);
         let one = outputs.len() == 1;
-        let outputs: Vec<ColumnId> = (outputs.iter().enumerate())
-            .map(|(i, data)| {
+        let outputs: Vec<ColumnId> = (outputs.into_iter().enumerate())
+            .map(|(i, output)| {
                 let part = if one { String::new() } else { format!("/{i}") };
                 let title = format!("table/{name}{part}");
-                columns.constant(&title, vec![1 << bits], data.clone())
+                match output {
+                    Output::Values(data) => {
+                        columns.constant(&title, vec![1 << bits], data, Origin::Table)
+                    }
+                    Output::Structural(structure) => {
+                        columns.structural(&title, 1 << bits, structure)
+                    }
+                }
             })
             .collect();
         let bars = barred.contains(&true).then(|| {
             let rows = barred.iter().map(|barred| i32::from(*barred)).collect();
-            columns.constant(&format!("table/{name}/barred"), vec![1 << bits], rows)
+            let title = format!("table/{name}/barred");
+            columns.constant(&title, vec![1 << bits], rows, Origin::Table)
         });
         if let Some(id) = self.find((first_key, bits), &outputs, bars) {
             return id;

@@ -6,12 +6,12 @@
 
 use std::f64::consts::LN_2;
 
-use zkiln_runtime::model::{ColumnId, TableId};
+use zkiln_runtime::model::{ColumnId, Powers, Structure, TableId};
 use zkiln_runtime::relations::{Normalize, Relation};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::boundary::{limbs, mapped_value};
-use crate::lower::columns::KeyRange;
+use crate::lower::columns::{KeyRange, Output};
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Goal, Quantized, ceil_log2, is_exact};
 use crate::lower::value::weight::Weight;
@@ -95,13 +95,12 @@ impl Operand {
         1 << (self.bits - self.octaves)
     }
 
-    /// The power that goes with an exponent: `times` of it shift.
-    fn power(&self, exponent: u32) -> f64 {
-        let log2 = u32::from(self.octaves) * self.span.saturating_sub(exponent);
-        match exponent <= self.span {
-            true => f64::from(log2 / u32::from(self.times)).exp2(),
-            false => 0.0,
-        }
+    /// The powers that go with exponents: `times` of each shift.
+    fn powers(&self) -> Structure {
+        Structure::Powers(Powers {
+            step: self.octaves / self.times,
+            last: self.span as u8,
+        })
     }
 
     /// What is dropped of all integers multiplied by their powers.
@@ -301,7 +300,7 @@ impl Lowering<'_> {
             self.columns.witness(&name, shape.clone(), bounds)
         };
         let exponent = witness("exponent", (0, operand.span.into()));
-        let power = witness("power", (0, operand.power(0) as i64));
+        let power = witness("power", (0, operand.powers().at(0)));
         let factors: Vec<ColumnId> = (made.factor.iter())
             .map(|_| witness("factor", (0, most_factor)))
             .collect();
@@ -347,14 +346,16 @@ impl Lowering<'_> {
                 .map(|key| function(within(key)).round() as i32)
                 .collect()
         };
-        let powers = keys.iter().map(|key| operand.power(key as u32) as i32);
-        let mut data = vec![powers.collect()];
-        data.extend(factor.map(each));
-        let most = data
-            .last()
-            .and_then(|column: &Vec<i32>| column.iter().max());
-        let most = most.map_or(0, |most| i64::from(*most));
-        let table = (self.tables).table(&mut self.columns, "exponents", keys, &data);
+        let powers = operand.powers();
+        let factors = factor.map(each);
+        let most = match &factors {
+            Some(factors) => factors.iter().max().map_or(0, |most| i64::from(*most)),
+            None => powers.at(0),
+        };
+        let powers = std::iter::once(Output::Structural(powers));
+        let outputs = powers.chain(factors.map(Output::Values)).collect();
+        let (columns, place) = (&mut self.columns, (keys.first(), keys.bits));
+        let table = (self.tables).partial_table(columns, "exponents", place, outputs, &[]);
         (table, most)
     }
 

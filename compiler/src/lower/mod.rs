@@ -20,6 +20,8 @@ pub(crate) mod regroup;
 mod relative;
 mod row_max;
 mod saturate;
+#[cfg(test)]
+mod secrecy;
 mod sign;
 mod tabulate;
 #[cfg(test)]
@@ -37,6 +39,7 @@ use crate::diagnostic::{Diagnostic, caught, refuse};
 use crate::error::CompileError;
 use crate::graph::{Dtype, Graph, Node, NodeId, Op, Reducer};
 use crate::lower::columns::KeyRange;
+use crate::lower::intervals::{ACCUMULATOR_BITS, Bounds};
 pub(crate) use crate::lower::lowering::Bits;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Goal, Quantized, is_exact};
@@ -221,7 +224,7 @@ impl Lowering<'_> {
             None => (value, None),
         };
         let quantized = self.accumulate(&value, &value.axes(), Goal::Output).ok()?;
-        let range = (quantized.bounds.0 as i64, quantized.bounds.1 as i64);
+        let range = self.told(id, quantized.bounds, Visibility::Public);
         let scale = scale(quantized.unit, levels);
         let port = Port {
             name: node.name.clone().into(),
@@ -237,6 +240,20 @@ impl Lowering<'_> {
             range,
         };
         Some((port, info))
+    }
+
+    /// The range that a key tells of an output. The exact one follows from the weights: where they are hidden, it is what the type, a column
+    /// or an accumulator can hold, whatever the weights.
+    fn told(&self, id: NodeId, exact: Bounds, visibility: Visibility) -> (i64, i64) {
+        if self.options.weight_visibility() == Visibility::Public {
+            return (exact.0 as i64, exact.1 as i64);
+        }
+        let most = match visibility {
+            Visibility::Committed => f64::from(i32::MAX),
+            _ => f64::from(ACCUMULATOR_BITS).exp2(),
+        };
+        let (low, high) = self.graph.nodes[id].dtype.limits();
+        (low.max(-most) as i64, high.min(most) as i64)
     }
 
     /// Adds what the settings add to an output.
@@ -323,6 +340,7 @@ impl Lowering<'_> {
                 relation,
             );
         }
+        let range = self.told(id, quantized.bounds, visibility);
         let port = Port {
             name: name.to_string().into(),
             value: quantized.accumulator,

@@ -8,7 +8,7 @@ use zkiln_runtime::relations::{Map, Relation};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::boundary::mapped_value;
-use crate::lower::columns::KeyRange;
+use crate::lower::columns::{KeyRange, Output};
 use crate::lower::intervals::nonnegative;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::{Goal, Quantized, ceil_log2, too_wide};
@@ -210,9 +210,9 @@ impl Lowering<'_> {
             ));
         };
         let place = (keys.first() - origin, keys.bits);
-        let (columns, data) = (&mut self.columns, [data]);
+        let (columns, data) = (&mut self.columns, vec![Output::Values(data)]);
         Ok(FunctionTable {
-            id: (self.tables).partial_table(columns, label, place, &data, &barred),
+            id: (self.tables).partial_table(columns, label, place, data, &barred),
             step: out_step,
             bounds,
             origin,

@@ -86,6 +86,10 @@ impl Net {
         self.graph.nodes.len() - 1
     }
 
+    pub fn shape(&self, id: NodeId) -> &[usize] {
+        &self.graph.nodes[id].shape
+    }
+
     pub fn input(&mut self, shape: &[usize]) -> NodeId {
         let id = self.push(Op::Input(Dtype::Float32), &[], shape);
         self.graph.inputs.push(id);

@@ -135,14 +135,15 @@ fn combine(schedule: &Schedule, group: &RowWeights, trace: &Trace, row: usize) -
     out
 }
 
-/// Value of the linear summands, which come first in [`Schedule::pieces`], and of the constants among them.
+/// Value of the linear summands, which come first in [`Schedule::pieces`], and of what is known among them.
 pub(crate) fn linear_value(
+    model: &Model,
     schedule: &Schedule,
     trace: &Trace,
     coefficients: &[Fr],
     challenges: &Challenges,
-    row: usize,
 ) -> Fr {
+    let row = 1usize << model.row_log2;
     let pieces = schedule
         .pieces
         .get(..coefficients.len())
@@ -160,20 +161,26 @@ pub(crate) fn linear_value(
         )
     };
     let functionals: Fr = groups.par_iter().zip_eq(&schedule.lows).map(value).sum();
-    functionals + constant_value(schedule, coefficients).expect("one coefficient a summand")
+    let known = known_value(model, schedule, coefficients, challenges);
+    functionals + known.expect("schedule and challenges agree")
 }
 
 // verify-path: begin
-/// Value of the linear summands that read no column: constants.
-pub(crate) fn constant_value(schedule: &Schedule, coefficients: &[Fr]) -> Result<Fr, VerifyError> {
-    if coefficients.len() != schedule.linear.len() {
-        return Err(VerifyError::Key("a summand has no coefficient"));
+/// Value of the first claims, as many as there are coefficients, that read nothing which is committed: constants, and structural columns.
+pub(crate) fn known_value(
+    model: &Model,
+    schedule: &Schedule,
+    coefficients: &[Fr],
+    challenges: &Challenges,
+) -> Result<Fr, VerifyError> {
+    let mut sum = Fr::zero();
+    // len: as many as coefficients
+    for (functional, coefficient) in schedule.claims().zip(coefficients) {
+        if let Some(value) = functional.known_value(model, challenges)? {
+            sum += *coefficient * value;
+        }
     }
-    let summands = schedule.linear.iter().zip(coefficients); // len: checked above
-    Ok(summands
-        .filter(|(linear, _)| linear.functional.is_constant())
-        .map(|(_, coefficient)| *coefficient)
-        .sum())
+    Ok(sum)
 }
 
 /// Verifies that the claims sum to `total` for the committed rows, whose opening is left to the transcript.

@@ -199,6 +199,10 @@ impl<'a> Coefficients<'a> {
             Source::Multiplicities { block: at } => -(block(at)? * self.eta),
             Source::Zero(index) => from(index.saturating_add(2)),
             Source::Port(index) => from(zeros.saturating_add(index)),
+            Source::Rest(index) => {
+                let ports = self.model.ports().count();
+                from(zeros.saturating_add(ports).saturating_add(index))
+            }
         })
     }
 }

@@ -1,9 +1,9 @@
 //! A hiding commitment to a tensor, the same for every model that takes or gives it.
 //!
-//! The integers, each axis padded with zeros to a power of two, row-major, are cut into rows of [`SHOWN_ROW_LOG2`]; each is a Pedersen
-//! commitment under a blinding factor of its own, derived from a secret seed and the tensor, so that no two tensors share factors: the difference
-//! of their commitments would be that of the tensors. Axes of length one do not count. Equal tensors under equal seeds have equal
-//! commitments; for different ones to be equal, somebody must know a relation between generators.
+//! The integers, each axis padded with zeros to a power of two, row-major, are cut into rows of [`shown_row_log2`]; each is a Pedersen
+//! commitment under a blinding factor of its own, derived from a secret seed, the shape and the tensor, so that no two tensors share factors: the
+//! difference of their commitments would be that of the tensors. Axes of length one do not count. Equal tensors of equal shapes under equal
+//! seeds have equal commitments; for different ones to be equal, somebody must know a relation between generators.
 
 use sha3::{Digest, Keccak256};
 
@@ -13,7 +13,7 @@ use crate::commitment::{
 use crate::field::Fr;
 use crate::randomness::{Randomness, SEED_BYTES, system_seed};
 use crate::statement::layout::pad;
-use crate::statement::model::{SHOWN_ROW_LOG2, cube_log2};
+use crate::statement::model::{cube_log2, shown_row_log2};
 use crate::transcript::ELEMENT_BYTES;
 
 /// A hiding commitment to a tensor of integers.
@@ -47,11 +47,14 @@ impl Blinding {
         self.0
     }
 
-    /// One factor for each row's unblinded commitment.
-    pub(crate) fn factors(&self, rows: &[GroupElement]) -> Vec<Fr> {
+    /// One factor for each row's unblinded commitment, of a tensor of this shape of 32-bit integers.
+    pub(crate) fn factors(&self, shape: &[u32], rows: &[GroupElement]) -> Vec<Fr> {
+        let axes: Vec<u32> = shape.iter().copied().filter(|&len| len != 1).collect();
         let mut hash = Keccak256::new();
-        hash.update(b"zkiln commitment");
+        hash.update(b"zkiln commitment to i32");
         hash.update(self.0);
+        hash.update((axes.len() as u64).to_le_bytes());
+        axes.iter().for_each(|len| hash.update(len.to_le_bytes()));
         rows.iter().for_each(|row| hash.update(encode_point(row)));
         let seed = hash.finalize().into();
         Randomness::from_seed("zkiln commitment", seed).scalars(rows.len())
@@ -68,8 +71,8 @@ impl Commitment {
             return None;
         }
         let padded = pad(shape, small);
-        let rows = commit_padded(&padded);
-        let blinders = blinding.factors(&rows);
+        let rows = commit_padded(shape, &padded);
+        let blinders = blinding.factors(shape, &rows);
         Some(Self::blinded(&rows, &blinders))
     }
 
@@ -91,7 +94,7 @@ impl Commitment {
 
     /// Number of rows of a tensor.
     pub(crate) fn rows_of(shape: &[u32]) -> Option<usize> {
-        1usize.checked_shl(cube_log2(shape).saturating_sub(u32::from(SHOWN_ROW_LOG2)))
+        1usize.checked_shl(cube_log2(shape).saturating_sub(shown_row_log2(shape).into()))
     }
 
     /// Length of the bytes of a commitment to a tensor.
@@ -113,9 +116,9 @@ impl Commitment {
     // verify-path: end
 }
 
-/// Unblinded commitments to the rows of a padded tensor.
-pub(crate) fn commit_padded(padded: &[i32]) -> Vec<GroupElement> {
-    let row = 1usize << SHOWN_ROW_LOG2;
+/// Unblinded commitments to the rows of a padded tensor of true `shape`.
+pub(crate) fn commit_padded(shape: &[u32], padded: &[i32]) -> Vec<GroupElement> {
+    let row = 1usize << shown_row_log2(shape);
     commit_rows(&Generators::derive(row), padded, row)
 }
 
@@ -138,6 +141,30 @@ mod tests {
         assert!(!commitment.opens_to(&shape, &other, &blinding));
         let again = Commitment::from_bytes(&commitment.to_bytes());
         assert_eq!(again, Some(commitment));
+    }
+
+    #[test]
+    fn a_commitment_opens_to_one_shape() {
+        let integers: Vec<i64> = (0..8).collect();
+        let blinding = Blinding::from_bytes([3; 32]);
+        let commitment = Commitment::new(&[2, 4], &integers, &blinding).expect("fits");
+        for (shape, opens) in [
+            (&[2, 4][..], true),
+            (&[4, 2], false),
+            (&[8], false),
+            (&[2, 1, 4], true),
+        ] {
+            assert_eq!(commitment.opens_to(shape, &integers, &blinding), opens);
+        }
+    }
+
+    #[test]
+    fn rows_follow_from_the_shape() {
+        let rows = |shape: &[u32]| Commitment::rows_of(shape);
+        assert_eq!(rows(&[255]), Some(1));
+        assert_eq!(rows(&[1024, 4096]), Some(1 << 11));
+        assert_eq!(rows(&[300, 300]), Some(1 << 9));
+        assert_eq!(rows(&[1 << 13, 1 << 13]), Some(1 << 14));
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! The sequence stands once a side: [`Prover::steps`], [`Verifier::steps`].
 //!
 //! One equation ties the steps: `sum_e eta^e value_e = linear part + contractions`, where equation 0 is the leaves' denominators, 1 their numerators,
-//! then the zero checks and the public ports. `Coefficients` is its one formula, evaluated by both sides.
+//! then the zero checks, the public ports, and the rest of committed ports' rows. `Coefficients` is its one formula, evaluated by both sides.
 
 #[cfg(test)]
 mod blinding_census;

@@ -75,7 +75,9 @@ pub struct Opened(());
 pub struct CommitmentOpening {
     /// ONNX name of the port.
     pub port: String,
-    /// The tensor's integers, row-major.
+    /// The tensor's shape.
+    pub shape: Vec<u32>,
+    /// Its integers, row-major.
     pub integers: Vec<i64>,
     /// The blinding of its commitment.
     pub blinding: Blinding,
@@ -160,10 +162,12 @@ impl<'k> Prover<'k> {
                 let blinding =
                     given.map_or_else(Blinding::random, |(_, blinding)| blinding.clone());
                 let column = port.column().expect("a committed port is one column");
-                let rows = commit_padded(trace.column(column));
-                let factors = blinding.factors(&rows);
+                let shape = &port.value.shape;
+                let rows = commit_padded(shape, trace.column(column));
+                let factors = blinding.factors(shape, &rows);
                 openings.push(CommitmentOpening {
                     port: port.name.to_string(),
+                    shape: shape.to_vec(),
                     integers: integers.clone(),
                     blinding,
                 });
@@ -306,13 +310,7 @@ impl<'k> Prover<'k, Reduced> {
         let [products, mut linear] = coefficients
             .factors(&challenges)
             .expect("the key is well-formed");
-        let part = opening::linear_value(
-            schedule,
-            &session.trace,
-            &linear,
-            &challenges,
-            1 << model.row_log2,
-        );
+        let part = opening::linear_value(model, schedule, &session.trace, &linear, &challenges);
         session.transcript.send("linear part", &[part]);
         contraction::prove(
             schedule,

@@ -14,7 +14,9 @@ use crate::error::VerifyError;
 use crate::field::Fr;
 use crate::protocol::key::VerifierKey;
 use crate::randomness::Randomness;
-use crate::statement::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
+use crate::statement::model::{
+    Accumulator, ColumnId, Model, Port, Powers, Structure, TableId, View, Visibility,
+};
 use crate::statement::relations::testing::{Draft, everything};
 use crate::statement::relations::{
     Division, Exact, Limbs, Map, Normalize, OneHot, Quotient, Relation, Requant, Round, RowMax,
@@ -233,7 +235,7 @@ fn one_hot() {
     let (_, index) = draft.input("x", &[3]);
     draft.model.inputs.to_mut()[0].range = (0, 4);
     let hot = draft.witness("hot", &[3, 5]);
-    let iota = draft.constant("iota", &[5], (0..5).collect());
+    let iota = draft.structural("iota", 5, Structure::Index);
     draft.node("gather", Relation::OneHot(OneHot { index, hot, iota }));
     let value = read(hot, &[3, 5]);
     draft.output("hot", value, (0, 1));
@@ -286,11 +288,12 @@ fn row_max() {
         scores,
         max: draft.witness("max", &shape[..2]),
         max_range: draft.table("max range", -64, 7, &[]),
-        table: draft.table(
+        table: draft.table_with(
             "exp",
-            0,
-            8,
-            &[|key| 256 >> (key / 16), |key| i32::from(key == 0)],
+            (0, 8),
+            &[|key| 256 >> (key / 16)],
+            Structure::First,
+            1,
         ),
         exp: draft.witness("exp", &shape),
         hit: draft.witness("hit", &shape),
@@ -388,8 +391,8 @@ fn rounding_to_more_than_a_table() {
 fn normalization_with_a_barred_table() {
     let mut draft = Draft::new();
     let (column, _) = draft.input("x", &[3]);
-    let power: fn(i64) -> i32 = |e| if e <= 6 { 64 >> e } else { 0 };
-    let exponents = draft.table("exponents", 0, 3, &[power]);
+    let power = Structure::Powers(Powers { step: 1, last: 6 });
+    let exponents = draft.table_with("exponents", (0, 3), &[], power, 0);
     let table = draft.table("reciprocal", -16, 5, &[|m| 1024 / (m as i32 + 16).max(1)]);
     draft.bar(table, |m| m < 0);
     let (five, three) = (range(&mut draft, "length", 5), range(&mut draft, "limb", 3));

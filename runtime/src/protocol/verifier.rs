@@ -178,12 +178,14 @@ impl<'a> Verifier<'a, Reduced<'a>> {
         )?;
         let gamma = session.transcript.sponge.challenge("gamma");
         let mut power = gamma;
-        let mut total = part.plus_constant(-opening::constant_value(schedule, &linear)?);
+        let mut total = part;
         for evaluation in &evaluations {
             total.add(power, evaluation);
             linear.push(power);
             power *= gamma;
         }
+        let known = opening::known_value(model, schedule, &linear, &challenges)?;
+        let total = total.plus_constant(-known);
         Ok(session.after(Contracted {
             witness: step.witness,
             challenges,
@@ -263,7 +265,7 @@ impl<'a> Verifier<'a, Opened<'a>> {
         let columns = self.session.key.model().columns.iter();
         // len: one range a column, 2^32 ids suffice
         for ((id, column), range) in (0u32..).map(ColumnId).zip(columns).zip(&schedule.rows) {
-            if column.kind == ColumnKind::Constant {
+            if column.kind != ColumnKind::Witness {
                 continue;
             }
             if let Some((_, commitment)) = commitments.iter().find(|(shown, _)| *shown == id) {

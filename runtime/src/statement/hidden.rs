@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::relations::column;
 use crate::error::{VerifyError, check};
 use crate::statement::model::{
-    Accumulator, ColumnKind, Model, Port, SHOWN_ROW_LOG2, Term, View, Visibility,
+    Accumulator, ColumnKind, Model, Port, Term, View, Visibility, shown_row_log2,
 };
 
 // verify-path: begin
@@ -82,7 +82,8 @@ pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
         )?;
         check(shown.insert(id), "two committed ports are one column")?;
         check(
-            model.row_log2 >= SHOWN_ROW_LOG2 || column.len_log2() <= u32::from(model.row_log2),
+            model.row_log2 >= shown_row_log2(&column.shape)
+                || column.len_log2() <= u32::from(model.row_log2),
             "rows are too short for a committed port",
         )?;
     }

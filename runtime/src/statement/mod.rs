@@ -9,4 +9,5 @@ mod hidden;
 pub(crate) mod layout;
 pub mod model;
 pub mod relations;
+mod structure;
 mod validate;

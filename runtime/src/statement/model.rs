@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::statement::relations::Relation;
+pub use crate::statement::structure::{Powers, Structure};
 
 /// A slice that generated code borrows from constants and the in-process path owns.
 pub type List<T> = Cow<'static, [T]>;
@@ -40,6 +41,8 @@ pub enum ColumnKind {
     Constant,
     /// Filled by the prover: model inputs, boundary values, limbs, multiplicities.
     Witness,
+    /// Has one axis and follows from a formula: never committed, evaluated by the verifier.
+    Structural(Structure),
 }
 
 /// A committed tensor of small integers.
@@ -47,13 +50,21 @@ pub enum ColumnKind {
 pub struct Column {
     /// Unique; named after the ONNX value it comes from.
     pub name: Name,
-    /// Constant or witness.
+    /// Constant, witness or structural.
     pub kind: ColumnKind,
     /// True length of each axis, first most significant. Empty for a single element.
     pub shape: List<u32>,
 }
 
 impl Column {
+    /// Its formula, if it has one.
+    pub fn structure(&self) -> Option<Structure> {
+        match self.kind {
+            ColumnKind::Structural(structure) => Some(structure),
+            _ => None,
+        }
+    }
+
     /// log2 of the padded length: the sum of the axes' `ceil(log2(len))`.
     pub fn len_log2(&self) -> u32 {
         cube_log2(&self.shape)
@@ -81,7 +92,7 @@ pub struct Table {
     pub len_log2: u8,
     /// Key of row 0, at most 0.
     pub first_key: i64,
-    /// Constant columns of shape `[2^len_log2]`, at most two.
+    /// Constant or structural columns of shape `[2^len_log2]`, at most two.
     pub outputs: List<ColumnId>,
     /// Witness column of shape `[2^len_log2]`: how often each row is looked up.
     pub multiplicities: ColumnId,
@@ -153,8 +164,11 @@ pub struct Node {
     pub relation: Relation,
 }
 
-/// log2 of the length of a committed port's rows, so that its commitment is the same for every model: padded tensor, row-major, cut into rows.
-pub const SHOWN_ROW_LOG2: u8 = 8;
+/// log2 of the length of a committed port's rows, so that its commitment is the same for every model: padded tensor, row-major, cut into rows,
+/// about as many as a row has entries.
+pub fn shown_row_log2(shape: &[u32]) -> u8 {
+    cube_log2(shape).div_ceil(2).clamp(8, 12) as u8
+}
 
 /// Who gets to see a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use zkiln_runtime::key::ProverKey;
 use zkiln_runtime::model::{
-    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Node, Port, Table, TableId, Term,
-    View, Visibility,
+    Accumulator, AxisMap, Column, ColumnId, ColumnKind, Model, Node, Port, Structure, Table,
+    TableId, Term, View, Visibility,
 };
 use zkiln_runtime::relations::{Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax};
 
@@ -114,6 +114,10 @@ impl Builder {
 
     pub fn constant(&mut self, name: &str, shape: &[u32], data: Vec<i32>) -> ColumnId {
         self.column(name, ColumnKind::Constant, shape, data)
+    }
+
+    pub fn structural(&mut self, name: &str, len: u32, structure: Structure) -> ColumnId {
+        self.column(name, ColumnKind::Structural(structure), &[len], Vec::new())
     }
 
     pub fn witness(&mut self, name: &str, shape: &[u32]) -> ColumnId {
@@ -242,7 +246,7 @@ pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i6
     let x = b.input("x", &[t, d], (-128, 127));
     // Embedding of the tokens by a one-hot matrix.
     let hot = b.witness("hot", &[t, v]);
-    let iota = b.constant("iota", &[v], (0..v as i32).collect());
+    let iota = b.structural("iota", v, Structure::Index);
     b.node(
         "tokens/hot",
         Relation::OneHot(OneHot {
@@ -342,11 +346,10 @@ pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i6
         "exp",
         8,
         0,
-        &[
-            &|key| (64.0 * (-0.05 * key as f64).exp()).round() as i32,
-            &|key| i32::from(key == 0),
-        ],
+        &[&|key| (64.0 * (-0.05 * key as f64).exp()).round() as i32],
     );
+    let first = b.structural("exp/hit", 1 << 8, Structure::First);
+    b.tables[exp.0 as usize].outputs.to_mut().push(first);
     let count_range = b.table("count", 3, 0, &[]);
     let (max, e, hit) = (
         b.witness("max", &[t]),
@@ -491,6 +494,20 @@ pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i6
     ];
     let (model, constants) = b.build(row_log2);
     (model, constants, inputs)
+}
+
+/// Makes a constant of a column, or another constant of a constant.
+pub fn as_constant(model: &mut Model, constants: &mut Vec<Vec<i32>>, name: &str, values: Vec<i32>) {
+    let columns = model.columns.to_mut();
+    let at = columns.iter().position(|column| column.name == name);
+    let at = at.expect("a column");
+    let is_constant = |column: &&Column| column.kind == ColumnKind::Constant;
+    let place = columns[..at].iter().filter(is_constant).count();
+    if columns[at].kind == ColumnKind::Constant {
+        constants.remove(place);
+    }
+    columns[at].kind = ColumnKind::Constant;
+    constants.insert(place, values);
 }
 
 /// A key of [`everything`], under a blinding key of zeros.

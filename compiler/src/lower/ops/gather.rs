@@ -1,6 +1,6 @@
 //! Gather: constant indices are a slice or a selection matrix; others become one-hot rows, and the gather a matrix product.
 
-use zkiln_runtime::model::ColumnId;
+use zkiln_runtime::model::{ColumnId, Structure};
 use zkiln_runtime::relations::{OneHot, Relation};
 
 use crate::diagnostic::{Diagnostic, refuse};
@@ -127,9 +127,7 @@ fn hot_column(cx: &mut Lowering, index: Quantized, len: u32) -> ColumnId {
     let shape = [index.accumulator.shape.to_vec(), vec![len]].concat();
     let name = cx.here();
     let hot = cx.columns.witness(&format!("{name}/hot"), shape, (0, 1));
-    let iota = cx
-        .columns
-        .constant(&format!("iota/{len}"), vec![len], (0..len as i32).collect());
+    let iota = (cx.columns).structural(&format!("iota/{len}"), len, Structure::Index);
     cx.emit(
         &format!("{name}/hot"),
         &index.clone(),

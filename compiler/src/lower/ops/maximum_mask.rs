@@ -1,8 +1,10 @@
 //! 1 where an element is the greatest of its axis, else 0: the hits of a row maximum.
 
+use zkiln_runtime::model::Structure;
+
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
-use crate::lower::columns::KeyRange;
+use crate::lower::columns::{KeyRange, Output};
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::add;
 use crate::lower::ops::extremum::maximum_over;
@@ -56,9 +58,9 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
             "use fewer activation bits",
         ));
     }
-    let hits: Vec<i32> = keys.iter().map(|key| i32::from(key == 0)).collect();
-    let outputs = [hits.clone(), hits];
-    let table = cx.tables.table(&mut cx.columns, "hit", keys, &outputs);
+    let hits = || Output::Structural(Structure::First);
+    let (place, outputs) = ((keys.first(), keys.bits), vec![hits(), hits()]);
+    let table = (cx.tables).partial_table(&mut cx.columns, "hit", place, outputs, &[]);
     let maximum = RowMaximum {
         scores: &scores,
         range: (lo, hi),

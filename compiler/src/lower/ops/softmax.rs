@@ -4,14 +4,14 @@
 
 use std::f64::consts::LN_2;
 
-use zkiln_runtime::model::ColumnId;
+use zkiln_runtime::model::{ColumnId, Structure};
 use zkiln_runtime::relations::{Quotient, Relation};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
 use crate::graph::extent::magnitude;
 use crate::lower::boundary::limbs;
-use crate::lower::columns::KeyRange;
+use crate::lower::columns::{KeyRange, Output};
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::extremum::settle_to;
 use crate::lower::ops::hidden;
@@ -197,13 +197,12 @@ fn exponentials(
         .iter()
         .map(|key| (scale * libm::exp(-(key as f64) * scores.unit)).round() as i32)
         .collect();
-    let hit: Vec<i32> = keys.iter().map(|key| i32::from(key == 0)).collect();
     let barred: Vec<bool> = (keys.iter())
         .map(|key| key as f64 * scores.unit > reach)
         .collect();
     let place = (keys.first(), keys.bits);
-    let (columns, data) = (&mut cx.columns, [exp, hit]);
-    let table = (cx.tables).partial_table(columns, "exp", place, &data, &barred);
+    let outputs = vec![Output::Values(exp), Output::Structural(Structure::First)];
+    let table = (cx.tables).partial_table(&mut cx.columns, "exp", place, outputs, &barred);
     let maximum = RowMaximum {
         scores: &scores,
         range: (lo, hi),

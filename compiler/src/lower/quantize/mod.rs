@@ -11,7 +11,7 @@ mod whole;
 use zkiln_runtime::model::{Accumulator, AxisMap, Term as IntegerTerm, View as IntegerView};
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::lower::columns::{Columns, KeyRange};
+use crate::lower::columns::{Columns, KeyRange, Origin};
 use crate::lower::intervals::{self, ACCUMULATOR_BITS, Bounds, product_bounds, sum_bounds};
 use crate::lower::quantize::unit::{common_unit, finer_for_constants, greatest_magnitude};
 use crate::lower::value::weight::Weight;
@@ -385,7 +385,7 @@ impl Builder<'_> {
         };
         let integer = |x: &f64| (x * term.scalar / real).round() as i32;
         let data = weight.data.iter().map(integer).collect();
-        self.product(term, coefficient, Some((&weight.axes, data)))
+        self.product(term, coefficient, Some((weight, data)))
     }
 
     /// `coefficient` times the sum of the term's columns and, if it has some, of these weights.
@@ -393,19 +393,21 @@ impl Builder<'_> {
         &mut self,
         term: &Term,
         coefficient: i128,
-        weight: Option<(&[Axis], Vec<i32>)>,
+        weight: Option<(&Weight, Vec<i32>)>,
     ) -> Result<(), Diagnostic> {
         let views = term.factors.iter();
         let mut operands: Vec<IntegerView> =
             views.map(|view| self.view(view, &term.summed)).collect();
         let product = product_bounds(&term.factors, self.columns);
-        let known = weight.as_ref().map(|(axes, data)| (*axes, &**data));
+        let known = weight
+            .as_ref()
+            .map(|(weight, data)| (&*weight.axes, &**data));
         let bounds = sum_bounds(product, known, &term.summed);
-        if let Some((axes, data)) = weight {
-            let shape = axes.iter().map(|axis| axis.len as u32).collect();
+        if let Some((weight, data)) = weight {
+            let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
             let name = format!("{}/weight", self.name);
-            let column = self.columns.constant(&name, shape, data);
-            operands.push(self.view(&View::whole(column, axes), &term.summed));
+            let column = (self.columns).constant(&name, shape, data, Origin::of(weight));
+            operands.push(self.view(&View::whole(column, &weight.axes), &term.summed));
         }
         self.cost += cube(term, self.axes);
         self.add(coefficient, bounds, &term.summed, operands)
@@ -453,9 +455,8 @@ impl Builder<'_> {
             (lo.min(x.into()), hi.max(x.into()))
         });
         let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
-        let column = self
-            .columns
-            .constant(&format!("{}/constant", self.name), shape, data);
+        let name = format!("{}/constant", self.name);
+        let column = (self.columns).constant(&name, shape, data, Origin::of(weight));
         let view = self.view(&View::whole(column, &weight.axes), &[]);
         self.add(coefficient, bounds, &[], vec![view])
     }

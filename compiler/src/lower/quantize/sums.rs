@@ -1,7 +1,7 @@
 //! Sums whose constants are integers already, and real numbers that are integers times one of them: a quantized model's.
 
 use crate::diagnostic::Diagnostic;
-use crate::lower::columns::Columns;
+use crate::lower::columns::{Columns, Origin};
 use crate::lower::intervals::{product_bounds, sum_bounds};
 use crate::lower::quantize::{Builder, Quantized};
 use crate::lower::value::weight::Weight;
@@ -111,7 +111,7 @@ impl Builder<'_> {
         for (count, data) in weight.limbs() {
             let bounds = sum_bounds(product, Some((&weight.axes, &data)), &part.summed);
             let title = format!("{}/{title}", self.name);
-            let column = self.columns.constant(&title, shape.clone(), data);
+            let column = (self.columns).constant(&title, shape.clone(), data, Origin::Own);
             let mut operands = views(self);
             operands.push(self.view(&View::whole(column, &weight.axes), &part.summed));
             let coefficient = i128::from(count) * i128::from(part.coefficient);

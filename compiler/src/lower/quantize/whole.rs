@@ -70,7 +70,7 @@ impl Builder<'_> {
         };
         let numbers = weight.data.iter().map(|x| integer(x * term.scalar));
         for (power, digits) in digits(&numbers.collect::<Result<Vec<_>, _>>()?)? {
-            self.product(term, power, Some((&weight.axes, digits)))?;
+            self.product(term, power, Some((weight, digits)))?;
         }
         Ok(())
     }

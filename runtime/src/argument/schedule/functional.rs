@@ -4,7 +4,9 @@
 //! column axis: either an eq vector, or weights pushed forward through the view's affine map. Symbols let both sides
 //! know at compile time which functionals share their column part, hence how long a proof is.
 
-use super::bounds::{self, Asked};
+use std::ops::Range;
+
+use super::bounds::Allowance;
 use crate::error::VerifyError;
 use crate::field::Fr;
 use crate::field::{eq_eval, eq_table};
@@ -105,6 +107,37 @@ pub struct Part {
     pub weights: AxisWeights,
 }
 
+impl Part {
+    /// Where an index leads to, from `at`.
+    fn reached(&self, at: i64, index: i64) -> i64 {
+        at.saturating_add(self.stride.saturating_mul(index))
+    }
+
+    /// The indices that lead from `at` to somewhere in `0..len`.
+    fn indices(&self, at: i64, len: u32) -> Range<i64> {
+        let to_end = i64::from(len).saturating_sub(1).saturating_sub(at);
+        let (from, to) = match self.stride {
+            0 if to_end >= 0 && at >= 0 => return 0..i64::from(self.len),
+            1.. => (at.saturating_neg(), to_end),
+            _ => (to_end.saturating_neg(), at),
+        };
+        let step = self.stride.saturating_abs();
+        let floor = |x: i64| x.checked_div_euclid(step).unwrap_or(-1);
+        let first = floor(from.saturating_neg()).saturating_neg().max(0);
+        first..floor(to).saturating_add(1).min(self.len.into())
+    }
+}
+
+/// The part with the most indices, which is visited only where it stays on the axis, and the others.
+pub(super) fn longest_apart(parts: &[Part]) -> Option<(impl Iterator<Item = &Part>, &Part)> {
+    let (at, longest) = parts.iter().enumerate().max_by_key(|(_, part)| part.len)?;
+    let others = parts
+        .iter()
+        .enumerate()
+        .filter(move |(other, _)| *other != at);
+    Some((others.map(|(_, part)| part), longest))
+}
+
 /// A functional along one column axis (or the low bits of one).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AxisFunctional {
@@ -188,31 +221,37 @@ impl AxisFunctional {
                     .checked_shl(*log2)
                     .ok_or(VerifyError::Key("an axis is too long"))?;
                 let mut out = vec![Fr::zero(); size];
+                let Some((others, last)) = longest_apart(parts) else {
+                    return Ok(out); // the axis' index is fixed, and beyond its end
+                };
                 let mut items = vec![(*offset, Fr::one())];
-                for part in parts {
+                for part in others {
                     let weights = part.weights.vector(part.len, challenges)?;
-                    let step = |(at, factor): &(i64, Fr), index: i64, weight: &Fr| {
-                        Some((
-                            at.checked_add(part.stride.checked_mul(index)?)?,
-                            *factor * weight,
-                        ))
-                    };
                     let mut next = Vec::with_capacity(items.len().saturating_mul(weights.len()));
-                    for item in &items {
-                        next.extend(
-                            (0i64..)
-                                // len: weights
-                                .zip(&weights)
-                                .filter_map(|(index, weight)| step(item, index, weight)),
-                        );
+                    for (at, factor) in &items {
+                        // len: as many weights
+                        for (index, weight) in (0i64..).zip(&weights) {
+                            next.push((part.reached(*at, index), *factor * weight));
+                        }
                     }
                     items = next;
                 }
+                let table = match &last.weights {
+                    AxisWeights::Ones => None,
+                    weights => Some(weights.vector(last.len, challenges)?),
+                };
                 for (at, factor) in items {
-                    if (0..i64::from(*len)).contains(&at)
-                        && let Some(slot) = out.get_mut(at as usize)
-                    {
-                        *slot += factor;
+                    for index in last.indices(at, *len) {
+                        let slot = usize::try_from(last.reached(at, index)).ok();
+                        let Some(slot) = slot.and_then(|slot| out.get_mut(slot)) else {
+                            continue;
+                        };
+                        *slot += match &table {
+                            None => factor,
+                            Some(table) => table
+                                .get(index as usize)
+                                .map_or(Fr::zero(), |weight| factor * weight),
+                        };
                     }
                 }
                 Ok(out)
@@ -236,18 +275,6 @@ impl AxisFunctional {
                     .sum())
             }
         }
-    }
-
-    /// Steps to all weights: entries of the axis, and combinations of term indices.
-    fn steps(&self) -> Result<u64, VerifyError> {
-        let entries = 1u64.checked_shl(self.log2()).unwrap_or(u64::MAX);
-        let Self::Pushed { parts, .. } = self else {
-            return Ok(entries);
-        };
-        let lens = parts.iter().map(|part| u64::from(part.len));
-        let combinations = lens.fold(1, u64::saturating_mul);
-        bounds::combinations(combinations)?;
-        Ok(entries.saturating_add(combinations))
     }
 
     /// Number of pairs in [`Self::split`].
@@ -379,6 +406,8 @@ pub struct Functional {
     pub column: ColumnId,
     /// One functional for each column axis.
     pub axes: Vec<AxisFunctional>,
+    /// Whether the entries of a row that the column does not use are read as well.
+    pub entire: bool,
 }
 
 /// A functional whose row part and column part are tensor products.
@@ -394,7 +423,7 @@ pub struct RankOne {
 
 /// A tensor product of axis functionals, most significant first; neighboring eq vectors are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TensorFunctional(Vec<AxisFunctional>);
+pub struct TensorFunctional(pub(super) Vec<AxisFunctional>);
 
 impl TensorFunctional {
     fn new(axes: impl IntoIterator<Item = AxisFunctional>) -> Self {
@@ -409,17 +438,6 @@ impl TensorFunctional {
             }
         }
         Self(merged)
-    }
-
-    /// Steps to all weights.
-    pub(super) fn steps(&self) -> Result<u64, VerifyError> {
-        let log2 = self.0.iter().map(|axis| u64::from(axis.log2()));
-        let log2 = u32::try_from(log2.fold(0, u64::saturating_add)).unwrap_or(u32::MAX);
-        let mut steps = 1u64.checked_shl(log2).unwrap_or(u64::MAX);
-        for axis in &self.0 {
-            steps = steps.saturating_add(axis.steps()?);
-        }
-        Ok(steps)
     }
 
     /// All weights.
@@ -463,6 +481,7 @@ impl Functional {
         Self {
             column: ColumnId(u32::MAX),
             axes: Vec::new(),
+            entire: false,
         }
     }
 
@@ -481,6 +500,7 @@ impl Functional {
         Ok(Self {
             column: id,
             axes: vec![AxisFunctional::Eq(point.to_vec())],
+            entire: false,
         })
     }
 
@@ -489,8 +509,9 @@ impl Functional {
     pub(super) fn rank_ones(
         &self,
         (used_log2, row_log2): (u32, u32),
-        asked: &mut Asked,
+        allowance: &mut Allowance,
     ) -> Result<Vec<RankOne>, VerifyError> {
+        let used_log2 = if self.entire { row_log2 } else { used_log2 };
         let unused = bits(0, row_log2.saturating_sub(used_log2));
         let mut low: Vec<AxisFunctional> = Vec::new();
         let mut missing = used_log2;
@@ -508,7 +529,7 @@ impl Functional {
         }
         high.reverse();
         low.reverse();
-        asked.pieces(straddling.map_or(1, |axis| axis.split_len(missing)))?;
+        allowance.pieces(straddling.map_or(1, |axis| axis.split_len(missing)))?;
         let pairs = match straddling {
             Some(axis) => axis.split(missing),
             None => vec![(

@@ -6,6 +6,7 @@
 mod bounds;
 pub(crate) mod cost;
 mod functional;
+mod known;
 mod leaves;
 mod summands;
 
@@ -21,7 +22,7 @@ use summands::Summands;
 
 use crate::error::VerifyError;
 use crate::statement::model::{
-    Accumulator, ColumnId, ColumnKind, Model, SHOWN_ROW_LOG2, View, Visibility, axis_log2,
+    Accumulator, ColumnId, ColumnKind, Model, View, Visibility, axis_log2, shown_row_log2,
 };
 use crate::statement::relations::Lookup;
 
@@ -51,6 +52,8 @@ pub enum Source {
     Zero(usize),
     /// A public port, by its index among all ports.
     Port(usize),
+    /// That the rest of a committed port's rows is zero, by its index among [`Schedule::shown`].
+    Rest(usize),
 }
 
 /// `factor(source) * integers * prod less_than(point, len)`: what multiplies a functional or a contraction.
@@ -193,14 +196,12 @@ impl Schedule {
             .fold(0usize, |sum, range| sum.saturating_add(range.len));
         let constraints = model.constraints()?;
         let leaves = LeafLayout::new(model, &constraints.lookups)?;
-        let ports = model.ports().map(|port| &port.value);
-        let tau_len = constraints
-            .zeros
-            .iter()
-            .chain(ports)
-            .map(|a| a.len_log2() as usize)
-            .max()
-            .unwrap_or(0);
+        let ports = model.ports().map(|port| port.value.len_log2());
+        let zeros = constraints.zeros.iter().map(Accumulator::len_log2);
+        let shown_log2 = shown.iter().map(|id| whole_rows_log2(model, &rows, *id));
+        let mut lens = ports.chain(zeros).map(Ok).chain(shown_log2);
+        let longest = lens.try_fold(0, |most: u32, len| Ok::<_, VerifyError>(len?.max(most)))?;
+        let tau_len = longest as usize;
         let mut summands = Summands {
             model,
             linear: Vec::new(),
@@ -217,6 +218,10 @@ impl Schedule {
                 summands.add(&port.value, Source::Port(index), &tau)?;
             }
         }
+        for (index, &id) in shown.iter().enumerate() {
+            let rows_log2 = whole_rows_log2(model, &rows, id)?;
+            summands.add_rest(id, (rows_log2, model.row_log2), Source::Rest(index), &tau)?;
+        }
         let Summands {
             linear,
             contractions,
@@ -228,7 +233,9 @@ impl Schedule {
             .max()
             .unwrap_or(0);
         let contraction_degree = contractions.iter().map(degree).max().unwrap_or(0).max(1);
-        let (lows, pieces) = collect_pieces(model, &rows, &linear, &contractions)?;
+        let mut allowance = bounds::Allowance::new(model, constant_rows, witness_rows);
+        let claims = claims(&linear, &contractions);
+        let (lows, pieces) = collect_pieces(model, &rows, claims, &mut allowance)?;
         Ok(Self {
             rows,
             constant_rows,
@@ -247,6 +254,22 @@ impl Schedule {
             pieces,
         })
     }
+}
+
+impl Schedule {
+    /// The functionals of all claims, in the order of [`Self::pieces`].
+    pub fn claims(&self) -> impl Iterator<Item = &Functional> {
+        claims(&self.linear, &self.contractions)
+    }
+}
+
+fn claims<'a>(
+    linear: &'a [Linear],
+    contractions: &'a [Contraction],
+) -> impl Iterator<Item = &'a Functional> {
+    let operands = contractions.iter().flat_map(|of| of.operands.iter());
+    let summands = linear.iter().map(|linear| &linear.functional);
+    summands.chain(operands.map(|operand| &operand.functional))
 }
 
 /// Degree of the widest round: eq factor and operands that share an axis.
@@ -277,17 +300,19 @@ fn row_layout(
     // len: 2^32 ids suffice
     for (id, column) in (0u32..).zip(model.columns.iter()) {
         let row_log2 = if shown.contains(&ColumnId(id)) {
-            model.row_log2.min(SHOWN_ROW_LOG2)
+            model.row_log2.min(shown_row_log2(&column.shape))
         } else {
             model.row_log2
         };
         let log2 = column.len_log2().saturating_sub(u32::from(row_log2));
-        let len = 1usize
-            .checked_shl(log2)
-            .ok_or(VerifyError::Key("a column is too long"))?;
+        let len = match column.kind {
+            ColumnKind::Structural(_) => Some(0),
+            _ => 1usize.checked_shl(log2),
+        };
+        let len = len.ok_or(VerifyError::Key("a column is too long"))?;
         let first = match column.kind {
             ColumnKind::Constant => &mut next.0,
-            ColumnKind::Witness => &mut next.1,
+            ColumnKind::Witness | ColumnKind::Structural(_) => &mut next.1,
         };
         rows.push(RowRange {
             first: *first,
@@ -303,6 +328,13 @@ fn row_layout(
     Ok((rows, next.0, next.1))
 }
 
+/// log2 of the number of entries of a column's rows, used or not.
+fn whole_rows_log2(model: &Model, rows: &[RowRange], id: ColumnId) -> Result<u32, VerifyError> {
+    let range = rows.get(id.0 as usize);
+    let number = range.ok_or(VerifyError::Key("no such column"))?.len;
+    Ok(number.max(1).ilog2().saturating_add(model.row_log2.into()))
+}
+
 /// The last `len` coordinates.
 pub(crate) fn suffix(point: &[Coordinate], len: u32) -> Result<&[Coordinate], VerifyError> {
     let skip = point
@@ -314,39 +346,30 @@ pub(crate) fn suffix(point: &[Coordinate], len: u32) -> Result<&[Coordinate], Ve
         .ok_or(VerifyError::Key("a point is too short"))
 }
 
-fn collect_pieces(
+fn collect_pieces<'a>(
     model: &Model,
     rows: &[RowRange],
-    linear: &[Linear],
-    contractions: &[Contraction],
+    claims: impl Iterator<Item = &'a Functional>,
+    allowance: &mut bounds::Allowance,
 ) -> Result<(Vec<TensorFunctional>, Vec<Vec<Piece>>), VerifyError> {
     let mut lows: Vec<TensorFunctional> = Vec::new();
     let mut known: HashMap<TensorFunctional, usize> = HashMap::new();
-    let operands = contractions.iter().flat_map(|contraction| {
-        contraction
-            .operands
-            .iter()
-            .map(|operand| &operand.functional)
-    });
     let mut pieces = Vec::new();
-    let mut asked = bounds::Asked::default();
-    for functional in linear
-        .iter()
-        .map(|linear| &linear.functional)
-        .chain(operands)
-    {
+    for functional in claims {
         let mut list = Vec::new();
-        if !functional.is_constant() {
+        if functional.is_known(model) {
+            allowance.weights(functional.known_cost(), false)?;
+        } else {
             let range = rows
                 .get(functional.column.0 as usize)
                 .ok_or(VerifyError::Key("no such column"))?;
             let row_log2 = (u32::from(range.row_log2), u32::from(model.row_log2));
-            for RankOne { column, high, low } in functional.rank_ones(row_log2, &mut asked)? {
-                asked.steps(high.steps()?)?;
+            for RankOne { column, high, low } in functional.rank_ones(row_log2, allowance)? {
+                allowance.weights(high.cost(), true)?;
                 let low = match known.entry(low) {
                     Entry::Occupied(known) => *known.get(),
                     Entry::Vacant(new) => {
-                        asked.steps(new.key().steps()?)?;
+                        allowance.weights(new.key().cost(), false)?;
                         lows.push(new.key().clone());
                         *new.insert(lows.len().saturating_sub(1))
                     }

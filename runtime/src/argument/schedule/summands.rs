@@ -109,6 +109,57 @@ impl Summands<'_> {
         Ok(())
     }
 
+    /// Adds what a committed column's rows, `2^rows_log2` entries in all, have beyond the column: it is zero, so that nothing but a tensor is
+    /// committed to. All of it, less what the column holds at the same point.
+    pub fn add_rest(
+        &mut self,
+        id: ColumnId,
+        (rows_log2, row_log2): (u32, u8),
+        source: Source,
+        point: &[Coordinate],
+    ) -> Result<(), VerifyError> {
+        let column = self
+            .model
+            .columns
+            .get(id.0 as usize)
+            .ok_or(VerifyError::Key("no such column"))?;
+        let unused = rows_log2.saturating_sub(column.len_log2());
+        if unused == 0 {
+            return Ok(());
+        }
+        self.count(2)?;
+        let point = suffix(point, rows_log2)?;
+        let row_at = point.len().saturating_sub(row_log2.into());
+        let (of_rows, of_row) = point.split_at_checked(row_at).unwrap_or((&[], point));
+        let (beyond, used) = of_row
+            .split_at_checked(unused as usize)
+            .ok_or(VerifyError::Key("a point is too short"))?;
+        let whole = Functional {
+            column: id,
+            axes: vec![AxisFunctional::Eq(point.to_vec())],
+            entire: true,
+        };
+        self.linear.push(Linear {
+            coefficient: Coefficient {
+                source,
+                integers: vec![1],
+                truncations: Vec::new(),
+            },
+            functional: whole,
+        });
+        let functional = Functional::whole(id, column, &[of_rows, used].concat())?;
+        self.linear.push(Linear {
+            coefficient: Coefficient {
+                source,
+                integers: vec![-1],
+                // All of these coordinates are zero.
+                truncations: vec![(beyond.to_vec(), 1)],
+            },
+            functional,
+        });
+        Ok(())
+    }
+
     fn add_term(
         &mut self,
         shape: &[u32],
@@ -222,6 +273,7 @@ impl Summands<'_> {
             functional: Functional {
                 column: view.column,
                 axes: functional_axes,
+                entire: false,
             },
         })
     }

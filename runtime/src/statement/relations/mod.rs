@@ -38,8 +38,10 @@ pub use columns::Columns;
 pub(crate) use columns::{check_range, narrow, out_of_range, row_of, table_keys};
 pub use limbs::{Limbs, MAX_BITS};
 
-use crate::error::{ProveError, VerifyError};
-use crate::statement::model::{Accumulator, Column, ColumnId, List, Model, Table, TableId};
+use crate::error::{ProveError, VerifyError, check};
+use crate::statement::model::{
+    Accumulator, Column, ColumnId, List, Model, Structure, Table, TableId,
+};
 
 /// What a kind of relation says of itself; all of it is in the relation's own file.
 pub(crate) trait Provable {
@@ -208,6 +210,19 @@ impl Constraints {
         self.lookups.push(Lookup { table: id, entries });
         Ok(())
     }
+}
+
+/// That a column follows from this formula, and is nobody's to choose.
+fn check_structure(
+    model: &Model,
+    id: Option<&ColumnId>,
+    structure: Structure,
+) -> Result<(), VerifyError> {
+    let id = id.ok_or(VerifyError::Key("a column does not exist"))?;
+    check(
+        column(model, *id)?.structure() == Some(structure),
+        "a column that a relation relies on is of another kind",
+    )
 }
 
 pub(super) fn table(model: &Model, id: TableId) -> Result<&Table, VerifyError> {

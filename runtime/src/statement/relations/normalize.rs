@@ -12,10 +12,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, Entry, Limbs, Provable, out_of_range, table, table_keys};
-use crate::error::{ProveError, VerifyError};
+use super::{
+    Columns, Constraints, Entry, Limbs, Provable, column, out_of_range, table, table_keys,
+};
+use crate::error::{ProveError, VerifyError, check};
 use crate::statement::layout::true_offsets;
-use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId};
+use crate::statement::model::{Accumulator, ColumnId, List, Model, Powers, Structure, TableId};
 
 /// `mapped = table(m)` with `m = floor(a power^times / 2^shift)` and `2^(p-octaves) <= m < 2^p`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +28,7 @@ pub struct Normalize {
     pub octaves: u8,
     /// `e`, of the accumulator's shape.
     pub exponent: ColumnId,
-    /// Keys from 0. First output: `2^(octaves (E - e) / times)` for exponents up to `E` that can be, 0 for others.
+    /// Keys from 0. First output, structural: `2^(octaves (E - e) / times)` for exponents up to `E` that can be, 0 for others.
     pub exponents: TableId,
     /// First output of `exponents`.
     pub power: ColumnId,
@@ -49,6 +51,24 @@ pub struct Normalize {
 }
 
 impl Normalize {
+    // verify-path: begin
+    /// That each exponent has the power of two that makes the mantissa its own.
+    fn check_powers(&self, model: &Model) -> Result<(), VerifyError> {
+        const MISFIT: VerifyError = VerifyError::Key("a mantissa does not fit its tables");
+        let power = table(model, self.exponents)?.outputs.first();
+        let column = column(model, *power.ok_or(MISFIT)?)?;
+        let Some(Structure::Powers(Powers { step, .. })) = column.structure() else {
+            return Err(VerifyError::Key(
+                "a column that a relation relies on is of another kind",
+            ));
+        };
+        check(
+            step.checked_mul(self.times) == Some(self.octaves),
+            "a mantissa does not fit its tables",
+        )
+    }
+    // verify-path: end
+
     /// `m - 2^(p-g)`; in the padding what is committed of the mantissa.
     fn length(&self, first_key: i64, least: i64) -> Accumulator {
         let mantissa = Accumulator::of_column(self.accumulator.shape.clone(), self.mantissa);
@@ -140,6 +160,7 @@ impl Provable for Normalize {
         if !fits || !counts {
             return Err(VerifyError::Key("a mantissa does not fit its tables"));
         }
+        self.check_powers(model)?;
         if self.shift == 0 || self.remainder.bits(model)? != self.shift {
             return Err(VerifyError::Key("limbs do not cover a remainder"));
         }
@@ -202,11 +223,11 @@ mod tests {
         let accumulator = Accumulator::zero(vec![5].into())
             .plus_product(16, vec![], square)
             .plus_product(16, vec![], vec![View::identity(x, 1).unwrap()]);
-        let power: fn(i64) -> i32 = match octaves / times {
-            1 => |e| if e <= 6 { 64 >> e } else { 0 },
-            _ => |e| if e <= 6 { 4096 >> (2 * e) } else { 0 },
-        };
-        let exponents = draft.table("exponents", 0, 3, &[power, |e| 7 - e as i32]);
+        let power = Structure::Powers(Powers {
+            step: octaves / times,
+            last: 6,
+        });
+        let exponents = draft.table_with("exponents", (0, 3), &[|e| 7 - e as i32], power, 0);
         let table = draft.table("reciprocal", -16, 5, &[|m| 1024 / (m as i32 + 16).max(1)]);
         let range = draft.table("range", 0, 5, &[]);
         let limb = draft.table("limb", 0, 3 * octaves, &[]);
@@ -329,6 +350,28 @@ mod tests {
         assert_eq!(error(&|it| it.times = 0), misfit);
         assert_eq!(error(&|it| it.range = it.table), misfit);
         assert_eq!(error(&|it| it.exponents = it.table), misfit);
+        let of_another_kind = Some(VerifyError::Key(
+            "a column that a relation relies on is of another kind",
+        ));
+        let mut draft = draft;
+        let powers: fn(i64) -> i32 = |e| if e <= 6 { 64 >> e } else { 0 };
+        let chosen = draft.table("chosen", 0, 3, &[powers, |e| 7 - e as i32]);
+        let steep = Structure::Powers(Powers { step: 2, last: 6 });
+        let steep = draft.table_with("steep", (0, 3), &[|e| 7 - e as i32], steep, 0);
+        let with = |exponents| {
+            let changed = Normalize {
+                exponents,
+                ..it.clone()
+            };
+            Relation::Normalize(changed).constraints(&draft.model).err()
+        };
+        assert_eq!(with(chosen), of_another_kind);
+        assert_eq!(with(steep), misfit);
+        let error = |change: &dyn Fn(&mut Normalize)| {
+            let mut changed = it.clone();
+            change(&mut changed);
+            Relation::Normalize(changed).constraints(&draft.model).err()
+        };
         let uncovered = Some(VerifyError::Key("limbs do not cover a remainder"));
         assert_eq!(error(&|it| it.shift = 5), uncovered);
     }

@@ -7,10 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, Provable, check_range, column};
+use super::{Columns, Constraints, Provable, check_range, check_structure, column};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::layout::true_offsets;
-use crate::statement::model::{Accumulator, ColumnId, ColumnKind, Model, View};
+use crate::statement::model::{Accumulator, ColumnId, Model, Structure, View};
 
 /// `hot[i..., v] = [v = index[i...]]` for `0 <= index < len`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct OneHot {
     pub index: Accumulator,
     /// Shape `[rows..., len]`.
     pub hot: ColumnId,
-    /// Constant column `[0, 1, ..., len-1]`.
+    /// Structural column `[0, 1, ..., len-1]`: with other numbers an index might have several rows, or none.
     pub iota: ColumnId,
 }
 
@@ -55,11 +55,7 @@ impl Provable for OneHot {
         if *hot_rows != **rows || len != iota_len {
             return Err(VerifyError::Key("one-hot rows do not fit their indices"));
         }
-        if column(model, self.iota)?.kind != ColumnKind::Constant {
-            return Err(VerifyError::Key(
-                "a one-hot row's numbers are not a constant",
-            ));
-        }
+        check_structure(model, Some(&self.iota), Structure::Index)?;
         let hot = View::identity(self.hot, shape.len())?;
         let iota = View::along(self.iota, rows.len())?;
         let bits = Accumulator::zero(shape.clone())
@@ -101,7 +97,7 @@ mod tests {
         let one_hot = OneHot {
             index,
             hot: draft.witness("hot", &[3, 5]),
-            iota: draft.constant("iota", &[5], (0..5).collect()),
+            iota: draft.structural("iota", 5, Structure::Index),
         };
         draft.node("gather", Relation::OneHot(one_hot.clone()));
         (draft, one_hot)
@@ -157,9 +153,17 @@ mod tests {
         assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[3, 4])), unfit);
         assert_eq!(wrong(|o, draft| o.hot = draft.witness("h", &[2, 5])), unfit);
         let free = Some(VerifyError::Key(
-            "a one-hot row's numbers are not a constant",
+            "a column that a relation relies on is of another kind",
         ));
         assert_eq!(wrong(|o, draft| o.iota = draft.witness("i", &[5])), free);
+        assert_eq!(
+            wrong(|o, draft| o.iota = draft.constant("i", &[5], (0..5).collect())),
+            free
+        );
+        assert_eq!(
+            wrong(|o, draft| o.iota = draft.structural("i", 5, Structure::First)),
+            free
+        );
         let rank = Some(VerifyError::Key(
             "one-hot rows or their indices have the wrong rank",
         ));

@@ -7,14 +7,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Constraints, Entry, Provable, out_of_range, table, table_keys};
+use super::{
+    Columns, Constraints, Entry, Provable, check_structure, out_of_range, table, table_keys,
+};
 use crate::error::{ProveError, VerifyError};
 use crate::statement::layout::true_offsets;
-use crate::statement::model::{Accumulator, ColumnId, List, Model, TableId, View};
+use crate::statement::model::{Accumulator, ColumnId, List, Model, Structure, TableId, View};
 
 /// `max[i] = max_j scores[i, j]` over the last axis, and `(exp, hit)[i, j] = table(max[i] - scores[i, j])`.
 ///
-/// The table's keys start at 0, its second output is 1 at key 0 and 0 elsewhere. That `sum_j hit[i, j] >= 1` makes
+/// The table's keys start at 0, its second output, a structural column, is 1 at key 0 and 0 elsewhere. That `sum_j hit[i, j] >= 1` makes
 /// the maximum attained, hence unique.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowMax {
@@ -84,6 +86,8 @@ impl Provable for RowMax {
         if !from_zero(self.table)? || !from_zero(self.count_range)? {
             return Err(VerifyError::Key("a maximum's table does not start at 0"));
         }
+        let hit = table(model, self.table)?.outputs.get(1);
+        check_structure(model, hit, Structure::First)?;
         let rows: List<u32> = rows.to_vec().into();
         let rank = self.scores.shape.len();
         let shape = &self.scores.shape;
@@ -135,7 +139,7 @@ mod tests {
             scores,
             max: draft.witness("max", &shape[..2]),
             max_range: draft.table("max range", -64, 7, &[]),
-            table: draft.table("exp", 0, 8, &[exp, |key| i32::from(key == 0)]),
+            table: draft.table_with("exp", (0, 8), &[exp], Structure::First, 1),
             exp: draft.witness("exp", &shape),
             hit: draft.witness("hit", &shape),
             count_range: draft.table("count", 0, 3, &[]),

@@ -2,8 +2,8 @@
 
 use crate::protocol::key::ProverKey;
 use crate::statement::model::{
-    Accumulator, Column, ColumnId, ColumnKind, List, Model, Node, Port, Table, TableId, View,
-    Visibility,
+    Accumulator, Column, ColumnId, ColumnKind, List, Model, Node, Port, Structure, Table, TableId,
+    View, Visibility,
 };
 use crate::statement::relations::{
     Entry, Exact, Limbs, Map, OneHot, Quotient, Relation, Requant, RowMax,
@@ -53,6 +53,10 @@ impl Draft {
         self.column(name, ColumnKind::Constant, shape)
     }
 
+    pub fn structural(&mut self, name: &str, len: u32, structure: Structure) -> ColumnId {
+        self.column(name, ColumnKind::Structural(structure), &[len])
+    }
+
     /// An input, and the accumulator that reads it whole.
     pub fn input(&mut self, name: &str, shape: &[u32]) -> (ColumnId, Accumulator) {
         let id = self.witness(name, shape);
@@ -92,6 +96,22 @@ impl Draft {
             barred: None,
         });
         TableId(self.model.tables.len() as u32 - 1)
+    }
+
+    /// A table one of whose outputs, at this place, is a structural column.
+    pub fn table_with(
+        &mut self,
+        name: &str,
+        (first_key, len_log2): (i64, u8),
+        outputs: &[fn(i64) -> i32],
+        structure: Structure,
+        place: usize,
+    ) -> TableId {
+        let id = self.table(name, first_key, len_log2, outputs);
+        let column = self.structural(&format!("{name}.structural"), 1 << len_log2, structure);
+        let table = &mut self.model.tables.to_mut()[id.0 as usize];
+        table.outputs.to_mut().insert(place, column);
+        id
     }
 
     /// Bars rows of a table.
@@ -167,7 +187,7 @@ pub(crate) fn everything() -> Draft {
     let (tokens, dim) = (3, 4);
     let (_, index) = draft.input("tokens", &[tokens]);
     draft.model.inputs.to_mut()[0].range = (0, 4);
-    let iota = draft.constant("iota", &[5], (0..5).collect());
+    let iota = draft.structural("iota", 5, Structure::Index);
     let weights = draft.constant(
         "weights",
         &[5, dim],
@@ -175,12 +195,7 @@ pub(crate) fn everything() -> Draft {
     );
     let signed = draft.table("signed", -32, 6, &[]);
     let byte = draft.table("byte", 0, 8, &[]);
-    let exp = draft.table(
-        "exp",
-        0,
-        6,
-        &[|key| 64 >> (key / 4), |key| i32::from(key == 0)],
-    );
+    let exp = draft.table_with("exp", (0, 6), &[|key| 64 >> (key / 4)], Structure::First, 1);
     let gelu = draft.table("gelu", -128, 8, &[|y| y.max(0) as i32 + 1]);
     let limbs = |tables: Vec<TableId>, columns: Vec<ColumnId>| Limbs {
         tables: tables.into(),

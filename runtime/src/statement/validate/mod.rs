@@ -18,8 +18,10 @@ const MAX_RANK: usize = 32;
 const MAX_LEN_LOG2: u32 = 34;
 /// log2 of the longest table.
 const MAX_TABLE_LOG2: u8 = 20;
-/// log2 of the longest committed row.
-const MAX_ROW_LOG2: u8 = 24;
+/// log2 of a row that is never too long.
+const FREE_ROW_LOG2: u8 = 12;
+/// A longer row has at most so many times (log2) as many entries as there are rows: their points weigh what the row's generators cost.
+const ENTRIES_A_ROW_LOG2: u32 = 3;
 /// log2 of the number of values that are looked up: multiplicities are 32-bit integers.
 const MAX_LOOKUPS_LOG2: u32 = 30;
 /// Most ports.
@@ -40,14 +42,13 @@ impl Model {
     /// # Errors
     /// [`VerifyError::Key`] otherwise.
     pub fn validate(&self) -> Result<(), VerifyError> {
-        check(self.row_log2 <= MAX_ROW_LOG2, "rows are too long")?;
         check(
             self.answer_log2 <= self.row_log2,
             "an answer is longer than its row",
         )?;
         let ports = self.inputs.len().saturating_add(self.outputs.len());
         check(ports <= MAX_PORTS, "there are too many ports")?;
-        check_columns(&self.columns)?;
+        check_row(self.row_log2, check_columns(&self.columns)?)?;
         for table in self.tables.iter() {
             check_table(self, table)?;
         }
@@ -96,16 +97,33 @@ fn check_shape(shape: &[u32]) -> Result<u32, VerifyError> {
     Ok(len_log2)
 }
 
-fn check_columns(columns: &[Column]) -> Result<(), VerifyError> {
+/// For so many committed values.
+fn check_row(row_log2: u8, values: u64) -> Result<(), VerifyError> {
+    let square = u32::from(row_log2).saturating_mul(2);
+    let most = values.max(1).ilog2().saturating_add(ENTRIES_A_ROW_LOG2);
+    check(
+        row_log2 <= FREE_ROW_LOG2 || square <= most,
+        "rows are too long for what is committed",
+    )
+}
+
+/// Number of values in all columns together.
+fn check_columns(columns: &[Column]) -> Result<u64, VerifyError> {
     let mut names = HashSet::new();
     let mut total = 0u64;
     for column in columns {
         check(names.insert(&*column.name), "two columns have one name")?;
         let len_log2 = check_shape(&column.shape)?;
+        if let Some(structure) = column.structure() {
+            let fits = matches!(*column.shape, [len] if structure.fits(len));
+            check(fits, "a structural column has the wrong shape")?;
+            continue;
+        }
         let len = 1u64.checked_shl(len_log2).unwrap_or(u64::MAX);
         total = total.saturating_add(len);
     }
-    check(total <= 1 << MAX_LEN_LOG2, "the columns are too large")
+    check(total <= 1 << MAX_LEN_LOG2, "the columns are too large")?;
+    Ok(total)
 }
 
 fn check_table(model: &Model, table: &Table) -> Result<(), VerifyError> {
@@ -115,10 +133,13 @@ fn check_table(model: &Model, table: &Table) -> Result<(), VerifyError> {
     check(holds_zero, "a table has no key 0")?;
     check(table.outputs.len() <= 2, "a table has too many outputs")?;
     let constants = table.outputs.iter().chain(&table.barred);
-    let outputs = constants.map(|&id| (id, ColumnKind::Constant));
-    for (id, kind) in outputs.chain([(table.multiplicities, ColumnKind::Witness)]) {
+    let outputs = constants.map(|&id| (id, false));
+    for (id, is_witness) in outputs.chain([(table.multiplicities, true)]) {
         let column = column(model, id)?;
-        check(column.kind == kind, "a table's column is of the wrong kind")?;
+        check(
+            (column.kind == ColumnKind::Witness) == is_witness,
+            "a table's column is of the wrong kind",
+        )?;
         check(
             *column.shape == [len],
             "a table's column has the wrong shape",
@@ -236,8 +257,8 @@ struct Filled(Vec<bool>);
 
 impl Filled {
     fn new(model: &Model) -> Self {
-        let is_constant = |column: &Column| column.kind == ColumnKind::Constant;
-        Self(model.columns.iter().map(is_constant).collect())
+        let is_known = |column: &Column| column.kind != ColumnKind::Witness;
+        Self(model.columns.iter().map(is_known).collect())
     }
 
     fn fill(&mut self, id: ColumnId) -> Result<(), VerifyError> {

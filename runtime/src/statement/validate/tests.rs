@@ -60,8 +60,8 @@ fn read(draft: &mut Draft, accumulator: Accumulator) {
 #[test]
 fn columns_and_rows() {
     assert_eq!(
-        reason(|draft| draft.model.row_log2 = 25),
-        "rows are too long"
+        reason(|draft| draft.model.row_log2 = 13),
+        "rows are too long for what is committed"
     );
     assert_eq!(
         reason(|draft| draft.model.answer_log2 = 5),
