@@ -45,6 +45,19 @@ impl Randomness {
         }
     }
 
+    /// A stream of this one's seed and of `parts`, of what is to be hidden: as good as this one, and, where the system gives the same seed twice, still
+    /// another for every other secret.
+    pub fn hedged(self, parts: &[&[u8]]) -> Self {
+        let mut hash = Keccak256::new();
+        hash.update(b"zkiln hedged randomness");
+        hash.update(*self.seed);
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Self::from_seed(self.domain, hash.finalize().into())
+    }
+
     /// The next scalar.
     pub fn scalar(&mut self) -> Fr {
         loop {
@@ -97,6 +110,25 @@ mod tests {
             .into_iter()
             .collect();
         assert_eq!(all.len(), 300);
+    }
+
+    #[test]
+    fn hedged_streams_depend_on_seed_and_every_part() {
+        let stream = |seed, parts: &[&[u8]]| {
+            let stream = Randomness::from_seed("a", [seed; 32]);
+            stream.hedged(parts).scalar()
+        };
+        assert_eq!(stream(1, &[b"ab", b"c"]), stream(1, &[b"ab", b"c"]));
+        let all: HashSet<Fr> = HashSet::from([
+            stream(1, &[b"ab", b"c"]),
+            stream(2, &[b"ab", b"c"]),
+            stream(1, &[b"a", b"bc"]),
+            stream(1, &[b"abc"]),
+            stream(1, &[b"ab", b"d"]),
+            stream(1, &[]),
+            Randomness::from_seed("a", [1; 32]).scalar(),
+        ]);
+        assert_eq!(all.len(), 7);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | anything in the statement: integers, commitments, visibility | [`everything_shown_counts`] |
 //! | the model, its visibility | [`a_proof_is_bound_to_its_model_and_its_visibility`] |
 //! | the protocol's version | [`a_proof_is_bound_to_the_protocol`] |
+//! | the context | [`a_proof_is_bound_to_its_context`] |
 //! | the input | [`a_proof_for_another_input_is_another_proof`] |
 //! | places of commitments | [`commitments_do_not_change_places`] |
 //! | order of what the transcript absorbs | [`transcript_is_as_written_down`] |
@@ -13,7 +14,11 @@ mod support;
 use support::{Show, everything, key, stream};
 use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
-use zkiln_runtime::protocol::{Blinding, Commitment, Proof, Proven, Prover, Shown, prove, verify};
+use zkiln_runtime::protocol::{
+    Blinding, Commitment, Context, Proof, ProveOptions, Proven, Prover, Shown, prove, prove_with,
+    verify,
+};
+use zkiln_runtime::randomness::Randomness;
 
 #[test]
 fn a_proof_is_bound_to_its_model_and_its_visibility() {
@@ -50,6 +55,40 @@ fn a_proof_is_bound_to_the_protocol() {
     let verdict = VerifierKey::from_bytes(&bytes).err();
     let expected = VerifyError::Key("for another version of the protocol");
     assert_eq!(verdict, Some(expected));
+}
+
+#[test]
+fn a_proof_is_bound_to_its_context() {
+    let contexts = [
+        &b""[..],
+        b"\0",
+        b"\0\0",
+        b"session 1",
+        b"session 2",
+        &[255; 32],
+    ];
+    for show in Show::ALL {
+        let (key, inputs) = key(5, show);
+        for context in contexts {
+            let options = ProveOptions {
+                context: Context::new(context).unwrap(),
+                ..ProveOptions::default()
+            };
+            let randomness = Randomness::from_seed("test", [1; 32]);
+            let proven = prove_with(&key, &inputs, &options, randomness).unwrap();
+            let mut statement = proven.statement;
+            assert_eq!(statement.context.as_bytes(), context);
+            for other in contexts {
+                statement.context = Context::new(other).unwrap();
+                let verdict = verify(key.verifier_key(), &statement, &proven.proof);
+                assert_eq!(
+                    verdict.is_ok(),
+                    other == context,
+                    "{show:?}: {other:?} for {context:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -118,7 +157,9 @@ fn keys_are_decoded_strictly() {
 #[test]
 fn transcript_is_as_written_down() {
     let (key, inputs) = key(5, Show::Some);
-    let prover = Prover::start(&key, &inputs).unwrap().steps();
+    let prover = Prover::start(&key, &inputs, &ProveOptions::default())
+        .unwrap()
+        .steps();
     let mut lines: Vec<(String, usize)> = Vec::new();
     for (kind, label, bytes) in prover.transcript_log() {
         let line = format!("{kind} {label} ({bytes} bytes)");

@@ -16,7 +16,7 @@ use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::{ColumnId, Model};
 use zkiln_runtime::protocol::testing::prove_trace;
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, prove, prove_with, verify};
+use zkiln_runtime::protocol::{Blinding, Proof, ProveOptions, Proven, prove, prove_with, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::trace::{self, Constants, Trace};
 
@@ -62,13 +62,13 @@ fn a_true_trace_argued_slowly_gives_the_same_proof() {
         let constants = Constants::new(&model, constants).unwrap();
         let trace = trace::run(&model, &constants, &inputs).unwrap();
         let outputs = trace.outputs(&model).unwrap();
-        let chosen = if show == Show::Some {
-            &blindings()[..]
-        } else {
-            &[]
+        let chosen = blindings();
+        let options = ProveOptions {
+            blindings: if show == Show::Some { &chosen } else { &[] },
+            ..ProveOptions::default()
         };
-        let fast = prove_with(&key, &inputs, chosen, randomness()).unwrap();
-        let slow = prove_trace(&key, trace, &inputs, outputs, chosen, randomness());
+        let fast = prove_with(&key, &inputs, &options, randomness()).unwrap();
+        let slow = prove_trace(&key, trace, &inputs, outputs, &options, randomness());
         assert_eq!(fast, slow);
     }
 }
@@ -208,7 +208,8 @@ fn argue_and_verify(
     inputs: &[Vec<i64>],
     outputs: Vec<Vec<i64>>,
 ) -> Result<(), VerifyError> {
-    let proven = prove_trace(key, trace, inputs, outputs, &[], randomness());
+    let options = ProveOptions::default();
+    let proven = prove_trace(key, trace, inputs, outputs, &options, randomness());
     verify(key.verifier_key(), &proven.statement, &proven.proof)
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ark_bn254::Fr;
 use ark_ec::CurveGroup;
 
-use super::{Blinding, Proof, Prover};
+use super::{Blinding, Proof, ProveOptions, Prover};
 use crate::commitment::{decode_point, encode_point};
 use crate::protocol::key::ProverKey;
 use crate::randomness::Randomness;
@@ -54,8 +54,11 @@ fn elements(key: &ProverKey, inputs: &[Vec<i64>], seed: u8, oracle: bool) -> Vec
     let randomness = Randomness::from_seed("test", [seed; 32]);
     let chosen = [("tokens", Blinding::from_bytes([seed; 32]))];
     let is_committed = key.verifier_key().model().inputs[0].visibility == Visibility::Committed;
-    let chosen = if is_committed { &chosen[..] } else { &[] };
-    let mut prover = Prover::start_seeded(key, inputs, chosen, randomness).unwrap();
+    let options = ProveOptions {
+        blindings: if is_committed { &chosen } else { &[] },
+        ..ProveOptions::default()
+    };
+    let mut prover = Prover::start_seeded(key, inputs, &options, randomness).unwrap();
     if oracle {
         let challenges = Randomness::from_seed("oracle", [0; 32]).scalars(600);
         prover.set_oracle(Sponge::of_oracle(challenges));
@@ -63,7 +66,7 @@ fn elements(key: &ProverKey, inputs: &[Vec<i64>], seed: u8, oracle: bool) -> Vec
     let mut prover = prover.steps();
     prover.close();
     let sent = |(kind, label, _): &&(&str, &str, usize)| {
-        *kind == "absorb" && !["protocol", "model", "statement"].contains(label)
+        *kind == "absorb" && !["protocol", "context", "model", "statement"].contains(label)
     };
     let log = prover.transcript_log().iter().filter(sent);
     let labels: Vec<&'static str> = log

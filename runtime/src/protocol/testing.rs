@@ -3,10 +3,9 @@
 use ark_bn254::Fr;
 use ark_ff::Field;
 
-use super::commitment::Blinding;
 use super::fractions::Fractions;
 use super::key::ProverKey;
-use super::prover::{Proven, Prover};
+use super::prover::{ProveOptions, Proven, Prover};
 use crate::field::from_i64;
 use crate::randomness::Randomness;
 use crate::witness::trace::Trace;
@@ -18,10 +17,10 @@ pub fn prove_trace(
     trace: Trace,
     inputs: &[Vec<i64>],
     outputs: Vec<Vec<i64>>,
-    blindings: &[(&str, Blinding)],
+    options: &ProveOptions,
     randomness: Randomness,
 ) -> Proven {
-    Prover::of_trace(key, trace, inputs, outputs, blindings, randomness)
+    Prover::of_trace(key, trace, inputs, outputs, options, randomness)
         .steps_with(|committed| committed.lookups_by(of_entries))
         .finish()
 }

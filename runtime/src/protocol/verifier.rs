@@ -291,8 +291,9 @@ impl<'a> Session<'a> {
 /// What both sides know before the proof.
 pub(super) fn public_sponge(key: &VerifierKey, statement: &Statement) -> Sponge {
     let mut sponge = Sponge::new(PROTOCOL);
+    sponge.absorb("context", statement.context.as_bytes());
     sponge.absorb("model", &key.digest());
-    sponge.absorb("statement", &statement.to_bytes());
+    sponge.absorb("statement", &statement.port_bytes());
     sponge
 }
 // verify-path: end

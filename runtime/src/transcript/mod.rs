@@ -87,6 +87,11 @@ impl Sponge {
         (0..len).map(|_| self.challenge(label)).collect()
     }
 
+    /// A digest of everything absorbed and drawn so far.
+    pub(crate) fn state(&self) -> &[u8; 32] {
+        &self.state
+    }
+
     /// Everything absorbed and drawn so far, in order: (kind, label, bytes).
     pub fn log(&self) -> &[(&'static str, &'static str, usize)] {
         &self.log

@@ -58,14 +58,19 @@ impl Secrets {
 }
 
 impl ProverTranscript {
-    /// An empty proof over `sponge`'s public data; it hides if there is randomness to hide with.
-    pub fn new(sponge: Sponge, randomness: Option<Randomness>) -> Self {
-        let mut secrets = Secrets::default();
-        secrets.randomness = randomness;
+    /// An empty proof over `sponge`'s public data, in the clear.
+    pub fn new(sponge: Sponge) -> Self {
         Self {
             sponge,
             proof: Vec::new(),
-            secrets: Some(secrets),
+            secrets: Some(Secrets::default()),
+        }
+    }
+
+    /// Hides what is sent from here on.
+    pub(crate) fn hide(&mut self, randomness: Randomness) {
+        if let Some(secrets) = &mut self.secrets {
+            secrets.randomness = Some(randomness);
         }
     }
 
