@@ -17,6 +17,8 @@ pub struct Randomness {
     domain: &'static str,
     seed: Zeroizing<[u8; SEED_BYTES]>,
     counter: u64,
+    #[cfg(test)]
+    planted: faults::Planted,
 }
 
 impl std::fmt::Debug for Randomness {
@@ -42,6 +44,8 @@ impl Randomness {
             domain,
             seed: Zeroizing::new(seed),
             counter: 0,
+            #[cfg(test)]
+            planted: faults::Planted::default(),
         }
     }
 
@@ -55,7 +59,10 @@ impl Randomness {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        Self::from_seed(self.domain, hash.finalize().into())
+        let hedged = Self::from_seed(self.domain, hash.finalize().into());
+        #[cfg(test)]
+        let hedged = self.plant_in(hedged);
+        hedged
     }
 
     /// The next scalar.
@@ -75,6 +82,8 @@ impl Randomness {
             }
             block.zeroize();
             if let Some(scalar) = Fr::from_bigint(BigInt(limbs)) {
+                #[cfg(test)]
+                let scalar = self.planted.draw(scalar);
                 return scalar;
             }
         }
@@ -94,6 +103,69 @@ pub fn system_seed() -> [u8; SEED_BYTES] {
     let mut seed = [0; SEED_BYTES];
     getrandom::fill(&mut seed).expect("the operating system has randomness");
     seed
+}
+
+/// Faults of randomness, for the tests that have to find them.
+#[cfg(test)]
+pub(crate) mod faults {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What is wrong with a stream; scalars are numbered as they are drawn.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Fault {
+        /// One more than it was: not a fault, but a way to see what depends on it.
+        Moved(usize),
+        /// Zero.
+        Zero(usize),
+        /// The same as an earlier one.
+        Repeated { at: usize, of: usize },
+        /// It is the system's, whatever it is to hide.
+        Unhedged,
+    }
+
+    /// A stream's faults, and what was drawn.
+    #[derive(Clone, Debug, Default)]
+    pub(super) struct Planted {
+        faults: Vec<Fault>,
+        drawn: Arc<Mutex<Vec<Fr>>>,
+    }
+
+    impl Planted {
+        /// What is drawn in the place of `scalar`.
+        pub fn draw(&mut self, mut scalar: Fr) -> Fr {
+            let mut drawn = self.drawn.lock().unwrap();
+            for fault in &self.faults {
+                match *fault {
+                    Fault::Moved(at) if at == drawn.len() => scalar += Fr::from(1u64),
+                    Fault::Zero(at) if at == drawn.len() => scalar = Fr::from(0u64),
+                    Fault::Repeated { at, of } if at == drawn.len() => scalar = drawn[of],
+                    _ => {}
+                }
+            }
+            drawn.push(scalar);
+            scalar
+        }
+    }
+
+    impl Randomness {
+        /// With faults, the later ones after the earlier ones; and what will be drawn.
+        pub(crate) fn with_faults(mut self, faults: &[Fault]) -> (Self, Arc<Mutex<Vec<Fr>>>) {
+            self.planted.faults = faults.to_vec();
+            let drawn = self.planted.drawn.clone();
+            (self, drawn)
+        }
+
+        /// The hedged stream of this one, with this one's faults.
+        pub(super) fn plant_in(self, mut hedged: Self) -> Self {
+            if self.planted.faults.contains(&Fault::Unhedged) {
+                return self;
+            }
+            hedged.planted = self.planted;
+            hedged
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,8 +18,12 @@
 
 #[cfg(test)]
 mod blinding_census;
+#[cfg(test)]
+mod blinding_rank;
 mod coefficients;
 mod commitment;
+#[cfg(test)]
+mod forger;
 mod fractions;
 pub mod key;
 mod proof;

@@ -405,13 +405,6 @@ impl Prover<'_, Opened> {
     }
 }
 
-impl<Step> Prover<'_, Step> {
-    /// What was absorbed and drawn so far: `(kind, label, bytes)`.
-    pub fn transcript_log(&self) -> &[(&'static str, &'static str, usize)] {
-        self.session.transcript.sponge.log()
-    }
-}
-
 impl<'k> Session<'k> {
     /// The prover after `step`.
     fn after<Step>(self, step: Step) -> Prover<'k, Step> {
@@ -443,9 +436,20 @@ impl<'k> Session<'k> {
 
 #[cfg(test)]
 impl Prover<'_> {
-    /// Draws all challenges from a programmed oracle.
-    pub(super) fn set_oracle(&mut self, oracle: Sponge) {
-        self.session.transcript.sponge = oracle.clone();
-        self.session.public = oracle;
+    /// Draws all challenges from this sponge, such as a programmed oracle.
+    pub(super) fn set_sponge(&mut self, sponge: Sponge) {
+        self.session.transcript.sponge = sponge.clone();
+        self.session.public = sponge;
+    }
+}
+
+#[cfg(test)]
+impl<Step> Prover<'_, Step> {
+    pub(super) fn statement(&self) -> &Statement {
+        &self.session.statement
+    }
+
+    pub(super) fn transcript(&mut self) -> &mut ProverTranscript {
+        &mut self.session.transcript
     }
 }

@@ -52,7 +52,7 @@ fn simulate(
 }
 
 /// The verifier's verdict if `sponge` gives the challenges: every step of [`verify`].
-fn verdict(
+pub(super) fn verdict(
     key: &VerifierKey,
     statement: &Statement,
     sponge: Sponge,
@@ -500,7 +500,7 @@ fn an_honest_proof_does_not_depend_on_where_challenges_come_from() {
     let mut prover =
         Prover::start_seeded(&key, &[vec![4, 0, 2]], &ProveOptions::default(), randomness).unwrap();
     let oracle = Sponge::of_oracle(challenges(1));
-    prover.set_oracle(oracle.clone());
+    prover.set_sponge(oracle.clone());
     let proven = prover.steps().finish();
     let key = key.verifier_key();
     assert_eq!(

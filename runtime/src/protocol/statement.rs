@@ -48,7 +48,11 @@ impl Context {
     /// Of these bytes; `None` if they are too many.
     pub fn new(context: &[u8]) -> Option<Self> {
         let mut bytes = [0; Self::MAX_BYTES];
-        bytes.get_mut(..context.len())?.copy_from_slice(context);
+        let slots = bytes.get_mut(..context.len())?;
+        // len: cut to the context's
+        for (slot, byte) in slots.iter_mut().zip(context) {
+            *slot = *byte;
+        }
         let len = u8::try_from(context.len()).ok()?;
         Some(Self { len, bytes })
     }

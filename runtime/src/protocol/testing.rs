@@ -1,11 +1,15 @@
-//! The adversary of the tests: a prover that argues for any trace.
+//! What the tests need of both sides: a prover that argues for any trace, and the verifier's transcript as a list.
 
 use ark_bn254::Fr;
 use ark_ff::Field;
 
 use super::fractions::Fractions;
-use super::key::ProverKey;
+use super::key::{ProverKey, VerifierKey};
+use super::proof::Proof;
 use super::prover::{ProveOptions, Proven, Prover};
+use super::statement::Statement;
+use super::verifier::Verifier;
+use crate::error::VerifyError;
 use crate::field::from_i64;
 use crate::randomness::Randomness;
 use crate::witness::trace::Trace;
@@ -23,6 +27,19 @@ pub fn prove_trace(
     Prover::of_trace(key, trace, inputs, outputs, options, randomness)
         .steps_with(|committed| committed.lookups_by(of_entries))
         .finish()
+}
+
+/// What a verifier that accepts has absorbed and drawn, in order: `(kind, label, bytes)`.
+///
+/// # Errors
+/// [`VerifyError`] if it does not accept.
+pub fn transcript_log(
+    key: &VerifierKey,
+    statement: &Statement,
+    proof: &Proof,
+) -> Result<Vec<(&'static str, &'static str, usize)>, VerifyError> {
+    let opened = Verifier::start(key, statement, proof)?.steps()?;
+    Ok(opened.close()?.log().to_vec())
 }
 
 /// Appends `alpha - fingerprint` of what the trace makes of a lookup's entries: the slow path that the fast one must equal.

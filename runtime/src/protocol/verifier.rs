@@ -220,6 +220,11 @@ impl<'a> Verifier<'a, Opened<'a>> {
     /// # Errors
     /// [`VerifyError::Closing`], [`VerifyError::Opening`], [`VerifyError::NonCanonical`], [`VerifyError::TrailingBytes`].
     pub fn finish(self) -> Result<(), VerifyError> {
+        self.close().map(drop)
+    }
+
+    /// As [`Self::finish`]; gives the transcript to its last challenge.
+    pub(super) fn close(self) -> Result<Sponge, VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/closing").entered();
         let witness = self.witness_points()?;
         let Session {
@@ -232,7 +237,8 @@ impl<'a> Verifier<'a, Opened<'a>> {
             witness: &witness,
         };
         closing::verify(key.model().hides(), rows, &mut transcript)?;
-        transcript.finish()
+        transcript.finish()?;
+        Ok(transcript.sponge)
     }
 
     /// What [`Self::finish`] has to check.
