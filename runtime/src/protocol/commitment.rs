@@ -2,8 +2,9 @@
 //!
 //! The integers, each axis padded with zeros to a power of two, row-major, are cut into rows of [`SHOWN_ROW_LOG2`]; each is a Pedersen
 //! commitment under a blinding factor of its own, derived from a secret and the tensor, so that no two tensors share factors: the difference
-//! of their commitments would be that of the tensors. What is derived for one tensor opens its commitment, and says nothing of the secret. Axes of length one do not count. Equal tensors under equal blindings have equal
-//! commitments; for different ones to be equal, somebody must know a relation between generators.
+//! of their commitments would be that of the tensors. What is derived for one tensor opens its commitment, and says nothing of the secret. Axes of
+//! length one do not count. Equal tensors under equal blindings have equal commitments; for different ones to be equal, somebody must know a
+//! relation between generators.
 
 use ark_bn254::{Fr, G1Affine};
 use sha3::{Digest, Keccak256};
