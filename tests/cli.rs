@@ -7,6 +7,7 @@ mod command;
 
 use command::*;
 use serde_json::{Value, json};
+use zkiln_runtime::commitment::GROUP;
 
 /// `check` with an input of this content.
 fn check_input(name: &str, content: impl AsRef<[u8]>) -> Answer {
@@ -138,6 +139,7 @@ fn check_reports_everything() {
         "outputs",
         "max_abs_error",
         "max_rel_error",
+        "fidelity",
         "unequal_integers",
         "float_rel_error",
         "ranges",
@@ -149,7 +151,7 @@ fn check_reports_everything() {
         "proof_bytes",
         "verifier_key_bytes",
         "peak_rss_bytes",
-        "security_bits",
+        "security",
         "verified",
     ];
     assert_eq!(keys, BTreeSet::from(expected));
@@ -159,7 +161,11 @@ fn check_reports_everything() {
     assert!(json["max_rel_error"].as_f64().unwrap() < 0.01);
     assert!(json["float_rel_error"].as_f64().unwrap() < 0.01);
     assert_eq!(json["ranges"], "samples");
-    assert!(json["security_bits"].as_u64().unwrap() >= 100);
+    for share in ["samples", "quiet"] {
+        let error = json["fidelity"][share].as_f64().unwrap();
+        assert!(error > 0.0 && error < 0.01, "{share}: {error}");
+    }
+    assert_security(&json["security"]);
     assert!(json["prove_ms"].as_f64().unwrap() >= json["witness_ms"].as_f64().unwrap());
     assert!(json["witness_ms"].as_f64().unwrap() > 0.0);
     let output = &json["outputs"][0];
@@ -437,12 +443,29 @@ fn run_goes_on_after_an_input_that_is_refused() {
 #[test]
 fn inspect_shows_nodes_and_security() {
     let answer = zkiln(&["inspect", MODEL]).fine();
-    for word in ["relation", "lookups", "security", "bits"] {
+    for word in [
+        "relation",
+        "lookups",
+        "discrete logarithm",
+        GROUP,
+        "2017/334",
+    ] {
         assert!(answer.out.contains(word), "no `{word}` in: {}", answer.out);
     }
     let json = zkiln(&["inspect", MODEL, "--json"]).fine().json();
     assert!(!json["report"].as_array().unwrap().is_empty());
-    assert!(json["security_bits"].as_u64().unwrap() >= 100);
+    assert_security(&json["security"]);
+}
+
+/// Each figure is of something that is named, and an attack has a source.
+fn assert_security(security: &Value) {
+    let statistical = security["statistical_bits"].as_u64().unwrap();
+    let bits = |attack: &str| security[attack]["bits"].as_u64().unwrap();
+    let [generic, best] = ["generic_attack", "best_attack"].map(bits);
+    assert!(best <= generic && 100 <= generic && generic < statistical);
+    for attack in ["generic_attack", "best_attack"] {
+        assert!(!security[attack]["source"].as_str().unwrap().is_empty());
+    }
 }
 
 #[test]

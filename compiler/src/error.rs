@@ -98,8 +98,10 @@ pub enum CompileError {
     /// The integers stray too far from the float model on a sample.
     #[error(transparent)]
     Unfaithful(Box<Unfaithful>),
-    /// The plan misses the security level.
-    #[error("security of {got} bits is below {expected}")]
+    /// The error of the plan's argument is too large, or the generic attack on the group too cheap.
+    #[error(
+        "the argument's error and the generic attack on the group leave {got} bits, fewer than {expected}"
+    )]
     Security {
         /// Required.
         expected: u32,

@@ -36,8 +36,8 @@ pub use crate::lower::lower;
 pub use crate::options::Options;
 pub use crate::ports::{Port, Sample};
 pub use crate::program::{
-    Compiled, Element, Lowered, Meaning, NodeReport, PortInfo, Ranges, in_reals, integers_in_range,
-    nearest_integer,
+    Compiled, Element, Fidelity, Lowered, Meaning, NodeReport, PortInfo, Ranges, in_reals,
+    integers_in_range, nearest_integer,
 };
 pub use crate::scale::Scale;
 pub use crate::settings::Settings;

@@ -205,6 +205,22 @@ impl NodeReport {
     }
 }
 
+/// The greatest errors of an output that were measured when a model was compiled, as shares of what the output spans in a sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fidelity {
+    /// On the samples.
+    pub samples: f64,
+    /// On copies of some samples, 4 and 10 times quieter, relative to what outputs typically span; none where no input is a float.
+    pub quiet: Option<f64>,
+}
+
+impl Fidelity {
+    /// The greater of both.
+    pub fn greatest(self) -> f64 {
+        self.quiet.unwrap_or(0.0).max(self.samples)
+    }
+}
+
 /// What lowering makes: a model and its constants, not yet committed.
 #[derive(Clone, Debug)]
 pub struct Lowered {
@@ -224,6 +240,8 @@ pub struct Lowered {
     pub onnx_nodes: u64,
     /// Where the ranges of its values come from.
     pub ranges: Ranges,
+    /// How far it is from the float model; none where no samples were given.
+    pub fidelity: Option<Fidelity>,
 }
 
 /// A model whose constants are committed: all that both sides need.
@@ -241,8 +259,8 @@ pub struct Compiled {
     pub digest: [u8; 32],
     /// Length of every proof.
     pub proof_bytes: usize,
-    /// Security level.
-    pub security_bits: u32,
+    /// The error of the interactive argument is below two to the minus this.
+    pub statistical_bits: u32,
 }
 
 #[cfg(test)]

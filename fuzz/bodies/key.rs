@@ -104,7 +104,7 @@ fn check(bytes: &[u8]) {
         return;
     };
     assert_eq!(key.to_bytes(), bytes, "one encoding a key");
-    key.security_bits();
+    key.security();
     for Known { key: own, proven } in KNOWN.iter() {
         if own.verifier_key().digest() != key.digest() {
             let verdict = verify(&key, &proven.statement, &proven.proof);

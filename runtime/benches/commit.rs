@@ -4,12 +4,13 @@
 
 use std::hint::black_box;
 
-use ark_bn254::G1Projective;
 use ark_ec::VariableBaseMSM;
 use ark_ff::Field;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use zkiln_runtime::Fr;
-use zkiln_runtime::commitment::{Generators, commit_rows, decode_point, encode_point, msm};
+use zkiln_runtime::commitment::{
+    Generators, GroupSum, commit_rows, decode_point, encode_point, msm,
+};
 use zkiln_runtime::field::{combine_rows_small, dot, dot_small, eq_table};
 
 /// Signed values of `bits` bits; 0 and 1 for one bit.
@@ -87,7 +88,7 @@ fn msms(c: &mut Criterion) {
             });
         });
         group.bench_function(BenchmarkId::new(format!("{len}"), "ark, 1 thread"), |b| {
-            b.iter(|| G1Projective::msm_unchecked(generators.points(), &scalars))
+            b.iter(|| GroupSum::msm_unchecked(generators.points(), &scalars))
         });
     }
     let point = encode_point(&Generators::derive(1).points()[0]);

@@ -6,7 +6,7 @@
 //!
 //! | room | what it is |
 //! |---|---|
-//! | [`error`], [`randomness`], [`field`] | the ground floor |
+//! | [`error`], [`field`], [`randomness`] | the ground floor |
 //! | [`commitment`] | Pedersen commitments |
 //! | [`transcript`] | messages and challenges |
 //! | `statement` | [`model`] and [`relations`]: what is proved |
@@ -28,7 +28,8 @@ pub mod weights;
 mod witness;
 
 pub use argument::{logup, schedule};
-pub use ark_bn254::{Fr, G1Affine};
+pub use commitment::GroupElement;
+pub use field::Fr;
 pub use protocol::{key, security};
 pub use statement::{model, relations};
 pub use witness::{accumulate, trace};

@@ -4,10 +4,11 @@
 //! scalars if the hash is a random oracle and the seed is unknown. The seed comes from the operating system, or, for the
 //! constants of a key, from a blinding key. It is wiped when the stream is dropped.
 
-use ark_bn254::Fr;
 use ark_ff::{BigInt, PrimeField};
 use sha3::{Digest, Keccak256};
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::field::Fr;
 
 /// Bytes of a seed.
 pub const SEED_BYTES: usize = 32;

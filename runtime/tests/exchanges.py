@@ -196,18 +196,18 @@ def main():
         assert failing_tests(folder) == [], "a test fails before anything is exchanged"
         missed = 0
         for name in names:
+            before = {}
             for path, edit in EXCHANGES[name].items():
                 path = folder / "runtime" / path
-                before = path.read_text()
-                after = edit(before)
-                assert after != before, f"{name}: nothing is exchanged"
-                path.write_text(after)
+                before[path] = path.read_text()
+                path.write_text(edit(before[path]))
+                assert path.read_text() != before[path], f"{name}: nothing is exchanged"
             failing = failing_tests(folder)
             found = failing == [GOLDEN]
             missed += not found
             print(f"{'found' if found else 'MISSED'}: {name}: failing {failing}", flush=True)
-            for path in EXCHANGES[name]:
-                shutil.copy(ROOT / "runtime" / path, folder / "runtime" / path)
+            for path, text in before.items():
+                path.write_text(text)
     return missed
 
 

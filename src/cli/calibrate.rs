@@ -10,7 +10,7 @@ use zkiln_compiler::tensors;
 
 use super::args;
 use super::error::CliError;
-use super::terminal::{Progress, grouped, say, say_json, table};
+use super::terminal::{Progress, grouped, percent, say, say_json, table};
 
 /// Choose bits and ranges for every tensor, and write them to a settings file
 #[derive(clap::Args)]
@@ -167,21 +167,17 @@ fn shortfall(report: &Report) -> String {
 
 /// The greatest error, beside that of a model without settings.
 fn greatest(report: &Report) -> String {
-    let percent = |error: Option<f64>| {
-        error.map_or("an integer".into(), |error| {
-            format!("{:.3} %", 100.0 * error)
-        })
-    };
+    let shown = |error: Option<f64>| error.map_or("an integer".into(), percent);
     let default = report.default.map(|default| {
         format!(
             ", {} with the {} bits that it has without settings",
-            percent(default.greatest),
+            shown(default.greatest),
             default.activation_bits
         )
     });
     format!(
         "greatest error of an output in a sample {}{}",
-        percent(report.greatest),
+        shown(report.greatest),
         default.unwrap_or_default()
     )
 }

@@ -7,7 +7,7 @@ use zkiln_compiler::artefact;
 
 use super::args::ModelArgs;
 use super::error::CliError;
-use super::terminal::{Progress, bytes, note_guesses, say, say_json};
+use super::terminal::{Progress, bytes, note_guesses, note_quiet, say, say_json};
 
 /// Compile a model to a folder that proves without compiling again
 #[derive(clap::Args)]
@@ -39,13 +39,17 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     drop(progress);
     let ranges = compiled.lowered.ranges;
     note_guesses(ranges);
+    note_quiet(compiled.lowered.fidelity);
     let written = artefact::write(&args.out, &compiled, &args.model.file_name())?;
     if args.json {
         let files = written.iter();
         let files: Vec<_> = files
             .map(|(file, len)| json!({"file": file.display().to_string(), "bytes": len}))
             .collect();
-        say_json(&json!({"model": args.model.file_name(), "ranges": ranges, "files": files}));
+        let fidelity = compiled.lowered.fidelity;
+        say_json(
+            &json!({"model": args.model.file_name(), "ranges": ranges, "fidelity": fidelity, "files": files}),
+        );
     } else {
         for (file, len) in written {
             say(&format!("{}: {}", file.display(), bytes(len as u64)));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use zkiln_compiler::artefact::{Artefact, Manifest};
-use zkiln_compiler::{Compiled, NodeReport, PortInfo, Ranges};
+use zkiln_compiler::{Compiled, Fidelity, NodeReport, PortInfo, Ranges};
 use zkiln_runtime::error::ProveError;
 use zkiln_runtime::key::ProverKey;
 use zkiln_runtime::model::ColumnKind;
@@ -79,6 +79,11 @@ impl Program {
     /// One line a node.
     pub fn report(&self) -> &[NodeReport] {
         &self.manifest.report
+    }
+
+    /// How far it is from the float model; none where no samples were given.
+    pub fn fidelity(&self) -> Option<Fidelity> {
+        self.manifest.fidelity
     }
 
     /// Where the ranges of its values come from.

@@ -10,7 +10,8 @@ use zkiln_runtime::security::SecurityTerm;
 use super::args::ModelArgs;
 use super::engine::{Program, VerifierKey};
 use super::error::CliError;
-use super::terminal::{GUESSED, Progress, bytes, grouped, say, say_json, table};
+use super::security::Security;
+use super::terminal::{GUESSED, Progress, bytes, grouped, percent, say, say_json, table};
 
 /// Show what a model is compiled to: nodes, lookups, cost, sizes, security
 #[derive(clap::Args)]
@@ -62,6 +63,7 @@ fn machine_form(program: &Program) -> serde_json::Value {
         "constants": counts.constants,
         "witness": counts.witness,
         "ranges": program.ranges(),
+        "fidelity": program.fidelity(),
         "inputs": program.inputs(),
         "outputs": program.outputs(),
         "visibility": seen(key.model()),
@@ -69,7 +71,7 @@ fn machine_form(program: &Program) -> serde_json::Value {
         "report": program.report(),
         "proof_bytes": key.proof_bytes(),
         "verifier_key_bytes": key.to_bytes().len(),
-        "security_bits": key.security_bits(),
+        "security": Security::of(key),
     })
 }
 
@@ -112,7 +114,9 @@ fn row(name: &str, figure: String) -> Vec<String> {
 
 fn say_totals(program: &Program) {
     let (counts, key) = (program.counts(), program.verifier_key());
-    let totals = [
+    let fidelity = program.fidelity();
+    let on = |share: Option<f64>| share.map_or("-".into(), percent);
+    let mut totals = vec![
         row("total", String::new()),
         row("ONNX nodes", grouped(counts.onnx_nodes)),
         row("parameters", grouped(counts.params)),
@@ -121,10 +125,15 @@ fn say_totals(program: &Program) {
         row("committed constants", grouped(counts.constants)),
         row("committed witness values", grouped(counts.witness)),
         row("value ranges from", program.ranges().word().into()),
+        row("error on samples", on(fidelity.map(|f| f.samples))),
+        row(
+            "error on quiet copies of them",
+            on(fidelity.and_then(|f| f.quiet)),
+        ),
         row("proof", bytes(key.proof_bytes() as u64)),
         row("verifier key", bytes(key.to_bytes().len() as u64)),
-        row("security", format!("{} bits", key.security_bits())),
     ];
+    totals.extend(Security::of(key).rows().map(Vec::from));
     say(&format!("\n{}", table(&totals)));
 }
 
@@ -138,9 +147,10 @@ fn say_visibility(key: &VerifierKey) {
 fn say_budget(key: &VerifierKey) {
     let mut rows = vec![row("soundness error of the argument", "at most".into())];
     let terms = key.security_terms();
-    let term = |term: &SecurityTerm| row(term.name, format!("2^{:.0}", term.log2()));
+    let term = |term: &SecurityTerm| row(term.name, format!("2^{}", term.log2().ceil()));
     rows.extend(terms.iter().map(term));
     say(&format!("\n{}", table(&rows)));
+    say(&format!("\n{}", Security::of(key).sources()));
 }
 
 /// Ports and weights, and who sees them.

@@ -15,6 +15,7 @@ mod oracle;
 mod prove;
 mod public;
 mod run;
+mod security;
 mod stages;
 mod terminal;
 mod verify;

@@ -214,15 +214,17 @@ pub fn say(differences: &[Difference]) {
         "of the range",
     ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    let percent = |share: f64| format!("{:.3} %", 100.0 * share);
     rows.extend(differences.iter().map(|difference| {
         let float = difference.float_max_abs.map(|error| format!("{error:.3e}"));
         vec![
             difference.output.clone(),
             format!("{:.3e}", difference.proved_max_abs),
-            percent(difference.proved_max_rel),
+            terminal::percent(difference.proved_max_rel),
             float.unwrap_or_default(),
-            difference.float_max_rel.map(percent).unwrap_or_default(),
+            difference
+                .float_max_rel
+                .map(terminal::percent)
+                .unwrap_or_default(),
         ]
     }));
     terminal::say(&format!("\n{}", terminal::table(&rows)));

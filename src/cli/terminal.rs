@@ -9,7 +9,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::stages::{Stages, TARGET};
-use zkiln_compiler::Ranges;
+use zkiln_compiler::{Fidelity, Ranges};
 
 /// Writes to standard output; a reader that went away is not an error.
 pub fn say(text: &str) {
@@ -33,6 +33,26 @@ pub fn note_guesses(ranges: Ranges) {
     if ranges == Ranges::Guessed {
         eprintln!("zkiln: note: {GUESSED}");
     }
+}
+
+/// An error on quiet inputs that is worth a word.
+const ASTRAY: f64 = 0.05;
+
+/// Says on standard error if inputs quieter than the samples are not computed well.
+pub fn note_quiet(fidelity: Option<Fidelity>) {
+    let quiet = fidelity.and_then(|fidelity| fidelity.quiet);
+    if let Some(quiet) = quiet.filter(|quiet| *quiet > ASTRAY) {
+        eprintln!(
+            "zkiln: note: on inputs 4 to 10 times quieter than the samples an output is off by {} of what it spans: add such samples if there \
+             are such inputs",
+            percent(quiet)
+        );
+    }
+}
+
+/// A share as it is read.
+pub fn percent(share: f64) -> String {
+    format!("{:.3} %", 100.0 * share)
 }
 
 /// Rows of cells in aligned columns: the first to the left, all others to the right. The first row is a heading.

@@ -64,8 +64,9 @@ class Runtime:
             raise Undefined(str(refused)) from refused
 
 
-# What ONNX's reference evaluator computes otherwise than ONNX says: LRN of the first channels only, as many as there are images.
-MISTAKEN = {"LRN"}
+# What ONNX's reference evaluator computes otherwise than ONNX says: LRN of the first channels only, as many as there are images; a sum in place of
+# a sum of magnitudes in the norm of LpNormalization with `p` 1.
+MISTAKEN = {"LRN", "LpNormalization"}
 
 
 class Reference:

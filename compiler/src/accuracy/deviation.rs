@@ -18,6 +18,8 @@ use crate::prepare::Prepared;
 const MAGNITUDE: f64 = 1.0 / 25.0;
 /// Share of the typical spread that a quiet sample's is not taken to be less than.
 const TYPICAL: f64 = 1.0 / 256.0;
+/// Share of its magnitude that is taken for the spread of an output which is the same in all samples.
+const OF_MAGNITUDE: f64 = 0.2;
 /// Share of samples at each end that the spread over samples leaves out: outliers.
 const TRIMMED: f64 = 0.05;
 /// Elements that a channel must have in all samples, for its spread to be known.
@@ -258,7 +260,10 @@ impl Spans {
     /// What errors are relative to, in every sample and in every channel.
     pub fn units(&self) -> Units {
         let whole = self.whole();
-        let typical = self.typical(whole);
+        let known = self.typical(whole);
+        let magnitude = Some(whole.magnitude()).filter(|magnitude| *magnitude > 0.0);
+        let magnitude = magnitude.unwrap_or(1.0);
+        let typical = known.unwrap_or(magnitude);
         let of_sample = |extent: &Span| match extent.spread() {
             0.0 => typical.max(MAGNITUDE * extent.magnitude()),
             spread => spread
@@ -272,27 +277,28 @@ impl Spans {
             spread => spread.max(MAGNITUDE * extent.magnitude()),
         };
         let count = self.elements * self.samples.len();
-        let known = self.channels.iter();
-        let known = known.filter(|(axis, _)| count / axis.len >= CHANNEL_ELEMENTS && !self.exact);
+        let channels = self.channels.iter();
+        let channels =
+            channels.filter(|(axis, _)| count / axis.len >= CHANNEL_ELEMENTS && !self.exact);
         Units {
             exact: self.exact,
-            typical,
+            typical: known.unwrap_or(OF_MAGNITUDE * magnitude),
             samples: self.samples.iter().map(of_sample).collect(),
             fillings: self.fillings.clone(),
-            channels: known
+            channels: channels
                 .map(|(axis, extents)| (*axis, extents.iter().map(of_channel).collect()))
                 .collect(),
         }
     }
 
     /// The median of the samples' spreads. Where they have none, the spread over samples, without those at the ends if there are many;
-    /// where that is none, the magnitude.
-    fn typical(&self, whole: Span) -> f64 {
+    /// where that is none either, nothing is known.
+    fn typical(&self, whole: Span) -> Option<f64> {
         let mut spreads: Vec<f64> = self.samples.iter().map(Span::spread).collect();
         spreads.retain(|spread| *spread > 0.0);
         spreads.sort_by(f64::total_cmp);
         if let Some(median) = spreads.get(spreads.len() / 2) {
-            return *median;
+            return Some(*median);
         }
         let mut values: Vec<f64> = self.samples.iter().map(|extent| extent.low).collect();
         values.retain(|value| value.is_finite());
@@ -302,10 +308,8 @@ impl Spans {
             false => (TRIMMED * values.len() as f64) as usize,
         };
         let inner = Span::of(values[trimmed..values.len() - trimmed].iter().copied());
-        [inner.spread(), whole.spread(), whole.magnitude()]
-            .into_iter()
-            .find(|unit| *unit > 0.0)
-            .unwrap_or(1.0)
+        let mut spreads = [inner.spread(), whole.spread()].into_iter();
+        spreads.find(|unit| *unit > 0.0)
     }
 }
 
@@ -313,7 +317,7 @@ impl Spans {
 #[derive(Clone, Debug)]
 pub struct Units {
     exact: bool,
-    /// Of a typical sample.
+    /// Of an input that is none of the samples.
     typical: f64,
     samples: Vec<f64>,
     fillings: Vec<f64>,

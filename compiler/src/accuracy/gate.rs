@@ -5,7 +5,7 @@
 //!
 //! An input quieter than every sample is accepted as well, and where the samples saturate a function, quiet ones do not: bits that are right
 //! on all samples may be too few for them. So the ladder is climbed until *quiet* copies of some samples meet the target too. They refuse
-//! nothing: what may happen there is not known.
+//! nothing, since such inputs may never be; but their error is stated, as that of the samples is ([`Fidelity`]).
 
 use rayon::prelude::*;
 use zkiln_runtime::error::ProveError;
@@ -20,7 +20,7 @@ use crate::lower::lower;
 use crate::options::Options;
 use crate::ports::{Port, Sample};
 use crate::prepare::Prepared;
-use crate::program::Lowered;
+use crate::program::{Fidelity, Lowered};
 
 /// Bits of activations and of weights, cheapest first.
 pub const LADDER: [(u8, u8); 4] = [(12, 12), (12, 16), (14, 16), (16, 16)];
@@ -83,6 +83,8 @@ pub enum Fault {
 
 /// The greatest error on the samples that were compared.
 struct Judgement {
+    /// Relative to the output's spread in its sample.
+    greatest: f64,
     /// 1 is what is allowed at most; infinite for a refused sample and for an integer that is another one.
     severity: f64,
     fault: Option<Fault>,
@@ -98,12 +100,16 @@ pub(crate) fn lower_faithfully(
     name: &str,
 ) -> Result<Lowered, CompileError> {
     let gate = Gate::new(prepared, options, name)?;
-    match gate.is_chosen() {
+    let (lowered, fidelity) = match gate.is_chosen() {
         // Random inputs are none that settings were measured on, or bits chosen for.
-        true if options.samples.is_empty() => lower(&prepared.graph, options, name),
-        true => gate.chosen(),
-        false => gate.ladder(),
-    }
+        true if options.samples.is_empty() => return lower(&prepared.graph, options, name),
+        true => gate.chosen()?,
+        false => gate.ladder()?,
+    };
+    Ok(Lowered {
+        fidelity: (!options.samples.is_empty()).then_some(fidelity),
+        ..lowered
+    })
 }
 
 /// A model with the samples that its programs have to be right on.
@@ -176,15 +182,15 @@ impl<'a> Gate<'a> {
     }
 
     /// The program with the bits of the options or of the settings.
-    fn chosen(&self) -> Result<Lowered, CompileError> {
+    fn chosen(&self) -> Result<(Lowered, Fidelity), CompileError> {
         let lowered = lower(&self.prepared.graph, self.options, self.name)?;
         let judgement = self.judge(&lowered, LIMIT)?;
         self.admit(lowered, self.options, judgement)
     }
 
-    fn ladder(&self) -> Result<Lowered, CompileError> {
+    fn ladder(&self) -> Result<(Lowered, Fidelity), CompileError> {
         let mut tried: Vec<(f64, Options)> = Vec::new();
-        let mut right_on_samples: Vec<(f64, Options)> = Vec::new();
+        let mut right_on_samples: Vec<(Fidelity, Options)> = Vec::new();
         let mut first_error = None;
         for (activation_bits, weight_bits) in LADDER {
             let options = Options {
@@ -199,7 +205,9 @@ impl<'a> Gate<'a> {
                     continue;
                 }
             };
-            let Judgement { severity, .. } = self.judge(&lowered, TARGET)?;
+            let Judgement {
+                severity, greatest, ..
+            } = self.judge(&lowered, TARGET)?;
             tracing::debug!(activation_bits, weight_bits, severity, "fidelity");
             if severity > 1.0 {
                 tried.push((severity, options));
@@ -212,13 +220,18 @@ impl<'a> Gate<'a> {
                 quiet,
                 "fidelity on quiet inputs"
             );
-            if quiet <= TARGET.output {
-                return Ok(lowered);
+            let fidelity = Fidelity {
+                samples: greatest,
+                quiet,
+            };
+            if quiet.is_none_or(|quiet| quiet <= TARGET.output) {
+                return Ok((lowered, fidelity));
             }
-            right_on_samples.push((quiet, options));
+            right_on_samples.push((fidelity, options));
         }
-        if let Some(options) = cheapest(&right_on_samples) {
-            return lower(&self.prepared.graph, options, self.name);
+        if let Some((fidelity, options)) = cheapest(&right_on_samples) {
+            let lowered = lower(&self.prepared.graph, options, self.name)?;
+            return Ok((lowered, *fidelity));
         }
         if let (true, Some(error)) = (tried.is_empty(), first_error) {
             return Err(error);
@@ -243,10 +256,16 @@ impl<'a> Gate<'a> {
         lowered: Lowered,
         options: &Options,
         judgement: Judgement,
-    ) -> Result<Lowered, CompileError> {
+    ) -> Result<(Lowered, Fidelity), CompileError> {
         match judgement.fault {
             Some(fault) if judgement.severity > 1.0 => Err(culprit::find(self, options, &fault)),
-            _ => Ok(lowered),
+            _ => {
+                let fidelity = Fidelity {
+                    samples: judgement.greatest,
+                    quiet: self.error_on_quiet(&lowered)?,
+                };
+                Ok((lowered, fidelity))
+            }
         }
     }
 
@@ -254,6 +273,7 @@ impl<'a> Gate<'a> {
     fn judge(&self, lowered: &Lowered, allowed: Errors) -> Result<Judgement, CompileError> {
         let inference = Inference::new(lowered)?;
         let mut judgement = Judgement {
+            greatest: 0.0,
             severity: 0.0,
             fault: None,
         };
@@ -273,8 +293,8 @@ impl<'a> Gate<'a> {
         Ok(judgement)
     }
 
-    /// The greatest error on quiet inputs, of those that neither the float model nor the program refuses.
-    fn error_on_quiet(&self, lowered: &Lowered) -> Result<f64, CompileError> {
+    /// The greatest error on quiet inputs, of those that neither the float model nor the program refuses; none if there are none.
+    fn error_on_quiet(&self, lowered: &Lowered) -> Result<Option<f64>, CompileError> {
         let inference = Inference::new(lowered)?;
         let error = |inputs: &Vec<Tensor>| {
             let expected = self.prepared.float.run(inputs).ok()?;
@@ -287,9 +307,9 @@ impl<'a> Gate<'a> {
         let blocks = self.quiet.chunks(at_a_time(&inference));
         let worst = |block: &[Vec<Tensor>]| {
             let errors = block.par_iter().filter_map(error);
-            errors.reduce(|| 0.0, f64::max)
+            errors.reduce_with(f64::max)
         };
-        Ok(blocks.map(worst).fold(0.0, f64::max))
+        Ok(blocks.filter_map(worst).reduce(f64::max))
     }
 
     fn see(&self, inference: &Inference, sample: usize) -> Result<Seen, CompileError> {
@@ -314,12 +334,10 @@ fn at_a_time(inference: &Inference) -> usize {
 }
 
 /// The first of all that are about as good as the best.
-fn cheapest(tried: &[(f64, Options)]) -> Option<&Options> {
-    let least = tried
-        .iter()
-        .fold(f64::INFINITY, |least, (error, _)| least.min(*error));
-    let as_good = tried.iter().find(|(error, _)| *error <= AS_GOOD * least);
-    as_good.map(|(_, options)| options)
+fn cheapest(tried: &[(Fidelity, Options)]) -> Option<&(Fidelity, Options)> {
+    let error = |(fidelity, _): &(Fidelity, Options)| fidelity.quiet.unwrap_or(0.0);
+    let least = tried.iter().map(error).reduce(f64::min)?;
+    tried.iter().find(|tried| error(tried) <= AS_GOOD * least)
 }
 
 /// Quiet copies of some samples: none if no input is a float.
@@ -350,24 +368,28 @@ const BLOCK: usize = 64;
 
 impl Judgement {
     fn add(&mut self, sample: usize, seen: Seen, allowed: Errors) {
-        let mut worse = |severity: f64, fault: Fault| {
-            if severity > self.severity {
-                (self.severity, self.fault) = (severity, Some(fault));
-            }
-        };
         match seen {
-            Seen::Refused(error) => worse(f64::INFINITY, Fault::Refused { sample, error }),
+            Seen::Refused(error) => self.worse(f64::INFINITY, Fault::Refused { sample, error }),
             Seen::Outputs(deviations) => {
                 for (output, deviation) in deviations.into_iter().enumerate() {
+                    self.greatest = self.greatest.max(deviation.share);
                     let severity = allowed.severity(&deviation);
                     let fault = Fault::Strays {
                         sample,
                         output,
                         deviation,
                     };
-                    worse(severity, fault);
+                    self.worse(severity, fault);
                 }
             }
+        }
+    }
+}
+
+impl Judgement {
+    fn worse(&mut self, severity: f64, fault: Fault) {
+        if severity > self.severity {
+            (self.severity, self.fault) = (severity, Some(fault));
         }
     }
 }

@@ -21,8 +21,7 @@ use crate::tensors::LabelledSample;
 /// Widths of activations and of weights that are tried for all nodes.
 const ACTIVATION_BITS: std::ops::RangeInclusive<u8> = 6..=16;
 const WEIGHT_BITS: [u8; 2] = [12, 16];
-/// How many failing choices of bits for all nodes are mended by giving single nodes more, and how many bits these get.
-const RAISED: usize = 3;
+/// How many bits more single nodes get, to mend the closest of the failing choices of bits for all nodes.
 const RAISE_BITS: i8 = 2;
 /// A correction is kept if squared errors fall to less than this.
 const CORRECTED: f64 = 0.95;
@@ -282,42 +281,28 @@ impl Search<'_> {
             self.uniform
                 .push(uniform(&settings, cost, &trial, shortfall == 0.0));
             if shortfall == 0.0 {
-                let raised = self.raise_best(failing, cost)?;
+                let closest = failing.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+                let raised = match closest {
+                    Some((shortfall, settings)) => self.raise(settings, shortfall, cost)?,
+                    None => None,
+                };
                 let dearer = candidates.rev().map(|(_, (_, settings))| settings);
                 return Ok(dearer.chain([settings]).chain(raised).collect());
             }
             failing.push((shortfall, settings));
         }
-        failing.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let closest = failing
-            .into_iter()
-            .next()
-            .map(|(_, settings)| vec![settings]);
+        let closest = failing.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        let closest = closest.map(|(_, settings)| vec![settings]);
         closest.ok_or_else(|| CompileError::Plan("no choice of bits was tried".into()))
     }
 
-    /// The cheapest settings that come from those which fail by giving single nodes more bits; `None` if none costs less than `limit`.
-    fn raise_best(
-        &mut self,
-        mut failing: Vec<(f64, Settings)>,
-        limit: f64,
-    ) -> Result<Option<Settings>, CompileError> {
-        failing.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut best: Option<(f64, Settings)> = None;
-        for (shortfall, settings) in failing.into_iter().take(RAISED) {
-            let limit = best.as_ref().map_or(limit, |(cost, _)| *cost);
-            best = self.raise(settings, shortfall, limit)?.or(best);
-        }
-        Ok(best.map(|(_, settings)| settings))
-    }
-
-    /// Gives bits to single nodes, those first that help the most, until the target is met.
+    /// Gives bits to single nodes, those first that help the most, until the target is met; `None` if that costs `limit` or more.
     fn raise(
         &mut self,
         start: Settings,
         shortfall: f64,
         limit: f64,
-    ) -> Result<Option<(f64, Settings)>, CompileError> {
+    ) -> Result<Option<Settings>, CompileError> {
         let mut order = Vec::new();
         let changes = changes(&start, RAISE_BITS);
         for (number, &change) in changes.iter().enumerate() {
@@ -339,7 +324,7 @@ impl Search<'_> {
                 continue;
             };
             // What costs as much as the limit is of no use, whatever it gains.
-            let Some((cost, trial)) = self.try_out(&more, limit)? else {
+            let Some((_, trial)) = self.try_out(&more, limit)? else {
                 continue;
             };
             let shortfall = trial.shortfall(&self.target);
@@ -347,7 +332,7 @@ impl Search<'_> {
                 (settings, least) = (more, shortfall);
             }
             if shortfall == 0.0 {
-                return Ok(Some((cost, settings)));
+                return Ok(Some(settings));
             }
         }
         Ok(None)

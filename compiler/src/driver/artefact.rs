@@ -19,11 +19,11 @@ use zkiln_runtime::weights::{self, Packed};
 use crate::emit::{emit, file_names};
 use crate::error::CompileError;
 use crate::files::write_secret;
-use crate::program::{Compiled, NodeReport, PortInfo, Ranges};
+use crate::program::{Compiled, Fidelity, NodeReport, PortInfo, Ranges};
 use crate::text::{hex, unhex};
 
 /// The version of the form that is written, and the only one that is read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What stands in the place of the manifest's digest while it is computed.
 const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -49,6 +49,8 @@ pub struct Manifest {
     pub onnx_nodes: u64,
     /// Where the ranges of its values come from.
     pub ranges: Ranges,
+    /// How far it is from the float model; none where no samples were given.
+    pub fidelity: Option<Fidelity>,
     /// Inputs in ONNX order.
     pub inputs: Vec<PortInfo>,
     /// Outputs in ONNX order.
@@ -71,6 +73,7 @@ impl Manifest {
             parameters: lowered.parameters,
             onnx_nodes: lowered.onnx_nodes,
             ranges: lowered.ranges,
+            fidelity: lowered.fidelity,
             inputs: lowered.inputs.clone(),
             outputs: lowered.outputs.clone(),
             report: lowered.report.clone(),
@@ -337,7 +340,7 @@ mod tests {
         write(path, &compiled(), "tiny_mlp.onnx").expect("written");
         let manifest = path.join("tiny_mlp.json");
         let text = fs::read_to_string(&manifest).expect("there");
-        fs::write(&manifest, text.replace("\"version\": 2", "\"version\": 1")).expect("written");
+        fs::write(&manifest, text.replace("\"version\": 3", "\"version\": 1")).expect("written");
         refused("version 1");
         fs::write(&manifest, &text).expect("written");
         let other = text.replace("[\n        1,\n        4\n      ]", "[5]");

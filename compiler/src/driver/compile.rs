@@ -30,7 +30,7 @@ use crate::settings::Settings;
 use crate::tensors;
 use crate::tensors::LabelledSample;
 
-/// Security level below which nothing is compiled.
+/// Bits below which nothing is compiled: of the argument's error, and of the generic attack on the group.
 const SECURITY_BITS: u32 = 100;
 
 /// A model to be compiled: its file, the options, and files of sample inputs.
@@ -287,10 +287,11 @@ pub fn commit(lowered: Lowered, key: &BlindingKey) -> Result<Compiled, CompileEr
     let refused = |error: ProveError| CompileError::Plan(error.to_string());
     let (key, blinding) =
         VerifierKey::commit(lowered.model.clone(), &lowered.constants, key).map_err(refused)?;
-    if key.security_bits() < SECURITY_BITS {
+    let security = key.security();
+    if security.floor() < SECURITY_BITS {
         return Err(CompileError::Security {
             expected: SECURITY_BITS,
-            got: key.security_bits(),
+            got: security.floor(),
         });
     }
     Ok(Compiled {
@@ -299,7 +300,7 @@ pub fn commit(lowered: Lowered, key: &BlindingKey) -> Result<Compiled, CompileEr
         commitments: key.commitment_bytes(),
         digest: key.digest(),
         proof_bytes: key.proof_bytes(),
-        security_bits: key.security_bits(),
+        statistical_bits: security.statistical_bits,
         lowered,
     })
 }

@@ -166,13 +166,13 @@ fn verify() -> TokenStream {
 pub fn keys(compiled: &Compiled, weights_digest: &[u8; 32]) -> TokenStream {
     let [_, commitments, weights] = file_names(&compiled.lowered.model.name);
     let proof_bytes = Literal::usize_unsuffixed(compiled.proof_bytes);
-    let security_bits = Literal::u32_unsuffixed(compiled.security_bits);
+    let statistical_bits = Literal::u32_unsuffixed(compiled.statistical_bits);
     let [digest, weights_digest] = [&compiled.digest, weights_digest].map(|digest| hex(digest));
     quote! {
         /// Length of every proof.
         pub const PROOF_BYTES: usize = #proof_bytes;
-        /// Security level in bits.
-        pub const SECURITY_BITS: u32 = #security_bits;
+        /// The error of the interactive argument is below two to the minus this. What its commitments rest on has bits of its own: see SECURITY.md.
+        pub const STATISTICAL_BITS: u32 = #statistical_bits;
         /// Digest of the verifier key: of the statement above and the commitments to the weights.
         pub const MODEL_DIGEST: [u8; 32] = digest(#digest);
         /// Digest of the file of weights.

@@ -4,6 +4,7 @@ use super::describe::quoted;
 use super::{signature, table};
 use crate::program::{Compiled, Ranges};
 use crate::text::hex;
+use zkiln_runtime::commitment::{BEST_ATTACK, GROUP};
 
 /// Lines of the module's documentation.
 pub fn documentation(compiled: &Compiled) -> Vec<String> {
@@ -18,10 +19,13 @@ pub fn documentation(compiled: &Compiled) -> Vec<String> {
             thousands(lowered.onnx_nodes),
         ),
         format!(
-            "A proof has {} bytes and {} bits of security. Model digest `{}`.",
+            "A proof has {} bytes. Model digest `{}`.",
             thousands(compiled.proof_bytes as u64),
-            compiled.security_bits,
             hex(&compiled.digest),
+        ),
+        format!(
+            "The error of its argument is below `2^-{}`, if its commitments bind: a discrete logarithm in {GROUP} costs about `2^{}` operations.",
+            compiled.statistical_bits, BEST_ATTACK.bits,
         ),
     ];
     if lowered.ranges == Ranges::Guessed {

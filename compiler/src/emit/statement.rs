@@ -56,7 +56,7 @@ const RESERVED: [&str; 25] = [
     "COLUMNS",
     "TABLES",
     "PROOF_BYTES",
-    "SECURITY_BITS",
+    "STATISTICAL_BITS",
     "MODEL_DIGEST",
     "WEIGHTS_DIGEST",
     "VERIFIER_KEY",

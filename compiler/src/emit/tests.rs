@@ -173,6 +173,7 @@ pub fn tiny() -> Compiled {
         parameters: 15,
         onnx_nodes: 4,
         ranges: Ranges::Samples,
+        fidelity: None,
     };
     commit(lowered, &[0; 32]).expect("the tiny model can be committed")
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::interpret;
+use crate::graph::limits::check_matrix;
 use crate::graph::{
     BinaryFn, Dtype, Graph, Node, NodeId, Op, Origin, Pointwise, Reducer, Rounding, Tensor,
 };
@@ -298,6 +300,17 @@ impl Builder {
             (BinaryFn::Mul, Some(0.0), _) | (BinaryFn::Mul, _, Some(0.0)) => Some(Trivial::Zero),
             _ => None,
         }
+    }
+
+    /// Rows of `length`, along a last axis, with a one at the index. No other index can be proved.
+    pub fn one_hot(&mut self, indices: NodeId, length: usize) -> Result<NodeId, Diagnostic> {
+        check_matrix(length, length)?;
+        let mut identity = Tensor::filled(vec![length, length], 0.0);
+        (0..length).for_each(|i| identity.data[i * length + i] = 1.0);
+        let identity = self.constant(identity);
+        let mut shape = self.shape(indices);
+        shape.push(length);
+        Ok(self.push(Op::Gather { axis: 0 }, vec![identity, indices], shape))
     }
 
     /// `if condition { yes } else { no }`; equal rank, axes of length 1 are repeated.

@@ -320,6 +320,7 @@ impl Lowering<'_> {
             parameters,
             onnx_nodes,
             ranges: Ranges::of(self.options),
+            fidelity: None,
         }
     }
 

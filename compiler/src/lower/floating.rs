@@ -170,7 +170,7 @@ impl Lowering<'_> {
         Ok(sum)
     }
 
-    /// `(value + offset)^power`, for any power that is not 0, as a product of two columns.
+    /// `(value + offset)^power`, for any power that is not 0, as a product of two columns; `offset` is not negative where the power is positive.
     pub fn power(
         &mut self,
         value: &Value,

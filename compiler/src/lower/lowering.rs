@@ -7,10 +7,10 @@ use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
 use zkiln_runtime::relations::Relation;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{Graph, Node, NodeId, Op, Reducer};
 use crate::lower::columns::{Columns, Tables};
-use crate::lower::quantize::Quantized;
-use crate::lower::relative::relative;
+use crate::lower::quantize::{Quantized, ceil_log2};
+use crate::lower::relative::{Precision, precisions};
 use crate::lower::tolerance::{Tolerance, tolerances};
 use crate::lower::value::{Fresh, Value};
 use crate::options::Options;
@@ -27,6 +27,9 @@ const RESIDUAL_EXTRA_BITS: u8 = 2;
 const NORM_EXTRA_BITS: u8 = 8;
 /// Most bits of a value that is normalized, so that sums of its squares fit.
 const MOST_NORM_BITS: u8 = 24;
+/// Most bits of a value that is wanted relative to itself, so that its product with an inverse root fits; and of a sum of squares of such values.
+const MOST_LAW_BITS: u8 = 24;
+const SQUARE_SUM_BITS: i32 = 58;
 /// Bits of a value that decides, at first.
 const DECIDING_BITS: u8 = 14;
 /// How many more bits than activations model inputs have: they need no table.
@@ -104,6 +107,24 @@ impl Bits {
     }
 }
 
+/// As many bits as leave room for the longest sum of squares.
+fn law_bits(graph: &Graph) -> u8 {
+    let squares = |node: &Node| {
+        let shape = &graph.nodes[*node.inputs.first()?].shape;
+        match &node.op {
+            Op::RmsNorm { axis, .. } => Some(shape[*axis]),
+            Op::Reduce { reducer, axes } if !matches!(reducer, Reducer::Max | Reducer::Min) => {
+                Some(axes.iter().map(|axis| shape[*axis]).product())
+            }
+            Op::Einsum { .. } | Op::Convolution { .. } => Some(shape.iter().skip(1).product()),
+            _ => None,
+        }
+    };
+    let longest = graph.nodes.iter().filter_map(squares).max().unwrap_or(1);
+    let room = SQUARE_SUM_BITS - ceil_log2(longest.max(1) as f64);
+    (room / 2).clamp(0, MOST_LAW_BITS.into()) as u8
+}
+
 /// The program under construction.
 pub(crate) struct Lowering<'a> {
     pub graph: &'a Graph,
@@ -121,7 +142,9 @@ pub(crate) struct Lowering<'a> {
     pub(super) inputs: Vec<(Port, PortInfo)>,
     pub(super) values: Vec<Option<Value>>,
     pub(super) readers: Vec<Vec<NodeId>>,
-    relative: Vec<bool>,
+    precisions: Vec<Precision>,
+    /// Bits of what is wanted relative to itself.
+    law_bits: u8,
     pub(super) current: NodeId,
     /// Of every node, if one is asked for.
     tolerances: OnceCell<Vec<Tolerance>>,
@@ -154,7 +177,8 @@ impl<'a> Lowering<'a> {
             report: vec![],
             inputs: vec![],
             values: vec![None; graph.nodes.len()],
-            relative: relative(graph, &readers),
+            precisions: precisions(graph, &readers, Bits::of(options).are_more()),
+            law_bits: law_bits(graph),
             readers,
             current: 0,
             tolerances: OnceCell::new(),
@@ -202,26 +226,30 @@ impl<'a> Lowering<'a> {
             .iter()
             .map(op)
             .any(|op| matches!(op, Op::Binary(_) | Op::Reduce { .. } | Op::RmsNorm { .. }));
-        Some(if self.is_relative(self.current) {
-            self.bits.norm_bits()
-        } else if adds {
-            self.bits.residual_bits()
-        } else {
-            self.bits.activation_bits
-        })
+        let bits = match adds {
+            true => self.bits.residual_bits(),
+            false => self.bits.activation_bits,
+        };
+        Some(bits.max(self.wanted_bits(self.current)))
     }
 
     /// Whether the value of node `id` is wanted with a precision that is [relative] to itself.
     pub fn is_relative(&self, id: NodeId) -> bool {
-        self.relative[id]
+        self.precisions[id] > Precision::Absolute
     }
 
-    /// Bits of an extremum or a product that is committed for the current node.
-    pub fn wanted_bits(&self) -> u8 {
-        match self.relative[self.current] {
-            true => self.bits.norm_bits(),
-            false => self.bits.activation_bits,
+    /// Bits to which the value of node `id` is rounded if it has to be.
+    pub fn wanted_bits(&self, id: NodeId) -> u8 {
+        match self.precisions[id] {
+            Precision::Absolute => self.bits.activation_bits,
+            Precision::OfRow => self.bits.norm_bits(),
+            Precision::OfItself => self.law_bits(),
         }
+    }
+
+    /// Bits of what is wanted relative to itself.
+    pub fn law_bits(&self) -> u8 {
+        self.law_bits.max(self.bits.norm_bits())
     }
 
     /// Drops values that nothing reads any more.

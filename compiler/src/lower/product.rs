@@ -248,12 +248,19 @@ impl Lowering<'_> {
         Ok(Value { integer, ..product })
     }
 
-    /// Bits of an operand that is committed: those of its product where that is elementwise, since rows of it may be quiet in both.
+    /// Bits of an operand that is committed: those of its product where that is elementwise, since rows of it may be quiet in both; and what
+    /// is wanted precisely is committed so.
     fn operand_bits(&self) -> u8 {
-        match self.graph.nodes.get(self.current()).map(|node| &node.op) {
-            Some(Op::Binary(BinaryFn::Div)) => self.bits.norm_bits(),
-            Some(Op::Binary(BinaryFn::Mul)) => self.wanted_bits(),
-            _ => self.bits.activation_bits,
+        let Some(node) = self.graph.nodes.get(self.current()) else {
+            return self.bits.activation_bits;
+        };
+        match &node.op {
+            Op::Binary(BinaryFn::Div) => self.law_bits(),
+            Op::Binary(BinaryFn::Mul) => self.wanted_bits(self.current()),
+            _ => {
+                let wanted = node.inputs.iter().map(|input| self.wanted_bits(*input));
+                wanted.max().unwrap_or(self.bits.activation_bits)
+            }
         }
     }
 

@@ -1,28 +1,49 @@
 //! Which values are wanted with a precision that is relative to themselves.
 //!
 //! Of what is squared for a norm, divides or is divided, or goes through a power or a logarithm, a row may be a thousand times quieter than the
-//! samples and still decide all of its result. So what is small counts as much as what is great, and the value has the bits of
-//! [`Bits::norm_bits`](crate::lower::lowering::Bits::norm_bits) instead of those of an activation; and so has what it is made of by sums,
-//! extrema and moves, which keep errors as they are.
+//! samples and still decide all of its result. So what is small counts as much as what is great, and the value has more bits than an
+//! activation; and so has what it is made of by sums, extrema and moves, which keep errors as they are. So has, in a model with more bits than the fewest, what decides: by a comparison, as the
+//! greatest of a row, by rounding to integers.
 
+use crate::graph::extent::magnitude;
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
 
-/// For each node whether its value is wanted so; `readers` has the nodes that read it.
-pub fn relative(graph: &Graph, readers: &[Vec<NodeId>]) -> Vec<bool> {
-    let mut relative = vec![false; graph.nodes.len()];
-    // Where it is for a power, a logarithm or a quotient: what sums of products make of quiet operands is quiet there.
-    let mut for_law = relative.clone();
+/// How many times greater than what is added to a mean square its values may be, in a norm of the usual bits.
+const KEPT_SMALL: f64 = 32_768.0;
+
+/// How precisely a value is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precision {
+    /// Relative to all that the tensor holds.
+    #[default]
+    Absolute,
+    /// Relative to its row: it is normalized by something that keeps small rows small.
+    OfRow,
+    /// Relative to itself, for a power, a logarithm, a quotient or a decision: what sums of products make of quiet operands is quiet there.
+    OfItself,
+}
+
+/// How precisely each node's value is wanted; `readers` has the nodes that read it. What decides counts if `decisions` do.
+pub fn precisions(graph: &Graph, readers: &[Vec<NodeId>], decisions: bool) -> Vec<Precision> {
+    let mut found = vec![Precision::Absolute; graph.nodes.len()];
     for id in (0..graph.nodes.len()).rev() {
         for &reader in &readers[id] {
             let node = &graph.nodes[reader];
             let keeps = keeps_errors(graph, node, id);
             let passes = keeps || matches!(node.op, Op::Einsum { .. } | Op::Convolution { .. });
-            for_law[id] |= is_law(graph, node, id) || (for_law[reader] && passes);
-            relative[id] |= is_norm(node) || (relative[reader] && keeps);
+            let wanted = match found[reader] {
+                Precision::OfItself if passes => Precision::OfItself,
+                _ if is_law(graph, node, id) || (decisions && is_decision(node)) => {
+                    Precision::OfItself
+                }
+                Precision::OfRow if keeps => Precision::OfRow,
+                _ if is_norm(node) => Precision::OfRow,
+                _ => Precision::Absolute,
+            };
+            found[id] = found[id].max(wanted);
         }
-        relative[id] |= for_law[id];
     }
-    relative
+    found
 }
 
 /// Whether the result is one of squares.
@@ -49,6 +70,19 @@ fn is_law(graph: &Graph, node: &Node, id: NodeId) -> bool {
             others.any(|input| is_inverse(&graph.nodes[*input]))
         }
         Op::Pointwise(function) => function.power_law().is_some(),
+        // What is added to the mean square does not keep small rows small.
+        Op::RmsNorm { epsilon, .. } => {
+            epsilon.sqrt() * KEPT_SMALL < magnitude(graph.nodes[id].range)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the result jumps where the operand passes some number, or another element.
+fn is_decision(node: &Node) -> bool {
+    match &node.op {
+        Op::MaximumMask { .. } | Op::Rescale { .. } => true,
+        Op::Pointwise(function) => function.by_sign().is_some() || function.is_whole(false),
         _ => false,
     }
 }

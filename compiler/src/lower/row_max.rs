@@ -3,9 +3,13 @@
 use zkiln_runtime::model::{ColumnId, TableId};
 use zkiln_runtime::relations::{Relation, RowMax};
 
+use crate::diagnostic::{Diagnostic, refuse};
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Quantized;
+
+/// Widest range of maxima: that of one table.
+const MOST_BITS: u8 = 20;
 
 /// Row maxima of `scores`, of whose axes the last one is the row, and what a table makes of the distances from them.
 pub struct RowMaximum<'a> {
@@ -13,6 +17,8 @@ pub struct RowMaximum<'a> {
     pub scores: &'a Quantized,
     /// Certain range of the scores, in reals.
     pub range: (f64, f64),
+    /// Greatest magnitude of them that was seen, with a margin; what is beyond is refused where the range is too long for a table.
+    pub seen: f64,
     /// Distances from the maximum, and bits of these.
     pub keys: KeyRange,
     /// What a distance becomes, and whether it is zero.
@@ -34,14 +40,33 @@ pub struct RowColumns {
 }
 
 impl RowMaximum<'_> {
-    /// Adds the columns and the node.
-    pub fn emit(self, cx: &mut Lowering) -> RowColumns {
+    /// The range of the maxima.
+    fn reach(&self) -> Result<KeyRange, Diagnostic> {
         let unit = self.scores.unit;
-        let least = (self.range.0 / unit).floor() as i128;
-        let greatest = (self.range.1 / unit).ceil() as i128;
+        let covering = |(low, high): (f64, f64)| {
+            KeyRange::covering(
+                ((low / unit).floor() as i128).min(-1),
+                (high / unit).ceil() as i128,
+            )
+        };
+        let (low, high) = self.range;
+        let certain = covering(self.range);
+        let seen = covering((low.max(-self.seen), high.min(self.seen)));
+        match (certain.bits <= MOST_BITS, seen.bits <= MOST_BITS) {
+            (true, _) => Ok(certain),
+            (false, true) => Ok(seen),
+            (false, false) => Err(refuse(
+                format!("its scores reach over 2^{} steps of {unit:e}", seen.bits),
+                "scale them down before, or give sample inputs of the size that is meant",
+            )),
+        }
+    }
+
+    /// Adds the columns and the node.
+    pub fn emit(self, cx: &mut Lowering) -> Result<RowColumns, Diagnostic> {
         let shape = self.scores.accumulator.shape.to_vec();
         let (&len, rows) = shape.split_last().expect("a row has an axis");
-        let max_keys = KeyRange::covering(least.min(-1), greatest);
+        let max_keys = self.reach()?;
         let max_range = cx.tables.range_covering(&mut cx.columns, max_keys);
         let count_keys = KeyRange::covering(0, i128::from(len) - 1);
         let count_range = cx.tables.range_covering(&mut cx.columns, count_keys);
@@ -69,10 +94,10 @@ impl RowMaximum<'_> {
             bits,
             relation,
         );
-        RowColumns {
+        Ok(RowColumns {
             max,
             made: exp,
             hit,
-        }
+        })
     }
 }

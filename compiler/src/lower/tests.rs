@@ -425,3 +425,15 @@ fn gated_unit() {
     });
     outcome.within(0.004);
 }
+
+#[test]
+fn constant_factors_are_weights() {
+    let mut net = Net::new();
+    let x = net.input(&[4, 300]);
+    // As wide as sums of few weights are.
+    let h = net.linear(x, 12);
+    let h = net.times(h, &[1.5; 12]);
+    let y = net.push(Op::Pointwise(Pointwise::of(UnaryFn::Relu)), &[h], &[4, 12]);
+    net.output(y);
+    assert_eq!(net.run().relations(), ["map", "requant"]);
+}

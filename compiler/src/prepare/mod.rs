@@ -8,7 +8,7 @@ use crate::calibrate::ranges;
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::builder::Builder;
-use crate::graph::passes::{fuse, masks, negative_indices, powers, rescaling};
+use crate::graph::passes::{fuse, greatest, masks, negative_indices, powers, rescaling};
 use crate::graph::{Dtype, Graph, NodeId, Op, Origin, check, defined, names};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
@@ -105,7 +105,7 @@ fn refused(refused: Refused) -> CompileError {
     CompileError::Nodes(diagnostics)
 }
 
-/// Finds masks and powers, and brings the graph in order again.
+/// Finds masks, powers and the order of softmaxes, and brings the graph in order again.
 fn rewrite(graph: &mut Graph, origins: &mut Vec<Option<Origin>>, options: &Options) {
     let names: Vec<String> = graph
         .inputs
@@ -122,6 +122,7 @@ fn rewrite(graph: &mut Graph, origins: &mut Vec<Option<Origin>>, options: &Optio
     std::mem::swap(&mut build.origins, origins);
     masks::find(&mut build, &seen);
     powers::find(&mut build);
+    greatest::find(&mut build.graph);
     (*graph, *origins) = (build.graph, build.origins);
     prune(graph, origins);
 }

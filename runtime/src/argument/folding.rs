@@ -13,13 +13,12 @@
 //! **Sound.** Three answers of a round give the vector before it, or a relation between generators: a tree of `3^rounds` transcripts gives `s` for a
 //! given `xi`, and two such trees that `v = <l, s>`, since `P` and `v` were fixed before `xi`. No rounds: nothing but `s` is sent.
 
-use ark_bn254::{Fr, G1Projective};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 
-use crate::commitment::{Generators, blinding_generator, msm};
+use crate::commitment::{Generators, GroupSum, blinding_generator, msm};
 use crate::error::VerifyError;
-use crate::field::dot;
+use crate::field::{Fr, dot};
 use crate::transcript::{ELEMENT_BYTES, ProverTranscript, VerifierTranscript};
 
 // verify-path: begin
@@ -123,7 +122,7 @@ pub(crate) fn prove(
         let mut weights = vec![Fr::ONE];
         for _ in 0..rounds {
             let half = answer.len() / 2;
-            let cross = |values: &[Fr], from: usize, other: &[Fr]| -> G1Projective {
+            let cross = |values: &[Fr], from: usize, other: &[Fr]| -> GroupSum {
                 let (mut points, mut scalars) = (Vec::new(), Vec::new());
                 // Of each block of generators the half that the values do not belong to.
                 let blocks = generators.points().chunks_exact(2 * half);
@@ -139,10 +138,7 @@ pub(crate) fn prove(
             let (l_first, l_second) = form.split_at(half);
             let left = cross(first, half, l_second);
             let right = cross(second, 0, l_first);
-            transcript.send_points(
-                "answer round",
-                &G1Projective::normalize_batch(&[left, right]),
-            );
+            transcript.send_points("answer round", &GroupSum::normalize_batch(&[left, right]));
             let x = transcript.sponge.challenge("answer round");
             weights = halved_weights(&weights, x);
             answer = fold(&answer, Fr::ONE, x).expect("an even length");
@@ -178,7 +174,7 @@ mod tests {
                 None => return false,
             }
         }
-        transcript.finish().is_ok() && answer.value == value && sum == G1Projective::ZERO
+        transcript.finish().is_ok() && answer.value == value && sum == GroupSum::ZERO
     }
 
     fn setting() -> (Vec<Fr>, Vec<Fr>, Fr) {

@@ -7,13 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, One, Zero};
 use rayon::prelude::*;
 
 use crate::argument::schedule::{Challenges, Piece, RowRange, Schedule};
 use crate::error::VerifyError;
-use crate::field::eq_table;
+use crate::field::{Fr, eq_table};
 use crate::field::{combine_rows_small, dot};
 use crate::statement::model::{ColumnId, ColumnKind, Model};
 use crate::transcript::{AffineForm, Equation, ProverTranscript, VerifierTranscript};

@@ -1,4 +1,4 @@
-//! Pedersen commitments to rows of small integers, on BN254's G1.
+//! Pedersen commitments to rows of small integers, on BN254's G1: the one room that knows which group it is.
 //!
 //! A row `v` of at most `C` integers is committed as `sum_j v_j G_j + r H`, where `r` is secret and uniform if `v` is to be hidden, else zero. The
 //! group has prime order (cofactor 1), so that a point on the curve is a point of the group.
@@ -7,6 +7,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `group` | which group, and what attacks on it cost |
 //! | `generators` | `G_j`: hashed to the curve, nothing up the sleeve |
 //! | `point` | affine points as the sums below hold them |
 //! | `addition`, `addition_avx512` | many independent additions with one inversion: one, or eight, at a time |
@@ -23,6 +24,7 @@ mod batch_affine;
 mod commit;
 mod encoding;
 mod generators;
+mod group;
 mod msm;
 mod pedersen;
 mod point;
@@ -32,5 +34,6 @@ mod sums_avx512;
 pub use commit::commit_rows;
 pub use encoding::{decode_point, encode_point};
 pub use generators::{Generators, blinding_generator};
+pub use group::{Attack, BEST_ATTACK, GENERIC_ATTACK, GROUP, GroupElement, GroupSum};
 pub use msm::msm;
 pub use pedersen::{add_all, blind_all, commit_row, commit_scalars};

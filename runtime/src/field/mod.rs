@@ -1,24 +1,29 @@
-//! BN254 scalar field and its small-integer kernels.
+//! The scalar field of the group in `commitment`, and its small-integer kernels.
 //!
 //! Everything that meets a witness is a small integer; everything that meets a challenge is an [`Fr`].
 //! The kernels here multiply the one by the other, or add up many products, and reduce once at the end.
 //!
 //! This room knows numbers. It must not know what they are for: no points, no messages, no models.
 
-pub use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::{AdditiveGroup, Field, PrimeField};
 
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
 mod eq;
+mod modulus;
 mod small;
 #[cfg(target_arch = "x86_64")]
 mod small_avx512;
 
 pub use eq::{eq_eval, eq_table, less_than};
+pub use modulus::Fr;
+pub(crate) use modulus::FrConfig;
 pub use small::{
     ProductAccumulator, SmallAccumulator, combine_rows_small, dot, dot_small, from_i64,
 };
+
+/// log2 of the field's order, rounded down.
+pub const FIELD_BITS: u32 = Fr::MODULUS_BIT_SIZE - 1;
 
 /// Inverts every nonzero element with one inversion in all; zeros stay zero.
 pub fn batch_invert(values: &mut [Fr]) {

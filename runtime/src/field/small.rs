@@ -12,7 +12,7 @@ use super::{avx512, small_avx512};
 
 const MODULUS: [u64; 4] = Fr::MODULUS.0;
 /// `-p^-1 mod 2^64`.
-const MINUS_INVERSE: u64 = ark_bn254::FrConfig::INV;
+const MINUS_INVERSE: u64 = super::modulus::FrConfig::INV;
 /// Values a thread takes at the least.
 const PARALLEL_LEN: usize = 1 << 15;
 /// Columns whose accumulators stay in the first-level cache.

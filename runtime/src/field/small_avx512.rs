@@ -5,12 +5,12 @@
 
 use std::arch::x86_64::*;
 
-use ark_bn254::FrConfig;
 use ark_ff::AdditiveGroup;
 
 use super::Fr;
 use super::avx512::{LANES, PackedFr, PackedProductSum, carry, high, low, set, split as limbs_of};
 use super::eq::split_scalar;
+use super::modulus::FrConfig;
 use super::small::{dot_scalar, dot_small_scalar};
 
 /// Rows whose block of values stays in the second-level cache; also few enough for the carries of [`Sums`].

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ark_bn254::Fr;
 use ark_ec::CurveGroup;
 
 use super::{Blinding, Context, Proof, ProveOptions, Prover};
 use crate::commitment::{decode_point, encode_point};
+use crate::field::Fr;
 use crate::protocol::key::ProverKey;
 use crate::randomness::Randomness;
 use crate::statement::model::{Accumulator, View, Visibility};

@@ -10,11 +10,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use ark_bn254::Fr;
 use rayon::prelude::*;
 
 use super::Context;
 use super::blinding_census::{Element, draft, elements_of, product};
+use crate::field::Fr;
 use crate::protocol::key::ProverKey;
 use crate::randomness::Randomness;
 use crate::randomness::faults::Fault;

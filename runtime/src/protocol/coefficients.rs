@@ -1,16 +1,14 @@
 //! The one equation that ties lookups, zero checks and public values to columns: its factors, for both sides.
 
-use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero};
 
+use super::statement::{Shown, Statement};
 use crate::argument::schedule::{BlockKind, Challenges, Coefficient, Schedule, Source};
 use crate::error::VerifyError;
-use crate::field::from_i64;
 use crate::field::less_than;
+use crate::field::{Fr, from_i64};
 use crate::statement::model::{Accumulator, Model, axis_log2};
 use crate::transcript::AffineForm;
-
-use super::statement::{Shown, Statement};
 
 /// Challenges of the fingerprints.
 #[derive(Clone, Copy, Debug)]

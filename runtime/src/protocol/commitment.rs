@@ -6,10 +6,12 @@
 //! length one do not count. Equal tensors under equal blindings have equal commitments; for different ones to be equal, somebody must know a
 //! relation between generators.
 
-use ark_bn254::{Fr, G1Affine};
 use sha3::{Digest, Keccak256};
 
-use crate::commitment::{Generators, add_all, blind_all, commit_rows, decode_point, encode_point};
+use crate::commitment::{
+    Generators, GroupElement, add_all, blind_all, commit_rows, decode_point, encode_point,
+};
+use crate::field::Fr;
 use crate::randomness::{Randomness, SEED_BYTES, system_seed};
 use crate::statement::layout::pad;
 use crate::statement::model::{SHOWN_ROW_LOG2, cube_log2};
@@ -17,7 +19,7 @@ use crate::transcript::ELEMENT_BYTES;
 
 /// A hiding commitment to a tensor of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commitment(Vec<G1Affine>);
+pub struct Commitment(Vec<GroupElement>);
 
 /// The secret that hides committed tensors; use it again to make proofs about the same tensor linkable. It stays with whoever commits: what
 /// opens a single commitment is an [`OpeningSeed`].
@@ -57,7 +59,7 @@ impl Blinding {
     }
 
     /// For the tensor with these rows, commitments without blinding.
-    pub(crate) fn opening_seed(&self, rows: &[G1Affine]) -> OpeningSeed {
+    pub(crate) fn opening_seed(&self, rows: &[GroupElement]) -> OpeningSeed {
         let mut hash = Keccak256::new();
         hash.update(b"zkiln commitment");
         hash.update(self.0);
@@ -92,7 +94,7 @@ impl Commitment {
     }
 
     /// Adds blinding to commitments that have none.
-    pub(crate) fn blinded(rows: &[G1Affine], blinders: &[Fr]) -> Self {
+    pub(crate) fn blinded(rows: &[GroupElement], blinders: &[Fr]) -> Self {
         Self(add_all(rows, &blind_all(blinders)))
     }
 
@@ -104,7 +106,7 @@ impl Commitment {
 
     // verify-path: begin
     /// The rows' commitments.
-    pub(crate) fn rows(&self) -> &[G1Affine] {
+    pub(crate) fn rows(&self) -> &[GroupElement] {
         &self.0
     }
 
@@ -133,7 +135,7 @@ impl Commitment {
 }
 
 /// Unblinded commitments to the rows of a tensor of true `shape`; `None` if they do not fit, or an integer has more than 32 bits.
-fn commit_tensor(shape: &[u32], integers: &[i64]) -> Option<Vec<G1Affine>> {
+fn commit_tensor(shape: &[u32], integers: &[i64]) -> Option<Vec<GroupElement>> {
     let small = integers.iter().map(|&value| i32::try_from(value).ok());
     let small: Vec<i32> = small.collect::<Option<_>>()?;
     let expected: usize = shape.iter().map(|&len| len as usize).product();
@@ -141,7 +143,7 @@ fn commit_tensor(shape: &[u32], integers: &[i64]) -> Option<Vec<G1Affine>> {
 }
 
 /// Unblinded commitments to the rows of a padded tensor.
-pub(crate) fn commit_padded(padded: &[i32]) -> Vec<G1Affine> {
+pub(crate) fn commit_padded(padded: &[i32]) -> Vec<GroupElement> {
     let row = 1usize << SHOWN_ROW_LOG2;
     commit_rows(&Generators::derive(row), padded, row)
 }

@@ -10,8 +10,7 @@
 
 use std::collections::BTreeSet;
 
-use ark_bn254::{Fr, G1Affine};
-use ark_ec::{AffineRepr, CurveGroup};
+use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field, Zero};
 use sha3::{Digest, Keccak256};
 
@@ -19,7 +18,8 @@ use super::proof::PROTOCOL;
 use super::simulator::verdict;
 use super::verifier::public_sponge;
 use super::{Proof, ProveOptions, Prover, Statement, Verifier};
-use crate::commitment::blinding_generator;
+use crate::commitment::{blinding_generator, commit_row};
+use crate::field::Fr;
 use crate::protocol::key::ProverKey;
 use crate::randomness::Randomness;
 use crate::statement::model::Visibility;
@@ -390,7 +390,7 @@ fn fitting_masks(forger: &Forger, lies: &Lies, exchange: Option<usize>) -> Attem
     let masks = places(&forger.attempt(&lies, None), "absorb", "closing masks")[0];
     let answer = *places(&before, "absorb", "answer").last().unwrap();
     let rows = places(&before, "absorb", "closing blinder").len();
-    let point = crate::commitment::commit_row(&[shift], G1Affine::zero());
+    let point = commit_row(&[shift], Default::default());
     lies.points.insert((masks, rows - 1), point);
     lies.elements.insert((answer, 0), shift);
     forger.attempt(&lies, exchange)

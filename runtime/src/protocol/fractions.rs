@@ -1,11 +1,10 @@
 //! The leaves of the lookup argument, from a trace.
 
-use ark_bn254::Fr;
 use rayon::prelude::*;
 
 use super::coefficients::Fingerprint;
 use crate::argument::schedule::{BlockKind, Schedule};
-use crate::field::from_i64;
+use crate::field::{Fr, from_i64};
 use crate::statement::model::{Model, Table};
 use crate::witness::trace::Trace;
 

@@ -12,17 +12,17 @@
 
 use std::borrow::Cow;
 
-use ark_bn254::{Fr, G1Affine};
 use ark_ff::AdditiveGroup;
 use sha3::{Digest, Keccak256};
 use zeroize::Zeroizing;
 
 use super::proof::{Proof, protocol_digest};
-use super::security::{SecurityTerm, security_bits, security_terms};
+use super::security::{Security, SecurityTerm, security, security_terms};
 use crate::argument::schedule::Schedule;
-use crate::commitment::{Generators, commit_rows, decode_point, encode_point};
+use crate::commitment::{Generators, GroupElement, commit_rows, decode_point, encode_point};
 use crate::commitment::{add_all, blind_all};
 use crate::error::{ProveError, VerifyError};
+use crate::field::Fr;
 use crate::randomness::{Randomness, SEED_BYTES};
 use crate::statement::model::{Model, Visibility};
 use crate::transcript::ELEMENT_BYTES;
@@ -40,7 +40,7 @@ const CHUNK: usize = 1 << 22;
 pub struct VerifierKey {
     model: Model,
     nonce: [u8; SEED_BYTES],
-    commitments: Vec<G1Affine>,
+    commitments: Vec<GroupElement>,
     schedule: Schedule,
     digest: [u8; 32],
     proof_bytes: usize,
@@ -159,9 +159,9 @@ impl VerifierKey {
         security_terms(&self.model, &self.schedule)
     }
 
-    /// Computed security level.
-    pub fn security_bits(&self) -> u32 {
-        security_bits(&self.model, &self.schedule)
+    /// What proofs rest on, in bits of each.
+    pub fn security(&self) -> Security {
+        security(&self.model, &self.schedule)
     }
 
     /// The proving schedule.
@@ -169,7 +169,7 @@ impl VerifierKey {
         &self.schedule
     }
 
-    pub(crate) fn commitments(&self) -> &[G1Affine] {
+    pub(crate) fn commitments(&self) -> &[GroupElement] {
         &self.commitments
     }
 }
@@ -227,7 +227,7 @@ impl WeightBlinding {
 
     /// Of a blinding key and the constants, through their commitments without blinding: no two models share factors, whose difference would be
     /// that of their weights.
-    fn nonce(blinding_key: &[u8; SEED_BYTES], commitments: &[G1Affine]) -> [u8; SEED_BYTES] {
+    fn nonce(blinding_key: &[u8; SEED_BYTES], commitments: &[GroupElement]) -> [u8; SEED_BYTES] {
         let mut hash = Keccak256::new();
         hash.update(b"zkiln weight nonce");
         hash.update(blinding_key);
@@ -261,7 +261,7 @@ impl VerifierKey {
         let rows = Schedule::new(&model).map_err(malformed)?.constant_rows;
         let row = 1usize << model.row_log2;
         let generators = Generators::derive(row);
-        let mut points: Vec<G1Affine> = Vec::with_capacity(rows);
+        let mut points: Vec<GroupElement> = Vec::with_capacity(rows);
         for column in padded_constants(&model, constants)? {
             for values in column?.chunks(CHUNK.max(row)) {
                 points.extend(commit_rows(&generators, values, row));

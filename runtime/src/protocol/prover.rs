@@ -1,6 +1,5 @@
 //! The prover's steps. Each takes what the one before it gives: no step can be left out, or taken twice.
 
-use ark_bn254::{Fr, G1Affine};
 use ark_ff::Zero;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
@@ -14,8 +13,9 @@ use super::statement::{Context, Shown, Statement};
 use super::verifier::{Verifier, public_sponge};
 use crate::argument::schedule::{Challenges, Schedule};
 use crate::argument::{closing, contraction, logup, opening};
-use crate::commitment::{Generators, add_all, commit_rows, encode_point};
+use crate::commitment::{Generators, GroupElement, add_all, commit_rows, encode_point};
 use crate::error::ProveError;
+use crate::field::Fr;
 use crate::randomness::Randomness;
 use crate::statement::model::{ColumnId, ColumnKind, Model, Port, Visibility};
 use crate::transcript::{ProverTranscript, Sponge};
@@ -231,7 +231,7 @@ impl<'k> Prover<'k> {
             .filter(|(_, column)| column.kind == ColumnKind::Witness)
             .map(|(id, _)| id);
         let columns: Vec<ColumnId> = witness.collect();
-        let rows: Vec<Vec<G1Affine>> = columns
+        let rows: Vec<Vec<GroupElement>> = columns
             .par_iter()
             .filter(|id| !schedule.shown.contains(id))
             .map(|&id| commit_rows(&generators, session.trace.column(id), row))
@@ -417,7 +417,7 @@ impl<'k> Session<'k> {
     /// Hides what is sent from here on, if anything is to be hidden. Randomness is that of the system, of the key's secret, of what is public, and of the
     /// witness, through its rows' commitments without blinding: where the system gives the same twice, no two proofs share a factor, unless they are
     /// the same.
-    fn hide(&mut self, rows: &[G1Affine]) {
+    fn hide(&mut self, rows: &[GroupElement]) {
         let Some(randomness) = self.randomness.take() else {
             return;
         };

@@ -1,21 +1,29 @@
-//! The soundness budget of a schedule, computed and not asserted.
+//! The soundness budget of a schedule, computed and not asserted. `docs/soundness.md` derives every term.
 
 use crate::argument::logup;
 use crate::argument::schedule::Schedule;
+use crate::commitment::{Attack, BEST_ATTACK, GENERIC_ATTACK};
+use crate::field::FIELD_BITS;
 use crate::statement::model::Model;
 
-/// Bits of the generic attack on a discrete logarithm in BN254's G1: half of the group order's 254 bits, less the constant of Pollard's rho.
-const CURVE_BITS: u32 = 126;
-/// log2 of the scalar field's order, rounded down.
-const FIELD_BITS: u32 = 253;
-
-/// One line of the budget: errors out of the field's order.
+/// One line of the budget: how many of the field's elements are bad challenges, summed over the challenges of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityTerm {
     /// What may go wrong.
     pub name: &'static str,
-    /// Numerator of the error probability; the denominator is the field's order.
+    /// Numerator of the error probability, out of `2^FIELD_BITS`.
     pub numerator: u128,
+}
+
+/// What a proof rests on, each with its own bits. No one number says how secure a proof is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// The error of the interactive argument, its messages bound, is below two to the minus this.
+    pub statistical_bits: u32,
+    /// On the group, for any curve like this one.
+    pub generic_attack: Attack,
+    /// On the group, of those published.
+    pub best_attack: Attack,
 }
 
 impl SecurityTerm {
@@ -25,68 +33,228 @@ impl SecurityTerm {
     }
 }
 
-/// Every term of the budget *(Schwartz-Zippel, summed by a union bound)*.
+impl Security {
+    /// The least of the statistical bits and those of the generic attack.
+    pub fn floor(&self) -> u32 {
+        self.statistical_bits.min(self.generic_attack.bits)
+    }
+}
+
+/// Every term of the budget.
 pub fn security_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
-    let leaves = schedule.leaves.len as u128;
-    let equations = (2 + schedule.zeros.len() + schedule.linear.len()) as u128;
-    let rounds = (schedule.contraction_rounds * schedule.contraction_degree) as u128;
-    let rows = (schedule.leaves.len_log2 + 2) as u128;
+    let others = schedule.leaves.len.saturating_sub(1) as u128;
+    let claims = 1 + schedule.zeros.len() + model.ports().count();
+    let rounds = schedule.contraction_rounds * schedule.contraction_degree;
+    let groups = schedule.lows.len().saturating_sub(1);
+    let term = |name, numerator: usize| SecurityTerm {
+        name,
+        numerator: numerator as u128,
+    };
     let mut terms = vec![
         SecurityTerm {
-            name: "lookup challenge alpha: degree of the sum of fractions",
-            numerator: 2 * leaves,
+            name: "lookup challenge alpha: one factor of each other leaf",
+            numerator: others,
         },
         SecurityTerm {
-            name: "fingerprint challenge beta: degree 3 for each pair of rows",
-            numerator: 3 * leaves * leaves,
+            name: "fingerprint challenge beta: degree 3 in each other leaf",
+            numerator: 3 * others,
         },
         SecurityTerm {
             name: "LogUp-GKR rounds",
-            numerator: logup::soundness_terms(schedule.leaves.len_log2) as u128,
+            numerator: u128::from(logup::soundness_terms(schedule.leaves.len_log2)),
         },
-        SecurityTerm {
-            name: "zero checks and public values at tau",
-            numerator: schedule.tau_len as u128,
-        },
-        SecurityTerm {
-            name: "folding of equations",
-            numerator: equations,
-        },
-        SecurityTerm {
-            name: "contraction rounds",
-            numerator: rounds,
-        },
-        SecurityTerm {
-            name: "folding of claims",
-            numerator: schedule.pieces.len() as u128,
-        },
-        SecurityTerm {
-            name: "opening rounds and folding of vectors",
-            numerator: 64 + schedule.lows.len() as u128,
-        },
+        term("zero checks and public values at tau", schedule.tau_len),
+        term("folding of equations", claims),
+        term("contraction rounds", rounds),
+        term("folding of operands' claims", schedule.operand_count()),
+        term("opening rounds", 2 * usize::from(model.row_log2)),
+        term("folding of opened vectors", groups),
     ];
     if model.answer_rounds() > 0 {
-        terms.push(SecurityTerm {
-            name: "folding of the answer: its value, and degree 2 a round",
-            numerator: 1 + 2 * model.answer_rounds() as u128,
-        });
+        let name = "folding of the answer: its value, and two a round";
+        terms.push(term(name, 1 + 2 * model.answer_rounds()));
     }
-    if model.hides() {
-        let partials = schedule.factor_count() - schedule.operand_count();
-        terms.push(SecurityTerm {
-            name: "closing: folding of equations, the challenge, batching of checks",
-            numerator: rows + (partials as u128 + 2) + 2 + rows,
-        });
-    }
+    terms.push(if model.hides() {
+        let [equations, rows] = closing_counts(schedule);
+        let name = "closing: folding of equations, the challenge, batching of checks";
+        term(name, (equations - 1) + 2 + rows)
+    } else {
+        term("closing: batching of checks", 1)
+    });
     terms
 }
 
-/// Security in bits: the least of the field's budget and the curve's.
-pub fn security_bits(model: &Model, schedule: &Schedule) -> u32 {
-    let total: u128 = security_terms(model, schedule)
-        .iter()
-        .map(|term| term.numerator)
-        .fold(1, u128::saturating_add);
+/// Equations in hidden elements, and rows that are answered for, of a proof that hides.
+fn closing_counts(schedule: &Schedule) -> [usize; 2] {
+    // One for each layer of the lookups, the root's among them; one for each partial product; the last of the contractions, and two of the opening.
+    let partials = schedule.factor_count() - schedule.operand_count();
+    let equations = schedule.leaves.len_log2 + partials + 3;
+    // The children of each layer, the operands, and the opened row.
+    [equations, schedule.leaves.len_log2 + 2]
+}
+
+/// What proofs of the model rest on.
+pub fn security(model: &Model, schedule: &Schedule) -> Security {
+    let terms = security_terms(model, schedule);
+    let numerators = terms.iter().map(|term| term.numerator);
+    let total = numerators.fold(1, u128::saturating_add);
     let lost = u128::BITS - total.leading_zeros();
-    FIELD_BITS.saturating_sub(lost).min(CURVE_BITS)
+    Security {
+        statistical_bits: FIELD_BITS.saturating_sub(lost),
+        generic_attack: GENERIC_ATTACK,
+        best_attack: BEST_ATTACK,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::argument::schedule::Challenges;
+    use crate::field::Fr;
+    use crate::protocol::coefficients::{Coefficients, Fingerprint};
+    use crate::protocol::key::ProverKey;
+    use crate::protocol::prove;
+    use crate::protocol::testing::transcript_log;
+    use crate::protocol::verifier::Verifier;
+    use crate::randomness::Randomness;
+    use crate::statement::model::{Accumulator, View, Visibility};
+    use crate::statement::relations::testing::{Draft, everything};
+    use crate::transcript::Committed;
+    use ark_ff::{Field, PrimeField};
+
+    /// Bad answers of one challenge, by its label.
+    fn degree(key: &ProverKey, label: &str, [equations, rows]: [usize; 2]) -> usize {
+        let (model, schedule) = (key.verifier_key().model(), key.verifier_key().schedule());
+        match label {
+            "alpha" => schedule.leaves.len.saturating_sub(1),
+            "beta" => 3 * schedule.leaves.len.saturating_sub(1),
+            "lookup.lambda" | "lookup.leaf" | "tau" | "answer value" => 1,
+            "lookup.at" | "opening round" | "closing" | "answer round" => 2,
+            "eta" => 1 + schedule.zeros.len() + model.inputs.len() + model.outputs.len(),
+            "contraction round" => schedule.contraction_degree,
+            "gamma" => schedule.operand_count(),
+            "opened vector" => schedule.lows.len() - 1,
+            "closing equations" => equations - 1,
+            "closing batch" => rows,
+            other => panic!("`{other}` is in no term"),
+        }
+    }
+
+    /// The challenges of a real proof, and the equations and rows of a real verifier, make up the budget: no more and no less. The document that
+    /// derives it names every message and every challenge.
+    fn assert_complete(draft: &Draft, inputs: &[Vec<i64>]) {
+        let key = draft.key();
+        let verifier_key = key.verifier_key();
+        let proven = prove(&key, inputs).unwrap();
+        let log = transcript_log(verifier_key, &proven.statement, &proven.proof).unwrap();
+        let verifier = Verifier::start(verifier_key, &proven.statement, &proven.proof).unwrap();
+        let claims = verifier.steps().unwrap().claims();
+        let rows = claims.hidden.iter();
+        let rows = rows.filter(|row| !matches!(row.commitment, Committed::Scalar(_)));
+        let counts = [claims.equations.len(), rows.count()];
+
+        let drawn = log.iter().filter(|(kind, ..)| *kind == "challenge");
+        let labels: Vec<&str> = drawn.map(|(_, label, _)| *label).collect();
+        let expected: usize = labels.iter().map(|label| degree(&key, label, counts)).sum();
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soundness.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        for (_, label, _) in &log {
+            assert!(document.contains(&format!("`{label}`")), "{label}");
+        }
+        let terms = verifier_key.security_terms();
+        let total: u128 = terms.iter().map(|term| term.numerator).sum();
+        assert_eq!(total, expected as u128, "{labels:?}");
+    }
+
+    /// The greatest power of `eta` in the one equation: by how much it grows when `eta` does, all else being equal.
+    fn degree_in_eta(key: &ProverKey) -> u64 {
+        let (model, schedule) = (key.verifier_key().model(), key.verifier_key().schedule());
+        let mut stream = Randomness::from_seed("test", [1; 32]);
+        let mut scalars = |len| stream.scalars(len);
+        let mut challenges =
+            Challenges::new(scalars(schedule.leaves.len_log2), scalars(schedule.tau_len));
+        challenges.sum = scalars(schedule.contraction_rounds);
+        let [alpha, beta] = [scalars(1)[0], scalars(1)[0]];
+        let factors = |eta: u64| {
+            let fingerprint = Fingerprint { alpha, beta };
+            let eta = Fr::from(eta);
+            let coefficients = Coefficients::new(model, schedule, fingerprint, &challenges, eta);
+            coefficients.unwrap().factors(&challenges).unwrap().concat()
+        };
+        let power = |(of_one, of_two): (Fr, Fr)| {
+            let found = (0..1 << 10).find(|&power| of_one * Fr::from(2u64).pow([power]) == of_two);
+            found.expect("a power of eta")
+        };
+        factors(1)
+            .into_iter()
+            .zip(factors(2))
+            .map(power)
+            .max()
+            .unwrap()
+    }
+
+    #[test]
+    fn every_equation_is_in_the_budget() {
+        let mut draft = everything();
+        for visibility in [
+            Visibility::Public,
+            Visibility::Private,
+            Visibility::Committed,
+        ] {
+            draft.model.inputs.to_mut()[0].visibility = visibility;
+            let key = draft.key();
+            let terms = key.verifier_key().security_terms();
+            let folding = terms
+                .iter()
+                .find(|term| term.name == "folding of equations");
+            let (counted, degree) = (folding.unwrap().numerator, degree_in_eta(&key));
+            assert!(
+                u128::from(degree) <= counted,
+                "{degree} of {counted}: {visibility:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_challenge_is_in_the_budget() {
+        let mut draft = everything();
+        for weights in [Visibility::Private, Visibility::Public] {
+            draft.model.weights = weights;
+            for (row_log2, answer_log2) in [(4, 2), (5, 5), (8, 3)] {
+                (draft.model.row_log2, draft.model.answer_log2) = (row_log2, answer_log2);
+                assert_complete(&draft, &[vec![4, 0, 2]]);
+            }
+        }
+        draft.model.inputs.to_mut()[0].visibility = Visibility::Committed;
+        assert_complete(&draft, &[vec![4, 0, 2]]);
+    }
+
+    /// Ports are equations, also those that no linear summand belongs to: here four ports, of which three are products.
+    #[test]
+    fn ports_of_products_are_in_the_budget() {
+        let mut draft = Draft::new();
+        let (x, _) = draft.input("x", &[3]);
+        for name in ["a", "b", "c"] {
+            let operands = vec![View::identity(x, 1).unwrap(); 2];
+            let square = Accumulator::zero(vec![3].into()).plus_product(1, vec![], operands);
+            draft.output(name, square, (0, 100));
+        }
+        assert_complete(&draft, &[vec![1, -2, 3]]);
+        let terms = draft.key().verifier_key().security_terms();
+        let folding = terms
+            .iter()
+            .find(|term| term.name == "folding of equations");
+        assert_eq!(folding.unwrap().numerator, 5);
+    }
+
+    /// A challenge is a hash of 256 bits, reduced: an element has at most `ceil(2^256 / q)` of them, which is at most `2^(256 - FIELD_BITS)`.
+    #[test]
+    fn no_challenge_is_likelier_than_the_budget_says() {
+        let top = Fr::MODULUS.0[3];
+        assert_eq!(
+            top >> (FIELD_BITS - 192),
+            1,
+            "2^FIELD_BITS is below q, and twice it is not"
+        );
+    }
 }

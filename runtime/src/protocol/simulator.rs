@@ -4,7 +4,6 @@
 //! uniform points for the commitments and a simulated closing, which is how a prover's messages are distributed as well, and the verifier's own code
 //! accepts them, for true statements and for false ones: so they carry nothing of the witness. Under the hash they are worth nothing.
 
-use ark_bn254::{Fr, G1Affine};
 use ark_ff::PrimeField;
 
 use super::verifier::public_sponge;
@@ -12,8 +11,9 @@ use super::{
     Commitment, Context, Proof, ProveOptions, Prover, Shown, Statement, Verifier, prove, verify,
 };
 use crate::argument::closing;
-use crate::commitment::{blind_all, decode_point, encode_point};
+use crate::commitment::{GroupElement, blind_all, decode_point, encode_point};
 use crate::error::VerifyError;
+use crate::field::Fr;
 use crate::protocol::key::VerifierKey;
 use crate::randomness::Randomness;
 use crate::statement::model::{Accumulator, ColumnId, Model, Port, TableId, View, Visibility};
@@ -87,7 +87,7 @@ fn assert_simulated(name: &str, key: &VerifierKey, statement: &Statement) {
 }
 
 /// Points by their coordinates: nobody knows a content of them.
-fn points(seed: u8, len: usize) -> Vec<G1Affine> {
+fn points(seed: u8, len: usize) -> Vec<GroupElement> {
     let mut stream = Randomness::from_seed("points", [seed; 32]);
     std::iter::repeat_with(|| decode_point(&encode_field(&stream.scalar())))
         .flatten()

@@ -1,6 +1,5 @@
 //! What the tests need of both sides: a prover that argues for any trace, and the verifier's transcript as a list.
 
-use ark_bn254::Fr;
 use ark_ff::Field;
 
 use super::fractions::Fractions;
@@ -10,7 +9,7 @@ use super::prover::{ProveOptions, Proven, Prover};
 use super::statement::Statement;
 use super::verifier::Verifier;
 use crate::error::VerifyError;
-use crate::field::from_i64;
+use crate::field::{Fr, from_i64};
 use crate::randomness::Randomness;
 use crate::witness::trace::Trace;
 

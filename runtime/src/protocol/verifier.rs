@@ -1,6 +1,5 @@
 //! The verifier's steps, as the prover's. No panic site: whatever the bytes, the answer is a [`VerifyError`] or acceptance.
 
-use ark_bn254::{Fr, G1Affine};
 use ark_ff::One;
 use rayon::prelude::*;
 
@@ -10,8 +9,9 @@ use super::proof::{PROTOCOL, Proof};
 use super::statement::{Shown, Statement};
 use crate::argument::schedule::Challenges;
 use crate::argument::{closing, contraction, logup, opening};
-use crate::commitment::decode_point;
+use crate::commitment::{GroupElement, decode_point};
 use crate::error::VerifyError;
+use crate::field::Fr;
 use crate::statement::model::{ColumnId, ColumnKind};
 use crate::transcript::{AffineForm, Claims, ELEMENT_BYTES, Sponge, VerifierTranscript};
 
@@ -247,7 +247,7 @@ impl<'a> Verifier<'a, Opened<'a>> {
     }
 
     /// Commitments to all witness columns: from the statement what is shown there, the rest from the proof.
-    fn witness_points(&self) -> Result<Vec<G1Affine>, VerifyError> {
+    fn witness_points(&self) -> Result<Vec<GroupElement>, VerifyError> {
         const MALFORMED_POINT: VerifyError = VerifyError::NonCanonical {
             label: "witness rows",
         };
@@ -307,7 +307,9 @@ pub(super) fn public_sponge(key: &VerifierKey, statement: &Statement) -> Sponge 
 #[cfg(test)]
 impl<'a> Verifier<'a, Opened<'a>> {
     /// What [`Self::finish`] goes by: what is left to check, the witness' rows, and the transcript's state.
-    pub(super) fn before_closing(mut self) -> Result<(Claims, Vec<G1Affine>, Sponge), VerifyError> {
+    pub(super) fn before_closing(
+        mut self,
+    ) -> Result<(Claims, Vec<GroupElement>, Sponge), VerifyError> {
         let witness = self.witness_points()?;
         let transcript = &mut self.session.transcript;
         Ok((transcript.take_claims(), witness, transcript.sponge.clone()))

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use ark_bn254::{Fr, G1Affine};
 use ark_ec::CurveGroup;
 
 use super::{ProverTranscript, Sponge, Variable};
+use crate::commitment::GroupElement;
+use crate::field::Fr;
 
 /// An element of a proof: the place of its message in the sponge's log, and its place in the message.
 pub(crate) type Place = (usize, usize);
@@ -17,7 +18,7 @@ pub(crate) struct Lies {
     /// To field elements, hidden or not.
     pub elements: BTreeMap<Place, Fr>,
     /// To points.
-    pub points: BTreeMap<Place, G1Affine>,
+    pub points: BTreeMap<Place, GroupElement>,
 }
 
 /// A message whose elements are hidden.
@@ -84,8 +85,8 @@ impl Lies {
     pub(super) fn about_points<'a>(
         &self,
         place: usize,
-        points: &'a [G1Affine],
-    ) -> Cow<'a, [G1Affine]> {
+        points: &'a [GroupElement],
+    ) -> Cow<'a, [GroupElement]> {
         let mut points = Cow::Borrowed(points);
         for (&(_, at), lie) in self.points.range((place, 0)..(place + 1, 0)) {
             let point = &mut points.to_mut()[at];

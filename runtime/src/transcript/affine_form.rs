@@ -3,8 +3,9 @@
 //! The verifier computes with [`AffineForm`]s as it would with numbers. In a proof that hides nothing every form is a constant. In one that hides,
 //! each element of a message is a variable, and an equation between forms is proved at the end (`argument::closing`).
 
-use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Zero};
+
+use crate::field::Fr;
 
 /// Index of a hidden element, in the order of the proof.
 pub type Variable = u32;

@@ -15,9 +15,10 @@
 //! | factors | elements | one point in all | multiplied with each other as well |
 //! | opened row | nothing yet | nothing: the commitment follows from others | added and scaled |
 
-use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
 use sha3::{Digest, Keccak256};
+
+use crate::field::Fr;
 
 #[cfg(test)]
 pub(crate) mod adversary;

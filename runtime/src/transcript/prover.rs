@@ -1,10 +1,10 @@
 //! The prover's recorder: sending is absorbing.
 
-use ark_bn254::{Fr, G1Affine};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Sponge, encode_field};
-use crate::commitment::{blind_all, commit_row, commit_scalars, encode_point};
+use crate::commitment::{GroupElement, blind_all, commit_row, commit_scalars, encode_point};
+use crate::field::Fr;
 use crate::randomness::Randomness;
 
 /// Blinding terms made at a time: many at once are cheaper.
@@ -36,7 +36,7 @@ pub(crate) struct Secrets {
     pub(crate) rows: Vec<usize>,
     /// Coefficients of the opened row.
     pub(crate) form: Vec<Fr>,
-    pool: Vec<(Fr, G1Affine)>,
+    pool: Vec<(Fr, GroupElement)>,
 }
 
 impl Drop for Secrets {
@@ -51,7 +51,7 @@ impl Drop for Secrets {
 
 impl Secrets {
     /// A blinding factor and what it adds to a commitment; none if nothing is hidden.
-    fn blind(&mut self) -> Option<(Fr, G1Affine)> {
+    fn blind(&mut self) -> Option<(Fr, GroupElement)> {
         if self.pool.is_empty() {
             let blinders = Zeroizing::new(self.randomness.as_mut()?.scalars(POOL));
             let points = blind_all(&blinders);
@@ -153,7 +153,7 @@ impl ProverTranscript {
     }
 
     /// Sends points.
-    pub fn send_points(&mut self, label: &'static str, points: &[G1Affine]) {
+    pub fn send_points(&mut self, label: &'static str, points: &[GroupElement]) {
         #[cfg(test)]
         let points = &*self.lies.about_points(self.sponge.log().len(), points);
         let from = self.proof.len();
@@ -164,7 +164,7 @@ impl ProverTranscript {
     }
 
     /// A blinding factor for each of `len` commitments, and what it adds; none if nothing is hidden.
-    pub(crate) fn blinds(&mut self, len: usize) -> Option<(Zeroizing<Vec<Fr>>, Vec<G1Affine>)> {
+    pub(crate) fn blinds(&mut self, len: usize) -> Option<(Zeroizing<Vec<Fr>>, Vec<GroupElement>)> {
         let randomness = self.secrets.as_mut()?.randomness.as_mut()?;
         let blinders = Zeroizing::new(randomness.scalars(len));
         let points = blind_all(&blinders);

@@ -1,9 +1,8 @@
 //! The verifier's side: receiving is absorbing.
 
-use ark_bn254::Fr;
-
 use super::{AffineForm, ELEMENT_BYTES, Equation, Sponge, Variable, decode_field};
 use crate::error::VerifyError;
+use crate::field::Fr;
 
 // verify-path: begin
 /// Reads messages in the clear, or committed.

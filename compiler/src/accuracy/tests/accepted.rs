@@ -223,6 +223,16 @@ fn functions_of_what_is_positive() {
     for function in ["Log", "Sqrt", "Reciprocal"] {
         holds(function, of_positive(function));
     }
+    for offset in [-1.0, 1.0] {
+        let moved = Onnx::new()
+            .input("x", "4,16")
+            .floats("offset", &[], vec![offset])
+            .node("ReduceSumSquare", "x", "sum", &[("axes", Ints(vec![1]))])
+            .node("Add", "sum,offset", "moved", &[])
+            .node("Sqrt", "moved", "y", &[])
+            .output("y");
+        holds("Sqrt beside an offset", moved);
+    }
 }
 
 #[test]

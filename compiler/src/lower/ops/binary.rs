@@ -14,7 +14,7 @@ use crate::lower::value::Value;
 const MAX_SUMMANDS: usize = 16;
 /// Widest integers that are committed as they are.
 const MOST_INTEGER_BITS: u8 = 32;
-/// Products of more bits are committed.
+/// Products of two values are committed if they have more bits.
 const MOST_WIDTH: u32 = 40;
 /// Bits of a product that is committed because it is wide.
 const WIDE_BITS: u8 = 24;
@@ -116,11 +116,12 @@ fn multiply(
 ) -> Result<Value, Diagnostic> {
     cx.align(&mut a, &mut b)?;
     let square = node.inputs[0] == node.inputs[1];
+    let linear = a.is_constant() || b.is_constant();
     let product = Value {
         proven: square.then_some((0.0, f64::INFINITY)),
         ..cx.multiply(a, b)?
     };
-    if cx.width(&product) <= MOST_WIDTH {
+    if linear || cx.width(&product) <= MOST_WIDTH {
         return Ok(product);
     }
     // A product with what is in floating point is never as great as its columns allow.

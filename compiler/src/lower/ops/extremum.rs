@@ -16,7 +16,7 @@ const MAX_TERMS: usize = 8;
 
 /// Elementwise maximum; axes of length 1 repeat.
 pub(super) fn maximum(cx: &mut Lowering, a: Value, b: Value) -> Result<Value, Diagnostic> {
-    maximum_to(cx, a, b, cx.wanted_bits())
+    maximum_to(cx, a, b, cx.wanted_bits(cx.current()))
 }
 
 /// As [`maximum`], of operands with so many bits if they have to be rounded.
@@ -128,7 +128,7 @@ pub(super) fn maximum_over(
     value: Value,
     dim: usize,
 ) -> Result<Value, Diagnostic> {
-    let mut value = settle_to(cx, value, cx.wanted_bits())?;
+    let mut value = settle_to(cx, value, cx.wanted_bits(cx.current()))?;
     while value.len(dim) > 1 {
         let len = value.len(dim);
         let half = len.div_ceil(2);

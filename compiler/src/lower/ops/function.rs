@@ -51,7 +51,8 @@ pub(super) fn lower_with(
         return cx.integers_of(&value, function);
     }
     if let Some(coefficients) = function.quadratic() {
-        return quadratic(cx, value, coefficients);
+        let bits = cx.bits.norm_bits().max(cx.wanted_bits(node.inputs[0]));
+        return quadratic(cx, &value, coefficients, bits);
     }
     if let (Some(slopes), true) = (halves(function), cx.is_relative(cx.current())) {
         return in_halves(cx, value, slopes);
@@ -92,9 +93,14 @@ pub(super) fn lower_with(
     cx.through_table(&value, tabulated)
 }
 
-/// `a x^2 + b x + c`, exact where `x` is.
-fn quadratic(cx: &mut Lowering, value: Value, [c, b, a]: [f64; 3]) -> Result<Value, Diagnostic> {
-    let value = cx.short_sum(&value, cx.bits.norm_bits())?;
+/// `a x^2 + b x + c`, exact where `x` is, which is rounded to `bits` bits if it has to be.
+fn quadratic(
+    cx: &mut Lowering,
+    value: &Value,
+    [c, b, a]: [f64; 3],
+    bits: u8,
+) -> Result<Value, Diagnostic> {
+    let value = cx.short_sum(value, bits)?;
     let square = cx
         .sum_of_squares(&value, &[], value.dims.clone())?
         .scaled(a);
@@ -122,7 +128,7 @@ fn in_halves(
     }
     let value = match value.is_plain_product() {
         true => value,
-        false => settle_to(cx, value, cx.wanted_bits())?,
+        false => settle_to(cx, value, cx.wanted_bits(cx.current()))?,
     };
     let mut factor = cx.positive(&value)?.scaled(above - below);
     factor.integer = false;
@@ -183,7 +189,7 @@ fn power_law(
                 &cx.fresh,
             );
             let moved = add_number(operand.clone(), law.offset);
-            operand = maximum_to(cx, moved, floor, cx.bits.norm_bits())?;
+            operand = maximum_to(cx, moved, floor, cx.law_bits())?;
             law.offset = 0.0;
         }
     }
@@ -198,6 +204,9 @@ fn power_law(
             merged(cx, inverse)?
         }
         Some(-0.5) => cx.inverse_root(&operand, law.offset, 2, label)?,
+        Some(power) if power > 0.0 && law.offset < 0.0 => {
+            cx.power(&add_number(operand, law.offset), 0.0, power, label)?
+        }
         Some(power) => cx.power(&operand, law.offset, power, label)?,
     };
     Ok(add_number(made.scaled(law.outer[0]), law.outer[1]))

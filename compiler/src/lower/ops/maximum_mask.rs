@@ -26,7 +26,11 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     };
     let value = match cx.exact_bits(&value)? {
         Some(bits) if bits < MAX_KEY_BITS => value,
-        _ if value.integer => return among_integers(cx, &value, dim),
+        _ if value.integer => return among_many(cx, &value, dim),
+        _ if cx.bits.are_more() => {
+            let value = cx.small(&value, cx.bits.deciding_bits())?;
+            return among_many(cx, &value, dim);
+        }
         _ => cx.small(&value, SCORE_BITS)?,
     };
     let rows: Vec<Axis> = value
@@ -55,20 +59,21 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     let maximum = RowMaximum {
         scores: &scores,
         range: (lo, hi),
+        seen: f64::INFINITY,
         keys,
         table,
         label: "same",
         bounds: (0, 1),
     };
-    let hit = maximum.emit(cx).hit;
+    let hit = maximum.emit(cx)?.hit;
     Ok(Value {
         proven: Some((0.0, 1.0)),
         ..Value::new(value.dims, vec![Term::view(View::whole(hit, &axes), 1.0)])
     })
 }
 
-/// `1 - [maximum - x > 0]` of integers that are too wide for a table of distances.
-fn among_integers(cx: &mut Lowering, value: &Value, dim: usize) -> Result<Value, Diagnostic> {
+/// `1 - [maximum - x > 0]` of what has too many steps for a table of distances.
+fn among_many(cx: &mut Lowering, value: &Value, dim: usize) -> Result<Value, Diagnostic> {
     let value = &cx.small(value, SCORE_BITS)?;
     let greatest = maximum_over(cx, value.clone(), dim)?;
     let mut below = add(cx, greatest, value.clone().scaled(-1.0))?;

@@ -42,7 +42,8 @@ pub(super) fn lower(
             Ok(sum(value).scaled(1.0 / count as f64))
         }
         Reducer::SumSquare => {
-            let value = cx.short_sum(&value, cx.bits.norm_bits())?;
+            let bits = cx.wanted_bits(node.inputs[0]);
+            let value = cx.short_sum(&value, bits)?;
             cx.sum_of_squares(&value, &summed, kept(&value))
         }
         Reducer::Max => over_all(cx, value, axes),

@@ -13,7 +13,7 @@ pub(super) fn lower(
     epsilon: f64,
 ) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
-    let value = cx.short_sum(&value, cx.bits.norm_bits())?;
+    let value = cx.short_sum(&value, cx.wanted_bits(node.inputs[0]))?;
     let summed = value.dims[dim].clone();
     let mut dims = value.dims.clone();
     dims[dim] = vec![];

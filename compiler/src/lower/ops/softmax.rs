@@ -9,6 +9,7 @@ use zkiln_runtime::relations::{Quotient, Relation};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::Node;
+use crate::graph::extent::magnitude;
 use crate::lower::boundary::limbs;
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
@@ -206,12 +207,16 @@ fn exponentials(
     let maximum = RowMaximum {
         scores: &scores,
         range: (lo, hi),
+        seen: match masked {
+            true => f64::INFINITY,
+            false => magnitude(value.range) * margin(value.shape().iter().product()),
+        },
         keys,
         table,
         label: "exp",
         bounds: (0, scale as i64),
     };
-    let columns = maximum.emit(cx);
+    let columns = maximum.emit(cx)?;
     Ok(Exponentials {
         rows,
         max: columns.max,

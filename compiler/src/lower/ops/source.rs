@@ -150,7 +150,7 @@ fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scal
         Usage::Compared => own_steps(node, COMPARED_BITS),
         Usage::Precise if is_taken_apart(cx, node) => own_steps(node, PRECISE_BITS),
         Usage::Precise => one_step(node, PRECISE_BITS),
-        Usage::Normalized => one_step(node, cx.bits.norm_bits()),
+        Usage::Normalized => one_step(node, cx.bits.norm_bits().max(cx.wanted_bits(cx.current()))),
     };
     let keys = KeyRange { bits, signed: true };
     let clamped = cx.saturates().then_some(keys);

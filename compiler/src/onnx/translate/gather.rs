@@ -59,7 +59,7 @@ pub fn elements(importer: &mut Importer, call: &Call, op: &GatherElements) -> Tr
     {
         data = build.slice(data, axis, 0, length, 1);
     }
-    let hot = indices::one_hot(build, call.inputs[1], shape[op.axis])?;
+    let hot = build.one_hot(call.inputs[1], shape[op.axis])?;
     let rank = shape.len() as u8;
     let output: Vec<u8> = (0..rank).collect();
     let mut picked = output.clone();

@@ -1,20 +1,8 @@
 //! Indices: constant ones as offsets into row-major data, computed ones as one-hot rows.
 
 use crate::graph::builder::Builder;
-use crate::graph::limits::check_matrix;
 use crate::graph::{NodeId, Op, Tensor};
 use crate::onnx::translate::{Diagnostic, Importer, refuse};
-
-/// Rows of `length` with a one at the index.
-pub fn one_hot(build: &mut Builder, indices: NodeId, length: usize) -> Result<NodeId, Diagnostic> {
-    check_matrix(length, length)?;
-    let mut identity = Tensor::filled(vec![length, length], 0.0);
-    (0..length).for_each(|i| identity.data[i * length + i] = 1.0);
-    let identity = build.constant(identity);
-    let mut shape = build.shape(indices);
-    shape.push(length);
-    Ok(build.push(Op::Gather { axis: 0 }, vec![identity, indices], shape))
-}
 
 /// One-hot rows of the `k`-th index of each tuple along the last axis.
 pub fn component(
@@ -27,7 +15,7 @@ pub fn component(
     let indices = build.slice(tuples, shape.len() - 1, k, 1, 1);
     shape.pop();
     let indices = build.reshape(indices, &shape);
-    one_hot(build, indices, length)
+    build.one_hot(indices, length)
 }
 
 /// An index below `length`; negative ones count from the end.

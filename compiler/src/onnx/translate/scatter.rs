@@ -23,7 +23,7 @@ pub fn elements(importer: &mut Importer, call: &Call, op: &ScatterElements) -> T
         return write(importer, call, &offsets);
     }
     let build = &mut importer.build;
-    let hot = indices::one_hot(build, places, shape[op.axis])?;
+    let hot = build.one_hot(places, shape[op.axis])?;
     let rank = shape.len() as u8;
     let own: Vec<u8> = (0..rank).collect();
     let mut output = own.clone();

@@ -4,11 +4,11 @@ use tract_onnx::pb::tensor_proto::DataType;
 use zkiln_runtime::error::ProveError;
 use zkiln_runtime::trace::{self, Constants};
 
-use crate::graph::{Dtype, Tensor};
+use crate::graph::{Dtype, Op, Tensor};
 use crate::lower::lower;
 use crate::options::Options;
 use crate::ports::Sample;
-use crate::prepare::tests::{Int, Onnx};
+use crate::prepare::tests::{Attribute, Int, Onnx, Text, computed};
 use crate::program::Lowered;
 use crate::scale::Scale;
 
@@ -92,6 +92,44 @@ fn the_greatest_of_wide_integers_is_found() {
         ([-5.0, -2e6, -4.0, -4.0], 2),
     ] {
         assert_eq!(run(&lowered, &[&x]), Ok(vec![expected]));
+    }
+}
+
+#[test]
+fn the_greatest_of_a_softmax_is_that_of_its_scores() {
+    for operator in ["Softmax", "LogSoftmax"] {
+        let graph = Onnx::new()
+            .input("x", "3,5")
+            .node(operator, "x", "p", &[("axis", Int(1))])
+            .node("ArgMax", "p", "y", &[("axis", Int(1))])
+            .output("y")
+            .agrees();
+        let ops: Vec<&Op> = computed(&graph).iter().map(|node| &node.op).collect();
+        let scores = |op: &&Op| matches!(op, Op::Softmax { .. } | Op::LogSumExp { .. });
+        assert!(!ops.iter().any(scores), "{ops:?}");
+    }
+}
+
+/// As onnxruntime, which refuses targets that are no class.
+#[test]
+fn a_target_is_a_class_or_ignored() {
+    let loss = |attributes: &[(&str, Attribute)]| {
+        let model = Onnx::new()
+            .typed_input("t", DataType::Int64, "2")
+            .floats("x", &[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+            .node("NegativeLogLikelihoodLoss", "x,t", "l", attributes);
+        let model = model.node("Cast", "l", "y", &[("to", Int(7))]).output("y");
+        compiled(model, &[&[1.0, 0.0]])
+    };
+    let reduction = || ("reduction", Text("none"));
+    let plain = loss(&[reduction()]);
+    assert_eq!(run(&plain, &[&[2.0, 0.0]]), Ok(vec![-3, -4]));
+    let ignoring = loss(&[reduction(), ("ignore_index", Int(-1))]);
+    assert_eq!(run(&ignoring, &[&[-1.0, 1.0]]), Ok(vec![0, -5]));
+    for lowered in [&plain, &ignoring] {
+        for target in [3.0, -2.0] {
+            assert!(run(lowered, &[&[target, 0.0]]).is_err(), "{target}");
+        }
     }
 }
 

@@ -19,16 +19,17 @@
 //!
 //! A proof that hides nothing leaves one equation, linear in the opened row: that is answered for without a mask, `c = 1`, `s = m`.
 
-use ark_bn254::{Fr, G1Affine};
 use ark_ff::{AdditiveGroup, Field, Zero};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::argument::folding;
 use crate::commitment::{
-    Generators, blind_all, blinding_generator, commit_row, commit_scalars, decode_point, msm,
+    Generators, GroupElement, blind_all, blinding_generator, commit_row, commit_scalars,
+    decode_point, msm,
 };
 use crate::error::VerifyError;
+use crate::field::Fr;
 use crate::randomness::Randomness;
 use crate::transcript::{
     Claims, Committed, Equation, HiddenRow, ProverTranscript, Secrets, VerifierTranscript,
@@ -42,9 +43,9 @@ pub(crate) mod simulator;
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     /// Of the verifier key.
-    pub constants: &'a [G1Affine],
+    pub constants: &'a [GroupElement],
     /// Of the proof and the statement.
-    pub witness: &'a [G1Affine],
+    pub witness: &'a [GroupElement],
 }
 
 /// All equations in one.
@@ -121,7 +122,7 @@ impl Folded {
 struct Check {
     generators: Vec<Fr>,
     blinding: Fr,
-    points: Vec<(G1Affine, Fr)>,
+    points: Vec<(GroupElement, Fr)>,
     /// Still to be decoded: message, bytes, factor.
     encoded: Vec<(&'static str, [u8; 32], Fr)>,
 }
@@ -187,7 +188,8 @@ impl Check {
             self.points.push(point?);
         }
         let generators = Generators::derive(self.generators.len());
-        let (mut points, mut scalars): (Vec<G1Affine>, Vec<Fr>) = self.points.into_iter().unzip();
+        let (mut points, mut scalars): (Vec<GroupElement>, Vec<Fr>) =
+            self.points.into_iter().unzip();
         points.extend_from_slice(generators.points());
         scalars.extend(self.generators);
         points.push(blinding_generator());
@@ -405,7 +407,7 @@ impl Claims {
 pub(crate) struct Masks {
     rows: Vec<Zeroizing<Vec<Fr>>>,
     blinders: Zeroizing<Vec<Fr>>,
-    points: Vec<G1Affine>,
+    points: Vec<GroupElement>,
 }
 
 impl Masks {

@@ -3,14 +3,13 @@
 //! Where the prover has `s = d + c m` of a secret `m` and a uniform mask `d`, the simulator draws `s` and solves the verifier's check for `D`.
 //! Both give the same distribution: uniform `s`, `b + c r`, `z` and `T_1`, and the one `D` and `T_0` that fit them.
 
-use ark_bn254::{Fr, G1Projective};
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 
 use super::{Folded, Rows};
 use crate::argument::folding;
-use crate::commitment::{blind_all, commit_row, decode_point, msm};
-use crate::field::dot;
+use crate::commitment::{GroupSum, blind_all, commit_row, decode_point, msm};
+use crate::field::{Fr, dot};
 use crate::randomness::Randomness;
 use crate::transcript::{Claims, Committed, ProverTranscript, Sponge};
 
@@ -28,7 +27,7 @@ pub(crate) fn simulate(
 
     let mut factors = vec![Fr::ZERO; claims.variables()];
     let mut value = c.square() * folded.known;
-    let mut scalars = G1Projective::ZERO;
+    let mut scalars = GroupSum::ZERO;
     let mut masks = Vec::new();
     let mut answers = Vec::new();
     for row in &claims.hidden {
@@ -58,7 +57,7 @@ pub(crate) fn simulate(
     value += folded.quadratic(&factors).unwrap();
     let z = randomness.scalar();
     let slope = blind_all(&[randomness.scalar()])[0];
-    let constant: G1Projective =
+    let constant: GroupSum =
         commit_row(&[value], blind_all(&[-z])[0]) + scalars * c.square() - slope * c;
 
     let mut transcript = ProverTranscript::new(sponge.clone());

@@ -1,10 +1,10 @@
 //! Small layers and last rounds: one element at a time, prefixes of any length.
 
-use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
 use super::lanes::Lanes;
 use super::{Children, Leaves, Rounds};
+use crate::field::Fr;
 
 /// Numerator and denominator.
 pub type Fraction = [Fr; 2];

@@ -2,8 +2,9 @@
 //!
 //! [`Lanes`] is implemented by [`Fr`] itself (one lane, the reference of every other) and by vectors where the machine has them.
 
-use ark_bn254::{Fr, FrConfig};
 use ark_ff::{AdditiveGroup, BigInt, MontConfig, PrimeField};
+
+use crate::field::{Fr, FrConfig};
 
 /// Most weighted terms that a [`Lanes::Sum`] may hold (log2).
 pub const SUM_LOG2: usize = 7;

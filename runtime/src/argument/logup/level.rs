@@ -3,13 +3,13 @@
 //! Memory is what a large tree costs, more than arithmetic. So unit leaves are read where the caller has them, their parents are made
 //! from them when needed, and all else is bound in place.
 
-use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
 use super::Leaves;
 use super::lanes::{Kernel, Lanes, total};
 use super::memory::Room;
 use super::tree::Chunk;
+use crate::field::Fr;
 
 /// Blocks of four vectors to ask for ahead of their use.
 const AHEAD: usize = 4;

@@ -1,8 +1,8 @@
 //! LogUp-GKR: a sum of fractions is zero *(Papini-Haböck 2023/1284, sections 3 and 4; sumcheck after Gruen 2024/108)*.
 //!
 //! Statement: `sum_i n_i prod_{j != i} d_j = 0` over the leaves `0 <= i < 2^len_log2`. It is reduced to one claim on the numerators and one on
-//! the denominators at a common random point. With `d_i = alpha - f_i` and `alpha` drawn after all `f_i`, the sum is a polynomial in `alpha`, zero
-//! if and only if `sum_i n_i / (X - f_i)` is: denominators need not be shown to be nonzero.
+//! the denominators at a common random point. With `d_i = alpha - f_i(beta)`, where the polynomials `f_i` are fixed before `alpha` and `beta` are
+//! drawn, the sum is a polynomial in both, zero if and only if `sum_i n_i / (X - f_i)` is: denominators need not be shown to be nonzero.
 //!
 //! The leaves are the last layer of a binary tree of fractions; a node is the sum of its children `2x` and `2x + 1`:
 //!
@@ -29,10 +29,10 @@
 //!
 //! **Leaves.** A last challenge folds the children of the leaf layer to one point.
 
-use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
 use crate::error::VerifyError;
+use crate::field::Fr;
 use crate::transcript::{AffineForm, Equation, ProverTranscript, VerifierTranscript};
 
 #[cfg(target_arch = "x86_64")]

@@ -9,7 +9,6 @@
 //! Chunks of unit leaves hold denominators `d` only: with `mu = 1 / lambda`, `d0 + d1 + lambda d0 d1` is
 //! `lambda (d0 + mu) (d1 + mu) - mu`.
 
-use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use rayon::prelude::*;
 
@@ -20,6 +19,7 @@ use super::level::{
 };
 use super::memory::reserve;
 use super::{Children, Leaves, Rounds};
+use crate::field::Fr;
 
 /// Least number of chunks: bounds what rounding the length to whole chunks costs.
 const CHUNKS: usize = 32;

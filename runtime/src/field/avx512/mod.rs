@@ -28,10 +28,11 @@ mod sums;
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use ark_bn254::{FqConfig, FrConfig};
 use ark_ff::{AdditiveGroup, Fp, MontBackend, MontConfig};
 
 use constants::Constants;
+
+use crate::field::modulus::{FqConfig, FrConfig};
 pub use sums::PackedProductSum;
 
 /// Elements of a [`Packed`].

@@ -1,9 +1,10 @@
 //! Eight lanes against one.
 
 use super::*;
-use ark_bn254::{FqConfig, FrConfig};
 use ark_ff::{BigInt, Field, PrimeField};
 use proptest::prelude::*;
+
+use crate::field::modulus::{FqConfig, FrConfig};
 
 fn element<C: MontConfig<4>>() -> impl Strategy<Value = Element<C>> {
     let mut largest = C::MODULUS.0;

@@ -17,8 +17,8 @@ use crate::lower::ops::binary::add;
 use crate::lower::ops::function::add_number;
 use crate::lower::ops::rescale::Target;
 use crate::lower::ops::rescale::precision::Precision;
+use crate::lower::quantize::Quantized;
 use crate::lower::quantize::sums::{IntegerPart, sum_of_integers};
-use crate::lower::quantize::{Quantized, too_wide};
 use crate::lower::tabulate::Tabulated;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Value, View};
@@ -115,7 +115,7 @@ impl Sum<'_> {
         let keys = keys(range);
         let Some(offset) = offset.constant_part().uniform() else {
             if keys.bits > MOST_BITS {
-                return Err(too_wide(1 << keys.bits.min(120)));
+                return Err(too_far(keys.bits.into()));
             }
             let rounded = self.rounded(cx, &self.quantized, keys, false)?;
             let rounded = Value {
@@ -177,7 +177,7 @@ impl Sum<'_> {
         let upper = |x: i128| x >> (bits + lower);
         let keys = KeyRange::covering(upper(sum.bounds.0) - 1, upper(sum.bounds.1) + 1);
         if keys.bits > MOST_BITS {
-            return Err(too_wide(1 << (u32::from(keys.bits) + lower).min(120)));
+            return Err(too_far(u32::from(keys.bits) + lower));
         }
         let mut to = To::range(bits + lower, keys);
         let mut ends = None;
@@ -347,4 +347,13 @@ pub(super) fn varying(value: &Value, all: &[Axis], constants: &[&Weight]) -> Vec
         value.terms.iter().any(|term| term.mentions(axis.id)) || constants.iter().any(mentioned)
     };
     all.iter().filter(varies).copied().collect()
+}
+
+fn too_far(bits: u32) -> Diagnostic {
+    refuse(
+        format!(
+            "what it rounds may be an integer of {bits} bits, as far as can be told, and no table has so many"
+        ),
+        "bound the value before it, as with `Clip`, or divide by a number that does not come near zero",
+    )
 }

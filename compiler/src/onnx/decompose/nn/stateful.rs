@@ -301,16 +301,22 @@ fn tensor_scatter(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     }
     let (batch, length, added) = (shape[0], shape[axis], news[axis]);
     let starts = starts.unwrap_or_else(|| build.constant(Tensor::filled(vec![batch], 0.0)));
-    let starts = build.reshape(starts, &[batch, 1, 1]);
-    let (from, to) = (build.iota(added, 1, 3), build.iota(length, 2, 3));
-    let position = build.add(starts, from);
-    let distance = build.subtract(position, to);
-    let distance = if circular {
-        modulo(build, distance, length)
-    } else {
-        distance
+    let hot = match circular {
+        true => {
+            let starts = build.reshape(starts, &[batch, 1, 1]);
+            let (from, to) = (build.iota(added, 1, 3), build.iota(length, 2, 3));
+            let position = build.add(starts, from);
+            let distance = build.subtract(position, to);
+            let distance = modulo(build, distance, length);
+            build.within(distance, Some(0.0), Some(0.0))
+        }
+        false => {
+            let starts = build.reshape(starts, &[batch, 1]);
+            let from = build.iota(added, 1, 2);
+            let position = build.add(starts, from);
+            build.one_hot(position, length)?
+        }
     };
-    let hot = build.within(distance, Some(0.0), Some(0.0));
     let order: Vec<usize> = [0, axis]
         .into_iter()
         .chain((1..shape.len()).filter(|a| *a != axis))

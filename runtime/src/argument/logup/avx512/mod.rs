@@ -28,10 +28,10 @@ use std::arch::x86_64::{
     _mm512_unpacklo_epi64,
 };
 
-use ark_bn254::{Fr, FrConfig};
 use ark_ff::{AdditiveGroup, BigInt, MontConfig, PrimeField};
 
 use super::lanes::{Kernel, Lanes};
+use crate::field::{Fr, FrConfig};
 
 const LIMB: u32 = 52;
 const LIMB_MASK: u64 = (1 << LIMB) - 1;
