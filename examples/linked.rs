@@ -2,13 +2,13 @@
 //!
 //! A customer has four figures that nobody else shall see. One model sorts the customer into a class, another gives a score. Both proofs
 //! show a commitment to their input; the customer chooses the same blinding for both, so that the commitments are equal, and anyone who
-//! verifies knows that class and score are about the same figures. Later the customer may open the commitment.
+//! verifies knows that class and score are about the same figures. Later the customer may open the commitment, and keeps the blinding.
 //!
 //! ```sh
 //! cargo run --release --example linked
 //! ```
 
-use zkiln::Blinding;
+use zkiln::{Blinding, ProveOptions};
 
 zkiln::include_model!(
     "models/tiny_mlp.onnx",
@@ -26,7 +26,10 @@ zkiln::include_model!(
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let figures = [[0.61, -1.25, 0.098, 1.73]];
     let blinding = Blinding::random();
-    let chosen = [("input", blinding)];
+    let chosen = ProveOptions {
+        blindings: &[("input", blinding)],
+        ..ProveOptions::default()
+    };
 
     // The customer's side.
     let class_proof = class::prove_with(&class::Input { input: figures }, &chosen)?;
@@ -52,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Opened, much later: the figures in steps of the model's input.
     let opening = &class_proof.openings[0];
     let opens = |shape: &[u32]| {
-        commitment.is_some_and(|c| c.opens_to(shape, &opening.integers, &opening.blinding))
+        commitment.is_some_and(|c| c.opens_to(shape, &opening.integers, &opening.seed))
     };
     assert!(opens(&[1, 4]));
     println!("the commitment opens to {:?}", opening.integers);

@@ -35,6 +35,14 @@
 //! the words `public`, `private` and `committed`, for all of a kind or for a port by its ONNX name. Weights are hidden under a secret, `MODEL.blinding`
 //! beside the model, which is made when it is missing: keep it, and the verifier key comes out the same in every build.
 //!
+//! What is committed is hidden under a [`Blinding`], fresh unless [`ProveOptions`] have one. What opens it is handed over with the tensor, and opens
+//! no other: a [`CommitmentOpening`].
+//!
+//! # Replay
+//!
+//! A proof is worth as much in other hands, and tomorrow. Where that matters, the verifier gives a [`Context`], such as a nonce, the prover proves
+//! under it (`prove_with`), and the verifier sees that `statement.context()` is the one that it gave.
+//!
 //! # Numbers
 //!
 //! A proof is about integers. A real input is rounded to the nearest multiple of its port's step (halves away from zero); one outside the
@@ -52,7 +60,8 @@ pub use zkiln_compiler::build;
 pub use zkiln_compiler::{CompileError, Diagnostic};
 pub use zkiln_macros::include_model;
 pub use zkiln_runtime::error::{ProveError, VerifyError};
-pub use zkiln_runtime::protocol::{Blinding, Commitment, CommitmentOpening, Proof};
+pub use zkiln_runtime::protocol::{Blinding, Commitment, CommitmentOpening, OpeningSeed};
+pub use zkiln_runtime::protocol::{Context, Proof, ProveOptions};
 
 /// What generated modules are written in. Not for people, and not stable.
 #[doc(hidden)]

@@ -297,6 +297,42 @@ fn proofs_verify_and_tampering_does_not() {
     }
 }
 
+#[test]
+fn a_proof_is_for_one_context() {
+    let folder = Folder::new();
+    let context = "0011ff".repeat(10);
+    let options = ["--samples", SAMPLES, "--context", &context];
+    prove(&folder, MODEL, INPUT, &options).fine();
+    let [proof, public, key] = ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
+    let verify_in = |public: &str, options: &[&str]| {
+        let files = [
+            "verify", "--key", &key, "--proof", &proof, "--public", public,
+        ];
+        zkiln(&[&files, options].concat())
+    };
+    verify_in(&public, &["--context", &context]).fine();
+    for options in [&[][..], &["--context", "0011ff"], &["--context", "00"]] {
+        let answer = verify_in(&public, options);
+        assert_eq!(answer.code, 1, "{}", answer.err);
+        assert!(answer.err.contains(&context), "{}", answer.err);
+    }
+    // The statement can name another context; the proof is not for it.
+    for (other, options) in [
+        (json!("0011ff"), &["--context", "0011ff"][..]),
+        (json!(""), &[]),
+    ] {
+        let mut edited = read_json(&public);
+        edited["context"] = other;
+        let edited = folder.file("edited.json", edited.to_string());
+        let answer = verify_in(&edited, options);
+        assert_eq!(answer.code, 1, "{}", answer.err);
+    }
+    for odd in ["0", "xy", &"00".repeat(33)] {
+        let refused = verify_in(&public, &["--context", odd]);
+        refused.refuses(&["--context", "hexadecimal"]);
+    }
+}
+
 /// A way to change a statement.
 type Edit = fn(&mut Value);
 

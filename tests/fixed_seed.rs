@@ -11,7 +11,7 @@ use zkiln_compiler::Compiled;
 use zkiln_compiler::compile::Request;
 use zkiln_compiler::{PortInfo, Visibility};
 use zkiln_runtime::key::{ProverKey, VerifierKey};
-use zkiln_runtime::protocol::{Blinding, prove_with};
+use zkiln_runtime::protocol::{Blinding, ProveOptions, prove_with};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::weights::digest;
 
@@ -91,7 +91,11 @@ fn line(model: &str, visibility: &[(&str, Visibility)]) -> String {
         .filter(|_| visibility.iter().any(|(_, v)| *v == Visibility::Committed))
         .collect();
     let randomness = Randomness::from_seed("zkiln proof", [42; 32]);
-    let proven = prove_with(&key, &inputs, &chosen, randomness).expect("proves");
+    let options = ProveOptions {
+        blindings: &chosen,
+        ..ProveOptions::default()
+    };
+    let proven = prove_with(&key, &inputs, &options, randomness).expect("proves");
     let key = hex(&key.verifier_key().digest());
     let proof = hex(&digest(proven.proof.as_bytes()));
     let shown = visibility

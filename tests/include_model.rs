@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use zkiln::{Blinding, Proof, Tensor, VerifyError, to_flat};
+use zkiln::{Blinding, Context, Proof, ProveOptions, Tensor, VerifyError, to_flat};
 use zkiln_compiler::Compiled;
 use zkiln_compiler::compile::Request;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
@@ -125,6 +125,22 @@ fn a_proof_is_of_one_statement_and_one_model() {
 }
 
 #[test]
+fn a_proof_is_made_in_a_context() {
+    let nonce = Context::new(b"nonce 17").expect("short enough");
+    let options = ProveOptions {
+        context: nonce,
+        ..ProveOptions::default()
+    };
+    let proven = tiny_mlp::prove_with(&mlp_input(), &options).expect("proves");
+    assert_eq!(proven.statement.context(), nonce);
+    assert_eq!(tiny_mlp::verify(&proven.statement, &proven.proof), Ok(()));
+    let elsewhere = tiny_mlp::prove(&mlp_input()).expect("proves");
+    assert_eq!(elsewhere.statement.context(), Context::default());
+    assert!(tiny_mlp::verify(&elsewhere.statement, &proven.proof).is_err());
+    assert!(tiny_mlp::verify(&proven.statement, &elsewhere.proof).is_err());
+}
+
+#[test]
 fn generated_code_and_the_process_agree() {
     let compiled = compiled("models/tiny_mlp.onnx", "models/tiny_mlp.samples.jsonl");
     assert_eq!(compiled.digest, tiny_mlp::MODEL_DIGEST);
@@ -149,17 +165,21 @@ fn generated_code_and_the_process_agree() {
 fn ports_are_seen_as_was_asked_for() {
     let blinding = Blinding::random();
     let chosen = [("input", blinding.clone())];
+    let options = ProveOptions {
+        blindings: &chosen,
+        ..ProveOptions::default()
+    };
     let input = mlp_input();
-    let proven = shy::prove_with(&shy::Input { input: input.input }, &chosen).expect("proves");
+    let proven = shy::prove_with(&shy::Input { input: input.input }, &options).expect("proves");
     assert_eq!(shy::verify(&proven.statement, &proven.proof), Ok(()));
     let names: Vec<&str> = proven.openings.iter().map(|o| o.port.as_str()).collect();
     assert_eq!(names, ["input", "output"]);
     let shown = proven.statement.commitments();
     let commitments = [shown.input, shown.output].map(|commitment| commitment.expect("committed"));
     for ((opening, commitment), len) in proven.openings.iter().zip(commitments).zip([4, 3]) {
-        assert!(commitment.opens_to(&[len], &opening.integers, &opening.blinding));
+        assert!(commitment.opens_to(&[len], &opening.integers, &opening.seed));
     }
-    assert_eq!(proven.openings[0].blinding, blinding);
+    assert_ne!(proven.openings[0].seed.to_bytes(), blinding.to_bytes());
     let open = open::prove(&open::Input { input: input.input }).expect("proves");
     assert_eq!(open.statement.input().input, tiny_mlp_rounded(&input.input));
     assert_eq!(open::verify(&open.statement, &open.proof), Ok(()));

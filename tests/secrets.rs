@@ -51,6 +51,9 @@ fn commitments_are_opened_and_linked() {
             ["p.bin", "public.json", "model.vk"].map(|name| folder.path(name));
         verify(&key, &proof, &public).fine();
         zkiln(&["open", "--public", &public, "--openings", &openings]).fine();
+        let handed_over = std::fs::read_to_string(&openings).unwrap();
+        let secret = std::fs::read_to_string(folders[0].path("blinding")).unwrap();
+        assert!(!handed_over.contains(secret.trim()));
         commitments.push(read_json(&public)["inputs"][0]["commitment"].clone());
 
         let mut other = read_json(&openings);

@@ -8,5 +8,5 @@ pub mod public;
 
 /// What `public` takes from the command line's `engine`.
 mod engine {
-    pub use zkiln_runtime::protocol::{Commitment, Shown, Statement};
+    pub use zkiln_runtime::protocol::{Commitment, Context, Shown, Statement};
 }

@@ -126,7 +126,8 @@ fn check(bytes: &[u8]) {
 
 /// A statement about `model`: zeros, or the nearest that ports allow.
 fn made_up(model: &Model) -> Option<Statement> {
-    let mut bytes = Vec::new();
+    // No context.
+    let mut bytes = vec![0];
     for port in model.ports() {
         match port.visibility {
             Visibility::Private => {}

@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 
 use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, Statement, prove_with, verify};
+use zkiln_runtime::protocol::{
+    Blinding, Proof, ProveOptions, Proven, Statement, prove_with, verify,
+};
 use zkiln_runtime::randomness::Randomness;
 
 use crate::support::{self, Show};
@@ -20,9 +22,12 @@ pub struct Known {
 pub fn known(show: Show) -> Known {
     let (key, inputs) = support::key(5, show);
     let ports = ["tokens", "gain"].map(|port| (port, Blinding::from_bytes([5; 32])));
-    let chosen = if show == Show::Some { &ports[..] } else { &[] };
+    let options = ProveOptions {
+        blindings: if show == Show::Some { &ports } else { &[] },
+        ..ProveOptions::default()
+    };
     let randomness = Randomness::from_seed("fuzz", [7; 32]);
-    let proven = prove_with(&key, &inputs, chosen, randomness).expect("proves");
+    let proven = prove_with(&key, &inputs, &options, randomness).expect("proves");
     Known { key, proven }
 }
 

@@ -34,7 +34,7 @@ fn logup(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || denominators.clone(),
                 |denominators| {
-                    let mut transcript = ProverTranscript::new(Sponge::new("bench"), None);
+                    let mut transcript = ProverTranscript::new(Sponge::new("bench"));
                     let leaves = Leaves {
                         len_log2,
                         unit,

@@ -18,6 +18,8 @@ pub struct Randomness {
     domain: &'static str,
     seed: Zeroizing<[u8; SEED_BYTES]>,
     counter: u64,
+    #[cfg(test)]
+    planted: faults::Planted,
 }
 
 impl std::fmt::Debug for Randomness {
@@ -43,7 +45,25 @@ impl Randomness {
             domain,
             seed: Zeroizing::new(seed),
             counter: 0,
+            #[cfg(test)]
+            planted: faults::Planted::default(),
         }
+    }
+
+    /// A stream of this one's seed and of `parts`, of what is to be hidden: as good as this one, and, where the system gives the same seed twice, still
+    /// another for every other secret.
+    pub fn hedged(self, parts: &[&[u8]]) -> Self {
+        let mut hash = Keccak256::new();
+        hash.update(b"zkiln hedged randomness");
+        hash.update(*self.seed);
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let hedged = Self::from_seed(self.domain, hash.finalize().into());
+        #[cfg(test)]
+        let hedged = self.plant_in(hedged);
+        hedged
     }
 
     /// The next scalar.
@@ -63,6 +83,8 @@ impl Randomness {
             }
             block.zeroize();
             if let Some(scalar) = Fr::from_bigint(BigInt(limbs)) {
+                #[cfg(test)]
+                let scalar = self.planted.draw(scalar);
                 return scalar;
             }
         }
@@ -84,6 +106,69 @@ pub fn system_seed() -> [u8; SEED_BYTES] {
     seed
 }
 
+/// Faults of randomness, for the tests that have to find them.
+#[cfg(test)]
+pub(crate) mod faults {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What is wrong with a stream; scalars are numbered as they are drawn.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Fault {
+        /// One more than it was: not a fault, but a way to see what depends on it.
+        Moved(usize),
+        /// Zero.
+        Zero(usize),
+        /// The same as an earlier one.
+        Repeated { at: usize, of: usize },
+        /// It is the system's, whatever it is to hide.
+        Unhedged,
+    }
+
+    /// A stream's faults, and what was drawn.
+    #[derive(Clone, Debug, Default)]
+    pub(super) struct Planted {
+        faults: Vec<Fault>,
+        drawn: Arc<Mutex<Vec<Fr>>>,
+    }
+
+    impl Planted {
+        /// What is drawn in the place of `scalar`.
+        pub fn draw(&mut self, mut scalar: Fr) -> Fr {
+            let mut drawn = self.drawn.lock().unwrap();
+            for fault in &self.faults {
+                match *fault {
+                    Fault::Moved(at) if at == drawn.len() => scalar += Fr::from(1u64),
+                    Fault::Zero(at) if at == drawn.len() => scalar = Fr::from(0u64),
+                    Fault::Repeated { at, of } if at == drawn.len() => scalar = drawn[of],
+                    _ => {}
+                }
+            }
+            drawn.push(scalar);
+            scalar
+        }
+    }
+
+    impl Randomness {
+        /// With faults, the later ones after the earlier ones; and what will be drawn.
+        pub(crate) fn with_faults(mut self, faults: &[Fault]) -> (Self, Arc<Mutex<Vec<Fr>>>) {
+            self.planted.faults = faults.to_vec();
+            let drawn = self.planted.drawn.clone();
+            (self, drawn)
+        }
+
+        /// The hedged stream of this one, with this one's faults.
+        pub(super) fn plant_in(self, mut hedged: Self) -> Self {
+            if self.planted.faults.contains(&Fault::Unhedged) {
+                return self;
+            }
+            hedged.planted = self.planted;
+            hedged
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +183,25 @@ mod tests {
             .into_iter()
             .collect();
         assert_eq!(all.len(), 300);
+    }
+
+    #[test]
+    fn hedged_streams_depend_on_seed_and_every_part() {
+        let stream = |seed, parts: &[&[u8]]| {
+            let stream = Randomness::from_seed("a", [seed; 32]);
+            stream.hedged(parts).scalar()
+        };
+        assert_eq!(stream(1, &[b"ab", b"c"]), stream(1, &[b"ab", b"c"]));
+        let all: HashSet<Fr> = HashSet::from([
+            stream(1, &[b"ab", b"c"]),
+            stream(2, &[b"ab", b"c"]),
+            stream(1, &[b"a", b"bc"]),
+            stream(1, &[b"abc"]),
+            stream(1, &[b"ab", b"d"]),
+            stream(1, &[]),
+            Randomness::from_seed("a", [1; 32]).scalar(),
+        ]);
+        assert_eq!(all.len(), 7);
     }
 
     #[test]

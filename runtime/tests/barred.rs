@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use support::{Builder, accumulator};
 use zkiln_runtime::key::ProverKey;
 use zkiln_runtime::protocol::testing::prove_trace;
-use zkiln_runtime::protocol::verify;
+use zkiln_runtime::protocol::{ProveOptions, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::relations::{Map, Relation};
 use zkiln_runtime::trace::{self, Constants};
@@ -39,7 +39,14 @@ fn whoever_looks_a_barred_row_up_proves_nothing() {
             let randomness = Randomness::from_seed("test", [7; 32]);
             let trace = trace::run(&unbarred, &known, &inputs).unwrap();
             let outputs = trace.outputs(&unbarred).unwrap();
-            let proven = prove_trace(&key, trace, &inputs, outputs, &[], randomness);
+            let proven = prove_trace(
+                &key,
+                trace,
+                &inputs,
+                outputs,
+                &ProveOptions::default(),
+                randomness,
+            );
             let verdict = verify(key.verifier_key(), &proven.statement, &proven.proof);
             assert_eq!(verdict.is_ok(), verifies, "{numbers:?}");
         }

@@ -5,6 +5,7 @@
 //! | anything in the statement: integers, commitments, visibility | [`everything_shown_counts`] |
 //! | the model, its visibility | [`a_proof_is_bound_to_its_model_and_its_visibility`] |
 //! | the protocol's version | [`a_proof_is_bound_to_the_protocol`] |
+//! | the context | [`a_proof_is_bound_to_its_context`] |
 //! | the input | [`a_proof_for_another_input_is_another_proof`] |
 //! | places of commitments | [`commitments_do_not_change_places`] |
 //! | order of what the transcript absorbs | [`transcript_is_as_written_down`] |
@@ -13,7 +14,11 @@ mod support;
 use support::{Show, everything, key, stream};
 use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
-use zkiln_runtime::protocol::{Blinding, Commitment, Proof, Proven, Prover, Shown, prove, verify};
+use zkiln_runtime::protocol::testing::transcript_log;
+use zkiln_runtime::protocol::{
+    Blinding, Commitment, Context, Proof, ProveOptions, Proven, Shown, prove, prove_with, verify,
+};
+use zkiln_runtime::randomness::Randomness;
 
 #[test]
 fn a_proof_is_bound_to_its_model_and_its_visibility() {
@@ -50,6 +55,40 @@ fn a_proof_is_bound_to_the_protocol() {
     let verdict = VerifierKey::from_bytes(&bytes).err();
     let expected = VerifyError::Key("for another version of the protocol");
     assert_eq!(verdict, Some(expected));
+}
+
+#[test]
+fn a_proof_is_bound_to_its_context() {
+    let contexts = [
+        &b""[..],
+        b"\0",
+        b"\0\0",
+        b"session 1",
+        b"session 2",
+        &[255; 32],
+    ];
+    for show in Show::ALL {
+        let (key, inputs) = key(5, show);
+        for context in contexts {
+            let options = ProveOptions {
+                context: Context::new(context).unwrap(),
+                ..ProveOptions::default()
+            };
+            let randomness = Randomness::from_seed("test", [1; 32]);
+            let proven = prove_with(&key, &inputs, &options, randomness).unwrap();
+            let mut statement = proven.statement;
+            assert_eq!(statement.context.as_bytes(), context);
+            for other in contexts {
+                statement.context = Context::new(other).unwrap();
+                let verdict = verify(key.verifier_key(), &statement, &proven.proof);
+                assert_eq!(
+                    verdict.is_ok(),
+                    other == context,
+                    "{show:?}: {other:?} for {context:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -115,22 +154,31 @@ fn keys_are_decoded_strictly() {
     assert!(VerifierKey::from_bytes(&[bytes, vec![0]].concat()).is_err());
 }
 
+/// What a verifier absorbs and draws, a line for each, or for several that are alike.
+fn transcript(row_log2: u8, show: Show) -> String {
+    let (key, inputs) = key(row_log2, show);
+    let proven = prove(&key, &inputs).unwrap();
+    let log = transcript_log(key.verifier_key(), &proven.statement, &proven.proof).unwrap();
+    // To the proof's last byte.
+    let sent = log
+        .iter()
+        .skip_while(|(_, label, _)| *label != "witness rows");
+    let sent = sent.filter(|(kind, ..)| *kind == "absorb");
+    let sent: usize = sent.map(|(.., bytes)| bytes).sum();
+    assert_eq!(Proof::HEADER_BYTES + sent, proven.proof.as_bytes().len());
+    let title = format!("# rows of 2^{row_log2}, {show:?} shown\n");
+    let alike = log.chunk_by(|a, b| a == b);
+    let lines = alike.map(|entries| {
+        let (kind, label, bytes) = entries[0];
+        format!("{kind} {label} ({bytes} bytes) x{}\n", entries.len())
+    });
+    std::iter::once(title).chain(lines).collect()
+}
+
 #[test]
 fn transcript_is_as_written_down() {
-    let (key, inputs) = key(5, Show::Some);
-    let prover = Prover::start(&key, &inputs).unwrap().steps();
-    let mut lines: Vec<(String, usize)> = Vec::new();
-    for (kind, label, bytes) in prover.transcript_log() {
-        let line = format!("{kind} {label} ({bytes} bytes)");
-        match lines.last_mut() {
-            Some((last, times)) if *last == line => *times += 1,
-            _ => lines.push((line, 1)),
-        }
-    }
-    let log: String = lines
-        .iter()
-        .map(|(line, times)| format!("{line} x{times}\n"))
-        .collect();
+    let log = [(12, Show::Some), (5, Show::Everything)].map(|(rows, show)| transcript(rows, show));
+    let log = log.join("\n");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcript.golden");
     if std::env::var_os("ZKILN_BLESS").is_some() {
         std::fs::write(path, &log).unwrap();

@@ -18,7 +18,9 @@ use rayon::prelude::*;
 use statistics::{ELEMENT, Elements, SIGMAS, statistics};
 use support::Show;
 use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, Statement, prove, prove_with, run};
+use zkiln_runtime::protocol::{
+    Blinding, Proof, ProveOptions, Proven, Statement, prove, prove_with, run,
+};
 use zkiln_runtime::randomness::Randomness;
 
 /// Proofs of one population.
@@ -52,13 +54,12 @@ fn seeded(key: &ProverKey, inputs: &[Vec<i64>], show: Show, seed: [u8; 2]) -> Pr
         let bytes = zkiln_runtime::transcript::encode_field(&scalar);
         (port, Blinding::from_bytes(bytes))
     });
-    let chosen = if show == Show::Some {
-        &blindings[..]
-    } else {
-        &[]
+    let options = ProveOptions {
+        blindings: if show == Show::Some { &blindings } else { &[] },
+        ..ProveOptions::default()
     };
     let randomness = Randomness::from_seed("test", seed);
-    prove_with(key, inputs, chosen, randomness).unwrap()
+    prove_with(key, inputs, &options, randomness).unwrap()
 }
 
 /// Proofs of one input, seeded by `population` and their number.

@@ -5,7 +5,8 @@ use support::Show;
 use zkiln_runtime::error::ProveError;
 use zkiln_runtime::key::{ProverKey, VerifierKey, WeightBlinding};
 use zkiln_runtime::protocol::{
-    Blinding, Commitment, Proof, Prover, Shown, Statement, prove, prove_with, run, verify,
+    Blinding, Commitment, Proof, ProveOptions, Prover, Shown, Statement, prove, prove_with, run,
+    verify,
 };
 use zkiln_runtime::randomness::Randomness;
 
@@ -49,7 +50,7 @@ fn a_statement_shows_what_the_model_says() {
         (gain, &statement.outputs[2], &[5, 3]),
     ] {
         let commitment = shown.commitment().unwrap();
-        assert!(commitment.opens_to(shape, &opening.integers, &opening.blinding));
+        assert!(commitment.opens_to(shape, &opening.integers, &opening.seed));
     }
 }
 
@@ -61,8 +62,14 @@ fn a_chosen_blinding_links_proofs_by_different_models() {
         .map(|row_log2| {
             let (key, inputs) = support::key(row_log2, Show::Some);
             let chosen = [("tokens", blinding.clone())];
+            let options = ProveOptions {
+                blindings: &chosen,
+                ..ProveOptions::default()
+            };
             let randomness = Randomness::from_system();
-            let proven = prove_with(&key, &inputs, &chosen, randomness).unwrap();
+            let proven = prove_with(&key, &inputs, &options, randomness).unwrap();
+            // What opens the commitment is not what was chosen.
+            assert_ne!(proven.openings[0].seed.to_bytes(), blinding.to_bytes());
             verify(key.verifier_key(), &proven.statement, &proven.proof).unwrap();
             proven.statement.inputs[0].commitment().unwrap().clone()
         })
@@ -73,7 +80,11 @@ fn a_chosen_blinding_links_proofs_by_different_models() {
     assert_ne!(fresh.inputs[0].commitment(), Some(&commitments[0]));
     for port in ["x", "y"] {
         let chosen = [(port, blinding.clone())];
-        let refused = Prover::start_with(&key, &inputs, &chosen);
+        let options = ProveOptions {
+            blindings: &chosen,
+            ..ProveOptions::default()
+        };
+        let refused = Prover::start(&key, &inputs, &options);
         let port = port.to_owned();
         assert_eq!(refused.err(), Some(ProveError::Blinding { port }));
     }

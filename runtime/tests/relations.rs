@@ -8,7 +8,7 @@ use support::{Builder, accumulator, at, term, view};
 use zkiln_runtime::key::ProverKey;
 use zkiln_runtime::model::{ColumnId, Model, Powers, Structure};
 use zkiln_runtime::protocol::testing::prove_trace;
-use zkiln_runtime::protocol::verify;
+use zkiln_runtime::protocol::{ProveOptions, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::relations::{Division, Normalize, Relation, Round};
 use zkiln_runtime::trace::{self, Constants};
@@ -75,7 +75,14 @@ fn no_other_columns_are_argued_for() {
             trace.set(column, values);
         }
         let randomness = Randomness::from_seed("test", [7; 32]);
-        let proven = prove_trace(&key, trace, &inputs, vec![], &[], randomness);
+        let proven = prove_trace(
+            &key,
+            trace,
+            &inputs,
+            vec![],
+            &ProveOptions::default(),
+            randomness,
+        );
         verify(key.verifier_key(), &proven.statement, &proven.proof)
     };
     assert_eq!(argue(None), Ok(()));

@@ -2,7 +2,8 @@
 //!
 //! | what is changed | caught by |
 //! |---|---|
-//! | any element of a proof: flipped, zeroed, swapped, non-canonical | [`every_element_of_a_proof_counts`] |
+//! | any element of a proof: flipped, zeroed, swapped, non-canonical | [`every_element_of_a_proof_counts`], [`elements_of_a_proof_with_long_rows_count`] |
+//! | lies that make every check before them hold | `protocol/forger.rs` |
 //! | length of a proof | [`length_is_exact`] |
 //! | one column of one relation, everything after it recomputed to fit; a forged multiplicity; padding; ranges | [`tampering`] |
 //! | one column of a wide rounding, a normalization, a division; a barred row | `relations.rs`, `barred.rs` |
@@ -16,7 +17,7 @@ use zkiln_runtime::error::VerifyError;
 use zkiln_runtime::key::{ProverKey, VerifierKey};
 use zkiln_runtime::model::{ColumnId, Model};
 use zkiln_runtime::protocol::testing::prove_trace;
-use zkiln_runtime::protocol::{Blinding, Proof, Proven, prove, prove_with, verify};
+use zkiln_runtime::protocol::{Blinding, Proof, ProveOptions, Proven, prove, prove_with, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::trace::{self, Constants, Trace};
 
@@ -62,25 +63,38 @@ fn a_true_trace_argued_slowly_gives_the_same_proof() {
         let constants = Constants::new(&model, constants).unwrap();
         let trace = trace::run(&model, &constants, &inputs).unwrap();
         let outputs = trace.outputs(&model).unwrap();
-        let chosen = if show == Show::Some {
-            &blindings()[..]
-        } else {
-            &[]
+        let chosen = blindings();
+        let options = ProveOptions {
+            blindings: if show == Show::Some { &chosen } else { &[] },
+            ..ProveOptions::default()
         };
-        let fast = prove_with(&key, &inputs, chosen, randomness()).unwrap();
-        let slow = prove_trace(&key, trace, &inputs, outputs, chosen, randomness());
+        let fast = prove_with(&key, &inputs, &options, randomness()).unwrap();
+        let slow = prove_trace(&key, trace, &inputs, outputs, &options, randomness());
         assert_eq!(fast, slow);
     }
 }
 
 #[test]
 fn every_element_of_a_proof_counts() {
-    every_element_counts(Show::Everything);
-    every_element_counts(Show::Some);
+    every_element_counts(5, Show::Everything, |_, _| true);
+    every_element_counts(5, Show::Some, |_, _| true);
 }
 
-fn every_element_counts(show: Show) {
-    let (key, inputs) = key(5, show);
+/// Rows of 2^12 elements, whose answer is folded to 2^8 in four rounds: some elements, and all around the rounds.
+#[test]
+fn elements_of_a_proof_with_long_rows_count() {
+    let counts = |at: usize, len: usize| {
+        // The last are a blinding factor, and the answer after four rounds of two points.
+        let answer = len - 1 - (1 << 8);
+        let rounds = answer - 12..answer + 4;
+        at.is_multiple_of(29) || rounds.contains(&at)
+    };
+    every_element_counts(12, Show::Some, counts);
+}
+
+/// Of the elements that `of` says, by place and number.
+fn every_element_counts(row_log2: u8, show: Show, of: fn(usize, usize) -> bool) {
+    let (key, inputs) = key(row_log2, show);
     let Proven {
         statement, proof, ..
     } = prove(&key, &inputs).unwrap();
@@ -91,7 +105,8 @@ fn every_element_counts(show: Show) {
             assert!(result.is_err(), "{what} of element {at} was accepted");
         }
     };
-    for at in 0..bytes.len() / 32 {
+    let elements = bytes.len() / 32;
+    for at in (0..elements).filter(|at| of(*at, elements)) {
         // The header's five words count as well.
         let start = (Proof::HEADER_BYTES + 32 * at) % (bytes.len() - 32);
         let with = |change: &dyn Fn(&mut [u8])| {
@@ -208,7 +223,8 @@ fn argue_and_verify(
     inputs: &[Vec<i64>],
     outputs: Vec<Vec<i64>>,
 ) -> Result<(), VerifyError> {
-    let proven = prove_trace(key, trace, inputs, outputs, &[], randomness());
+    let options = ProveOptions::default();
+    let proven = prove_trace(key, trace, inputs, outputs, &options, randomness());
     verify(key.verifier_key(), &proven.statement, &proven.proof)
 }
 

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use zkiln_compiler::blinding_key::{self, BlindingKey};
 use zkiln_compiler::compile::Request;
 use zkiln_compiler::tensors::{self, Finite, Side};
+use zkiln_compiler::text::unhex;
 use zkiln_compiler::{Options, Port, PortInfo, Visibility};
 
-use super::engine::Program;
+use super::engine::{Context, Program};
 use super::error::CliError;
 use super::terminal::note_guesses;
 
@@ -184,6 +185,12 @@ fn read(
     Ok(tensors::fit(read, ports, &file, finite)?)
 }
 
+/// A context as hexadecimal digits.
+pub fn context(digits: &str) -> Result<Context, String> {
+    let context = unhex(digits).and_then(|bytes| Context::new(&bytes));
+    context.ok_or_else(|| "expected up to 64 hexadecimal digits, two a byte".into())
+}
+
 /// Writes a whole file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     std::fs::write(path, bytes).map_err(|source| CliError::Write {
@@ -226,6 +233,16 @@ mod tests {
         let odd = Ok(("a=b".into(), Visibility::Committed));
         assert_eq!(visibility("a=b=committed"), odd);
         assert!(visibility("inputs").is_err() && visibility("inputs=secret").is_err());
+    }
+
+    #[test]
+    fn contexts_are_up_to_32_bytes() {
+        assert_eq!(context(""), Ok(Context::default()));
+        assert_eq!(context("00fF"), Ok(Context::new(&[0, 255]).unwrap()));
+        assert!(context(&"00".repeat(32)).is_ok());
+        for bad in ["0", "0x00", "g0", &"00".repeat(33)] {
+            assert!(context(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

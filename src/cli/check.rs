@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::{self, ModelArgs};
 use super::compare::{Comparison, compare};
-use super::engine::{self, Program, Proven};
+use super::engine::{self, Program, ProveOptions, Proven};
 use super::error::CliError;
 use super::oracle;
 use super::security::Security;
@@ -258,7 +258,7 @@ fn measure(
     for run in 1..=count {
         progress.step(format!("proving, run {run} of {count}"));
         let proving = Instant::now();
-        let proven = program.prove(integers, &[])?;
+        let proven = program.prove(integers, &ProveOptions::default())?;
         prove_ms.push(ms(proving.elapsed()));
         progress.step(format!("verifying, run {run} of {count}"));
         let verifying = Instant::now();

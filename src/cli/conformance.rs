@@ -14,7 +14,7 @@ use zkiln_compiler::{CompileError, Port, blinding_key};
 
 use super::args;
 use super::compare::{Comparison, compare};
-use super::engine::{self, Program};
+use super::engine::{self, Program, ProveOptions};
 use super::error::CliError;
 use super::terminal::{Progress, milliseconds, say, say_json, table};
 
@@ -284,7 +284,7 @@ fn outputs(program: &Program, input: &[Vec<f64>], prove: bool) -> Result<Vec<Out
     let outputs = match prove {
         false => program.run(&integers)?,
         true => {
-            let proven = program.prove(&integers, &[])?;
+            let proven = program.prove(&integers, &ProveOptions::default())?;
             engine::verify(program.verifier_key(), &proven.statement, &proven.proof)?;
             proven.outputs
         }

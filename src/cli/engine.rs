@@ -11,7 +11,8 @@ use zkiln_runtime::protocol;
 
 pub use zkiln_runtime::key::VerifierKey;
 pub use zkiln_runtime::protocol::{
-    Blinding, Commitment, CommitmentOpening, Proof, Proven, Shown, Statement, verify,
+    Blinding, Commitment, CommitmentOpening, Context, OpeningSeed, Proof, ProveOptions, Proven,
+    Shown, Statement, verify,
 };
 use zkiln_runtime::randomness::Randomness;
 
@@ -123,13 +124,9 @@ impl Program {
         protocol::run(&self.prover, inputs).map_err(|error| self.in_reals(error))
     }
 
-    /// Runs and proves; `blindings` are those of committed ports that shall not be fresh.
-    pub fn prove(
-        &self,
-        inputs: &[Vec<i64>],
-        blindings: &[(&str, Blinding)],
-    ) -> Result<Proven, ProveError> {
-        protocol::prove_with(&self.prover, inputs, blindings, Randomness::from_system())
+    /// Runs and proves.
+    pub fn prove(&self, inputs: &[Vec<i64>], options: &ProveOptions) -> Result<Proven, ProveError> {
+        protocol::prove_with(&self.prover, inputs, options, Randomness::from_system())
             .map_err(|error| self.in_reals(error))
     }
 

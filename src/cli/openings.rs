@@ -8,7 +8,7 @@ use zkiln_compiler::PortInfo;
 use zkiln_compiler::text::{hex, unhex};
 
 use super::args;
-use super::engine::{Blinding, Commitment, CommitmentOpening};
+use super::engine::{Commitment, CommitmentOpening, OpeningSeed};
 use super::error::CliError;
 use super::public::Public;
 use super::terminal::{say, say_json};
@@ -16,7 +16,8 @@ use super::terminal::{say, say_json};
 /// Check that the commitments of a public statement open to given tensors
 #[derive(clap::Args)]
 #[command(after_help = "\
-Anyone who has the openings learns the tensors, and that these were committed to. Nothing else is checked: verify the proof as well.
+Anyone who has the openings learns the tensors, and that these were committed to; nothing of other tensors that were committed under the same
+blinding. Nothing else is checked: verify the proof as well.
 
 Example:
   zkiln open --public public.json --openings openings.json")]
@@ -46,8 +47,8 @@ struct OpenTensor {
     port: String,
     shape: Vec<usize>,
     integers: Vec<i64>,
-    /// Hexadecimal.
-    blinding: String,
+    /// Hexadecimal; of this tensor alone.
+    seed: String,
 }
 
 impl Openings {
@@ -60,7 +61,7 @@ impl Openings {
                 port: opening.port.clone(),
                 shape: port.map_or_else(Vec::new, |port| port.shape.clone()),
                 integers: opening.integers.clone(),
-                blinding: hex(&opening.blinding.to_bytes()),
+                seed: hex(&opening.seed.to_bytes()),
             }
         };
         Self {
@@ -70,12 +71,13 @@ impl Openings {
 }
 
 impl OpenTensor {
-    /// The commitment that this opens; `None` if nothing can have it.
-    fn commitment(&self) -> Option<Commitment> {
-        let seed = unhex(&self.blinding)?.try_into().ok()?;
+    /// Whether it opens a commitment; `None` if it can open none.
+    fn opens(&self, commitment: &str) -> Option<bool> {
+        let commitment = Commitment::from_bytes(&unhex(commitment)?)?;
+        let seed = OpeningSeed::from_bytes(unhex(&self.seed)?.try_into().ok()?);
         let shape = self.shape.iter().map(|&len| u32::try_from(len).ok());
         let shape: Vec<u32> = shape.collect::<Option<_>>()?;
-        Commitment::new(&shape, &self.integers, &Blinding::from_bytes(seed))
+        Some(commitment.opens_to(&shape, &self.integers, &seed))
     }
 }
 
@@ -88,8 +90,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let committed = public.committed();
     for (port, commitment) in &committed {
         let opening = openings.iter().find(|opening| opening.port == *port);
-        let opened = opening.and_then(OpenTensor::commitment);
-        if opened.map(|c| hex(&c.to_bytes())).as_deref() != Some(*commitment) {
+        if opening.and_then(|opening| opening.opens(commitment)) != Some(true) {
             return Err(CliError::Statement(match opening {
                 Some(_) => format!("the commitment to `{port}` does not open to this tensor"),
                 None => format!("there is no opening of `{port}`"),

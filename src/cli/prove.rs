@@ -7,7 +7,7 @@ use zkiln_compiler::text::hex;
 use zkiln_compiler::{Port, blinding_key};
 
 use super::args::{self, ModelArgs};
-use super::engine::{Blinding, Proven};
+use super::engine::{Blinding, Context, ProveOptions, Proven};
 use super::error::CliError;
 use super::openings::Openings;
 use super::public::Public;
@@ -47,6 +47,9 @@ pub struct Args {
     /// (default: fresh); may be repeated
     #[arg(long = "blinding", value_name = "PORT=FILE", value_parser = blinding)]
     blindings: Vec<(String, PathBuf)>,
+    /// What the proof is made for, such as the verifier's nonce: up to 32 bytes, hexadecimal
+    #[arg(long, value_name = "HEX", value_parser = args::context, default_value = "", hide_default_value = true)]
+    context: Context,
     /// Where the verifier key goes, if anywhere
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -84,6 +87,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         ));
     }
     let integers = program.to_integers(&input).map_err(CliError::Uncovered)?;
+    let options = ProveOptions {
+        context: args.context,
+        blindings: &blindings,
+    };
     progress.step("proving");
     let Proven {
         statement,
@@ -91,7 +98,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         openings,
         ..
     } = program
-        .prove(&integers, &blindings)
+        .prove(&integers, &options)
         .map_err(CliError::Uncovered)?;
     drop(progress);
 

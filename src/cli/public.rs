@@ -8,7 +8,7 @@ use zkiln_compiler::graph::Dtype;
 use zkiln_compiler::{PortInfo, Scale};
 use zkiln_runtime::model::{Model, Port};
 
-use super::engine::{Commitment, Shown, Statement};
+use super::engine::{Commitment, Context, Shown, Statement};
 use super::error::CliError;
 use zkiln_compiler::tensors::OutData;
 use zkiln_compiler::text::{hex, unhex};
@@ -19,6 +19,9 @@ use zkiln_compiler::text::{hex, unhex};
 pub struct Public {
     /// Digest of the verifier key, hexadecimal.
     model_digest: String,
+    /// What the proof was made for, hexadecimal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    context: String,
     /// In the model's order.
     inputs: Vec<PublicTensor>,
     /// In the model's order.
@@ -97,6 +100,7 @@ impl Public {
         };
         Self {
             model_digest: hex(digest),
+            context: hex(statement.context.as_bytes()),
             inputs: pair(inputs, &statement.inputs, false),
             outputs: pair(outputs, &statement.outputs, true),
         }
@@ -122,7 +126,9 @@ impl Public {
                 hex(digest)
             )));
         }
+        let context = unhex(&self.context).and_then(|bytes| Context::new(&bytes));
         Ok(Statement {
+            context: context.ok_or_else(|| CliError::Statement("not a context".into()))?,
             inputs: shown("input", self.inputs, &model.inputs)?,
             outputs: shown("output", self.outputs, &model.outputs)?,
         })

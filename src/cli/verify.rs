@@ -7,7 +7,7 @@ use serde_json::json;
 use zkiln_compiler::text::hex;
 
 use super::args;
-use super::engine::{self, Proof, VerifierKey};
+use super::engine::{self, Context, Proof, VerifierKey};
 use super::error::CliError;
 use super::public::Public;
 use super::terminal::{say, say_json};
@@ -17,6 +17,7 @@ use super::terminal::{say, say_json};
 #[command(after_help = "\
 Checks that the model behind the key maps the statement's inputs to its outputs: public ones are the `integers`, committed ones are what the
 `commitment` commits to, and the prover knows the private ones.
+A statement that names another context than --context is rejected, and so is one that names any if there is none.
 `scale` and `data` are for people and are not part of the proof. Take the key from someone you trust, never from the prover.
 
 Example:
@@ -31,6 +32,9 @@ pub struct Args {
     /// The public statement
     #[arg(long, value_name = "FILE.json")]
     public: PathBuf,
+    /// What the proof has to be made for: up to 32 bytes, hexadecimal
+    #[arg(long, value_name = "HEX", value_parser = args::context, default_value = "", hide_default_value = true)]
+    context: Context,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -44,6 +48,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let public: Public = serde_json::from_slice(&args::read_file(&args.public)?)
         .map_err(|e| CliError::file(&args.public, format!("not a public statement: {e}")))?;
     let statement = public.statement(&key.digest(), key.model())?;
+    if statement.context != args.context {
+        let [got, expected] = [statement.context, args.context].map(|c| hex(c.as_bytes()));
+        let reason = format!("its context is `{got}`, expected `{expected}` (--context)");
+        return Err(CliError::Statement(reason));
+    }
     engine::verify(&key, &statement, &proof)?;
     let digest = hex(&key.digest());
     if args.json {

@@ -41,7 +41,7 @@ fn statements_and_proofs_travel_as_bytes() {
     let proof = Proof::from_bytes(proven.proof.as_bytes());
     assert_eq!(tiny::verify(&statement, &proof), Ok(()));
     assert!(matches!(
-        Statement::from_bytes(&[1, 2, 3]),
+        Statement::from_bytes(&[0, 1, 2, 3]),
         Err(VerifyError::Statement(_))
     ));
 }

@@ -13,7 +13,7 @@ pub fn api(lowered: &Lowered) -> TokenStream {
     let model = &lowered.model;
     let errors = errors(&lowered.report);
     let statement = statement(model);
-    let prove = prove(model);
+    let prove = prove();
     let verify = verify();
     quote! {
         #statement
@@ -85,6 +85,11 @@ fn statement(model: &Model) -> TokenStream {
 
             #output
 
+            /// What the proof was made for.
+            pub fn context(&self) -> Context {
+                self.0.context
+            }
+
             /// Canonical bytes.
             pub fn to_bytes(&self) -> Vec<u8> {
                 self.0.to_bytes()
@@ -98,42 +103,29 @@ fn statement(model: &Model) -> TokenStream {
     }
 }
 
-/// The proving functions: blindings can be chosen where something is committed.
-fn prove(model: &Model) -> TokenStream {
-    let steps = quote! {
-            .commit()
-            .lookups()
-            .contractions()
-            .opening()
-            .finish();
-        let protocol::Proven { outputs, statement, proof, openings } = proven;
-        let output = Output::from_integers(&outputs);
-        Ok(Proven { output, statement: Statement(statement), proof, openings })
-    };
-    let start = quote! {
-        let key = loaded(&PROVER_KEY)?;
-        let inputs = input.to_integers()?;
-    };
-    if model.shown_columns().is_empty() {
-        return quote! {
-            /// Computes the model and proves it.
-            pub fn prove(input: &Input) -> Result<Proven, ProveError> {
-                #start
-                let proven = Prover::start(key, &inputs).map_err(in_reals)? #steps
-            }
-        };
-    }
+/// The proving functions.
+fn prove() -> TokenStream {
     quote! {
         /// Computes the model and proves it. All blindings are fresh.
         pub fn prove(input: &Input) -> Result<Proven, ProveError> {
-            prove_with(input, &[])
+            prove_with(input, &ProveOptions::default())
         }
 
-        /// Like [`prove`], with chosen blindings for some of the committed ports, by ONNX name: equal tensors under equal blindings have equal
-        /// commitments, also in the statements of other models.
-        pub fn prove_with(input: &Input, blindings: &[(&str, Blinding)]) -> Result<Proven, ProveError> {
-            #start
-            let proven = Prover::start_with(key, &inputs, blindings).map_err(in_reals)? #steps
+        /// Like [`prove`], in a context, or with chosen blindings for some of the committed ports, by ONNX name: equal tensors under equal blindings
+        /// have equal commitments, also in the statements of other models.
+        pub fn prove_with(input: &Input, options: &ProveOptions) -> Result<Proven, ProveError> {
+            let key = loaded(&PROVER_KEY)?;
+            let inputs = input.to_integers()?;
+            let proven = Prover::start(key, &inputs, options)
+                .map_err(in_reals)?
+                .commit()
+                .lookups()
+                .contractions()
+                .opening()
+                .finish();
+            let protocol::Proven { outputs, statement, proof, openings } = proven;
+            let output = Output::from_integers(&outputs);
+            Ok(Proven { output, statement: Statement(statement), proof, openings })
         }
     }
 }
@@ -158,7 +150,7 @@ fn errors(report: &[NodeReport]) -> TokenStream {
 /// The verifying function.
 fn verify() -> TokenStream {
     quote! {
-        /// Checks a proof. Needs no weights.
+        /// Checks a proof. Needs no weights. Whether the statement is the one that is asked about, its context included, is for the caller to see.
         pub fn verify(statement: &Statement, proof: &Proof) -> Result<(), VerifyError> {
             Verifier::start(loaded(&VERIFIER_KEY)?, &statement.0, proof)?
                 .commit()?

@@ -127,7 +127,9 @@ fn module(compiled: &Compiled, weights_digest: &[u8; 32]) -> TokenStream {
         #[allow(dead_code, unused_imports, clippy::all, clippy::pedantic)]
         pub mod #module {
             use ::zkiln::__private::*;
-            pub use ::zkiln::{Blinding, Commitment, CommitmentOpening, Proof, ProveError, VerifyError};
+            pub use ::zkiln::{
+                Blinding, Commitment, CommitmentOpening, Context, Proof, ProveError, ProveOptions, VerifyError,
+            };
 
             #input
             #output

@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn proof(answer: &[Fr], form: &[Fr], rounds: usize) -> Vec<u8> {
-        let mut transcript = ProverTranscript::new(Sponge::new("test"), None);
+        let mut transcript = ProverTranscript::new(Sponge::new("test"));
         prove(answer.to_vec(), form, rounds, &mut transcript);
         transcript.finish()
     }

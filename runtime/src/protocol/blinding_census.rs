@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ark_ec::CurveGroup;
 
-use super::{Blinding, Proof, Prover};
+use super::{Blinding, Context, Proof, ProveOptions, Prover};
 use crate::commitment::{decode_point, encode_point};
 use crate::field::Fr;
 use crate::protocol::key::ProverKey;
@@ -44,28 +44,42 @@ const PROOFS: u8 = 24;
 
 /// A labeled element of a proof.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Element {
-    label: &'static str,
-    bytes: [u8; ELEMENT_BYTES],
+pub(super) struct Element {
+    pub label: &'static str,
+    pub bytes: [u8; ELEMENT_BYTES],
 }
 
 /// A proof's elements. `oracle` takes the place of the hash.
 fn elements(key: &ProverKey, inputs: &[Vec<i64>], seed: u8, oracle: bool) -> Vec<Element> {
     let randomness = Randomness::from_seed("test", [seed; 32]);
+    elements_of(key, inputs, Context::default(), (randomness, seed), oracle)
+}
+
+/// In a context, with this randomness; committed inputs have the blinding of a seed.
+pub(super) fn elements_of(
+    key: &ProverKey,
+    inputs: &[Vec<i64>],
+    context: Context,
+    (randomness, seed): (Randomness, u8),
+    oracle: bool,
+) -> Vec<Element> {
     let chosen = [("tokens", Blinding::from_bytes([seed; 32]))];
     let is_committed = key.verifier_key().model().inputs[0].visibility == Visibility::Committed;
-    let chosen = if is_committed { &chosen[..] } else { &[] };
-    let mut prover = Prover::start_seeded(key, inputs, chosen, randomness).unwrap();
+    let options = ProveOptions {
+        blindings: if is_committed { &chosen } else { &[] },
+        context,
+    };
+    let mut prover = Prover::start_seeded(key, inputs, &options, randomness).unwrap();
     if oracle {
         let challenges = Randomness::from_seed("oracle", [0; 32]).scalars(600);
-        prover.set_oracle(Sponge::of_oracle(challenges));
+        prover.set_sponge(Sponge::of_oracle(challenges));
     }
     let mut prover = prover.steps();
     prover.close();
     let sent = |(kind, label, _): &&(&str, &str, usize)| {
-        *kind == "absorb" && !["protocol", "model", "statement"].contains(label)
+        *kind == "absorb" && !["protocol", "context", "model", "statement"].contains(label)
     };
-    let log = prover.transcript_log().iter().filter(sent);
+    let log = prover.transcript().sponge.log().iter().filter(sent);
     let labels: Vec<&'static str> = log
         .flat_map(|(_, label, bytes)| std::iter::repeat_n(*label, bytes / ELEMENT_BYTES))
         .collect();
@@ -141,7 +155,7 @@ fn census(proofs: &[Vec<Element>]) -> Result<(), String> {
 }
 
 /// The model of all relations, with this much of it hidden.
-fn draft(weights: Visibility, input: Visibility, output: Visibility) -> Draft {
+pub(super) fn draft(weights: Visibility, input: Visibility, output: Visibility) -> Draft {
     let mut draft = everything();
     draft.model.weights = weights;
     let port = &mut draft.model.inputs.to_mut()[0];
@@ -151,7 +165,7 @@ fn draft(weights: Visibility, input: Visibility, output: Visibility) -> Draft {
 }
 
 /// A model without lookups: a product with hidden weights.
-fn product() -> Draft {
+pub(super) fn product() -> Draft {
     let mut draft = Draft::new();
     let (x, _) = draft.input("x", &[3]);
     let w = draft.constant("w", &[5, 3], (0..15).collect());

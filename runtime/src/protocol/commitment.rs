@@ -1,9 +1,10 @@
 //! A hiding commitment to a tensor, the same for every model that takes or gives it.
 //!
 //! The integers, each axis padded with zeros to a power of two, row-major, are cut into rows of [`shown_row_log2`]; each is a Pedersen
-//! commitment under a blinding factor of its own, derived from a secret seed, the shape and the tensor, so that no two tensors share factors: the
-//! difference of their commitments would be that of the tensors. Axes of length one do not count. Equal tensors of equal shapes under equal
-//! seeds have equal commitments; for different ones to be equal, somebody must know a relation between generators.
+//! commitment under a blinding factor of its own, derived from a secret, the shape and the tensor, so that no two tensors share factors: the
+//! difference of their commitments would be that of the tensors. What is derived for one tensor opens its commitment, and says nothing of the
+//! secret. Axes of length one do not count. Equal tensors of equal shapes under equal blindings have equal commitments; for different ones to be
+//! equal, somebody must know a relation between generators.
 
 use sha3::{Digest, Keccak256};
 
@@ -20,10 +21,20 @@ use crate::transcript::ELEMENT_BYTES;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commitment(Vec<GroupElement>);
 
-/// The secret that hides a committed tensor. Anyone who has it and the tensor can open the commitment; use it again to make proofs
-/// about the same tensor linkable.
+/// The secret that hides committed tensors; use it again to make proofs about the same tensor linkable. It stays with whoever commits: what
+/// opens a single commitment is an [`OpeningSeed`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Blinding([u8; SEED_BYTES]);
+
+/// What opens the commitment to one tensor: derived from a [`Blinding`] and the tensor, and of no use for any other.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpeningSeed([u8; SEED_BYTES]);
+
+impl std::fmt::Debug for OpeningSeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpeningSeed(..)")
+    }
+}
 
 impl std::fmt::Debug for Blinding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,33 +58,45 @@ impl Blinding {
         self.0
     }
 
-    /// One factor for each row's unblinded commitment, of a tensor of this shape of 32-bit integers.
-    pub(crate) fn factors(&self, shape: &[u32], rows: &[GroupElement]) -> Vec<Fr> {
+    /// For the tensor with these rows, commitments without blinding.
+    pub(crate) fn opening_seed(&self, rows: &[GroupElement]) -> OpeningSeed {
+        let mut hash = Keccak256::new();
+        hash.update(b"zkiln opening");
+        hash.update(self.0);
+        rows.iter().for_each(|row| hash.update(encode_point(row)));
+        OpeningSeed(hash.finalize().into())
+    }
+}
+
+impl OpeningSeed {
+    /// From an opening that was handed over.
+    pub fn from_bytes(seed: [u8; SEED_BYTES]) -> Self {
+        Self(seed)
+    }
+
+    /// To be handed over, with the tensor.
+    pub fn to_bytes(&self) -> [u8; SEED_BYTES] {
+        self.0
+    }
+
+    /// One factor for each of `rows` rows of a tensor of this shape of 32-bit integers.
+    pub(crate) fn factors(&self, shape: &[u32], rows: usize) -> Vec<Fr> {
         let axes: Vec<u32> = shape.iter().copied().filter(|&len| len != 1).collect();
         let mut hash = Keccak256::new();
         hash.update(b"zkiln commitment to i32");
         hash.update(self.0);
         hash.update((axes.len() as u64).to_le_bytes());
         axes.iter().for_each(|len| hash.update(len.to_le_bytes()));
-        rows.iter().for_each(|row| hash.update(encode_point(row)));
-        let seed = hash.finalize().into();
-        Randomness::from_seed("zkiln commitment", seed).scalars(rows.len())
+        Randomness::from_seed("zkiln commitment", hash.finalize().into()).scalars(rows)
     }
 }
 
 impl Commitment {
     /// Commits to a tensor of true `shape`, row-major. `None` if its length is not that of the shape or an integer has more than 32 bits.
     pub fn new(shape: &[u32], integers: &[i64], blinding: &Blinding) -> Option<Self> {
-        let small = integers.iter().map(|&value| i32::try_from(value).ok());
-        let small: Vec<i32> = small.collect::<Option<_>>()?;
-        let expected: usize = shape.iter().map(|&len| len as usize).product();
-        if small.len() != expected {
-            return None;
-        }
-        let padded = pad(shape, small);
-        let rows = commit_padded(shape, &padded);
-        let blinders = blinding.factors(shape, &rows);
-        Some(Self::blinded(&rows, &blinders))
+        let rows = commit_tensor(shape, integers)?;
+        let factors = blinding.opening_seed(&rows).factors(shape, rows.len());
+        Some(Self::blinded(&rows, &factors))
     }
 
     /// Adds blinding to commitments that have none.
@@ -82,8 +105,9 @@ impl Commitment {
     }
 
     /// Whether it opens to this tensor.
-    pub fn opens_to(&self, shape: &[u32], integers: &[i64], blinding: &Blinding) -> bool {
-        Self::new(shape, integers, blinding).as_ref() == Some(self)
+    pub fn opens_to(&self, shape: &[u32], integers: &[i64], seed: &OpeningSeed) -> bool {
+        commit_tensor(shape, integers)
+            .is_some_and(|rows| Self::blinded(&rows, &seed.factors(shape, rows.len())) == *self)
     }
 
     // verify-path: begin
@@ -116,6 +140,14 @@ impl Commitment {
     // verify-path: end
 }
 
+/// Unblinded commitments to the rows of a tensor of true `shape`; `None` if they do not fit, or an integer has more than 32 bits.
+fn commit_tensor(shape: &[u32], integers: &[i64]) -> Option<Vec<GroupElement>> {
+    let small = integers.iter().map(|&value| i32::try_from(value).ok());
+    let small: Vec<i32> = small.collect::<Option<_>>()?;
+    let expected: usize = shape.iter().map(|&len| len as usize).product();
+    (small.len() == expected).then(|| commit_padded(shape, &pad(shape, small)))
+}
+
 /// Unblinded commitments to the rows of a padded tensor of true `shape`.
 pub(crate) fn commit_padded(shape: &[u32], padded: &[i32]) -> Vec<GroupElement> {
     let row = 1usize << shown_row_log2(shape);
@@ -133,12 +165,21 @@ mod tests {
         let blinding = Blinding::random();
         let commitment = Commitment::new(&shape, &integers, &blinding).expect("fits");
         assert_eq!(commitment.rows().len(), 2);
-        assert!(commitment.opens_to(&shape, &integers, &blinding));
-        assert!(commitment.opens_to(&[3, 1, 100], &integers, &blinding));
-        assert!(!commitment.opens_to(&shape, &integers, &Blinding::random()));
+        let seed_of = |blinding: &Blinding, integers: &[i64]| {
+            blinding.opening_seed(&commit_tensor(&shape, integers).expect("fits"))
+        };
+        let seed = seed_of(&blinding, &integers);
+        assert!(commitment.opens_to(&shape, &integers, &seed));
+        assert!(commitment.opens_to(&[3, 1, 100], &integers, &seed));
+        assert!(!commitment.opens_to(&shape, &integers, &seed_of(&Blinding::random(), &integers)));
         let mut other = integers.clone();
         other[299] += 1;
-        assert!(!commitment.opens_to(&shape, &other, &blinding));
+        assert!(!commitment.opens_to(&shape, &other, &seed));
+        // What opens one tensor opens no other under the same blinding.
+        let another = Commitment::new(&shape, &other, &blinding).expect("fits");
+        assert!(another.opens_to(&shape, &other, &seed_of(&blinding, &other)));
+        assert!(!another.opens_to(&shape, &other, &seed));
+        assert_ne!(seed.to_bytes(), blinding.to_bytes());
         let again = Commitment::from_bytes(&commitment.to_bytes());
         assert_eq!(again, Some(commitment));
     }
@@ -148,13 +189,14 @@ mod tests {
         let integers: Vec<i64> = (0..8).collect();
         let blinding = Blinding::from_bytes([3; 32]);
         let commitment = Commitment::new(&[2, 4], &integers, &blinding).expect("fits");
+        let seed = blinding.opening_seed(&commit_tensor(&[2, 4], &integers).expect("fits"));
         for (shape, opens) in [
             (&[2, 4][..], true),
             (&[4, 2], false),
             (&[8], false),
             (&[2, 1, 4], true),
         ] {
-            assert_eq!(commitment.opens_to(shape, &integers, &blinding), opens);
+            assert_eq!(commitment.opens_to(shape, &integers, &seed), opens);
         }
     }
 

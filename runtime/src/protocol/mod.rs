@@ -4,7 +4,7 @@
 //!
 //! | step | prover sends | challenges after it | gives |
 //! |---|---|---|---|
-//! | `start` | nothing; digest and statement are absorbed | | `Started` |
+//! | `start` | nothing; context, digest and statement are absorbed | | `Started` |
 //! | `commit` | witness rows, multiplicities among them | `alpha`, `beta` | `Committed` |
 //! | `lookups` | LogUp-GKR | `rho` (inside), `tau`, `eta` | `Reduced` |
 //! | `contractions` | the linear part, rounds, operand evaluations | inside, `gamma` | `Contracted` |
@@ -18,8 +18,12 @@
 
 #[cfg(test)]
 mod blinding_census;
+#[cfg(test)]
+mod blinding_rank;
 mod coefficients;
 mod commitment;
+#[cfg(test)]
+mod forger;
 mod fractions;
 pub mod key;
 mod proof;
@@ -32,10 +36,10 @@ mod statement;
 pub mod testing;
 pub mod verifier;
 
-pub use commitment::{Blinding, Commitment};
+pub use commitment::{Blinding, Commitment, OpeningSeed};
 pub use proof::{Proof, protocol_digest};
-pub use prover::{CommitmentOpening, Proven, Prover};
-pub use statement::{Shown, Statement};
+pub use prover::{CommitmentOpening, ProveOptions, Proven, Prover};
+pub use statement::{Context, Shown, Statement};
 pub use verifier::Verifier;
 
 use crate::error::{ProveError, VerifyError};
@@ -57,25 +61,27 @@ pub fn run(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, ProveE
 /// # Errors
 /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
 pub fn prove(key: &ProverKey, inputs: &[Vec<i64>]) -> Result<Proven, ProveError> {
-    prove_with(key, inputs, &[], Randomness::from_system())
+    let options = ProveOptions::default();
+    prove_with(key, inputs, &options, Randomness::from_system())
 }
 
-/// As [`prove`], with the blinding of some committed ports, by name, and with this randomness: a proof hides nothing from anyone who knows it.
+/// As [`prove`], with what the prover chooses, and with this randomness: a proof hides nothing from anyone who knows it.
 ///
 /// # Errors
 /// Also [`ProveError::Blinding`] when a name is not that of a committed port.
 pub fn prove_with(
     key: &ProverKey,
     inputs: &[Vec<i64>],
-    blindings: &[(&str, Blinding)],
+    options: &ProveOptions,
     randomness: Randomness,
 ) -> Result<Proven, ProveError> {
-    let prover = Prover::start_seeded(key, inputs, blindings, randomness)?;
+    let prover = Prover::start_seeded(key, inputs, options, randomness)?;
     Ok(prover.steps().finish())
 }
 
 // verify-path: begin
-/// Checks that the model behind `key` maps the statement's inputs to its outputs.
+/// Checks that the model behind `key` maps the statement's inputs to its outputs. That the statement's context is the one that was asked for, and its
+/// public values those of interest, is for the caller to see.
 ///
 /// # Errors
 /// [`VerifyError`] says which check failed.

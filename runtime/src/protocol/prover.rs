@@ -5,15 +5,15 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::coefficients::{Coefficients, Fingerprint};
-use super::commitment::{Blinding, Commitment, commit_padded};
+use super::commitment::{Blinding, Commitment, OpeningSeed, commit_padded};
 use super::fractions::Fractions;
 use super::key::ProverKey;
 use super::proof::Proof;
-use super::statement::{Shown, Statement};
+use super::statement::{Context, Shown, Statement};
 use super::verifier::{Verifier, public_sponge};
 use crate::argument::schedule::{Challenges, Schedule};
 use crate::argument::{closing, contraction, logup, opening};
-use crate::commitment::{Generators, GroupElement, add_all, commit_rows};
+use crate::commitment::{Generators, GroupElement, add_all, commit_rows, encode_point};
 use crate::error::ProveError;
 use crate::field::Fr;
 use crate::randomness::Randomness;
@@ -36,6 +36,8 @@ struct Session<'k> {
     openings: Vec<CommitmentOpening>,
     /// The transcript before the first message.
     public: Sponge,
+    /// Of the system, until it is mixed with what it is to hide; none if nothing is hidden.
+    randomness: Option<Randomness>,
     transcript: ProverTranscript,
 }
 
@@ -70,7 +72,16 @@ pub struct Contracted {
 /// All claims are reduced to one row, and to equations in what is hidden.
 pub struct Opened(());
 
-/// What opens a committed port: keep it with the tensor.
+/// What a prover may choose.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProveOptions<'a> {
+    /// What the proof is made for.
+    pub context: Context,
+    /// Blindings of committed ports, by name. Those of the others are fresh.
+    pub blindings: &'a [(&'a str, Blinding)],
+}
+
+/// What opens a committed port, and nothing else: keep it with the tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitmentOpening {
     /// ONNX name of the port.
@@ -79,8 +90,8 @@ pub struct CommitmentOpening {
     pub shape: Vec<u32>,
     /// Its integers, row-major.
     pub integers: Vec<i64>,
-    /// The blinding of its commitment.
-    pub blinding: Blinding,
+    /// What opens its commitment.
+    pub seed: OpeningSeed,
 }
 
 /// A finished proof, and what the prover keeps.
@@ -97,36 +108,28 @@ pub struct Proven {
 }
 
 impl<'k> Prover<'k> {
-    /// Runs the model on `inputs` and binds the transcript to the model and to what is public. Blindings are fresh.
+    /// Runs the model on `inputs` and binds the transcript to the model and to what is public.
     ///
     /// # Errors
-    /// [`ProveError`] when the inputs do not fit the model or a value leaves its calibrated range.
-    pub fn start(key: &'k ProverKey, inputs: &[Vec<i64>]) -> Result<Self, ProveError> {
-        Self::start_with(key, inputs, &[])
-    }
-
-    /// As [`Self::start`], with the blinding of some committed ports, by name.
-    ///
-    /// # Errors
-    /// Also [`ProveError::Blinding`] when a name is not that of a committed port.
-    pub fn start_with(
+    /// [`ProveError`] when the inputs do not fit the model, a value leaves its calibrated range, or a blinding is not that of a committed port.
+    pub fn start(
         key: &'k ProverKey,
         inputs: &[Vec<i64>],
-        blindings: &[(&str, Blinding)],
+        options: &ProveOptions,
     ) -> Result<Self, ProveError> {
-        Self::start_seeded(key, inputs, blindings, Randomness::from_system())
+        Self::start_seeded(key, inputs, options, Randomness::from_system())
     }
 
-    /// As [`Self::start_with`], with this randomness.
+    /// As [`Self::start`], with this randomness.
     pub(super) fn start_seeded(
         key: &'k ProverKey,
         inputs: &[Vec<i64>],
-        blindings: &[(&str, Blinding)],
+        options: &ProveOptions,
         randomness: Randomness,
     ) -> Result<Self, ProveError> {
         let _span = tracing::info_span!(target: "zkiln", "witness").entered();
         let model = key.verifier_key().model();
-        for (name, _) in blindings {
+        for (name, _) in options.blindings {
             let is_committed =
                 |port: &Port| port.name == *name && port.visibility == Visibility::Committed;
             if !model.ports().any(is_committed) {
@@ -138,7 +141,7 @@ impl<'k> Prover<'k> {
         let trace = trace::run(model, key.constants(), inputs)?;
         let outputs = trace.outputs(model)?;
         Ok(Self::of_trace(
-            key, trace, inputs, outputs, blindings, randomness,
+            key, trace, inputs, outputs, options, randomness,
         ))
     }
 
@@ -148,7 +151,7 @@ impl<'k> Prover<'k> {
         trace: Trace,
         inputs: &[Vec<i64>],
         outputs: Vec<Vec<i64>>,
-        blindings: &[(&str, Blinding)],
+        options: &ProveOptions,
         randomness: Randomness,
     ) -> Self {
         let model = key.verifier_key().model();
@@ -158,18 +161,22 @@ impl<'k> Prover<'k> {
             Visibility::Public => Shown::Public(integers.clone()),
             Visibility::Private => Shown::Private,
             Visibility::Committed => {
-                let given = blindings.iter().find(|(name, _)| port.name == *name);
+                let given = options
+                    .blindings
+                    .iter()
+                    .find(|(name, _)| port.name == *name);
                 let blinding =
                     given.map_or_else(Blinding::random, |(_, blinding)| blinding.clone());
                 let column = port.column().expect("a committed port is one column");
                 let shape = &port.value.shape;
                 let rows = commit_padded(shape, trace.column(column));
-                let factors = blinding.factors(shape, &rows);
+                let seed = blinding.opening_seed(&rows);
+                let factors = seed.factors(shape, rows.len());
                 openings.push(CommitmentOpening {
                     port: port.name.to_string(),
                     shape: shape.to_vec(),
                     integers: integers.clone(),
-                    blinding,
+                    seed,
                 });
                 let commitment = Commitment::blinded(&rows, &factors);
                 shown_blinders.push(factors);
@@ -181,14 +188,15 @@ impl<'k> Prover<'k> {
             ports.map(|(port, v)| show(port, v)).collect()
         };
         let statement = Statement {
+            context: options.context,
             inputs: show_all(&model.inputs, inputs),
             outputs: show_all(&model.outputs, &outputs),
         };
         let public = public_sponge(key.verifier_key(), &statement);
-        let randomness = model.hides().then_some(randomness);
         let session = Session {
-            transcript: ProverTranscript::new(public.clone(), randomness),
+            transcript: ProverTranscript::new(public.clone()),
             public,
+            randomness: model.hides().then_some(randomness),
             key,
             trace,
             outputs,
@@ -233,6 +241,7 @@ impl<'k> Prover<'k> {
             .map(|&id| commit_rows(&generators, session.trace.column(id), row))
             .collect();
         let mut rows = rows.concat();
+        session.hide(&rows);
         let mut fresh = Zeroizing::new(vec![Fr::zero(); rows.len()]);
         if let Some((blinders, blindings)) = session.transcript.blinds(rows.len()) {
             rows = add_all(&rows, &blindings);
@@ -394,13 +403,6 @@ impl Prover<'_, Opened> {
     }
 }
 
-impl<Step> Prover<'_, Step> {
-    /// What was absorbed and drawn so far: `(kind, label, bytes)`.
-    pub fn transcript_log(&self) -> &[(&'static str, &'static str, usize)] {
-        self.session.transcript.sponge.log()
-    }
-}
-
 impl<'k> Session<'k> {
     /// The prover after `step`.
     fn after<Step>(self, step: Step) -> Prover<'k, Step> {
@@ -408,6 +410,20 @@ impl<'k> Session<'k> {
             session: self,
             step,
         }
+    }
+
+    /// Hides what is sent from here on, if anything is to be hidden. Randomness is that of the system, of the key's secret, of what is public, and of the
+    /// witness, through its rows' commitments without blinding: where the system gives the same twice, no two proofs share a factor, unless they are
+    /// the same.
+    fn hide(&mut self, rows: &[GroupElement]) {
+        let Some(randomness) = self.randomness.take() else {
+            return;
+        };
+        let witness = Zeroizing::new(rows.iter().flat_map(encode_point).collect::<Vec<u8>>());
+        let secret = Zeroizing::new(self.key.blinding().to_bytes());
+        let public = self.transcript.sponge.state();
+        let hedged = randomness.hedged(&[&*secret, public, &witness]);
+        self.transcript.hide(hedged);
     }
 
     fn model_and_schedule(&self) -> (&'k Model, &'k Schedule) {
@@ -418,9 +434,20 @@ impl<'k> Session<'k> {
 
 #[cfg(test)]
 impl Prover<'_> {
-    /// Draws all challenges from a programmed oracle.
-    pub(super) fn set_oracle(&mut self, oracle: Sponge) {
-        self.session.transcript.sponge = oracle.clone();
-        self.session.public = oracle;
+    /// Draws all challenges from this sponge, such as a programmed oracle.
+    pub(super) fn set_sponge(&mut self, sponge: Sponge) {
+        self.session.transcript.sponge = sponge.clone();
+        self.session.public = sponge;
+    }
+}
+
+#[cfg(test)]
+impl<Step> Prover<'_, Step> {
+    pub(super) fn statement(&self) -> &Statement {
+        &self.session.statement
+    }
+
+    pub(super) fn transcript(&mut self) -> &mut ProverTranscript {
+        &mut self.session.transcript
     }
 }

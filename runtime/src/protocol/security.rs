@@ -43,7 +43,7 @@ impl Security {
 /// Every term of the budget.
 pub fn security_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
     let others = schedule.leaves.len.saturating_sub(1) as u128;
-    let claims = 1 + schedule.zeros.len() + model.ports().count();
+    let claims = 1 + schedule.zeros.len() + model.ports().count() + schedule.shown.len();
     let rounds = schedule.contraction_rounds * schedule.contraction_degree;
     let groups = schedule.lows.len().saturating_sub(1);
     let term = |name, numerator: usize| SecurityTerm {
@@ -111,9 +111,10 @@ mod tests {
     use super::*;
     use crate::argument::schedule::Challenges;
     use crate::field::Fr;
-    use crate::protocol::Prover;
     use crate::protocol::coefficients::{Coefficients, Fingerprint};
     use crate::protocol::key::ProverKey;
+    use crate::protocol::prove;
+    use crate::protocol::testing::transcript_log;
     use crate::protocol::verifier::Verifier;
     use crate::randomness::Randomness;
     use crate::statement::model::{Accumulator, View, Visibility};
@@ -129,7 +130,7 @@ mod tests {
             "beta" => 3 * schedule.leaves.len.saturating_sub(1),
             "lookup.lambda" | "lookup.leaf" | "tau" | "answer value" => 1,
             "lookup.at" | "opening round" | "closing" | "answer round" => 2,
-            "eta" => 1 + schedule.zeros.len() + model.inputs.len() + model.outputs.len(),
+            "eta" => 1 + schedule.zeros.len() + model.ports().count() + schedule.shown.len(),
             "contraction round" => schedule.contraction_degree,
             "gamma" => schedule.operand_count(),
             "opened vector" => schedule.lows.len() - 1,
@@ -144,10 +145,8 @@ mod tests {
     fn assert_complete(draft: &Draft, inputs: &[Vec<i64>]) {
         let key = draft.key();
         let verifier_key = key.verifier_key();
-        let mut prover = Prover::start(&key, inputs).unwrap().steps();
-        prover.close();
-        let log = prover.transcript_log().to_vec();
-        let proven = prover.finish();
+        let proven = prove(&key, inputs).unwrap();
+        let log = transcript_log(verifier_key, &proven.statement, &proven.proof).unwrap();
         let verifier = Verifier::start(verifier_key, &proven.statement, &proven.proof).unwrap();
         let claims = verifier.steps().unwrap().claims();
         let rows = claims.hidden.iter();
@@ -155,17 +154,11 @@ mod tests {
         let counts = [claims.equations.len(), rows.count()];
 
         let drawn = log.iter().filter(|(kind, ..)| *kind == "challenge");
-        let mut labels: Vec<&str> = drawn.map(|(_, label, _)| *label).collect();
-        // The prover has no use for the last one.
-        labels.push("closing batch");
+        let labels: Vec<&str> = drawn.map(|(_, label, _)| *label).collect();
         let expected: usize = labels.iter().map(|label| degree(&key, label, counts)).sum();
         let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soundness.md");
         let document = std::fs::read_to_string(document).unwrap();
-        for label in log
-            .iter()
-            .map(|(_, label, _)| *label)
-            .chain(["closing batch"])
-        {
+        for (_, label, _) in &log {
             assert!(document.contains(&format!("`{label}`")), "{label}");
         }
         let terms = verifier_key.security_terms();

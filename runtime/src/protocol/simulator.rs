@@ -7,7 +7,9 @@
 use ark_ff::PrimeField;
 
 use super::verifier::public_sponge;
-use super::{Commitment, Proof, Prover, Shown, Statement, Verifier, prove, verify};
+use super::{
+    Commitment, Context, Proof, ProveOptions, Prover, Shown, Statement, Verifier, prove, verify,
+};
 use crate::argument::closing;
 use crate::commitment::{GroupElement, blind_all, decode_point, encode_point};
 use crate::error::VerifyError;
@@ -52,7 +54,7 @@ fn simulate(
 }
 
 /// The verifier's verdict if `sponge` gives the challenges: every step of [`verify`].
-fn verdict(
+pub(super) fn verdict(
     key: &VerifierKey,
     statement: &Statement,
     sponge: Sponge,
@@ -113,6 +115,7 @@ fn any_statement(model: &Model, seed: u8) -> Statement {
         }
     };
     Statement {
+        context: Context::default(),
         inputs: model.inputs.iter().map(&mut shown).collect(),
         outputs: model.outputs.iter().map(&mut shown).collect(),
     }
@@ -497,9 +500,10 @@ fn an_honest_proof_does_not_depend_on_where_challenges_come_from() {
     let draft = everything();
     let key = draft.key();
     let randomness = Randomness::from_seed("test", [1; 32]);
-    let mut prover = Prover::start_seeded(&key, &[vec![4, 0, 2]], &[], randomness).unwrap();
+    let mut prover =
+        Prover::start_seeded(&key, &[vec![4, 0, 2]], &ProveOptions::default(), randomness).unwrap();
     let oracle = Sponge::of_oracle(challenges(1));
-    prover.set_oracle(oracle.clone());
+    prover.set_sponge(oracle.clone());
     let proven = prover.steps().finish();
     let key = key.verifier_key();
     assert_eq!(

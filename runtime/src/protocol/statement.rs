@@ -15,16 +15,54 @@ pub enum Shown {
     Committed(Commitment),
 }
 
+/// What a proof is made for: a session, a nonce, a chain. Up to 32 bytes, none by default. A proof under one context is worth nothing under another.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Context {
+    len: u8,
+    /// Zeros from `len` on.
+    bytes: [u8; Self::MAX_BYTES],
+}
+
 /// What the verifier is told, in the order of the model's ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
+    /// What the proof is made for.
+    pub context: Context,
     /// One entry an input port.
     pub inputs: Vec<Shown>,
     /// One entry an output port.
     pub outputs: Vec<Shown>,
 }
 
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Context({:02x?})", self.as_bytes())
+    }
+}
+
 // verify-path: begin
+impl Context {
+    /// The most that a context has.
+    pub const MAX_BYTES: usize = 32;
+
+    /// Of these bytes; `None` if they are too many.
+    pub fn new(context: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::MAX_BYTES];
+        let slots = bytes.get_mut(..context.len())?;
+        // len: cut to the context's
+        for (slot, byte) in slots.iter_mut().zip(context) {
+            *slot = *byte;
+        }
+        let len = u8::try_from(context.len()).ok()?;
+        Some(Self { len, bytes })
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
 impl Shown {
     /// The integers, if they are public.
     pub fn integers(&self) -> Option<&[i64]> {
@@ -44,8 +82,14 @@ impl Shown {
 }
 
 impl Statement {
-    /// Public integers as eight little-endian bytes, commitments as compressed points; inputs first. The model says how many there are.
+    /// The context's length in a byte and the context, then [`Self::port_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
+        let context = self.context.as_bytes();
+        [&[self.context.len], context, &self.port_bytes()].concat()
+    }
+
+    /// Public integers as eight little-endian bytes, commitments as compressed points; inputs first. The model says how many there are.
+    pub(crate) fn port_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for shown in self.shown() {
             match shown {
@@ -65,7 +109,10 @@ impl Statement {
     /// [`VerifyError::Statement`] when the length or a point is wrong.
     pub fn from_bytes(model: &Model, bytes: &[u8]) -> Result<Self, VerifyError> {
         const SHORT: VerifyError = VerifyError::Statement("too few bytes");
-        let mut rest = bytes;
+        let (&len, bytes) = bytes.split_first().ok_or(SHORT)?;
+        let (context, mut rest) = bytes.split_at_checked(usize::from(len)).ok_or(SHORT)?;
+        let context =
+            Context::new(context).ok_or(VerifyError::Statement("the context is too long"))?;
         let mut take = |port: &Port| -> Result<Shown, VerifyError> {
             let unit = match port.visibility {
                 Visibility::Private => return Ok(Shown::Private),
@@ -87,6 +134,7 @@ impl Statement {
                 .ok_or(VerifyError::Statement("a commitment is malformed"))
         };
         let statement = Self {
+            context,
             inputs: model
                 .inputs
                 .iter()
@@ -142,3 +190,62 @@ impl Statement {
     }
 }
 // verify-path: end
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::relations::testing::everything;
+
+    #[test]
+    fn contexts_are_up_to_32_bytes() {
+        for len in 0..=32 {
+            let bytes = vec![7; len];
+            let context = Context::new(&bytes).unwrap();
+            assert_eq!(context.as_bytes(), bytes);
+        }
+        assert_eq!(Context::new(&[7; 33]), None);
+        assert_ne!(Context::new(&[]), Context::new(&[0]));
+        assert_ne!(Context::new(&[0]), Context::new(&[0, 0]));
+        assert_eq!(Context::new(&[]), Some(Context::default()));
+        assert_eq!(
+            format!("{:?}", Context::new(&[1, 255]).unwrap()),
+            "Context([01, ff])"
+        );
+    }
+
+    #[test]
+    fn a_statement_with_a_context_is_read_back() {
+        let mut model = everything().model;
+        for port in model
+            .inputs
+            .to_mut()
+            .iter_mut()
+            .chain(model.outputs.to_mut())
+        {
+            port.visibility = Visibility::Private;
+        }
+        let private = |ports: &[Port]| ports.iter().map(|_| Shown::Private).collect();
+        let context = Context::new(b"a session").unwrap();
+        let (inputs, outputs) = (private(&model.inputs), private(&model.outputs));
+        let statement = Statement {
+            context,
+            inputs,
+            outputs,
+        };
+        let bytes = statement.to_bytes();
+        assert_eq!(bytes, b"\x09a session");
+        assert_eq!(Statement::from_bytes(&model, &bytes), Ok(statement));
+        for malformed in [
+            &bytes[1..],
+            &bytes[..9],
+            &[],
+            &[[33].as_slice(), &[0; 33]].concat(),
+        ] {
+            let verdict = Statement::from_bytes(&model, malformed);
+            assert!(
+                matches!(verdict, Err(VerifyError::Statement(_))),
+                "{malformed:?}"
+            );
+        }
+    }
+}

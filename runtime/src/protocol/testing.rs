@@ -1,11 +1,14 @@
-//! The adversary of the tests: a prover that argues for any trace.
+//! What the tests need of both sides: a prover that argues for any trace, and the verifier's transcript as a list.
 
 use ark_ff::Field;
 
-use super::commitment::Blinding;
 use super::fractions::Fractions;
-use super::key::ProverKey;
-use super::prover::{Proven, Prover};
+use super::key::{ProverKey, VerifierKey};
+use super::proof::Proof;
+use super::prover::{ProveOptions, Proven, Prover};
+use super::statement::Statement;
+use super::verifier::Verifier;
+use crate::error::VerifyError;
 use crate::field::{Fr, from_i64};
 use crate::randomness::Randomness;
 use crate::witness::trace::Trace;
@@ -17,12 +20,25 @@ pub fn prove_trace(
     trace: Trace,
     inputs: &[Vec<i64>],
     outputs: Vec<Vec<i64>>,
-    blindings: &[(&str, Blinding)],
+    options: &ProveOptions,
     randomness: Randomness,
 ) -> Proven {
-    Prover::of_trace(key, trace, inputs, outputs, blindings, randomness)
+    Prover::of_trace(key, trace, inputs, outputs, options, randomness)
         .steps_with(|committed| committed.lookups_by(of_entries))
         .finish()
+}
+
+/// What a verifier that accepts has absorbed and drawn, in order: `(kind, label, bytes)`.
+///
+/// # Errors
+/// [`VerifyError`] if it does not accept.
+pub fn transcript_log(
+    key: &VerifierKey,
+    statement: &Statement,
+    proof: &Proof,
+) -> Result<Vec<(&'static str, &'static str, usize)>, VerifyError> {
+    let opened = Verifier::start(key, statement, proof)?.steps()?;
+    Ok(opened.close()?.log().to_vec())
 }
 
 /// Appends `alpha - fingerprint` of what the trace makes of a lookup's entries: the slow path that the fast one must equal.

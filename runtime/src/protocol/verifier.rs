@@ -222,6 +222,11 @@ impl<'a> Verifier<'a, Opened<'a>> {
     /// # Errors
     /// [`VerifyError::Closing`], [`VerifyError::Opening`], [`VerifyError::NonCanonical`], [`VerifyError::TrailingBytes`].
     pub fn finish(self) -> Result<(), VerifyError> {
+        self.close().map(drop)
+    }
+
+    /// As [`Self::finish`]; gives the transcript to its last challenge.
+    pub(super) fn close(self) -> Result<Sponge, VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/closing").entered();
         let witness = self.witness_points()?;
         let Session {
@@ -234,7 +239,8 @@ impl<'a> Verifier<'a, Opened<'a>> {
             witness: &witness,
         };
         closing::verify(key.model().hides(), rows, &mut transcript)?;
-        transcript.finish()
+        transcript.finish()?;
+        Ok(transcript.sponge)
     }
 
     /// What [`Self::finish`] has to check.
@@ -293,8 +299,9 @@ impl<'a> Session<'a> {
 /// What both sides know before the proof.
 pub(super) fn public_sponge(key: &VerifierKey, statement: &Statement) -> Sponge {
     let mut sponge = Sponge::new(PROTOCOL);
+    sponge.absorb("context", statement.context.as_bytes());
     sponge.absorb("model", &key.digest());
-    sponge.absorb("statement", &statement.to_bytes());
+    sponge.absorb("statement", &statement.port_bytes());
     sponge
 }
 // verify-path: end

@@ -20,6 +20,8 @@ use sha3::{Digest, Keccak256};
 
 use crate::field::Fr;
 
+#[cfg(test)]
+pub(crate) mod adversary;
 mod affine_form;
 mod prover;
 mod verifier;
@@ -41,6 +43,10 @@ pub struct Sponge {
     log: Vec<(&'static str, &'static str, usize)>,
     #[cfg(test)]
     oracle: Option<std::vec::IntoIter<Fr>>,
+    #[cfg(test)]
+    exchange: adversary::Exchange,
+    #[cfg(test)]
+    drawn: Vec<(usize, Fr)>,
 }
 
 impl Sponge {
@@ -51,6 +57,10 @@ impl Sponge {
             log: Vec::new(),
             #[cfg(test)]
             oracle: None,
+            #[cfg(test)]
+            exchange: adversary::Exchange::default(),
+            #[cfg(test)]
+            drawn: Vec::new(),
         };
         sponge.absorb("protocol", protocol.as_bytes());
         sponge
@@ -58,6 +68,10 @@ impl Sponge {
 
     /// Absorbs public bytes.
     pub fn absorb(&mut self, label: &'static str, bytes: &[u8]) {
+        #[cfg(test)]
+        if self.defers(label, bytes) {
+            return;
+        }
         let mut hash = Keccak256::new();
         hash.update(self.state);
         hash.update([0]);
@@ -66,6 +80,8 @@ impl Sponge {
         hash.update(bytes);
         self.state = hash.finalize().into();
         self.log.push(("absorb", label, bytes.len()));
+        #[cfg(test)]
+        self.absorb_deferred();
     }
 
     /// A challenge bound to all that was absorbed.
@@ -76,16 +92,20 @@ impl Sponge {
         hash.update(label.as_bytes());
         self.state = hash.finalize().into();
         self.log.push(("challenge", label, 32));
+        let challenge = Fr::from_le_bytes_mod_order(&self.state);
         #[cfg(test)]
-        if let Some(challenge) = self.programmed() {
-            return challenge;
-        }
-        Fr::from_le_bytes_mod_order(&self.state)
+        let challenge = self.drawn_by_the_tests(challenge);
+        challenge
     }
 
     /// `len` challenges.
     pub fn challenges(&mut self, label: &'static str, len: usize) -> Vec<Fr> {
         (0..len).map(|_| self.challenge(label)).collect()
+    }
+
+    /// A digest of everything absorbed and drawn so far.
+    pub(crate) fn state(&self) -> &[u8; 32] {
+        &self.state
     }
 
     /// Everything absorbed and drawn so far, in order: (kind, label, bytes).
@@ -127,9 +147,14 @@ impl Sponge {
         sponge
     }
 
-    /// The next fixed answer, if this is a programmed oracle.
-    fn programmed(&mut self) -> Option<Fr> {
-        let answer = self.oracle.as_mut()?.next();
-        Some(answer.expect("the oracle has answers enough"))
+    /// The next fixed answer, if this is a programmed oracle; else the hash's.
+    fn drawn_by_the_tests(&mut self, hashed: Fr) -> Fr {
+        let fixed = self.oracle.as_mut();
+        let challenge = fixed.map_or(hashed, |oracle| {
+            oracle.next().expect("the oracle has answers enough")
+        });
+        self.drawn.push((self.log.len() - 1, challenge));
+        self.absorb_deferred();
+        challenge
     }
 }

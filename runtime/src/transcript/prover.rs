@@ -16,7 +16,11 @@ pub struct ProverTranscript {
     pub sponge: Sponge,
     proof: Vec<u8>,
     /// Until the proof is closed.
-    secrets: Option<Secrets>,
+    pub(super) secrets: Option<Secrets>,
+    #[cfg(test)]
+    pub(super) lies: super::adversary::Lies,
+    #[cfg(test)]
+    pub(super) messages: Vec<super::adversary::Message>,
 }
 
 /// What a proof keeps to itself until it is closed. Wiped when dropped.
@@ -58,14 +62,23 @@ impl Secrets {
 }
 
 impl ProverTranscript {
-    /// An empty proof over `sponge`'s public data; it hides if there is randomness to hide with.
-    pub fn new(sponge: Sponge, randomness: Option<Randomness>) -> Self {
-        let mut secrets = Secrets::default();
-        secrets.randomness = randomness;
+    /// An empty proof over `sponge`'s public data, in the clear.
+    pub fn new(sponge: Sponge) -> Self {
         Self {
             sponge,
             proof: Vec::new(),
-            secrets: Some(secrets),
+            secrets: Some(Secrets::default()),
+            #[cfg(test)]
+            lies: Default::default(),
+            #[cfg(test)]
+            messages: Vec::new(),
+        }
+    }
+
+    /// Hides what is sent from here on.
+    pub(crate) fn hide(&mut self, randomness: Randomness) {
+        if let Some(secrets) = &mut self.secrets {
+            secrets.randomness = Some(randomness);
         }
     }
 
@@ -82,6 +95,14 @@ impl ProverTranscript {
             secrets.blinders.push(blinder);
             blindings.push(blinding);
         }
+        #[cfg(test)]
+        let values = &*self.lies.about(self.sponge.log().len(), values);
+        #[cfg(test)]
+        self.messages.push(super::adversary::Message {
+            place: self.sponge.log().len(),
+            first: secrets.values.len() as u32,
+            len: values.len(),
+        });
         secrets.values.extend_from_slice(values);
         let points = commit_scalars(values, &blindings);
         self.send_points(label, &points);
@@ -95,6 +116,14 @@ impl ProverTranscript {
         let Some((blinder, blinding)) = secrets.blind() else {
             return self.send_clear(label, values);
         };
+        #[cfg(test)]
+        let values = &*self.lies.about(self.sponge.log().len(), values);
+        #[cfg(test)]
+        self.messages.push(super::adversary::Message {
+            place: self.sponge.log().len(),
+            first: secrets.values.len() as u32,
+            len: values.len(),
+        });
         secrets.values.extend_from_slice(values);
         secrets.blinders.push(blinder);
         secrets.rows.push(values.len());
@@ -114,6 +143,8 @@ impl ProverTranscript {
 
     /// Sends elements that hide nothing.
     pub(crate) fn send_clear(&mut self, label: &'static str, values: &[Fr]) {
+        #[cfg(test)]
+        let values = &*self.lies.about(self.sponge.log().len(), values);
         let from = self.proof.len();
         for value in values {
             self.proof.extend_from_slice(&encode_field(value));
@@ -123,6 +154,8 @@ impl ProverTranscript {
 
     /// Sends points.
     pub fn send_points(&mut self, label: &'static str, points: &[GroupElement]) {
+        #[cfg(test)]
+        let points = &*self.lies.about_points(self.sponge.log().len(), points);
         let from = self.proof.len();
         for point in points {
             self.proof.extend_from_slice(&encode_point(point));

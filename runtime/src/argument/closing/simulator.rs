@@ -60,7 +60,7 @@ pub(crate) fn simulate(
     let constant: GroupSum =
         commit_row(&[value], blind_all(&[-z])[0]) + scalars * c.square() - slope * c;
 
-    let mut transcript = ProverTranscript::new(sponge.clone(), None);
+    let mut transcript = ProverTranscript::new(sponge.clone());
     transcript.send_points("closing sums", &[constant.into_affine(), slope]);
     transcript.send_points("closing masks", &masks);
     for (row, linear, blinder, answer) in answers {

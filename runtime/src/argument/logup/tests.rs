@@ -56,7 +56,7 @@ fn proof_with<L: Lanes>(
     numerators: &[i64],
     denominators: &[Fr],
 ) -> (LeafClaim<Fr>, Vec<u8>) {
-    let mut transcript = ProverTranscript::new(sponge(), None);
+    let mut transcript = ProverTranscript::new(sponge());
     let leaves = Leaves {
         len_log2,
         unit: denominators.len() - numerators.len(),
@@ -104,7 +104,7 @@ fn evaluate(values: &[Fr], point: &[Fr]) -> Fr {
 
 /// The textbook prover: dense layers, whole tables of `eq`, polynomials by evaluation and interpolation.
 fn reference(len_log2: usize, leaves: [Vec<Fr>; 2]) -> (LeafClaim<Fr>, Vec<u8>) {
-    let mut transcript = ProverTranscript::new(sponge(), None);
+    let mut transcript = ProverTranscript::new(sponge());
     let halves = |values: &[Fr], odd: usize| -> Vec<Fr> {
         values.iter().skip(odd).step_by(2).copied().collect()
     };
