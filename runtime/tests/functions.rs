@@ -5,7 +5,7 @@ use support::{Show, everything};
 use zkiln_runtime::key::ProverKey;
 use zkiln_runtime::model::{ColumnId, Model};
 use zkiln_runtime::protocol::testing::prove_trace;
-use zkiln_runtime::protocol::{prove, verify};
+use zkiln_runtime::protocol::{ProveOptions, prove, verify};
 use zkiln_runtime::randomness::Randomness;
 use zkiln_runtime::trace::{self, Constants, Trace};
 
@@ -34,7 +34,14 @@ fn assert_one_output(key: &ProverKey, inputs: &[Vec<i64>], trace: Trace) {
     let outputs = trace.outputs(key.verifier_key().model()).unwrap();
     assert_ne!(outputs, prove(key, inputs).unwrap().outputs);
     let randomness = Randomness::from_seed("test", [1; 32]);
-    let proven = prove_trace(key, trace, inputs, outputs, &[], randomness);
+    let proven = prove_trace(
+        key,
+        trace,
+        inputs,
+        outputs,
+        &ProveOptions::default(),
+        randomness,
+    );
     let verdict = verify(key.verifier_key(), &proven.statement, &proven.proof);
     assert!(verdict.is_err(), "two outputs of one input");
 }

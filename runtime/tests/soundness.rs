@@ -394,12 +394,19 @@ fn a_commitment_to_more_than_the_tensor_is_rejected() {
             values.resize(1 << row_log2.min(8), 0);
             values[at] = garbage;
             trace.set(id, values);
-            prove_trace(&key, trace, &inputs, outputs, &[], randomness())
+            prove_trace(
+                &key,
+                trace,
+                &inputs,
+                outputs,
+                &ProveOptions::default(),
+                randomness(),
+            )
         };
         let opens = |proven: &Proven| {
             let opening = &proven.openings[0];
             let commitment = proven.statement.inputs[0].commitment().unwrap();
-            commitment.opens_to(shape, &opening.integers, &opening.blinding)
+            commitment.opens_to(shape, &opening.integers, &opening.seed)
         };
         let honest = argue(0);
         let verdict = verify(key.verifier_key(), &honest.statement, &honest.proof);

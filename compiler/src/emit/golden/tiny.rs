@@ -4,7 +4,7 @@
 /// `x f32[1,4] -> fc -> relu -> pool -> type f32[1,2]`
 ///
 /// `tiny`, compiled to prove its own execution: 15 parameters, 4 ONNX nodes.
-/// A proof has 6,088 bytes. Model digest `a1a771a4f6602d454dbbb5ba825cf469d8ba54a078a81a7b9e62b4d2b0462b47`.
+/// A proof has 6,088 bytes. Model digest `2a7f97d7417b4b4dd92e63802f7b976ed729e867e92238623b3d827d4def57eb`.
 /// The error of its argument is below `2^-241`, if its commitments bind: a discrete logarithm in BN254's G1 costs about `2^100` operations.
 ///
 /// Each row is a constant below, with its equations above it.
