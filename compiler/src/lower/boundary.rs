@@ -1,7 +1,7 @@
 //! Boundaries: where an expression becomes a committed column.
 
-use zkiln_runtime::model::{ColumnId, TableId, cube_log2};
-use zkiln_runtime::relations::{Exact, Limbs, Relation, Requant};
+use zkiln_runtime::model::{Accumulator, ColumnId, TableId, Term as ModelTerm, cube_log2};
+use zkiln_runtime::relations::{Exact, Limbs, Map, Relation, Requant};
 
 use crate::diagnostic::Diagnostic;
 use crate::lower::columns::{Columns, KeyRange, Tables};
@@ -91,6 +91,15 @@ pub fn limbs(
     )
 }
 
+/// A number that is added.
+fn constant(coefficient: i64) -> ModelTerm {
+    ModelTerm {
+        coefficient,
+        summed: vec![].into(),
+        operands: vec![].into(),
+    }
+}
+
 impl Lowering<'_> {
     /// The value as one committed column of about `bits` bits; itself if it is one already.
     pub fn small(&mut self, value: &Value, bits: u8) -> Result<Value, Diagnostic> {
@@ -126,6 +135,96 @@ impl Lowering<'_> {
             return Ok(levels.restore(even, value.range));
         }
         self.rounded(value, bits)
+    }
+
+    /// Looks the value up in a range of integers of `unit`: in one table of at most `table_bits` bits, with what is below in limbs if that is not
+    /// enough.
+    pub fn bound(
+        &mut self,
+        name: &str,
+        value: &Accumulator,
+        range: (i64, i64),
+        unit: f64,
+        table_bits: u8,
+    ) {
+        let name = format!("{name}/range");
+        let keys = KeyRange::covering(range.0.into(), range.1.into());
+        let quantized = Quantized {
+            accumulator: value.clone(),
+            unit,
+            offset: 0.0,
+            step_log2: 0,
+            bounds: (range.0.into(), range.1.into()),
+            magnitude: i128::from(range.0.unsigned_abs().max(range.1.unsigned_abs())),
+            cost: 0,
+        };
+        let relation = match keys.bits <= table_bits {
+            true => self.within_table(&name, &quantized, keys, range.1),
+            false => self.within_limbs(&name, value, keys, table_bits),
+        };
+        self.emit(&name, &quantized, keys.bits.into(), relation);
+    }
+
+    /// That the value is one of `keys`, and at most `greatest`.
+    fn within_table(
+        &mut self,
+        name: &str,
+        value: &Quantized,
+        keys: KeyRange,
+        greatest: i64,
+    ) -> Relation {
+        let table = self.tables.range(&mut self.columns, keys);
+        let within = |accumulator| {
+            Relation::Map(Map {
+                accumulator,
+                table,
+                mapped: vec![].into(),
+            })
+        };
+        let accumulator = value.accumulator.clone();
+        if greatest < keys.bounds().1 {
+            // Not all keys are allowed: `greatest - value` is none that is negative.
+            let columns = accumulator.columns.iter().map(|(c, id)| (-c, *id));
+            let below = Accumulator {
+                shape: accumulator.shape.clone(),
+                columns: columns.collect(),
+                terms: vec![constant(greatest)].into(),
+            };
+            let bits = keys.bits.into();
+            self.emit(&format!("{name}/high"), value, bits, within(below));
+        }
+        within(accumulator)
+    }
+
+    /// Cut into upper bits and a remainder in limbs: the two bound it together, to the range of `keys` and no further.
+    fn within_limbs(
+        &mut self,
+        name: &str,
+        value: &Accumulator,
+        keys: KeyRange,
+        table_bits: u8,
+    ) -> Relation {
+        let shape = value.shape.to_vec();
+        let lower = u32::from(keys.bits - table_bits);
+        let upper = KeyRange {
+            bits: table_bits,
+            ..keys
+        };
+        let (columns, tables) = (&mut self.columns, &mut self.tables);
+        let (shift, remainder) = limbs(columns, tables, name, &shape, lower, 0);
+        // Half a step down, since rounding adds it.
+        let half = constant(-(1 << (shift - 1)));
+        Relation::Requant(Requant {
+            accumulator: Accumulator {
+                terms: vec![half].into(),
+                ..value.clone()
+            },
+            shift: shift as u8,
+            remainder,
+            output: columns.witness(name, shape, upper.bounds()),
+            table: tables.range(columns, upper),
+            mapped: vec![].into(),
+        })
     }
 
     /// The value rounded to about `bits` bits, with one step for all its elements.

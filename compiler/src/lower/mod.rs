@@ -49,6 +49,8 @@ use crate::options::{Options, Side};
 use crate::program::{Lowered, PortInfo};
 use crate::scale::Scale;
 
+/// Bits of the table that bounds a committed output: limbs have the others.
+const COMMITTED_TABLE_BITS: u8 = 12;
 /// Outputs whose exact integers stay below this many bits are not rounded.
 const OUTPUT_BITS: u32 = 50;
 
@@ -339,6 +341,9 @@ impl Lowering<'_> {
                 u32::from(bits),
                 relation,
             );
+            let all = (i32::MIN.into(), i32::MAX.into());
+            let name = format!("{name}/committed");
+            self.bound(&name, &whole, all, quantized.unit, COMMITTED_TABLE_BITS);
         }
         let range = self.told(id, quantized.bounds, visibility);
         let port = Port {

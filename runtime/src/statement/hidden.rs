@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::relations::column;
+use super::relations::{Relation, column};
 use crate::error::{VerifyError, check};
 use crate::statement::model::{
-    Accumulator, ColumnKind, Model, Port, Term, View, Visibility, shown_row_log2,
+    Accumulator, ColumnKind, Model, Port, TableId, Term, View, Visibility, shown_row_log2,
 };
 
 // verify-path: begin
@@ -37,6 +37,36 @@ fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
     accumulator.shape == port.value.shape && once && terms.all(|rest| rest.operands.is_empty())
 }
 
+/// Whether the relation confines what it reads, less the accumulator's constants, to 32 bits: what a commitment opens to.
+fn is_within_32_bits(model: &Model, relation: &Relation, accumulator: &Accumulator) -> bool {
+    let plain = accumulator
+        .terms
+        .iter()
+        .filter(|term| term.operands.is_empty());
+    let constants: i128 = plain.map(|term| i128::from(term.coefficient)).sum();
+    let table = |id: TableId| {
+        let table = model.tables.get(id.0 as usize)?;
+        let first = i128::from(table.first_key);
+        Some((first, first + (1i128 << table.len_log2.min(64))))
+    };
+    // Integers that round to these.
+    let rounded = |(first, end): (i128, i128), shift: u8| {
+        let [unit, half] = [shift, shift.saturating_sub(1)].map(|bits| 1i128 << bits.min(62));
+        (first * unit - half, end * unit - half)
+    };
+    let range = match relation {
+        Relation::Map(it) => table(it.table),
+        Relation::Requant(it) => table(it.table).map(|keys| rounded(keys, it.shift)),
+        Relation::OneHot(it) => (model.columns.get(it.iota.0 as usize))
+            .and_then(|column| column.shape.first())
+            .map(|len| (0, i128::from(*len))),
+        _ => None,
+    };
+    range.is_some_and(|(first, end)| {
+        first - constants >= i128::from(i32::MIN) && end - constants <= i128::from(i32::MAX) + 1
+    })
+}
+
 /// That committed ports are zero in their padding: so that what a commitment is to is a tensor of the port's shape, and can be opened.
 pub(super) fn zero_padding(model: &Model) -> Result<Vec<Accumulator>, VerifyError> {
     let mut zeros = Vec::new();
@@ -54,7 +84,7 @@ pub(super) fn zero_padding(model: &Model) -> Result<Vec<Accumulator>, VerifyErro
     Ok(zeros)
 }
 
-/// A hidden input is ranged by a node; what is committed is a witness column of its own, in rows of the common length.
+/// A hidden input is ranged by a node; what is committed is a witness column of its own, in rows of the common length, and ranged to 32 bits.
 pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
     let ranges = |port: &Port| {
         let relations = model.nodes.iter().map(|node| &node.relation);
@@ -71,6 +101,13 @@ pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
     )?;
     let mut shown = HashSet::new();
     let committed = |port: &&Port| port.visibility == Visibility::Committed;
+    let opens = |port: &Port| {
+        let relations = model.nodes.iter().map(|node| &node.relation);
+        relations.into_iter().any(|relation| {
+            let mut reads = relation.reads().into_iter();
+            reads.any(|read| is_whole(read, port) && is_within_32_bits(model, relation, read))
+        })
+    };
     for port in model.ports().filter(committed) {
         let id = port
             .column()
@@ -81,6 +118,7 @@ pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
             "a committed port is a constant",
         )?;
         check(shown.insert(id), "two committed ports are one column")?;
+        check(opens(port), "no node bounds a committed port to 32 bits")?;
         check(
             model.row_log2 >= shown_row_log2(&column.shape)
                 || column.len_log2() <= u32::from(model.row_log2),
@@ -94,8 +132,8 @@ pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statement::model::ColumnId;
-    use crate::statement::relations::Relation;
+    use crate::statement::model::{ColumnId, Node};
+    use crate::statement::relations::Map;
     use crate::statement::relations::testing::everything;
 
     fn verdict(change: impl Fn(&mut Model)) -> Result<(), VerifyError> {
@@ -159,7 +197,25 @@ mod tests {
             let place = model.columns.iter().position(|column| column.name == name);
             ColumnId(place.expect("a column") as u32)
         };
-        assert_eq!(verdict(|model| output(model, of("activated"))), Ok(()));
+        let ranged = |model: &mut Model, column: ColumnId, constant: i64| {
+            output(model, column);
+            let accumulator = model.outputs[0].value.clone().plus_constant(constant);
+            model.nodes.to_mut().push(Node {
+                name: "range".into(),
+                relation: Relation::Map(Map {
+                    accumulator,
+                    table: TableId(0),
+                    mapped: vec![].into(),
+                }),
+            });
+        };
+        let activated = of("activated");
+        assert_eq!(verdict(|model| ranged(model, activated, 4)), Ok(()));
+        let wide = Err(VerifyError::Key(
+            "no node bounds a committed port to 32 bits",
+        ));
+        assert_eq!(verdict(|model| output(model, activated)), wide);
+        assert_eq!(verdict(|model| ranged(model, activated, 1 << 32)), wide);
         for (name, reason) in [
             ("weights", "a committed port is a constant"),
             ("tokens", "two committed ports are one column"),
@@ -177,7 +233,7 @@ mod tests {
         assert_eq!(verdict(sum), Err(VerifyError::Key(reason)));
         let short = |model: &mut Model| {
             model.row_log2 = 3;
-            output(model, of("activated"));
+            ranged(model, activated, 4);
         };
         let reason = "rows are too short for a committed port";
         assert_eq!(verdict(short), Err(VerifyError::Key(reason)));

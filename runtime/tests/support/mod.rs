@@ -449,6 +449,16 @@ pub fn everything(row_log2: u8, show: Show) -> (Model, Vec<Vec<i32>>, Vec<Vec<i6
             mapped: Cow::Owned(vec![gain]),
         }),
     );
+    // What is committed is ranged.
+    let within = b.table("gain/range", 10, -512, &[]);
+    b.node(
+        "gain/range",
+        Relation::Map(Map {
+            accumulator: accumulator(&[t, 3], &[(1, gain)], &[]),
+            table: within,
+            mapped: Cow::Owned(vec![]),
+        }),
+    );
     // A convolution along the tokens, with zero padding on both sides, as the output.
     let kernel = b.constant(
         "kernel",

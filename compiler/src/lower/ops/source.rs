@@ -2,17 +2,15 @@
 //! token ids stay as they are, and so do masks of scores, which are 0 or one other number. The verifier sees the
 //! range of what is public; what is hidden is looked up in a range, unless its one-hot rows bound it already.
 
-use zkiln_runtime::model::{Accumulator, Port, Term as ModelTerm, Visibility};
-use zkiln_runtime::relations::{Map, Relation, Requant};
+use zkiln_runtime::model::{Accumulator, Port, Visibility};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::extent::{Channels, channel_axes, magnitude};
 use crate::graph::{BinaryFn, Dtype, Node, NodeId, Op, Tensor};
-use crate::lower::boundary::limbs;
 use crate::lower::columns::KeyRange;
 use crate::lower::levels::{channel_margin, is_coarse, power_below};
 use crate::lower::lowering::Lowering;
-use crate::lower::quantize::{Quantized, ceil_log2, margin};
+use crate::lower::quantize::{ceil_log2, margin};
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value, View};
 use crate::options::Side;
@@ -88,7 +86,7 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
     }
     if clamped.is_none() && visibility != Visibility::Public && !is_gathered_with(cx, cx.current())
     {
-        bound(cx, node, value, range, unit);
+        cx.bound(&node.name, &value, range, unit, MAX_RANGE_BITS);
     }
     let mut term = Term::view(View::whole(read, &axes), 1.0);
     match scale {
@@ -336,81 +334,6 @@ fn is_gathered_with(cx: &Lowering, id: NodeId) -> bool {
     };
     let is_output = cx.graph.outputs.iter().any(|(_, output)| *output == id);
     !readers.is_empty() && !is_output && readers.iter().all(gathers)
-}
-
-/// Looks the input up in its range.
-fn bound(cx: &mut Lowering, node: &Node, value: Accumulator, range: (i64, i64), scale: f64) {
-    let keys = KeyRange::covering(range.0.into(), range.1.into());
-    let shape = value.shape.to_vec();
-    let bits = u32::from(keys.bits);
-    let quantized = Quantized {
-        accumulator: value.clone(),
-        unit: scale,
-        offset: 0.0,
-        step_log2: 0,
-        bounds: (range.0.into(), range.1.into()),
-        magnitude: i128::from(range.0.unsigned_abs().max(range.1.unsigned_abs())),
-        cost: 0,
-    };
-    let name = format!("{}/range", node.name);
-    let relation = if keys.bits <= MAX_RANGE_BITS {
-        let table = cx.tables.range(&mut cx.columns, keys);
-        let within = |accumulator| {
-            Relation::Map(Map {
-                accumulator,
-                table,
-                mapped: vec![].into(),
-            })
-        };
-        if range.1 < keys.bounds().1 {
-            // Not all keys are allowed: `greatest - value` is none that is negative.
-            let greatest = ModelTerm {
-                coefficient: range.1,
-                summed: vec![].into(),
-                operands: vec![].into(),
-            };
-            let below = Accumulator {
-                shape: value.shape.clone(),
-                columns: value.columns.iter().map(|(c, id)| (-c, *id)).collect(),
-                terms: vec![greatest].into(),
-            };
-            cx.emit(&format!("{name}/high"), &quantized, bits, within(below));
-        }
-        within(value)
-    } else {
-        // Cut into upper bits and a remainder in limbs: the two bound it together, to the range of its keys and no further.
-        let lower = keys.bits - MAX_RANGE_BITS;
-        let upper = KeyRange {
-            bits: MAX_RANGE_BITS,
-            ..keys
-        };
-        let (shift, remainder) = limbs(
-            &mut cx.columns,
-            &mut cx.tables,
-            &name,
-            &shape,
-            lower.into(),
-            0,
-        );
-        // Half a step down, since rounding adds it.
-        let half = ModelTerm {
-            coefficient: -(1 << (shift - 1)),
-            summed: vec![].into(),
-            operands: vec![].into(),
-        };
-        Relation::Requant(Requant {
-            accumulator: Accumulator {
-                terms: vec![half].into(),
-                ..value
-            },
-            shift: shift as u8,
-            remainder,
-            output: cx.columns.witness(&name, shape, upper.bounds()),
-            table: cx.tables.range(&mut cx.columns, upper),
-            mapped: vec![].into(),
-        })
-    };
-    cx.emit(&name, &quantized, bits, relation);
 }
 
 /// What an integer input may be: an index if something gathers with it; all that its type has if that is narrow; else a power of two beyond
