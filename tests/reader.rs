@@ -344,7 +344,7 @@ fn nothing_is_listed_twice(module: &Module) {
     );
     let text: String = module.lines.iter().map(|line| line.trim()).collect();
     for (_, name) in &module.columns {
-        let kinds = ["witness", "constant"].map(|kind| format!("{kind}({name:?},"));
+        let kinds = ["witness", "constant", "structural"].map(|kind| format!("{kind}({name:?},"));
         let count: usize = kinds.iter().map(|kind| text.matches(kind).count()).sum();
         assert_eq!(count, 1, "column `{name}`");
     }
