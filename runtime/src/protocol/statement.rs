@@ -82,7 +82,7 @@ impl Shown {
 }
 
 impl Statement {
-    /// The context's length in a byte and the context, then each port's name and what is shown of it.
+    /// The context's length in a byte and the context, then public integers as eight little-endian bytes and commitments as points, in the order of ports.
     pub fn to_bytes(&self) -> Vec<u8> {
         let context = self.context.as_bytes();
         [&[self.context.len], context, &self.port_bytes()].concat()
