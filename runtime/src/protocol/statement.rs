@@ -82,7 +82,8 @@ impl Shown {
 }
 
 impl Statement {
-    /// The context's length in a byte and the context, then public integers as eight little-endian bytes and commitments as points, in the order of ports.
+    /// The context's length in a byte and the context, then public integers as eight little-endian bytes and commitments as compressed points,
+    /// port by port.
     pub fn to_bytes(&self) -> Vec<u8> {
         let context = self.context.as_bytes();
         [&[self.context.len], context, &self.port_bytes()].concat()
