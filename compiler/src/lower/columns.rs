@@ -30,7 +30,26 @@ pub struct Columns {
     list: Vec<ColumnPlan>,
     /// Names that are taken, and how many columns asked for each.
     names: HashMap<String, usize>,
-    constants: HashMap<u64, Vec<(Origin, ColumnId)>>,
+    constants: HashMap<u64, Vec<(Origin, Reader, ColumnId)>>,
+    reader: Reader,
+    /// Columns that the reader has found by their roots.
+    found: Vec<ColumnId>,
+}
+
+/// The node that constants are made for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reader {
+    /// Its place in the graph.
+    pub node: usize,
+    /// A set of the graph's constants, as bits: all that it is computed from.
+    pub roots: Rc<[u64]>,
+}
+
+impl Reader {
+    /// Whether it is another node that is computed from the same constants: as the steps of a recurrence are, which read one tensor.
+    fn is_another_step(&self, other: &Self) -> bool {
+        self.node != other.node && self.roots == other.roots
+    }
 }
 
 /// Where the elements of a constant come from. Equal constants are one column if they have one origin: that tensors of weights are equal is
@@ -90,7 +109,13 @@ impl Columns {
         })
     }
 
-    /// A constant column; equal ones of one origin are one column.
+    /// Turns to another node.
+    pub fn begin(&mut self, reader: Reader) {
+        self.reader = reader;
+        self.found.clear();
+    }
+
+    /// A constant column; equal ones are one column if they have one origin, or are of steps that are alike.
     pub fn constant(
         &mut self,
         name: &str,
@@ -102,12 +127,22 @@ impl Columns {
         (&shape, &data).hash(&mut hasher);
         let hash = hasher.finish();
         if let Entry::Occupied(known) = self.constants.entry(hash) {
-            let same = |(known, id): &&(Origin, ColumnId)| {
+            let equal = |(_, _, id): &&(Origin, Reader, ColumnId)| {
                 let plan = &self.list[id.0 as usize];
-                origin.is(known) && plan.shape == shape && plan.data == data
+                plan.shape == shape && plan.data == data
             };
-            if let Some(&(_, id)) = known.get().iter().find(same) {
-                return id;
+            let mut equals = known.get().iter().filter(equal);
+            if let Some((_, _, id)) = equals.clone().find(|(known, ..)| origin.is(known)) {
+                return *id;
+            }
+            // Two equal tensors that one node reads stay two.
+            let alike = |(known, reader, id): &&(Origin, Reader, ColumnId)| {
+                let tensors = matches!((known, &origin), (Origin::Tensor(_), Origin::Tensor(_)));
+                tensors && reader.is_another_step(&self.reader) && !self.found.contains(id)
+            };
+            if let Some((_, _, id)) = equals.find(alike) {
+                self.found.push(*id);
+                return *id;
             }
         }
         let bounds = data.iter().fold((0, 0), |(lo, hi), &x| {
@@ -121,7 +156,8 @@ impl Columns {
             bounds,
             data,
         });
-        self.constants.entry(hash).or_default().push((origin, id));
+        let entry = (origin, self.reader.clone(), id);
+        self.constants.entry(hash).or_default().push(entry);
         id
     }
 
