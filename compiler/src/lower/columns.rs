@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
-use std::rc::{Rc, Weak};
 
 use zkiln_runtime::model::{ColumnId, ColumnKind, Structure, TableId};
 
-use crate::lower::value::weight::Weight;
+use crate::lower::value::weight::Derivation;
 
 /// A committed column and what is known of it.
 #[derive(Debug)]
@@ -30,53 +29,17 @@ pub struct Columns {
     list: Vec<ColumnPlan>,
     /// Names that are taken, and how many columns asked for each.
     names: HashMap<String, usize>,
-    constants: HashMap<u64, Vec<(Origin, Reader, ColumnId)>>,
-    reader: Reader,
-    /// Columns that the reader has found by their roots.
-    found: Vec<ColumnId>,
-}
-
-/// The node that constants are made for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reader {
-    /// Its place in the graph.
-    pub node: usize,
-    /// A set of the graph's constants, as bits: all that it is computed from.
-    pub roots: Rc<[u64]>,
-}
-
-impl Reader {
-    /// Whether it is another node that is computed from the same constants: as the steps of a recurrence are, which read one tensor.
-    fn is_another_step(&self, other: &Self) -> bool {
-        self.node != other.node && self.roots == other.roots
-    }
+    constants: HashMap<u64, Vec<(Origin, ColumnId)>>,
 }
 
 /// Where the elements of a constant come from. Equal constants are one column if they have one origin: that tensors of weights are equal is
 /// nobody's to know, and what a graph reads twice is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// A function table.
     Table,
-    /// A tensor of real numbers.
-    Tensor(Weak<Vec<f64>>),
-    /// Integers of their own.
-    Own,
-}
-
-impl Origin {
-    /// The tensor that a weight shares with others.
-    pub fn of(weight: &Weight) -> Self {
-        Self::Tensor(Rc::downgrade(&weight.data))
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Table, Self::Table) => true,
-            (Self::Tensor(a), Self::Tensor(b)) => a.ptr_eq(b),
-            _ => false,
-        }
-    }
+    /// A tensor that came about in this way.
+    Tensor(Derivation),
 }
 
 impl Columns {
@@ -109,13 +72,7 @@ impl Columns {
         })
     }
 
-    /// Turns to another node.
-    pub fn begin(&mut self, reader: Reader) {
-        self.reader = reader;
-        self.found.clear();
-    }
-
-    /// A constant column; equal ones are one column if they have one origin, or are of steps that are alike.
+    /// A constant column; equal ones of one origin are one column.
     pub fn constant(
         &mut self,
         name: &str,
@@ -124,25 +81,15 @@ impl Columns {
         origin: Origin,
     ) -> ColumnId {
         let mut hasher = DefaultHasher::new();
-        (&shape, &data).hash(&mut hasher);
+        (&shape, &data, origin).hash(&mut hasher);
         let hash = hasher.finish();
         if let Entry::Occupied(known) = self.constants.entry(hash) {
-            let equal = |(_, _, id): &&(Origin, Reader, ColumnId)| {
+            let same = |(known, id): &&(Origin, ColumnId)| {
                 let plan = &self.list[id.0 as usize];
-                plan.shape == shape && plan.data == data
+                *known == origin && plan.shape == shape && plan.data == data
             };
-            let mut equals = known.get().iter().filter(equal);
-            if let Some((_, _, id)) = equals.clone().find(|(known, ..)| origin.is(known)) {
-                return *id;
-            }
-            // Two equal tensors that one node reads stay two.
-            let alike = |(known, reader, id): &&(Origin, Reader, ColumnId)| {
-                let tensors = matches!((known, &origin), (Origin::Tensor(_), Origin::Tensor(_)));
-                tensors && reader.is_another_step(&self.reader) && !self.found.contains(id)
-            };
-            if let Some((_, _, id)) = equals.find(alike) {
-                self.found.push(*id);
-                return *id;
+            if let Some(&(_, id)) = known.get().iter().find(same) {
+                return id;
             }
         }
         let bounds = data.iter().fold((0, 0), |(lo, hi), &x| {
@@ -156,8 +103,7 @@ impl Columns {
             bounds,
             data,
         });
-        let entry = (origin, self.reader.clone(), id);
-        self.constants.entry(hash).or_default().push(entry);
+        self.constants.entry(hash).or_default().push((origin, id));
         id
     }
 

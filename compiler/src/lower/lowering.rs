@@ -2,14 +2,13 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use zkiln_runtime::model::{Accumulator, ColumnId, Node as ModelNode, Port};
 use zkiln_runtime::relations::Relation;
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{Graph, Node, NodeId, Op, Reducer};
-use crate::lower::columns::{Columns, Reader, Tables};
+use crate::lower::columns::{Columns, Tables};
 use crate::lower::quantize::{Quantized, ceil_log2};
 use crate::lower::relative::{Precision, precisions};
 use crate::lower::tolerance::{Tolerance, tolerances};
@@ -108,29 +107,6 @@ impl Bits {
     }
 }
 
-/// For each node the constants that it is computed from, as bits.
-fn roots(graph: &Graph) -> Vec<Rc<[u64]>> {
-    let constants = graph.nodes.iter().filter(|n| n.constant().is_some());
-    let words = constants.count().div_ceil(64);
-    let mut number = 0;
-    let mut found: Vec<Rc<[u64]>> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let mut own = vec![0u64; words];
-        if node.constant().is_some() {
-            own[number / 64] |= 1 << (number % 64);
-            number += 1;
-        }
-        for input in &node.inputs {
-            let theirs = found.get(*input).into_iter().flat_map(|bits| bits.iter());
-            own.iter_mut()
-                .zip(theirs)
-                .for_each(|(own, bits)| *own |= bits);
-        }
-        found.push(own.into());
-    }
-    found
-}
-
 /// As many bits as leave room for the longest sum of squares.
 fn law_bits(graph: &Graph) -> u8 {
     let squares = |node: &Node| {
@@ -158,8 +134,6 @@ pub(crate) struct Lowering<'a> {
     pub(super) own_settings: HashMap<&'a str, &'a NodeSettings>,
     pub fresh: Fresh,
     pub columns: Columns,
-    /// For each node the constants that it is computed from, as bits.
-    roots: Vec<Rc<[u64]>>,
     pub tables: Tables,
     /// Float inputs that constants are compared with: these are rounded as the inputs are, so that what is equal stays equal.
     pub compared: Vec<ColumnId>,
@@ -197,7 +171,6 @@ impl<'a> Lowering<'a> {
                 .unwrap_or_default(),
             fresh: Fresh::default(),
             columns: Columns::default(),
-            roots: roots(graph),
             tables: Tables::default(),
             compared: vec![],
             nodes: vec![],
@@ -222,10 +195,6 @@ impl<'a> Lowering<'a> {
     /// Turns to a node, with its settings.
     pub fn begin(&mut self, id: NodeId) {
         self.current = id;
-        self.columns.begin(Reader {
-            node: id,
-            roots: self.roots[id].clone(),
-        });
         self.bits = Bits::of(self.options);
         if let Some(own) = self.own_settings.get(self.graph.nodes[id].name.as_str()) {
             self.bits = self.bits.with(own);

@@ -58,11 +58,12 @@ impl Blinding {
         self.0
     }
 
-    /// For the tensor with these rows, commitments without blinding.
-    pub(crate) fn opening_seed(&self, rows: &[GroupElement]) -> OpeningSeed {
+    /// For the tensor of this shape with these rows, commitments without blinding.
+    pub(crate) fn opening_seed(&self, shape: &[u32], rows: &[GroupElement]) -> OpeningSeed {
         let mut hash = Keccak256::new();
         hash.update(b"zkiln opening");
         hash.update(self.0);
+        absorb_shape(&mut hash, shape);
         rows.iter().for_each(|row| hash.update(encode_point(row)));
         OpeningSeed(hash.finalize().into())
     }
@@ -81,21 +82,28 @@ impl OpeningSeed {
 
     /// One factor for each of `rows` rows of a tensor of this shape of 32-bit integers.
     pub(crate) fn factors(&self, shape: &[u32], rows: usize) -> Vec<Fr> {
-        let axes: Vec<u32> = shape.iter().copied().filter(|&len| len != 1).collect();
         let mut hash = Keccak256::new();
         hash.update(b"zkiln commitment to i32");
         hash.update(self.0);
-        hash.update((axes.len() as u64).to_le_bytes());
-        axes.iter().for_each(|len| hash.update(len.to_le_bytes()));
+        absorb_shape(&mut hash, shape);
         Randomness::from_seed("zkiln commitment", hash.finalize().into()).scalars(rows)
     }
+}
+
+/// Axes of length one do not count.
+fn absorb_shape(hash: &mut Keccak256, shape: &[u32]) {
+    let axes: Vec<u32> = shape.iter().copied().filter(|&len| len != 1).collect();
+    hash.update((axes.len() as u64).to_le_bytes());
+    axes.iter().for_each(|len| hash.update(len.to_le_bytes()));
 }
 
 impl Commitment {
     /// Commits to a tensor of true `shape`, row-major. `None` if its length is not that of the shape or an integer has more than 32 bits.
     pub fn new(shape: &[u32], integers: &[i64], blinding: &Blinding) -> Option<Self> {
         let rows = commit_tensor(shape, integers)?;
-        let factors = blinding.opening_seed(&rows).factors(shape, rows.len());
+        let factors = blinding
+            .opening_seed(shape, &rows)
+            .factors(shape, rows.len());
         Some(Self::blinded(&rows, &factors))
     }
 
@@ -166,7 +174,7 @@ mod tests {
         let commitment = Commitment::new(&shape, &integers, &blinding).expect("fits");
         assert_eq!(commitment.rows().len(), 2);
         let seed_of = |blinding: &Blinding, integers: &[i64]| {
-            blinding.opening_seed(&commit_tensor(&shape, integers).expect("fits"))
+            blinding.opening_seed(&shape, &commit_tensor(&shape, integers).expect("fits"))
         };
         let seed = seed_of(&blinding, &integers);
         assert!(commitment.opens_to(&shape, &integers, &seed));
@@ -189,7 +197,11 @@ mod tests {
         let integers: Vec<i64> = (0..8).collect();
         let blinding = Blinding::from_bytes([3; 32]);
         let commitment = Commitment::new(&[2, 4], &integers, &blinding).expect("fits");
-        let seed = blinding.opening_seed(&commit_tensor(&[2, 4], &integers).expect("fits"));
+        let rows = commit_tensor(&[2, 4], &integers).expect("fits");
+        let seed = blinding.opening_seed(&[2, 4], &rows);
+        // Nor the same numbers in another shape, under the same blinding.
+        let flat = Commitment::new(&[8], &integers, &blinding).expect("fits");
+        assert!(!flat.opens_to(&[8], &integers, &seed));
         for (shape, opens) in [
             (&[2, 4][..], true),
             (&[4, 2], false),

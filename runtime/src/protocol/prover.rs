@@ -170,7 +170,7 @@ impl<'k> Prover<'k> {
                 let column = port.column().expect("a committed port is one column");
                 let shape = &port.value.shape;
                 let rows = commit_padded(shape, trace.column(column));
-                let seed = blinding.opening_seed(&rows);
+                let seed = blinding.opening_seed(shape, &rows);
                 let factors = seed.factors(shape, rows.len());
                 openings.push(CommitmentOpening {
                     port: port.name.to_string(),

@@ -34,7 +34,8 @@ fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
         [] => terms.next().is_some_and(term),
         columns => *columns == *port.value.columns,
     };
-    accumulator.shape == port.value.shape && once && terms.all(|rest| rest.operands.is_empty())
+    let constant = |term: &Term| term.operands.is_empty() && term.summed.is_empty();
+    accumulator.shape == port.value.shape && once && terms.all(constant)
 }
 
 /// Whether the relation confines what it reads, less the accumulator's constants, to 32 bits: what a commitment opens to.
@@ -216,6 +217,16 @@ mod tests {
         ));
         assert_eq!(verdict(|model| output(model, activated)), wide);
         assert_eq!(verdict(|model| ranged(model, activated, 1 << 32)), wide);
+        // A constant counts as often as it is summed.
+        let many = |model: &mut Model| {
+            ranged(model, activated, 1 << 20);
+            let mut node = model.nodes.last().cloned().expect("the range");
+            if let Relation::Map(map) = &mut node.relation {
+                map.accumulator.terms.to_mut()[0].summed = vec![1 << 20].into();
+            }
+            *model.nodes.to_mut().last_mut().expect("the range") = node;
+        };
+        assert_eq!(verdict(many), wide);
         for (name, reason) in [
             ("weights", "a committed port is a constant"),
             ("tokens", "two committed ports are one column"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ark_ec::CurveGroup;
 
-use super::{ProverTranscript, Sponge, Variable};
+use super::{ProverTranscript, Secrets, Sponge, Variable};
 use crate::commitment::GroupElement;
 use crate::field::Fr;
 
@@ -79,6 +79,23 @@ impl Lies {
             values.to_mut()[at] += lie;
         }
         values
+    }
+
+    /// Elements of the hidden message that is next, as they are sent; it is noted.
+    pub(super) fn of_message<'a>(
+        &self,
+        sponge: &Sponge,
+        secrets: &Secrets,
+        values: &'a [Fr],
+        messages: &mut Vec<Message>,
+    ) -> Cow<'a, [Fr]> {
+        let place = sponge.log().len();
+        messages.push(Message {
+            place,
+            first: secrets.values.len() as Variable,
+            len: values.len(),
+        });
+        self.about(place, values)
     }
 
     /// Points of the message at `place`, as they are sent.

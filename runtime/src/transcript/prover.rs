@@ -96,13 +96,7 @@ impl ProverTranscript {
             blindings.push(blinding);
         }
         #[cfg(test)]
-        let values = &*self.lies.about(self.sponge.log().len(), values);
-        #[cfg(test)]
-        self.messages.push(super::adversary::Message {
-            place: self.sponge.log().len(),
-            first: secrets.values.len() as u32,
-            len: values.len(),
-        });
+        let values = &*(self.lies).of_message(&self.sponge, secrets, values, &mut self.messages);
         secrets.values.extend_from_slice(values);
         let points = commit_scalars(values, &blindings);
         self.send_points(label, &points);
@@ -117,13 +111,7 @@ impl ProverTranscript {
             return self.send_clear(label, values);
         };
         #[cfg(test)]
-        let values = &*self.lies.about(self.sponge.log().len(), values);
-        #[cfg(test)]
-        self.messages.push(super::adversary::Message {
-            place: self.sponge.log().len(),
-            first: secrets.values.len() as u32,
-            len: values.len(),
-        });
+        let values = &*(self.lies).of_message(&self.sponge, secrets, values, &mut self.messages);
         secrets.values.extend_from_slice(values);
         secrets.blinders.push(blinder);
         secrets.rows.push(values.len());

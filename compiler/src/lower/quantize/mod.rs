@@ -406,7 +406,8 @@ impl Builder<'_> {
         if let Some((weight, data)) = weight {
             let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
             let name = format!("{}/weight", self.name);
-            let column = (self.columns).constant(&name, shape, data, Origin::of(weight));
+            let column =
+                (self.columns).constant(&name, shape, data, Origin::Tensor(weight.derivation));
             operands.push(self.view(&View::whole(column, &weight.axes), &term.summed));
         }
         self.cost += cube(term, self.axes);
@@ -456,7 +457,7 @@ impl Builder<'_> {
         });
         let shape = weight.axes.iter().map(|axis| axis.len as u32).collect();
         let name = format!("{}/constant", self.name);
-        let column = (self.columns).constant(&name, shape, data, Origin::of(weight));
+        let column = (self.columns).constant(&name, shape, data, Origin::Tensor(weight.derivation));
         let view = self.view(&View::whole(column, &weight.axes), &[]);
         self.add(coefficient, bounds, &[], vec![view])
     }

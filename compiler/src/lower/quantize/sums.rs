@@ -4,7 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::columns::{Columns, Origin};
 use crate::lower::intervals::{product_bounds, sum_bounds};
 use crate::lower::quantize::{Builder, Quantized};
-use crate::lower::value::weight::Weight;
+use crate::lower::value::weight::{Derivation, Weight};
 use crate::lower::value::{Axis, View};
 
 /// Bits of the lower limb of a constant that is wider than a column's elements.
@@ -35,6 +35,8 @@ pub struct IntegerWeight {
     pub axes: Vec<Axis>,
     /// Elements.
     pub data: Vec<i64>,
+    /// How it came about.
+    pub derivation: Derivation,
 }
 
 impl IntegerWeight {
@@ -45,6 +47,7 @@ impl IntegerWeight {
         IntegerWeight {
             axes: weight.axes.clone(),
             data: data.collect(),
+            derivation: weight.derivation,
         }
     }
 
@@ -108,10 +111,11 @@ impl Builder<'_> {
             false => "weight",
         };
         let shape: Vec<u32> = weight.axes.iter().map(|axis| axis.len as u32).collect();
+        let origin = Origin::Tensor(weight.derivation);
         for (count, data) in weight.limbs() {
             let bounds = sum_bounds(product, Some((&weight.axes, &data)), &part.summed);
             let title = format!("{}/{title}", self.name);
-            let column = (self.columns).constant(&title, shape.clone(), data, Origin::Own);
+            let column = (self.columns).constant(&title, shape.clone(), data, origin);
             let mut operands = views(self);
             operands.push(self.view(&View::whole(column, &weight.axes), &part.summed));
             let coefficient = i128::from(count) * i128::from(part.coefficient);
@@ -257,6 +261,7 @@ mod tests {
         let weight = IntegerWeight {
             axes: vec![axis],
             data: data.clone(),
+            derivation: Derivation::default(),
         };
         let limbs = weight.limbs();
         let sums: Vec<i64> = (0..4)

@@ -9,60 +9,23 @@
 //! Columns hold integers; the real value of one unit is part of the scalar. Linear operators, constant factors and
 //! data movement only rewrite this expression; nothing is quantized before a boundary ([`super::boundary`]).
 
+mod axis;
 mod channels;
 mod term;
 mod typed;
 pub mod weight;
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use zkiln_runtime::model::ColumnId;
 
 use crate::graph::{Tensor, is_whole};
+pub use crate::lower::value::axis::{Axis, Fresh};
 pub use crate::lower::value::channels::Channels;
-use crate::lower::value::weight::Weight;
-
-/// An index variable. Axes of length 1 never occur in values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Axis {
-    /// Unique name.
-    pub id: u32,
-    /// How many indices it takes.
-    pub len: usize,
-}
+use crate::lower::value::weight::{Derivation, Weight};
 
 /// Names of summed axes in normal form start here, those of output axes below.
 const SUMMED: u32 = 1 << 31;
-
-/// Source of new axes.
-#[derive(Debug, Default)]
-pub struct Fresh(Cell<u32>);
-
-impl Fresh {
-    /// An axis that no value mentions yet.
-    pub fn axis(&self, len: usize) -> Axis {
-        self.0.set(self.0.get() + 1);
-        Axis {
-            id: self.0.get(),
-            len,
-        }
-    }
-
-    /// Axes of a tensor of `shape`: one factor a dimension, none for length 1.
-    pub fn dims(&self, shape: &[usize]) -> Vec<Vec<Axis>> {
-        shape
-            .iter()
-            .map(|&len| {
-                if len == 1 {
-                    vec![]
-                } else {
-                    vec![self.axis(len)]
-                }
-            })
-            .collect()
-    }
-}
 
 /// Where along one column axis of length `len` a view reads: `offset + sum stride * axis`, zero outside.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -231,7 +194,8 @@ impl Value {
     /// A model constant.
     pub fn constant(tensor: &Tensor, fresh: &Fresh) -> Self {
         let dims = fresh.dims(&tensor.shape);
-        let weight = Weight::new(dims.concat(), tensor.data.clone());
+        let derivation = Derivation::of_constant(fresh.number());
+        let weight = Weight::derived(dims.concat(), tensor.data.clone(), derivation);
         let range = tensor
             .data
             .iter()

@@ -1,16 +1,44 @@
 //! Dense real tensors with named axes: the constant factor of a term.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use crate::lower::value::Axis;
 
 /// A dense row-major tensor labelled with axes. No axis occurs twice and none has length 1.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Weight {
     /// Axes, most significant first.
     pub axes: Vec<Axis>,
     /// Elements; shared, because values are copied freely while lowering.
     pub data: Rc<Vec<f64>>,
+    /// How it came about.
+    pub derivation: Derivation,
+}
+
+/// Equal elements over equal axes, however they came about.
+impl PartialEq for Weight {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.axes, &self.data) == (&other.axes, &other.data)
+    }
+}
+
+/// Which constants of the graph a tensor was made from, and by which steps. What is equal and made alike was one tensor of the model, read twice;
+/// what is equal by chance was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Derivation(u64);
+
+impl Derivation {
+    /// Of a constant of this number.
+    pub fn of_constant(number: u32) -> Self {
+        Self::step("constant", number)
+    }
+
+    fn step(name: &str, from: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (name, from).hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 /// Row-major strides of `axes`.
@@ -70,18 +98,27 @@ pub fn walk<const N: usize>(lens: &[usize], strides: [&[i64]; N], mut visit: imp
 }
 
 impl Weight {
-    /// A tensor over `axes`; axes of length 1 are dropped.
+    /// A tensor over `axes` that is made from no constant; axes of length 1 are dropped.
     pub fn new(axes: Vec<Axis>, data: Vec<f64>) -> Self {
-        Self::shared(axes, Rc::new(data))
+        Self::derived(axes, data, Derivation::default())
     }
 
-    fn shared(mut axes: Vec<Axis>, data: Rc<Vec<f64>>) -> Self {
+    /// A tensor over `axes`; axes of length 1 are dropped.
+    pub fn derived(axes: Vec<Axis>, data: Vec<f64>, derivation: Derivation) -> Self {
+        Self::shared(axes, Rc::new(data), derivation)
+    }
+
+    fn shared(mut axes: Vec<Axis>, data: Rc<Vec<f64>>, derivation: Derivation) -> Self {
         axes.retain(|axis| axis.len != 1);
         debug_assert_eq!(
             axes.iter().map(|axis| axis.len).product::<usize>(),
             data.len()
         );
-        Self { axes, data }
+        Self {
+            axes,
+            data,
+            derivation,
+        }
     }
 
     /// `1` where `index` is in `0..len`, read along the affine map `offset + sum stride * axis`.
@@ -106,6 +143,7 @@ impl Weight {
         Self {
             axes: self.axes.clone(),
             data: Rc::new(self.data.iter().map(|&x| f(x)).collect()),
+            derivation: Derivation::step("map", self.derivation),
         }
     }
 
@@ -114,6 +152,7 @@ impl Weight {
         Self {
             axes: self.axes.iter().map(|&axis| name(axis)).collect(),
             data: Rc::clone(&self.data),
+            derivation: self.derivation,
         }
     }
 
@@ -128,7 +167,7 @@ impl Weight {
         walk(&lens, [&strides_along(&self.axes, &axes)], |[at]| {
             data.push(self.data[at as usize])
         });
-        Self::new(axes, data)
+        Self::derived(axes, data, self.derivation)
     }
 
     /// The axes of either tensor, this one's first.
@@ -156,7 +195,12 @@ impl Weight {
         walk(&lens, [&left, &right], |[a, b]| {
             data.push(f(self.data[a as usize], other.data[b as usize]))
         });
-        Self::new(axes, data)
+        Self::derived(axes, data, self.with(other))
+    }
+
+    /// How something came about that is made from both.
+    fn with(&self, other: &Self) -> Derivation {
+        Derivation::step("both", (self.derivation, other.derivation))
     }
 
     /// Product over the union of the axes.
@@ -188,7 +232,7 @@ impl Weight {
         walk(&lens, [&left, &right, &out], |[a, b, o]| {
             data[o as usize] += self.data[a as usize] * other.data[b as usize]
         });
-        Self::new(outer, data)
+        Self::derived(outer, data, self.with(other))
     }
 
     /// Sum over the axis `id`, if the tensor mentions it.
@@ -214,6 +258,8 @@ impl Weight {
                 i => *slot = own[i + 1 - parts.len()],
             }
         }
+        let read: Vec<(usize, i64)> = parts.iter().map(|(axis, by)| (axis.len, *by)).collect();
+        let derivation = Derivation::step("read", (self.derivation, at, offset, read));
         let mut data = Vec::with_capacity(lens.iter().product());
         walk(&lens, [&index, &rest], |[position, base]| {
             let position = position + offset;
@@ -224,7 +270,7 @@ impl Weight {
                 0.0
             });
         });
-        Self::new(axes, data)
+        Self::derived(axes, data, derivation)
     }
 
     /// Replaces the adjacent (after reordering) `factors`, most significant first, by the one axis `merged`.
@@ -243,7 +289,7 @@ impl Weight {
         let ordered = self.over(&axes);
         axes.truncate(kept);
         axes.push(merged);
-        Self::shared(axes, ordered.data)
+        Self::shared(axes, ordered.data, self.derivation)
     }
 
     /// The single value of all elements, if there is one.
@@ -271,7 +317,7 @@ impl Weight {
                     .collect();
                 let mut axes = weight.axes.clone();
                 axes.remove(at);
-                weight = Self::new(axes, data);
+                weight = Self::derived(axes, data, self.derivation);
             }
         }
         weight
@@ -293,7 +339,7 @@ impl Weight {
             let most = &mut data[to as usize];
             *most = most.max(self.data[at as usize].abs());
         });
-        Self::new(kept, data)
+        Self::derived(kept, data, Derivation::step("greatest", self.derivation))
     }
 
     /// Greatest magnitude.

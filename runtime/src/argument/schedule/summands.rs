@@ -8,7 +8,7 @@ use super::{
     suffix,
 };
 use crate::error::VerifyError;
-use crate::statement::model::{Accumulator, ColumnId, Model, Term, View, axis_log2};
+use crate::statement::model::{Accumulator, Column, ColumnId, Model, Term, View, axis_log2};
 use crate::statement::relations::{Entry, Lookup};
 
 // verify-path: begin
@@ -21,7 +21,12 @@ pub(super) struct Summands<'m> {
     pub claims: usize,
 }
 
-impl Summands<'_> {
+impl<'m> Summands<'m> {
+    fn column(&self, id: ColumnId) -> Result<&'m Column, VerifyError> {
+        let column = self.model.columns.get(id.0 as usize);
+        column.ok_or(VerifyError::Key("no such column"))
+    }
+
     /// Before this many claims, or none, of one summand are made.
     fn count(&mut self, claims: usize) -> Result<(), VerifyError> {
         self.claims = self.claims.saturating_add(claims.max(1));
@@ -90,11 +95,7 @@ impl Summands<'_> {
         source: Source,
         point: &[Coordinate],
     ) -> Result<(), VerifyError> {
-        let column = self
-            .model
-            .columns
-            .get(id.0 as usize)
-            .ok_or(VerifyError::Key("no such column"))?;
+        let column = self.column(id)?;
         self.count(1)?;
         let functional = Functional::whole(id, column, point)?;
         let coefficient = Coefficient {
@@ -118,11 +119,7 @@ impl Summands<'_> {
         source: Source,
         point: &[Coordinate],
     ) -> Result<(), VerifyError> {
-        let column = self
-            .model
-            .columns
-            .get(id.0 as usize)
-            .ok_or(VerifyError::Key("no such column"))?;
+        let column = self.column(id)?;
         let unused = rows_log2.saturating_sub(column.len_log2());
         if unused == 0 {
             return Ok(());
@@ -228,11 +225,7 @@ impl Summands<'_> {
         kept: &[KeptAxis],
         places: &HashMap<usize, Vec<Coordinate>>,
     ) -> Result<Operand, VerifyError> {
-        let column = self
-            .model
-            .columns
-            .get(view.column.0 as usize)
-            .ok_or(VerifyError::Key("no such column"))?;
+        let column = self.column(view.column)?;
         let bound_weights = |axis: &TermAxis| {
             axis.point
                 .clone()

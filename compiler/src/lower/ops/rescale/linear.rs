@@ -125,11 +125,15 @@ fn split(term: &Term) -> Option<(IntegerPart, Weight)> {
             measure => (x / measure).round() as i64,
         })
         .collect();
-    let weight = data
-        .iter()
-        .any(|x| *x != 1)
-        .then_some(IntegerWeight { axes, data });
-    let factor = Weight::new(outer, rows).map(|x| x * term.scalar).reduced();
+    let derivation = weight.derivation;
+    let weight = data.iter().any(|x| *x != 1).then_some(IntegerWeight {
+        axes,
+        data,
+        derivation,
+    });
+    let factor = Weight::derived(outer, rows, derivation)
+        .map(|x| x * term.scalar)
+        .reduced();
     Some((IntegerPart { weight, ..plain }, factor))
 }
 

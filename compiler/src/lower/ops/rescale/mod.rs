@@ -272,6 +272,7 @@ impl Part {
         let part_of = |f: &dyn Fn(i64) -> i64| IntegerWeight {
             axes: factors.axes.clone(),
             data: factors.data.iter().map(|x| f(*x)).collect(),
+            derivation: factors.derivation,
         };
         let upper = part_of(&|x| x >> words.low);
         let lower = part_of(&|x| x & ((1 << words.low) - 1));
