@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use ark_ff::{AdditiveGroup, One, Zero};
 use rayon::prelude::*;
 
+use crate::argument::inner_product::{bind, next_claim, round};
 use crate::argument::schedule::{Challenges, Piece, RowRange, Schedule};
 use crate::error::VerifyError;
 use crate::field::{Fr, eq_table};
@@ -99,28 +100,6 @@ pub(crate) fn prove(
     transcript.open_row(&opened, blinder, eq_table(&point));
 }
 
-/// Constant and square coefficient of `sum_x v(t, x) e(t, x)`.
-fn round(v: &[Fr], e: &[Fr]) -> [Fr; 2] {
-    let half = v.len() / 2;
-    let step = |t: &[Fr]| -> Vec<Fr> {
-        t[..half]
-            .iter()
-            .zip(&t[half..])
-            .map(|(low, high)| *high - low)
-            .collect()
-    };
-    [dot(&v[..half], &e[..half]), dot(&step(v), &step(e))]
-}
-
-fn bind(table: &mut Vec<Fr>, r: Fr) {
-    let half = table.len() / 2;
-    let (low, high) = table.split_at_mut(half);
-    low.iter_mut()
-        .zip(high)
-        .for_each(|(low, high)| *low += r * (*high - *low));
-    table.truncate(half);
-}
-
 /// `sum_row weight * row` over a group's columns.
 fn combine(schedule: &Schedule, group: &RowWeights, trace: &Trace, row: usize) -> Vec<Fr> {
     let mut out = vec![Fr::zero(); row];
@@ -201,13 +180,9 @@ pub(crate) fn verify(
     let mut claim = total;
     let mut point = Vec::with_capacity(usize::from(model.row_log2));
     for _ in 0..model.row_log2 {
-        let [constant, square] = transcript.receive_array("opening round")?;
+        let message = transcript.receive_array("opening round")?;
         let r = transcript.sponge.challenge("opening round");
-        // constant + r (claim - 2 constant - square + r square)
-        claim = claim
-            .times(r)
-            .plus(Fr::one() - r.double(), &constant)
-            .plus(r * (r - Fr::one()), &square);
+        claim = next_claim(claim, &message, r);
         point.push(r);
     }
     let values = transcript.receive("opened values", schedule.lows.len())?;
@@ -227,7 +202,7 @@ pub(crate) fn verify(
         &row_weights(schedule, &schedule.pieces, coefficients, challenges)?,
         delta,
     )?;
-    let opened = transcript.open_row(row, model.answer_rounds(), weights)?;
+    let opened = transcript.open_row(row, weights)?;
     let mut folded = AffineForm::default();
     let mut power = -Fr::one();
     for value in &values {

@@ -14,7 +14,7 @@
 //! | `batch_affine` | sums of many points as levels of independent additions |
 //! | `commit` | rows of small integers by fixed generators (prover) |
 //! | `msm` | any points by full-width scalars (verifier) |
-//! | `pedersen`, `sums_avx512` | field elements with blinding (prover) |
+//! | `pedersen` | field elements with blinding (prover) |
 //! | `encoding` | 32 canonical bytes a point |
 
 mod addition;
@@ -28,12 +28,10 @@ mod group;
 mod msm;
 mod pedersen;
 mod point;
-#[cfg(target_arch = "x86_64")]
-mod sums_avx512;
 
 pub use commit::commit_rows;
 pub use encoding::{decode_point, encode_point};
 pub use generators::{Generators, blinding_generator};
 pub use group::{Attack, BEST_ATTACK, GENERIC_ATTACK, GROUP, GroupElement, GroupSum};
 pub use msm::msm;
-pub use pedersen::{add_all, blind_all, commit_row, commit_scalars};
+pub use pedersen::{add_all, blind_all, commit_row};

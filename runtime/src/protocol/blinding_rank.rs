@@ -1,7 +1,7 @@
 //! Hiding as a rank: what is sent is uniform, and independent, but for what the verifier's checks determine.
 //!
 //! The challenges are fixed by a programmed oracle. Then every element of a proof is the witness' part, and a linear map of the scalars that the prover
-//! draws: blinding factors, masks and their blinding. If the map has full rank on a set of elements, they are uniform whatever the witness. Each
+//! draws: blinding factors, pads, masks and their blinding. If the map has full rank on a set of elements, they are uniform whatever the witness. Each
 //! scalar is moved by one in turn, which shows the elements that depend on it. A scalar that moves one element of a set only makes that element
 //! independent of all others: it is taken out, with the scalar. The map has full rank if nothing is left.
 //!
@@ -36,10 +36,13 @@ struct Map {
 }
 
 impl Fixture {
-    /// With an answer that is not folded: what is folded is a function of it.
-    fn new(mut draft: Draft, inputs: Vec<Vec<i64>>) -> Self {
-        draft.model.answer_log2 = draft.model.row_log2;
+    /// With rows of `2^row_log2`, and answers that are not folded: what is folded is a function of them.
+    fn new(mut draft: Draft, inputs: Vec<Vec<i64>>, row_log2: u8) -> Self {
+        (draft.model.row_log2, draft.model.answer_log2) = (row_log2, row_log2);
         let key = draft.key();
+        let (model, schedule) = (key.verifier_key().model(), key.verifier_key().schedule());
+        let rows = schedule.hidden_rows(model);
+        assert!(rows.iter().all(|(len, _)| *len <= 1 << row_log2));
         Self { key, inputs }
     }
 
@@ -151,11 +154,11 @@ fn scalar_of(map: &Map, label: &str) -> usize {
 
 fn all_hidden() -> Fixture {
     let hidden = Visibility::Private;
-    Fixture::new(draft(hidden, hidden, hidden), vec![vec![4, 0, 2]])
+    Fixture::new(draft(hidden, hidden, hidden), vec![vec![4, 0, 2]], 9)
 }
 
 fn small() -> Fixture {
-    Fixture::new(product(), vec![vec![1, 10, 100]])
+    Fixture::new(product(), vec![vec![1, 10, 100]], 6)
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn what_the_checks_determine_is_determined() {
     assert!(!map.left(all).is_empty());
 }
 
-/// One scalar of each kind, once as zero and once as another.
+/// One scalar of each kind, once as zero and once as another; a pad as the one before it as well.
 #[test]
 fn factors_and_masks_that_are_zero_or_reused_are_found() {
     let fixture = small();
@@ -182,6 +185,7 @@ fn factors_and_masks_that_are_zero_or_reused_are_found() {
     assert_eq!(fixture.map(&[], used.clone()).check(), Ok(()));
     let kinds = [
         "witness rows",
+        "pads",
         "linear part",
         "operand evaluations",
         "opened values",
@@ -193,7 +197,11 @@ fn factors_and_masks_that_are_zero_or_reused_are_found() {
         let one = scalar_of(&honest, label);
         let other = if one == used[0] { used[1] } else { used[0] };
         let (of, at) = (one.min(other), one.max(other));
-        for fault in [Fault::Zero(one), Fault::Repeated { at, of }] {
+        let neighbor = Fault::Repeated {
+            at: one.max(1),
+            of: one.max(1) - 1,
+        };
+        for fault in [Fault::Zero(one), Fault::Repeated { at, of }, neighbor] {
             let verdict = fixture.map(&[fault], used.clone()).check();
             assert!(verdict.is_err(), "{label}: {fault:?}");
         }
@@ -207,7 +215,7 @@ fn proofs_of_one_seed(faults: &[Fault]) -> Vec<(Vec<Element>, Vec<Fr>)> {
     other_input.inputs[0][1] += 1;
     let mut other_key = product();
     other_key.model.name = "another".into();
-    let other_key = Fixture::new(other_key, fixture.inputs.clone());
+    let other_key = Fixture::new(other_key, fixture.inputs.clone(), 6);
     let context = Context::new(b"another").unwrap();
     vec![
         fixture.prove(Context::default(), faults, false),

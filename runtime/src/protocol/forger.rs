@@ -30,8 +30,8 @@ use crate::witness::trace;
 
 /// Messages that a challenge follows without having to: exchanged with it, they do not give the forger anything.
 const HARMLESS: [(&str, &str); 3] = [
-    // `beta` still depends on the rows, and a table that fits for a given `alpha` has to fit for all `beta`.
-    ("witness rows", "alpha"),
+    // Pads are fixed before the first message that is under them; the rows come before.
+    ("pads", "alpha"),
     // The folded equation leaves one value that fits, before and after.
     ("answer value", "answer value"),
     // It is a multiple of the blinding generator: it cannot make up for anything else.
@@ -69,6 +69,8 @@ struct Attempt {
 /// Proves a false witness of the model of all relations.
 struct Forger {
     key: ProverKey,
+    /// The label of messages that both sides' hash does not see.
+    ignored: Option<&'static str>,
 }
 
 impl Forger {
@@ -77,7 +79,10 @@ impl Forger {
         let mut draft = everything();
         draft.model.inputs.to_mut()[0].visibility = Visibility::Private;
         (draft.model.row_log2, draft.model.answer_log2) = (row_log2, answer_log2);
-        Self { key: draft.key() }
+        Self {
+            key: draft.key(),
+            ignored: None,
+        }
     }
 
     /// A proof of the truth.
@@ -109,6 +114,9 @@ impl Forger {
         if let Some(at) = exchange {
             public = public.exchanged(at);
         }
+        if let Some(label) = self.ignored {
+            public = public.ignoring(label);
+        }
         prover.set_sponge(public.clone());
         prover.transcript().lie(lies.clone());
         let mut prover = prover.steps();
@@ -119,11 +127,9 @@ impl Forger {
         let transcript = prover.transcript();
         let claims = claims(transcript.sent());
         let equations = claims.equations.clone();
-        let (messages, values) = (
-            transcript.messages().to_vec(),
-            transcript.hidden_values().to_vec(),
-        );
+        let values = transcript.hidden_values().to_vec();
         prover.close();
+        let messages = prover.transcript().messages().to_vec();
         let sponge = prover.transcript().sponge.clone();
         let proof = prover.finish().proof;
         Attempt {
@@ -223,11 +229,12 @@ impl Progress<'_> {
         (first..first + message.len).collect()
     }
 
-    /// Adds to elements of a message.
+    /// Adds to elements of a message: what is added to its variables, or taken from its elements' pads.
     fn with(lies: &Lies, message: &Message, shifts: &[(usize, Fr)]) -> Lies {
         let mut lies = lies.clone();
         for (variable, shift) in shifts {
             let place = (message.place, variable - message.first as usize);
+            let shift = if message.is_row { *shift } else { -*shift };
             *lies.elements.entry(place).or_default() += shift;
         }
         lies
@@ -279,8 +286,9 @@ impl Progress<'_> {
 
     /// Makes the checks that end with a message hold.
     fn move_on(&mut self, message: &Message) {
-        let end = (message.first as usize) + message.len;
-        let ended = self.attempt.equations.iter().take_while(|e| last(e) < end);
+        let messages = &self.attempt.messages;
+        let ended = self.attempt.equations.iter();
+        let ended = ended.filter(|e| last(e, messages) <= Some(message.place));
         let ended: Vec<Equation> = ended.cloned().collect();
         let values = &self.attempt.values;
         if ended.iter().all(|e| residual(e, values).is_zero()) {
@@ -295,14 +303,18 @@ impl Progress<'_> {
     }
 }
 
-/// The last variable of an equation.
-fn last(equation: &Equation) -> usize {
+/// The place of the last message in an equation; beyond all places where the opened row is in it.
+fn last(equation: &Equation, messages: &[Message]) -> Option<usize> {
     let factors = equation.products.iter().flat_map(|(_, a, b)| [a, b]);
     let forms = factors.chain([&equation.linear]);
-    let variables = forms
-        .flat_map(|form| form.terms())
-        .map(|(v, _)| *v as usize);
-    variables.max().unwrap_or(0)
+    let variables = forms.flat_map(|form| form.terms()).map(|(v, _)| *v);
+    let place = |variable: u32| {
+        let mut of = messages
+            .iter()
+            .filter(|message| (message.first..).take(message.len).any(|v| v == variable));
+        of.next_back().map_or(usize::MAX, |message| message.place)
+    };
+    variables.map(place).max()
 }
 
 /// Goes through all hidden messages of a proof; `exchanging` them with the challenges after them, or not.
@@ -310,7 +322,9 @@ fn forge(forger: &Forger, exchanging: bool) -> Progress<'_> {
     let lies = Lies::default();
     let attempt = forger.attempt(&lies, None);
     assert!(!forger.wins(&attempt));
-    let (messages, log) = (attempt.messages.clone(), attempt.sponge.log().to_vec());
+    let (mut messages, log) = (attempt.messages.clone(), attempt.sponge.log().to_vec());
+    let closing = places(&attempt, "challenge", "closing equations")[0];
+    messages.retain(|message| message.place < closing && log[message.place].1 != "pads");
     let mut progress = Progress {
         forger,
         lies,
@@ -355,7 +369,9 @@ fn drawn(attempt: &Attempt, place: usize) -> Fr {
 fn folded(attempt: &Attempt, variable: usize) -> [Fr; 2] {
     let place = places(attempt, "challenge", "closing equations")[0];
     let fold = drawn(attempt, place);
-    let powers = std::iter::successors(Some(Fr::ONE), |power| Some(*power * fold));
+    let rounds = places(attempt, "challenge", "product round").into_iter();
+    let scale: Fr = rounds.map(|place| drawn(attempt, place)).product();
+    let powers = std::iter::successors(Some(scale), |power| Some(*power * fold));
     let mut sums = [Fr::ZERO; 2];
     for (equation, power) in attempt.equations.iter().zip(powers) {
         sums[0] += power * residual(equation, &attempt.values);
@@ -405,11 +421,105 @@ fn masks_are_sent_before_their_challenge() {
     assert!(forger.wins(&fitting_masks(&forger, &lies, Some(masks))));
 }
 
-/// A value of the answer that satisfies the one equation, and cross terms that are chosen for a given challenge to make it the answer's.
+/// An element of the closing's products that satisfies the one equation, for given challenges: the first of the message at `place`.
+fn fitting_product(forger: &Forger, lies: &Lies, place: usize, exchange: Option<usize>) -> Attempt {
+    let before = forger.attempt(lies, exchange);
+    let opened = before.claims.hidden.last().unwrap().first as usize;
+    let [off, _] = folded(&before, opened);
+    // Exchanged, the challenge comes first; else the forger goes by the one that there was.
+    let at = if exchange == Some(place) {
+        place
+    } else {
+        place + 1
+    };
+    let challenge = drawn(&before, at);
+    let shift = match before.sponge.log()[at].1 {
+        // The claim is `off` above the products, times later challenges; a unit of the constant adds `1 - 2 r` to it.
+        "product round" => {
+            let rounds = places(&before, "challenge", "product round");
+            let later = rounds.into_iter().filter(|round| *round > place + 1);
+            let later: Fr = later.map(|round| drawn(&before, round)).product();
+            let scale = (later * (Fr::ONE - challenge.double())).inverse().unwrap();
+            off * scale
+        }
+        // `(a + x) b - claim - challenge x`
+        _ => {
+            let message = before.messages.iter().find(|m| m.place == place);
+            off * (challenge - message.unwrap().elements[1])
+                .inverse()
+                .unwrap()
+        }
+    };
+    let mut lies = lies.clone();
+    *lies.elements.entry((place, 0)).or_default() += shift;
+    forger.attempt(&lies, exchange)
+}
+
+#[test]
+fn products_are_sent_before_their_challenges() {
+    let forger = Forger::new(4, 2);
+    let lies = lies_before_closing(&forger);
+    let honest = forger.attempt(&lies, None);
+    let rounds = places(&honest, "absorb", "product round");
+    assert!(rounds.len() > 4);
+    for place in [rounds, places(&honest, "absorb", "product factors")].concat() {
+        assert!(!forger.wins(&fitting_product(&forger, &lies, place, None)));
+        let exchanged = fitting_product(&forger, &lies, place, Some(place));
+        assert!(forger.wins(&exchanged), "at {place}");
+    }
+}
+
+/// Pads that are chosen at the end, to make the last equations hold of what was sent.
+fn late_pads(forger: &Forger, lies: &Lies) -> Attempt {
+    let before = forger.attempt(lies, None);
+    let values = places(&before, "absorb", "opened values")[0];
+    let message = before.messages.iter().find(|m| m.place == values).unwrap();
+    let variables = Progress::variables(message);
+    let shifts = solve(&before.equations, &before.values, &variables, |_| true).unwrap();
+    let mut lies = Progress::with(lies, message, &shifts);
+    let pads = places(&before, "absorb", "pads")[0];
+    let shifts = shifts.into_iter();
+    lies.elements
+        .extend(shifts.map(|(pad, shift)| ((pads, pad), shift)));
+    forger.attempt(&lies, None)
+}
+
+#[test]
+fn pads_are_absorbed() {
+    let mut forger = Forger::new(4, 2);
+    let lies = lies_before_closing(&forger);
+    assert!(!forger.wins(&late_pads(&forger, &lies)));
+    forger.ignored = Some("pads");
+    let lies = lies_before_closing(&forger);
+    assert!(!forger.wins(&forger.attempt(&lies, None)));
+    assert!(forger.wins(&late_pads(&forger, &lies)));
+}
+
+/// An answer that is folded: the places of its values and of its rounds.
+struct Answer {
+    values: usize,
+    rounds: Vec<usize>,
+}
+
+/// The folded answers of a proof, in order.
+fn answers(attempt: &Attempt) -> Vec<Answer> {
+    let values = places(attempt, "absorb", "answer value");
+    let rounds = places(attempt, "absorb", "answer round");
+    let ends = values[1..].iter().chain([&usize::MAX]);
+    let of = |(&values, &end): (&usize, &usize)| Answer {
+        values,
+        rounds: (rounds.iter().copied())
+            .filter(|round| (values..end).contains(round))
+            .collect(),
+    };
+    values.iter().zip(ends).map(of).collect()
+}
+
+/// A value of an answer that satisfies the one equation, and cross terms of a round that are chosen for a given challenge to make it the answer's.
 fn fitting_cross_terms(
     forger: &Forger,
     lies: &Lies,
-    round: usize,
+    (answer, round): (&Answer, usize),
     exchange: Option<usize>,
 ) -> Attempt {
     let before = forger.attempt(lies, None);
@@ -418,31 +528,37 @@ fn fitting_cross_terms(
     let c = drawn(&before, places(&before, "challenge", "closing")[0]);
     let shift = -c * off;
     let mut lies = lies.clone();
-    let value = places(&before, "absorb", "answer value")[0];
-    lies.elements.insert((value, 0), shift);
+    lies.elements.insert((answer.values, 0), shift);
     let attempt = forger.attempt(&lies, exchange);
-    let xi = drawn(&attempt, places(&attempt, "challenge", "answer value")[0]);
-    let rounds = places(&attempt, "challenge", "answer round");
-    let scale: Fr = rounds[..=round]
-        .iter()
-        .map(|at| drawn(&attempt, *at))
-        .product();
+    let xi = drawn(&attempt, answer.values + 1);
+    let at = |round: &usize| match exchange {
+        // Exchanged, the challenge comes first.
+        Some(place) if place == *round => *round,
+        _ => *round + 1,
+    };
+    let rounds = answer.rounds[..=round].iter();
+    let scale: Fr = rounds.map(|round| drawn(&attempt, at(round))).product();
     let point = (blinding_generator() * (-xi * shift * scale)).into_affine();
-    let cross_terms = places(&before, "absorb", "answer round")[round];
-    lies.points.insert((cross_terms, 0), point);
+    lies.points.insert((answer.rounds[round], 0), point);
     forger.attempt(&lies, exchange)
 }
 
-/// Of a row of `2^row_log2`, in every round.
+/// In every round of every row's answer, the opened one being of `2^row_log2`.
 fn assert_cross_terms_come_first(row_log2: u8, answer_log2: u8) {
     let forger = Forger::new(row_log2, answer_log2);
     let lies = lies_before_closing(&forger);
-    let rounds = places(&forger.attempt(&lies, None), "absorb", "answer round");
-    assert_eq!(rounds.len(), usize::from(row_log2 - answer_log2));
-    for (round, place) in rounds.into_iter().enumerate() {
-        assert!(!forger.wins(&fitting_cross_terms(&forger, &lies, round, None)));
-        let exchanged = fitting_cross_terms(&forger, &lies, round, Some(place));
-        assert!(forger.wins(&exchanged), "round {round}");
+    let answers = answers(&forger.attempt(&lies, None));
+    let rounds: Vec<usize> = answers.iter().map(|answer| answer.rounds.len()).collect();
+    assert_eq!(rounds.last(), Some(&usize::from(row_log2 - answer_log2)));
+    // The pads, the late row, the opened row.
+    assert!(answers.len() == 3 && !rounds.contains(&0), "{rounds:?}");
+    for answer in &answers {
+        for (round, place) in answer.rounds.iter().enumerate() {
+            let at = (answer, round);
+            assert!(!forger.wins(&fitting_cross_terms(&forger, &lies, at, None)));
+            let exchanged = fitting_cross_terms(&forger, &lies, at, Some(*place));
+            assert!(forger.wins(&exchanged), "round {round}");
+        }
     }
 }
 
@@ -500,7 +616,10 @@ fn every_exchange_in_the_list_is_another_transcript() {
     draft.model.inputs.to_mut()[0].visibility = Visibility::Private;
     for answer_log2 in [4, 2] {
         draft.model.answer_log2 = answer_log2;
-        let forger = Forger { key: draft.key() };
+        let forger = Forger {
+            key: draft.key(),
+            ignored: None,
+        };
         let honest = forger.honest();
         let list = list(&honest, &forger.key);
         let expected = state(&list);
@@ -524,6 +643,8 @@ fn every_exchange_in_the_list_is_another_transcript() {
 /// Every message that a challenge follows, with that challenge: forged in a test here, or harmless.
 fn every_pair() -> BTreeSet<(&'static str, &'static str)> {
     let closing = [
+        ("product round", "product round"),
+        ("product factors", "closing products"),
         ("closing masks", "closing"),
         ("answer round", "answer round"),
     ];

@@ -70,7 +70,9 @@ pub struct Contracted {
 }
 
 /// All claims are reduced to one row, and to equations in what is hidden.
-pub struct Opened(());
+pub struct Opened {
+    closed: bool,
+}
 
 /// What a prover may choose.
 #[derive(Clone, Copy, Debug, Default)]
@@ -222,7 +224,7 @@ impl<'k> Prover<'k> {
         lookups(self.commit()).contractions().opening()
     }
 
-    /// Commits to every witness column but those in the statement.
+    /// Commits to every witness column but those in the statement, and to the pads of what is to come.
     pub fn commit(self) -> Prover<'k, Committed> {
         let _span = tracing::info_span!(target: "zkiln", "commit").entered();
         let Self { mut session, step } = self;
@@ -248,6 +250,7 @@ impl<'k> Prover<'k> {
             fresh = blinders;
         }
         session.transcript.send_points("witness rows", &rows);
+        session.transcript.send_pads(schedule.pads(model));
         // In the order of the columns, with those of the statement among them.
         let mut fresh = fresh.iter().copied();
         let mut blinders = Zeroizing::new(Vec::with_capacity(schedule.witness_rows));
@@ -353,7 +356,7 @@ impl<'k> Prover<'k, Contracted> {
         };
         let blinders = [session.key.blinders(), &step.blinders];
         opening::prove(&claims, &session.trace, blinders, &mut session.transcript);
-        session.after(Opened(()))
+        session.after(Opened { closed: false })
     }
 }
 
@@ -370,20 +373,21 @@ impl Prover<'_, Opened> {
         }
     }
 
-    /// Proves the equations in what was not sent as it is.
+    /// Proves the equations in what was not sent as it is, once.
     pub(super) fn close(&mut self) {
+        if std::mem::replace(&mut self.step.closed, true) {
+            return;
+        }
         let _span = tracing::info_span!(target: "zkiln", "closing").entered();
         let session = &mut self.session;
-        let Some(mut secrets) = session.transcript.take_secrets() else {
-            return;
-        };
         let key = session.key.verifier_key();
-        let Some(mut randomness) = secrets.randomness.take() else {
-            let rounds = key.model().answer_rounds();
-            return closing::prove_clear(secrets, rounds, &mut session.transcript);
+        let answer_log2 = key.model().answer_log2;
+        let Some(mut randomness) = session.transcript.take_randomness() else {
+            return closing::prove_clear(answer_log2, &mut session.transcript);
         };
         let public = session.public.clone();
-        let lens = std::mem::take(&mut secrets.rows);
+        let lens = key.schedule().hidden_rows(key.model());
+        let lens: Vec<usize> = lens.into_iter().map(|(len, _)| len).collect();
         let (masks, claims) = rayon::join(
             || closing::Masks::new(&lens, &mut randomness),
             || {
@@ -396,7 +400,7 @@ impl Prover<'_, Opened> {
         closing::prove(
             &claims,
             &masks,
-            secrets,
+            answer_log2,
             &mut randomness,
             &mut session.transcript,
         );

@@ -2,6 +2,7 @@
 
 use crate::argument::logup;
 use crate::argument::schedule::Schedule;
+use crate::argument::schedule::cost::{answer_rounds, product_elements};
 use crate::commitment::{Attack, BEST_ATTACK, GENERIC_ATTACK};
 use crate::field::FIELD_BITS;
 use crate::statement::model::Model;
@@ -70,27 +71,54 @@ pub fn security_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
         term("opening rounds", 2 * usize::from(model.row_log2)),
         term("folding of opened vectors", groups),
     ];
-    if model.answer_rounds() > 0 {
-        let name = "folding of the answer: its value, and two a round";
-        terms.push(term(name, 1 + 2 * model.answer_rounds()));
-    }
-    terms.push(if model.hides() {
-        let [equations, rows] = closing_counts(schedule);
-        let name = "closing: folding of equations, the challenge, batching of checks";
-        term(name, (equations - 1) + 2 + rows)
-    } else {
-        term("closing: batching of checks", 1)
-    });
+    terms.extend(closing_terms(model, schedule));
     terms
 }
 
-/// Equations in hidden elements, and rows that are answered for, of a proof that hides.
-fn closing_counts(schedule: &Schedule) -> [usize; 2] {
+/// Those of the closing.
+fn closing_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
+    let hides = model.hides();
+    let mut rows = schedule.hidden_rows(model);
+    if !hides {
+        rows.drain(..rows.len().saturating_sub(1));
+    }
+    let folded =
+        rows.iter().map(
+            |&(len, coordinates)| match answer_rounds(len, model.answer_log2) {
+                0 => 0,
+                rounds => 1 + coordinates + 2 * rounds,
+            },
+        );
+    let answers = folded.sum();
+    let term = |name, numerator: usize| SecurityTerm {
+        name,
+        numerator: numerator as u128,
+    };
+    let mut terms = Vec::new();
+    if hides {
+        terms.push(term("folding of hidden equations", equations(schedule) - 1));
+        // Two a round; the last challenge folds three equations.
+        terms.push(term(
+            "products to one",
+            product_elements(schedule.product_count()),
+        ));
+        terms.push(term("closing challenge", 2));
+    }
+    if answers > 0 {
+        terms.push(term(
+            "folding of answers: their values, and two a round",
+            answers,
+        ));
+    }
+    terms.push(term("batching of checks", rows.len()));
+    terms
+}
+
+/// Equations in hidden elements, of a proof that hides.
+fn equations(schedule: &Schedule) -> usize {
     // One for each layer of the lookups, the root's among them; one for each partial product; the last of the contractions, and two of the opening.
     let partials = schedule.factor_count() - schedule.operand_count();
-    let equations = schedule.leaves.len_log2 + partials + 3;
-    // The children of each layer, the operands, and the opened row.
-    [equations, schedule.leaves.len_log2 + 2]
+    schedule.leaves.len_log2 + partials + 3
 }
 
 /// What proofs of the model rest on.
@@ -119,23 +147,25 @@ mod tests {
     use crate::randomness::Randomness;
     use crate::statement::model::{Accumulator, View, Visibility};
     use crate::statement::relations::testing::{Draft, everything};
-    use crate::transcript::Committed;
+    use crate::transcript::{Claims, ELEMENT_BYTES};
     use ark_ff::{Field, PrimeField};
 
-    /// Bad answers of one challenge, by its label.
-    fn degree(key: &ProverKey, label: &str, [equations, rows]: [usize; 2]) -> usize {
+    /// Bad answers of one challenge, by its label; for an answer's values, by how many they are.
+    fn degree(key: &ProverKey, label: &str, claims: &Claims, values: usize) -> usize {
         let (model, schedule) = (key.verifier_key().model(), key.verifier_key().schedule());
         match label {
             "alpha" => schedule.leaves.len.saturating_sub(1),
             "beta" => 3 * schedule.leaves.len.saturating_sub(1),
-            "lookup.lambda" | "lookup.leaf" | "tau" | "answer value" => 1,
-            "lookup.at" | "opening round" | "closing" | "answer round" => 2,
+            "lookup.lambda" | "lookup.leaf" | "tau" => 1,
+            "lookup.at" | "opening round" | "product round" | "closing products" => 2,
+            "closing" | "answer round" => 2,
+            "answer value" => values,
             "eta" => 1 + schedule.zeros.len() + model.ports().count() + schedule.shown.len(),
             "contraction round" => schedule.contraction_degree,
             "gamma" => schedule.operand_count(),
             "opened vector" => schedule.lows.len() - 1,
-            "closing equations" => equations - 1,
-            "closing batch" => rows,
+            "closing equations" => claims.equations.len() - 1,
+            "closing batch" => claims.hidden.len(),
             other => panic!("`{other}` is in no term"),
         }
     }
@@ -149,13 +179,14 @@ mod tests {
         let log = transcript_log(verifier_key, &proven.statement, &proven.proof).unwrap();
         let verifier = Verifier::start(verifier_key, &proven.statement, &proven.proof).unwrap();
         let claims = verifier.steps().unwrap().claims();
-        let rows = claims.hidden.iter();
-        let rows = rows.filter(|row| !matches!(row.commitment, Committed::Scalar(_)));
-        let counts = [claims.equations.len(), rows.count()];
-
-        let drawn = log.iter().filter(|(kind, ..)| *kind == "challenge");
-        let labels: Vec<&str> = drawn.map(|(_, label, _)| *label).collect();
-        let expected: usize = labels.iter().map(|label| degree(&key, label, counts)).sum();
+        let mut before = 0;
+        let mut expected = 0;
+        for (kind, label, bytes) in &log {
+            if *kind == "challenge" {
+                expected += degree(&key, label, &claims, before / ELEMENT_BYTES);
+            }
+            before = *bytes;
+        }
         let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soundness.md");
         let document = std::fs::read_to_string(document).unwrap();
         for (_, label, _) in &log {
@@ -163,7 +194,7 @@ mod tests {
         }
         let terms = verifier_key.security_terms();
         let total: u128 = terms.iter().map(|term| term.numerator).sum();
-        assert_eq!(total, expected as u128, "{labels:?}");
+        assert_eq!(total, expected as u128, "{log:?}");
     }
 
     /// The greatest power of `eta` in the one equation: by how much it grows when `eta` does, all else being equal.
@@ -220,7 +251,7 @@ mod tests {
         let mut draft = everything();
         for weights in [Visibility::Private, Visibility::Public] {
             draft.model.weights = weights;
-            for (row_log2, answer_log2) in [(4, 2), (5, 5), (8, 3)] {
+            for (row_log2, answer_log2) in [(4, 2), (5, 5), (8, 3), (8, 8)] {
                 (draft.model.row_log2, draft.model.answer_log2) = (row_log2, answer_log2);
                 assert_complete(&draft, &[vec![4, 0, 2]]);
             }

@@ -1,7 +1,7 @@
 //! Zero-knowledge as a test: proofs by somebody who knows nothing.
 //!
 //! [`simulate`] has a verifier's key and a statement, and an oracle that it may program: all challenges are fixed before the first message. It sends
-//! uniform points for the commitments and a simulated closing, which is how a prover's messages are distributed as well, and the verifier's own code
+//! uniform points and elements for the commitments and what is under pads, and a simulated closing, which is how a prover's messages are distributed as well, and the verifier's own code
 //! accepts them, for true statements and for false ones: so they carry nothing of the witness. Under the hash they are worth nothing.
 
 use ark_ff::PrimeField;
@@ -11,6 +11,7 @@ use super::{
     Commitment, Context, Proof, ProveOptions, Prover, Shown, Statement, Verifier, prove, verify,
 };
 use crate::argument::closing;
+use crate::argument::schedule::cost::product_elements;
 use crate::commitment::{GroupElement, blind_all, decode_point, encode_point};
 use crate::error::VerifyError;
 use crate::field::Fr;
@@ -26,7 +27,7 @@ use crate::statement::relations::{
 use crate::transcript::{ELEMENT_BYTES, Sponge, encode_field};
 
 /// More challenges than any proof here draws.
-const CHALLENGES: usize = 600;
+const CHALLENGES: usize = 800;
 
 /// A proof without a witness, under an oracle that will answer with `challenges`.
 fn simulate(
@@ -35,11 +36,26 @@ fn simulate(
     challenges: &[Fr],
     randomness: &mut Randomness,
 ) -> Proof {
+    let oracle = || Sponge::of_oracle(challenges.to_vec());
     let elements = key.proof_bytes() - Proof::HEADER_BYTES;
-    let points = blind_all(&randomness.scalars(elements / ELEMENT_BYTES));
-    let mut bytes: Vec<u8> = points.iter().flat_map(encode_point).collect();
-    let oracle = Sponge::of_oracle(challenges.to_vec());
-    let (claims, witness, mut sponge) = Verifier::replay(key, statement, oracle, &bytes)
+    let (model, schedule) = (key.model(), key.schedule());
+    // What is sent before the closing, by a verifier that reads zeros.
+    let zeros = vec![0; elements];
+    let read = Verifier::replay(key, statement, oracle(), &zeros).and_then(Verifier::steps);
+    let mut bytes = Vec::new();
+    for (kind, label, len) in read.unwrap().log() {
+        let scalars = randomness.scalars(len / ELEMENT_BYTES);
+        match (*kind, *label) {
+            ("challenge", _) | (_, "protocol") => {}
+            (_, "witness rows" | "pads") => bytes.extend(of_points(&scalars)),
+            (_, "operand evaluations") if schedule.late_row => bytes.extend(of_points(&scalars)),
+            _ => bytes.extend(scalars.iter().flat_map(encode_field)),
+        }
+    }
+    let products = randomness.scalars(product_elements(schedule.product_count()));
+    bytes.extend(products.iter().flat_map(encode_field));
+
+    let (claims, witness, mut transcript) = Verifier::replay(key, statement, oracle(), &bytes)
         .and_then(Verifier::steps)
         .and_then(Verifier::before_closing)
         .unwrap();
@@ -47,10 +63,21 @@ fn simulate(
         constants: key.commitments(),
         witness: &witness,
     };
-    let closing = closing::simulator::simulate(&claims, rows, &mut sponge, randomness);
-    bytes.truncate(elements - closing.len());
+    let closing = closing::simulator::simulate(
+        &claims,
+        rows,
+        model.answer_log2,
+        &mut transcript,
+        randomness,
+    );
     bytes.extend(closing);
+    assert_eq!(bytes.len(), elements);
     Proof::of_elements(&bytes)
+}
+
+/// Uniform points, by their logarithms to `H`.
+fn of_points(scalars: &[Fr]) -> Vec<u8> {
+    blind_all(scalars).iter().flat_map(encode_point).collect()
 }
 
 /// The verifier's verdict if `sponge` gives the challenges: every step of [`verify`].
@@ -471,16 +498,12 @@ fn every_challenge_counts() {
     let proof = simulate(&key, &statement, &challenges, &mut randomness);
     let oracle = Sponge::of_oracle(challenges.clone());
     let replay = Verifier::replay(&key, &statement, oracle, proof.elements().unwrap());
-    let (.., sponge) = replay
+    let sponge = replay
         .and_then(Verifier::steps)
-        .and_then(Verifier::before_closing)
+        .and_then(Verifier::close)
         .unwrap();
-    let drawn = sponge
-        .log()
-        .iter()
-        .filter(|(kind, ..)| *kind == "challenge");
-    // With the closing's two and the folding's. The last challenge, which batches the checks, may be any.
-    let drawn = drawn.count() + 2 + 1 + draft.model.answer_rounds();
+    // The last challenge, which batches the checks, may be any.
+    let drawn = sponge.drawn().len() - 1;
     for at in 0..drawn {
         challenges[at] += Fr::from(1u64);
         let oracle = Sponge::of_oracle(challenges.clone());

@@ -96,7 +96,7 @@ impl<'a> Verifier<'a> {
         let session = Session {
             key,
             statement,
-            transcript: VerifierTranscript::new(sponge, proof, key.model().hides()),
+            transcript: VerifierTranscript::new(sponge, proof),
         };
         Ok(session.after(Started(())))
     }
@@ -109,15 +109,19 @@ impl<'a> Verifier<'a> {
         self.commit()?.lookups()?.contractions()?.opening()
     }
 
-    /// Reads the witness commitments.
+    /// Reads the commitments to the witness, and to the pads of what is to come.
     ///
     /// # Errors
     /// [`VerifyError::NonCanonical`].
     pub fn commit(self) -> Result<Verifier<'a, Committed<'a>>, VerifyError> {
         let _span = tracing::info_span!(target: "zkiln", "verify/commit").entered();
         let Self { mut session, .. } = self;
-        let rows = session.key.schedule().committed_rows;
+        let (model, schedule) = (session.key.model(), session.key.schedule());
+        let rows = schedule.committed_rows;
         let witness = session.transcript.receive_points("witness rows", rows)?;
+        if model.hides() {
+            session.transcript.receive_pads(schedule.pads(model))?;
+        }
         let fingerprint = Fingerprint {
             alpha: session.transcript.sponge.challenge("alpha"),
             beta: session.transcript.sponge.challenge("beta"),
@@ -238,7 +242,8 @@ impl<'a> Verifier<'a, Opened<'a>> {
             constants: key.commitments(),
             witness: &witness,
         };
-        closing::verify(key.model().hides(), rows, &mut transcript)?;
+        let model = key.model();
+        closing::verify(model.hides(), model.answer_log2, rows, &mut transcript)?;
         transcript.finish()?;
         Ok(transcript.sponge)
     }
@@ -308,12 +313,17 @@ pub(super) fn public_sponge(key: &VerifierKey, statement: &Statement) -> Sponge 
 
 #[cfg(test)]
 impl<'a> Verifier<'a, Opened<'a>> {
-    /// What [`Self::finish`] goes by: what is left to check, the witness' rows, and the transcript's state.
+    /// Everything absorbed and drawn so far.
+    pub(super) fn log(&self) -> &[(&'static str, &'static str, usize)] {
+        self.session.transcript.sponge.log()
+    }
+
+    /// What [`Self::finish`] goes by: what is left to check, the witness' rows, and the transcript.
     pub(super) fn before_closing(
-        mut self,
-    ) -> Result<(Claims, Vec<GroupElement>, Sponge), VerifyError> {
+        self,
+    ) -> Result<(Claims, Vec<GroupElement>, VerifierTranscript<'a>), VerifyError> {
         let witness = self.witness_points()?;
-        let transcript = &mut self.session.transcript;
-        Ok((transcript.take_claims(), witness, transcript.sponge.clone()))
+        let mut transcript = self.session.transcript;
+        Ok((transcript.take_claims(), witness, transcript))
     }
 }

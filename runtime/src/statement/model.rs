@@ -242,7 +242,7 @@ pub struct Model {
     pub name: Name,
     /// log2 of the number of values in one committed row.
     pub row_log2: u8,
-    /// log2 of the number of field elements to which the answer for a row is folded: fewer bytes of a proof, more work.
+    /// log2 of the number of field elements to which the answers for rows are folded: fewer bytes of a proof, more work.
     pub answer_log2: u8,
     /// Every committed tensor. Rows are laid out in this order, constants and witness apart.
     pub columns: List<Column>,
@@ -270,11 +270,6 @@ impl Model {
             .map(|port| port.visibility)
             .chain([self.weights])
             .any(|visibility| visibility != Visibility::Public)
-    }
-
-    /// How often the answer for a row is folded.
-    pub fn answer_rounds(&self) -> usize {
-        usize::from(self.row_log2.saturating_sub(self.answer_log2))
     }
 
     /// Columns whose commitments are in the statement, in the order of the ports.

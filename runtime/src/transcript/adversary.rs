@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ark_ec::CurveGroup;
 
-use super::{ProverTranscript, Secrets, Sponge, Variable};
+use super::{ProverTranscript, Sponge, Variable};
 use crate::commitment::GroupElement;
 use crate::field::Fr;
 
@@ -26,17 +26,22 @@ pub(crate) struct Lies {
 pub(crate) struct Message {
     /// In the sponge's log.
     pub place: usize,
-    /// The first of its elements.
+    /// The first of its variables.
     pub first: Variable,
     /// Number of elements.
     pub len: usize,
+    /// As they are before their pads.
+    pub elements: Vec<Fr>,
+    /// Whether its variables are its elements, and not pads that are added to them.
+    pub is_row: bool,
 }
 
-/// Two neighbors in the log that change places: under the same hash, and for whoever holds the sponge.
+/// Two neighbors in the log that change places, or a message that the hash does not see: for whoever holds the sponge.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchange {
     at: Option<usize>,
     deferred: Option<(&'static str, Vec<u8>)>,
+    ignored: Option<&'static str>,
 }
 
 impl Sponge {
@@ -46,14 +51,24 @@ impl Sponge {
         self
     }
 
-    /// Whether an absorption has to wait for what follows it.
+    /// With absorptions under this label left out of the hash.
+    pub(crate) fn ignoring(mut self, label: &'static str) -> Self {
+        self.exchange.ignored = Some(label);
+        self
+    }
+
+    /// Whether an absorption has to wait for what follows it, or is left out.
     pub(super) fn defers(&mut self, label: &'static str, bytes: &[u8]) -> bool {
+        if self.exchange.ignored == Some(label) {
+            self.log.push(("absorb", label, bytes.len()));
+            return true;
+        }
         if self.exchange.at != Some(self.log.len()) {
             return false;
         }
         self.exchange = Exchange {
-            at: None,
             deferred: Some((label, bytes.to_vec())),
+            ..Exchange::default()
         };
         true
     }
@@ -81,21 +96,44 @@ impl Lies {
         values
     }
 
-    /// Elements of the hidden message that is next, as they are sent; it is noted.
+    /// Elements of the next message, which is under pads from the variable `first`, as they are before their pads; it is noted.
     pub(super) fn of_message<'a>(
         &self,
         sponge: &Sponge,
-        secrets: &Secrets,
+        first: usize,
         values: &'a [Fr],
         messages: &mut Vec<Message>,
     ) -> Cow<'a, [Fr]> {
         let place = sponge.log().len();
+        let values = self.about(place, values);
         messages.push(Message {
             place,
-            first: secrets.values.len() as Variable,
+            first: (first - values.len()) as Variable,
             len: values.len(),
+            elements: values.to_vec(),
+            is_row: false,
         });
-        self.about(place, values)
+        values
+    }
+
+    /// Elements of the next message, a commitment to the variables from `first`, as they are committed to; it is noted.
+    pub(super) fn of_row<'a>(
+        &self,
+        sponge: &Sponge,
+        first: usize,
+        values: &'a [Fr],
+        messages: &mut Vec<Message>,
+    ) -> Cow<'a, [Fr]> {
+        let place = sponge.log().len();
+        let values = self.about(place, values);
+        messages.push(Message {
+            place,
+            first: first as Variable,
+            len: values.len(),
+            elements: values.to_vec(),
+            is_row: true,
+        });
+        values
     }
 
     /// Points of the message at `place`, as they are sent.
@@ -126,7 +164,6 @@ impl ProverTranscript {
 
     /// Every hidden element so far, by variable.
     pub(crate) fn hidden_values(&self) -> &[Fr] {
-        let secrets = self.secrets.as_ref();
-        secrets.map_or(&[], |secrets| &secrets.values)
+        &self.secrets.values
     }
 }

@@ -1,7 +1,7 @@
 //! What the verifier knows of a hidden value: an affine form in committed elements.
 //!
 //! The verifier computes with [`AffineForm`]s as it would with numbers. In a proof that hides nothing every form is a constant. In one that hides,
-//! each element of a message is a variable, and an equation between forms is proved at the end (`argument::closing`).
+//! each element is what was sent without its pad, which is a variable, and an equation between forms is proved at the end (`argument::closing`).
 
 use ark_ff::{AdditiveGroup, Zero};
 
@@ -50,6 +50,14 @@ impl AffineForm {
         }
     }
 
+    /// An element under a pad: what was sent, without the pad.
+    pub fn padded(sent: Fr, pad: Variable) -> Self {
+        Self {
+            constant: sent,
+            terms: vec![(pad, -Fr::from(1u64))],
+        }
+    }
+
     /// Adds `coefficient * other`.
     pub fn add(&mut self, coefficient: Fr, other: &Self) {
         if coefficient.is_zero() {
@@ -82,6 +90,13 @@ impl AffineForm {
     /// The number, if nothing hidden is in it.
     pub fn value(&self) -> Option<Fr> {
         self.terms.is_empty().then_some(self.constant)
+    }
+
+    /// The number that it is, of hidden elements by variable; `None` if there is no such variable.
+    pub fn evaluate(&self, values: &[Fr]) -> Option<Fr> {
+        let value = |(v, c): &(Variable, Fr)| Some(*c * values.get(*v as usize)?);
+        let terms = self.terms.iter().map(value).sum::<Option<Fr>>()?;
+        Some(self.constant + terms)
     }
 
     /// The part without hidden elements.

@@ -1,19 +1,20 @@
 //! Fiat-Shamir over Keccak-256, and the recorder of prover messages.
 //!
-//! State `h`: absorbing is `h <- H(h || 0 || label || len || bytes)`, a challenge is `h <- H(h || 1 || label)` read as an integer
-//! modulo the field order. The prover's [`ProverTranscript`] appends what it absorbs to the proof; the verifier's
+//! State `h`: absorbing is `h <- H(h || 0 || label || len || bytes)`, a challenge is `h <- H(h || 1 || label)` read as an integer,
+//! most significant byte first, modulo the field order. The prover's [`ProverTranscript`] appends what it absorbs to the proof; the verifier's
 //! [`VerifierTranscript`] reads the proof and absorbs what it reads. Neither can do one without the other.
 //!
 //! This room knows how a message is sent. It must not know what messages mean: no statement, no schedule, no keys.
 //!
-//! A message of field elements is sent as it is, or, in a proof that hides, as Pedersen commitments: the recorder decides, and neither
-//! the provers nor the verifiers of the argument's parts know. There are three kinds:
+//! A message of field elements is sent as it is, or, in a proof that hides, under one-time pads *(as in Longfellow, draft-google-cfrg-libzk)*:
+//! before the first challenge the prover commits to as many uniform scalars as it will send elements, all in one point, and sends each element
+//! plus the next of them. The recorder decides, and neither the provers nor the verifiers of the argument's parts know. There are three kinds:
 //!
-//! | kind | in the clear | hidden | may be |
-//! |---|---|---|---|
-//! | scalars | elements | one point an element | added and scaled |
-//! | factors | elements | one point in all | multiplied with each other as well |
-//! | opened row | nothing yet | nothing: the commitment follows from others | added and scaled |
+//! | kind | in the clear | hidden |
+//! |---|---|---|
+//! | elements | elements | elements, each plus a pad that is used once |
+//! | a late row | elements | one commitment |
+//! | the opened row | nothing yet | nothing: the commitment follows from others |
 
 use ark_ff::{BigInteger, PrimeField};
 use sha3::{Digest, Keccak256};
@@ -28,9 +29,11 @@ mod verifier;
 
 pub use affine_form::{AffineForm, Equation, Variable};
 pub use prover::ProverTranscript;
-pub(crate) use prover::Secrets;
 pub use verifier::VerifierTranscript;
 pub(crate) use verifier::{Claims, Committed, HiddenRow};
+
+/// Label of the commitment to the pads.
+const PADS: &str = "pads";
 
 /// Bytes of a field element or a compressed point in a proof.
 pub const ELEMENT_BYTES: usize = 32;
@@ -92,7 +95,7 @@ impl Sponge {
         hash.update(label.as_bytes());
         self.state = hash.finalize().into();
         self.log.push(("challenge", label, 32));
-        let challenge = Fr::from_le_bytes_mod_order(&self.state);
+        let challenge = Fr::from_be_bytes_mod_order(&self.state);
         #[cfg(test)]
         let challenge = self.drawn_by_the_tests(challenge);
         challenge
@@ -114,11 +117,11 @@ impl Sponge {
     }
 }
 
-/// Little-endian canonical bytes.
+/// Big-endian canonical bytes.
 pub fn encode_field(value: &Fr) -> [u8; ELEMENT_BYTES] {
     let mut bytes = [0; ELEMENT_BYTES];
     // len: four limbs of eight bytes
-    for (to, from) in bytes.iter_mut().zip(value.into_bigint().to_bytes_le()) {
+    for (to, from) in bytes.iter_mut().zip(value.into_bigint().to_bytes_be()) {
         *to = from;
     }
     bytes
@@ -128,10 +131,9 @@ pub fn encode_field(value: &Fr) -> [u8; ELEMENT_BYTES] {
 pub fn decode_field(bytes: &[u8; ELEMENT_BYTES]) -> Option<Fr> {
     let mut limbs = [0u64; 4];
     // len: four limbs of eight bytes
-    for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks(8)) {
+    for (limb, chunk) in limbs.iter_mut().rev().zip(bytes.chunks(8)) {
         *limb = chunk
             .iter()
-            .rev()
             .fold(0, |acc, &byte| (acc << 8) | u64::from(byte));
     }
     Fr::from_bigint(ark_ff::BigInt(limbs))

@@ -2,62 +2,44 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Sponge, encode_field};
-use crate::commitment::{GroupElement, blind_all, commit_row, commit_scalars, encode_point};
+use super::{AffineForm, ELEMENT_BYTES, PADS, Sponge, Variable, decode_field, encode_field};
+use crate::commitment::{GroupElement, blind_all, commit_row, encode_point};
 use crate::field::Fr;
 use crate::randomness::Randomness;
 
-/// Blinding terms made at a time: many at once are cheaper.
-const POOL: usize = 256;
-
-/// Sends messages in the clear, or committed.
+/// Sends messages in the clear, or under pads.
 pub struct ProverTranscript {
     /// Public data and challenges.
     pub sponge: Sponge,
     proof: Vec<u8>,
-    /// Until the proof is closed.
-    pub(super) secrets: Option<Secrets>,
+    /// None if nothing is hidden, or the proof is closed.
+    randomness: Option<Randomness>,
+    /// Pads that were not used yet; none if nothing is hidden.
+    pads: Option<std::ops::Range<usize>>,
+    pub(super) secrets: Secrets,
     #[cfg(test)]
     pub(super) lies: super::adversary::Lies,
     #[cfg(test)]
     pub(super) messages: Vec<super::adversary::Message>,
 }
 
-/// What a proof keeps to itself until it is closed. Wiped when dropped.
+/// What a proof keeps to itself. Wiped when dropped.
 #[derive(Default)]
 pub(crate) struct Secrets {
-    /// None if nothing is hidden.
-    pub(crate) randomness: Option<Randomness>,
     /// Every element that was not sent as it is, by variable.
     pub(crate) values: Vec<Fr>,
-    /// One for every commitment, in the order of [`super::Claims::hidden`].
-    pub(crate) blinders: Vec<Fr>,
-    /// Lengths of the rows of factors and the opened rows.
-    pub(crate) rows: Vec<usize>,
+    /// Rows of them, in the order of [`super::Claims::hidden`]: length and blinding factor.
+    pub(crate) rows: Vec<(usize, Fr)>,
     /// Coefficients of the opened row.
     pub(crate) form: Vec<Fr>,
-    pool: Vec<(Fr, GroupElement)>,
 }
 
 impl Drop for Secrets {
     fn drop(&mut self) {
         self.values.zeroize();
-        self.blinders.zeroize();
-        self.pool
+        self.rows
             .iter_mut()
-            .for_each(|(blinder, _)| blinder.zeroize());
-    }
-}
-
-impl Secrets {
-    /// A blinding factor and what it adds to a commitment; none if nothing is hidden.
-    fn blind(&mut self) -> Option<(Fr, GroupElement)> {
-        if self.pool.is_empty() {
-            let blinders = Zeroizing::new(self.randomness.as_mut()?.scalars(POOL));
-            let points = blind_all(&blinders);
-            self.pool = blinders.iter().copied().zip(points).collect();
-        }
-        self.pool.pop()
+            .for_each(|(_, blinder)| blinder.zeroize());
     }
 }
 
@@ -67,7 +49,9 @@ impl ProverTranscript {
         Self {
             sponge,
             proof: Vec::new(),
-            secrets: Some(Secrets::default()),
+            randomness: None,
+            pads: None,
+            secrets: Secrets::default(),
             #[cfg(test)]
             lies: Default::default(),
             #[cfg(test)]
@@ -75,64 +59,101 @@ impl ProverTranscript {
         }
     }
 
-    /// Hides what is sent from here on.
+    /// Hides what is sent from here on, by this randomness.
     pub(crate) fn hide(&mut self, randomness: Randomness) {
-        if let Some(secrets) = &mut self.secrets {
-            secrets.randomness = Some(randomness);
+        self.randomness = Some(randomness);
+    }
+
+    /// If anything is to be hidden, commits to `len` pads: elements that are sent from here on are under them.
+    pub(crate) fn send_pads(&mut self, len: usize) {
+        if let Some(randomness) = &mut self.randomness {
+            let pads = Zeroizing::new(randomness.scalars(len));
+            let first = self.secrets.values.len();
+            self.send_hidden(PADS, &pads);
+            self.pads = Some(first..first + len);
         }
     }
 
-    /// Sends elements that the verifier only adds and scales.
+    /// Sends elements.
+    ///
+    /// # Panics
+    /// If more are sent than there are pads.
     pub fn send(&mut self, label: &'static str, values: &[Fr]) {
-        let Some(secrets) = &mut self.secrets else {
+        let Some(pads) = &mut self.pads else {
             return self.send_clear(label, values);
         };
-        let mut blindings = Vec::with_capacity(values.len());
-        for _ in values {
-            let Some((blinder, blinding)) = secrets.blind() else {
-                return self.send_clear(label, values);
-            };
-            secrets.blinders.push(blinder);
-            blindings.push(blinding);
-        }
+        let next = pads.by_ref().take(values.len());
+        let next: Vec<Fr> = next.map(|pad| self.secrets.values[pad]).collect();
+        assert_eq!(next.len(), values.len(), "every element has a pad");
         #[cfg(test)]
-        let values = &*(self.lies).of_message(&self.sponge, secrets, values, &mut self.messages);
-        secrets.values.extend_from_slice(values);
-        let points = commit_scalars(values, &blindings);
-        self.send_points(label, &points);
+        let values = &*self
+            .lies
+            .of_message(&self.sponge, pads.start, values, &mut self.messages);
+        let padded: Vec<Fr> = next.iter().zip(values).map(|(pad, v)| *pad + v).collect();
+        self.record(label, &padded);
     }
 
-    /// Sends elements that the verifier multiplies with each other as well.
-    pub fn send_factors(&mut self, label: &'static str, values: &[Fr]) {
-        let Some(secrets) = &mut self.secrets else {
-            return self.send_clear(label, values);
-        };
-        let Some((blinder, blinding)) = secrets.blind() else {
-            return self.send_clear(label, values);
-        };
+    /// As [`Self::send`]; gives what the verifier knows of them.
+    pub(crate) fn send_array<const N: usize>(
+        &mut self,
+        label: &'static str,
+        values: &[Fr; N],
+    ) -> [AffineForm; N] {
+        let from = self.sent().len();
+        self.send(label, values);
+        let (sent, _) = self.proof[from..].as_chunks::<ELEMENT_BYTES>();
+        let first = self.pads.as_ref().map(|pads| pads.start - N);
+        std::array::from_fn(|at| {
+            let sent = decode_field(&sent[at]).expect("an element was sent");
+            match first {
+                Some(first) => AffineForm::padded(sent, (first + at) as Variable),
+                None => AffineForm::constant(sent),
+            }
+        })
+    }
+
+    /// Sends elements in one commitment, if anything is to be hidden.
+    pub fn send_row(&mut self, label: &'static str, values: &[Fr]) {
+        match self.pads {
+            None => self.send_clear(label, values),
+            Some(_) => self.send_hidden(label, values),
+        }
+    }
+
+    fn send_hidden(&mut self, label: &'static str, values: &[Fr]) {
+        let randomness = self.randomness.as_mut().expect("the proof is not closed");
+        let blinder = Zeroizing::new(randomness.scalar());
         #[cfg(test)]
-        let values = &*(self.lies).of_message(&self.sponge, secrets, values, &mut self.messages);
-        secrets.values.extend_from_slice(values);
-        secrets.blinders.push(blinder);
-        secrets.rows.push(values.len());
-        let point = commit_row(values, blinding);
-        self.send_points(label, &[point]);
+        let values = &*self.lies.of_row(
+            &self.sponge,
+            self.secrets.values.len(),
+            values,
+            &mut self.messages,
+        );
+        self.secrets.values.extend_from_slice(values);
+        self.secrets.rows.push((values.len(), *blinder));
+        let [blinding] = blind_all(&[*blinder])[..] else {
+            unreachable!("one blinding for one factor");
+        };
+        self.send_points(label, &[commit_row(values, blinding)]);
     }
 
     /// Opens a row whose commitment, under `blinder`, follows from others. It is answered for when the proof is closed; `form` has its coefficients
     /// in the one equation that it is in.
     pub fn open_row(&mut self, values: &[Fr], blinder: Fr, form: Vec<Fr>) {
-        let secrets = self.secrets.as_mut().expect("the proof is not closed");
-        secrets.values.extend_from_slice(values);
-        secrets.blinders.push(blinder);
-        secrets.rows.push(values.len());
-        secrets.form = form;
+        self.secrets.values.extend_from_slice(values);
+        self.secrets.rows.push((values.len(), blinder));
+        self.secrets.form = form;
     }
 
     /// Sends elements that hide nothing.
     pub(crate) fn send_clear(&mut self, label: &'static str, values: &[Fr]) {
         #[cfg(test)]
         let values = &*self.lies.about(self.sponge.log().len(), values);
+        self.record(label, values);
+    }
+
+    fn record(&mut self, label: &'static str, values: &[Fr]) {
         let from = self.proof.len();
         for value in values {
             self.proof.extend_from_slice(&encode_field(value));
@@ -153,8 +174,7 @@ impl ProverTranscript {
 
     /// A blinding factor for each of `len` commitments, and what it adds; none if nothing is hidden.
     pub(crate) fn blinds(&mut self, len: usize) -> Option<(Zeroizing<Vec<Fr>>, Vec<GroupElement>)> {
-        let randomness = self.secrets.as_mut()?.randomness.as_mut()?;
-        let blinders = Zeroizing::new(randomness.scalars(len));
+        let blinders = Zeroizing::new(self.randomness.as_mut()?.scalars(len));
         let points = blind_all(&blinders);
         Some((blinders, points))
     }
@@ -164,9 +184,14 @@ impl ProverTranscript {
         &self.proof
     }
 
-    /// What was not sent so far, to close the proof; none if it is closed already.
-    pub(crate) fn take_secrets(&mut self) -> Option<Secrets> {
-        self.secrets.take()
+    /// What was not sent so far.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// What is left of the randomness, to close the proof; none if nothing is hidden.
+    pub(crate) fn take_randomness(&mut self) -> Option<Randomness> {
+        self.randomness.take()
     }
 
     /// The proof.

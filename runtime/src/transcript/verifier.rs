@@ -1,23 +1,26 @@
 //! The verifier's side: receiving is absorbing.
 
-use super::{AffineForm, ELEMENT_BYTES, Equation, Sponge, Variable, decode_field};
+use std::ops::Range;
+
+use super::{AffineForm, ELEMENT_BYTES, Equation, PADS, Sponge, Variable, decode_field};
 use crate::error::VerifyError;
 use crate::field::Fr;
 
 // verify-path: begin
-/// Reads messages in the clear, or committed.
+/// Reads messages in the clear, or under pads.
 pub struct VerifierTranscript<'a> {
     /// Public data and challenges.
     pub sponge: Sponge,
     proof: &'a [u8],
-    hides: bool,
+    /// Those that are left; none where nothing is hidden.
+    pads: Option<Range<Variable>>,
     claims: Claims,
 }
 
 /// What is left to check when all messages were read.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    /// Commitments to hidden elements, in the order of their variables.
+    /// Commitments to hidden elements, in the order of their variables: the pads, a late row if there is one, the opened row.
     pub hidden: Vec<HiddenRow>,
     /// Equations in hidden elements.
     pub equations: Vec<Equation>,
@@ -38,25 +41,19 @@ pub(crate) struct HiddenRow {
 /// Where a commitment to hidden elements is.
 #[derive(Debug)]
 pub(crate) enum Committed {
-    /// In the proof; the element is only added and scaled.
-    Scalar([u8; ELEMENT_BYTES]),
-    /// In the proof.
-    Factors([u8; ELEMENT_BYTES]),
-    /// The sum of the constants' and the witness' rows with these weights; the elements are only added and scaled.
-    Opened {
-        weights: [Vec<Fr>; 2],
-        /// How often the answer is folded.
-        rounds: usize,
-    },
+    /// In the proof, in the message with this label.
+    Sent(&'static str, [u8; ELEMENT_BYTES]),
+    /// The sum of the constants' and the witness' rows with these weights.
+    Opened([Vec<Fr>; 2]),
 }
 
 impl<'a> VerifierTranscript<'a> {
-    /// Reads `proof` from its start; its messages are committed if it hides.
-    pub fn new(sponge: Sponge, proof: &'a [u8], hides: bool) -> Self {
+    /// Reads `proof` from its start.
+    pub fn new(sponge: Sponge, proof: &'a [u8]) -> Self {
         Self {
             sponge,
             proof,
-            hides,
+            pads: None,
             claims: Claims::default(),
         }
     }
@@ -106,33 +103,31 @@ impl<'a> VerifierTranscript<'a> {
             .collect()
     }
 
-    fn receive_constants(
-        &mut self,
-        label: &'static str,
-        len: usize,
-    ) -> Result<Vec<AffineForm>, VerifyError> {
-        let values = self.receive_clear(label, len)?;
-        Ok(values.into_iter().map(AffineForm::constant).collect())
+    /// Receives the commitment to `len` pads: what is received from here on is under them.
+    pub(crate) fn receive_pads(&mut self, len: usize) -> Result<(), VerifyError> {
+        let first = self.claims.variables;
+        self.receive_hidden(PADS, len)?;
+        self.pads = Some(first..self.claims.variables);
+        Ok(())
     }
 
-    /// Receives `len` elements that are only added and scaled.
+    /// Receives `len` elements.
     pub fn receive(
         &mut self,
         label: &'static str,
         len: usize,
     ) -> Result<Vec<AffineForm>, VerifyError> {
-        if !self.hides {
-            return self.receive_constants(label, len);
-        }
-        let chunks = self.take(label, len)?;
-        let mut forms = Vec::with_capacity(len);
-        for bytes in chunks {
-            forms.extend(self.hide(1, Committed::Scalar(*bytes))?);
-        }
-        Ok(forms)
+        let values = self.receive_clear(label, len)?;
+        let Some(pads) = &mut self.pads else {
+            return Ok(values.into_iter().map(AffineForm::constant).collect());
+        };
+        let padded = |value| pads.next().map(|pad| AffineForm::padded(value, pad));
+        let forms = values.into_iter().map(padded);
+        let forms: Option<Vec<AffineForm>> = forms.collect();
+        forms.ok_or(VerifyError::Key("an element has no pad"))
     }
 
-    /// Receives exactly `N` elements that are only added and scaled.
+    /// Receives exactly `N` elements.
     pub fn receive_array<const N: usize>(
         &mut self,
         label: &'static str,
@@ -141,30 +136,37 @@ impl<'a> VerifierTranscript<'a> {
         forms.try_into().map_err(|_| VerifyError::Truncated)
     }
 
-    /// Receives `len` elements that are multiplied with each other as well.
-    pub fn receive_factors(
+    /// Receives `len` elements in one commitment, where something is hidden.
+    pub fn receive_row(
         &mut self,
         label: &'static str,
         len: usize,
     ) -> Result<Vec<AffineForm>, VerifyError> {
-        if !self.hides {
-            return self.receive_constants(label, len);
+        match self.pads {
+            None => self.receive(label, len),
+            Some(_) => self.receive_hidden(label, len),
         }
+    }
+
+    fn receive_hidden(
+        &mut self,
+        label: &'static str,
+        len: usize,
+    ) -> Result<Vec<AffineForm>, VerifyError> {
         let [bytes] = self.take(label, 1)? else {
             return Err(VerifyError::Truncated);
         };
-        self.hide(len, Committed::Factors(*bytes))
+        self.hide(len, Committed::Sent(label, *bytes))
     }
 
     /// A row of `len` elements whose commitment is the weighted sum of the constants' and the witness' rows. It is answered for when the proof is
-    /// closed, with an answer that is folded `rounds` times.
+    /// closed.
     pub fn open_row(
         &mut self,
         len: usize,
-        rounds: usize,
         weights: [Vec<Fr>; 2],
     ) -> Result<Vec<AffineForm>, VerifyError> {
-        self.hide(len, Committed::Opened { weights, rounds })
+        self.hide(len, Committed::Opened(weights))
     }
 
     /// Receives `len` curve points in compressed form, to be decoded later.

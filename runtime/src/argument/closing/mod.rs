@@ -1,19 +1,21 @@
-//! The last step of a proof: every equation that is left, and every opened row, at once.
+//! The last step of a proof: every equation that is left, and every hidden row, at once.
 //!
-//! Hidden elements `m` are under Pedersen commitments `C = sum_j m_j G_j + r H`: *scalars* alone under theirs, which enter the equations linearly,
-//! and *rows* (factors, opened rows), which may be multiplied. A challenge folds the equations into one, `Q(m) + L(m) + S(m) + k = 0`,
-//! with `Q` the products and `L` the linear part in rows, `S` the linear part in scalars, `k` known. It is proved by one Sigma protocol
-//! *(Schnorr 1989; Cramer-Damgård 1998 for products; folding as in Bellare-Garay-Rabin 1998)*:
+//! Hidden elements `m` are in a few *rows*, under Pedersen commitments `C = sum_j m_j G_j + r H`: the pads, a late row if there is one, and the
+//! opened row, whose commitment is a sum of others. All equations in them become one ([`products`]), `m_x m_y + <l, m> + k = 0`, with a single product,
+//! of two pads. It is proved by one Sigma protocol *(Schnorr 1989; Cramer-Damgård 1998 for the product)*:
 //!
 //! 1. The prover masks every row with uniform `d` and sends `D = commit(d; b)` for each, and `T_0`, `T_1`, commitments to
-//!    `t_0 = Q(d)` and `t_1 = B(d, m) + L(d)`, where `B` is `Q`'s bilinear form: `Q(d + c m) = Q(d) + c B(d, m) + c^2 Q(m)`.
+//!    `t_0 = d_x d_y` and `t_1 = d_x m_y + m_x d_y + <l, d>`: with `s = d + c m`, `s_x s_y + c <l, s> + c^2 k = t_0 + c t_1`.
 //! 2. A challenge `c`.
-//! 3. The prover sends `b + c r` and `s = d + c m` for each row, an opened one folded ([`crate::argument::folding`]), and one blinding factor `z`.
+//! 3. The prover sends `b + c r` and `s = d + c m` for each row, folded where it is long ([`crate::argument::folding`]), and one blinding factor `z`.
 //!
 //! The verifier checks `commit(s; b + c r) = D + c C` for each row and
-//! `(Q(s) + c L(s) + c^2 k) G_0 + c^2 S(C) - c T_1 - T_0 = z H`, all in one multi-scalar multiplication.
+//! `(s_x s_y + c <l, s> + c^2 k) G_0 - c T_1 - T_0 = z H`, all in one multi-scalar multiplication.
 //!
-//! **Sound.** Two accepting answers give every row's content and blinding; three give `Q(m) + L(m) + S(C) + k = 0` up to a multiple of `H`, or else a
+//! Rows have one answer each, over the same generators. One answer to the sum of two rows would not do: what a witness' row has at a pad's place
+//! would then be added to that pad, with a weight that later challenges say.
+//!
+//! **Sound.** Two accepting answers give every row's content and blinding; three give `m_x m_y + <l, m> + k = 0`, or else a
 //! relation between generators. **Zero-knowledge, perfectly, for a given challenge:** `s`, `b + c r`, `z` and `T_1` are uniform and independent of `m`, and
 //! `D` and `T_0` follow from the checks. That is the simulator: `closing/simulator.rs`, which the tests of `protocol/simulator.rs` run.
 //!
@@ -23,18 +25,17 @@ use ark_ff::{AdditiveGroup, Field, Zero};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
-use crate::argument::folding;
+use crate::argument::folding::{self, Asked};
 use crate::commitment::{
-    Generators, GroupElement, blind_all, blinding_generator, commit_row, commit_scalars,
-    decode_point, msm,
+    Generators, GroupElement, blind_all, blinding_generator, commit_row, decode_point, msm,
 };
 use crate::error::VerifyError;
-use crate::field::Fr;
+use crate::field::{Fr, dot};
 use crate::randomness::Randomness;
-use crate::transcript::{
-    Claims, Committed, Equation, HiddenRow, ProverTranscript, Secrets, VerifierTranscript,
-};
+use crate::transcript::{Claims, Committed, HiddenRow, ProverTranscript, VerifierTranscript};
+use products::{Folded, Last};
 
+mod products;
 #[cfg(test)]
 pub(crate) mod simulator;
 
@@ -46,76 +47,6 @@ pub(crate) struct Rows<'a> {
     pub constants: &'a [GroupElement],
     /// Of the proof and the statement.
     pub witness: &'a [GroupElement],
-}
-
-/// All equations in one.
-struct Folded {
-    /// By variable.
-    linear: Vec<Fr>,
-    products: Vec<(usize, usize, Fr)>,
-    known: Fr,
-}
-
-impl Folded {
-    /// `sum_i challenge^i equation_i`.
-    ///
-    /// # Errors
-    /// [`VerifyError::Key`] when anything but factors is multiplied: only they are answered for one by one.
-    fn new(claims: &Claims, challenge: Fr) -> Result<Self, VerifyError> {
-        const MISSING: VerifyError = VerifyError::Key("an equation names no hidden element");
-        const OTHER: VerifyError = VerifyError::Key("an equation multiplies what is not a factor");
-        let mut is_factor = vec![false; claims.variables()];
-        for row in claims.masked().filter(|row| row.rounds().is_none()) {
-            let slots = is_factor.iter_mut().skip(row.first as usize).take(row.len);
-            slots.for_each(|slot| *slot = true);
-        }
-        let factor = |variable: u32| {
-            let found = is_factor.get(variable as usize).filter(|found| **found);
-            found.map(|_| variable as usize).ok_or(OTHER)
-        };
-        let mut folded = Self {
-            linear: vec![Fr::ZERO; claims.variables()],
-            products: Vec::new(),
-            known: Fr::ZERO,
-        };
-        let mut power = Fr::ONE;
-        for Equation { products, linear } in &claims.equations {
-            folded.known += power * linear.known();
-            let mut add = |variable: u32, coefficient: Fr| {
-                let slot = folded.linear.get_mut(variable as usize).ok_or(MISSING)?;
-                *slot += coefficient;
-                Ok(())
-            };
-            for (variable, coefficient) in linear.terms() {
-                add(*variable, power * coefficient)?;
-            }
-            for (scale, left, right) in products {
-                let scale = power * scale;
-                folded.known += scale * left.known() * right.known();
-                for (form, other) in [(left, right), (right, left)] {
-                    for (variable, coefficient) in form.terms() {
-                        add(*variable, scale * coefficient * other.known())?;
-                    }
-                }
-                for (left, a) in left.terms() {
-                    for (right, b) in right.terms() {
-                        let product = (factor(*left)?, factor(*right)?, scale * a * b);
-                        folded.products.push(product);
-                    }
-                }
-            }
-            power *= challenge;
-        }
-        Ok(folded)
-    }
-
-    /// `Q(s)`, of values by variable.
-    fn quadratic(&self, values: &[Fr]) -> Result<Fr, VerifyError> {
-        let at = |index: usize| values.get(index).copied().ok_or(VerifyError::Closing);
-        let product =
-            |(left, right, factor): &(usize, usize, Fr)| Ok(*factor * at(*left)? * at(*right)?);
-        self.products.iter().map(product).sum()
-    }
 }
 
 /// A sum of points that must vanish.
@@ -202,20 +133,17 @@ impl Check {
 struct Announced<'a> {
     /// Commitments to `t_0` and `t_1`.
     sums: [&'a [u8; 32]; 2],
-    /// One for each row that is answered for.
+    /// One for each row.
     masks: &'a [[u8; 32]],
     challenge: Fr,
 }
 
 impl<'a> Announced<'a> {
-    fn receive(
-        claims: &Claims,
-        transcript: &mut VerifierTranscript<'a>,
-    ) -> Result<Self, VerifyError> {
+    fn receive(rows: usize, transcript: &mut VerifierTranscript<'a>) -> Result<Self, VerifyError> {
         let [zero, one] = transcript.receive_points("closing sums", 2)? else {
             return Err(VerifyError::Truncated);
         };
-        let masks = transcript.receive_points("closing masks", claims.masked().count())?;
+        let masks = transcript.receive_points("closing masks", rows)?;
         Ok(Self {
             sums: [zero, one],
             masks,
@@ -235,35 +163,53 @@ struct RowAnswer<'c, 'a> {
     answer: folding::Answer<'a>,
 }
 
-/// Receives the answers to the challenge: for each row, and `Q(s) + c L(s) + c^2 k` of all.
+impl Last {
+    /// What a row is asked for.
+    fn asked<'l>(
+        &'l self,
+        row: &HiddenRow,
+        coordinates: &'l mut Vec<usize>,
+        answer_log2: u8,
+    ) -> Result<Asked<'l>, VerifyError> {
+        let variables = self.product.iter().flatten();
+        let at = variables.filter_map(|variable| variable.checked_sub(row.first));
+        coordinates.clear();
+        coordinates.extend(at.map(|at| at as usize).filter(|at| *at < row.len));
+        let from = row.first as usize;
+        let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
+        let form = self.linear.coefficients.get(from..to);
+        Ok(Asked {
+            form: form.ok_or(VerifyError::Closing)?,
+            coordinates,
+            answer_log2,
+        })
+    }
+}
+
+/// Receives the answers to the challenge: for each row, and `s_x s_y + c <l, s> + c^2 k` of all.
 fn receive_answers<'c, 'a>(
-    claims: &'c Claims,
-    folded: &Folded,
+    hidden: &'c [HiddenRow],
+    last: &Last,
+    answer_log2: u8,
     announced: Option<&Announced<'a>>,
     transcript: &mut VerifierTranscript<'a>,
 ) -> Result<(Vec<RowAnswer<'c, 'a>>, Fr), VerifyError> {
     let c = announced.map_or(Fr::ONE, |announced| announced.challenge);
-    let mut factors = vec![Fr::ZERO; claims.variables()];
+    let mut factors = Vec::new();
     let mut answers = Vec::new();
-    let mut value = c.square() * folded.known;
-    for (index, row) in claims.masked().enumerate() {
-        let linear = row.of(&folded.linear)?;
+    let mut value = c.square() * last.linear.known;
+    for (index, row) in hidden.iter().enumerate() {
         let (mut mask, mut blinder) = (None, Fr::ZERO);
         if let Some(announced) = announced {
             mask = Some(announced.masks.get(index).ok_or(VerifyError::Truncated)?);
             let sent = transcript.receive_clear("closing blinder", 1)?;
             blinder = sent.iter().sum();
         }
-        let rounds = row.rounds();
-        let answer = folding::verify(linear, rounds.unwrap_or(0), transcript)?;
+        let mut coordinates = Vec::new();
+        let asked = last.asked(row, &mut coordinates, answer_log2)?;
+        let answer = folding::verify(asked, transcript)?;
         value += c * answer.value;
-        if rounds.is_none() {
-            let slots = factors.iter_mut().skip(row.first as usize);
-            // len: a row's
-            for (slot, factor) in slots.zip(&answer.generators) {
-                *slot = *factor;
-            }
-        }
+        factors.extend_from_slice(&answer.coordinates);
         answers.push(RowAnswer {
             row,
             mask,
@@ -271,32 +217,22 @@ fn receive_answers<'c, 'a>(
             answer,
         });
     }
-    value += folded.quadratic(&factors)?;
+    match (&last.product, &*factors) {
+        (None, []) => {}
+        (Some(_), [x, y]) => value += *x * y,
+        _ => return Err(VerifyError::Closing),
+    }
     Ok((answers, value))
 }
 
 impl Check {
-    /// Adds the folded equation, whose terms in rows and in what is known are `value`.
-    fn add_equation(
-        &mut self,
-        claims: &Claims,
-        folded: &Folded,
-        announced: &Announced,
-        (value, blinder): (Fr, Fr),
-    ) -> Result<(), VerifyError> {
-        let c = announced.challenge;
-        for row in &claims.hidden {
-            if let Committed::Scalar(bytes) = &row.commitment {
-                let factor: Fr = row.of(&folded.linear)?.iter().sum();
-                self.add(c.square() * factor, "hidden scalar", bytes);
-            }
-        }
+    /// Adds the one equation, whose left side is `value`.
+    fn add_equation(&mut self, announced: &Announced, (value, blinder): (Fr, Fr)) {
         let [zero, one] = announced.sums;
         self.add(-Fr::ONE, "closing sums", zero);
-        self.add(-c, "closing sums", one);
+        self.add(-announced.challenge, "closing sums", one);
         self.add_generators(Fr::ONE, &[value]);
         self.blinding -= blinder;
-        Ok(())
     }
 
     /// Adds `factor` times the equation of one row, answered for under the challenge `c`.
@@ -323,40 +259,41 @@ impl Check {
             self.add(-scale, "closing masks", mask);
         }
         match &row.commitment {
-            Committed::Scalar(_) => return Err(VerifyError::Closing),
-            Committed::Factors(bytes) => self.add(-(scale * c), "hidden row", bytes),
-            Committed::Opened { weights, .. } => self.add_rows(-(scale * c), rows, weights)?,
+            Committed::Sent(label, bytes) => self.add(-(scale * c), label, bytes),
+            Committed::Opened(weights) => self.add_rows(-(scale * c), rows, weights)?,
         }
         Ok(())
     }
 }
 
-/// Checks what the transcript has left open.
+/// Checks what the transcript has left open; answers are folded to `2^answer_log2` elements.
 ///
 /// # Errors
 /// [`VerifyError::Closing`], [`VerifyError::Opening`] when it does not hold; [`VerifyError::NonCanonical`], [`VerifyError::Truncated`].
 pub(crate) fn verify(
     hides: bool,
+    answer_log2: u8,
     rows: Rows,
     transcript: &mut VerifierTranscript,
 ) -> Result<(), VerifyError> {
     let claims = transcript.take_claims();
     let fold = transcript.sponge.challenge("closing equations");
-    let folded = Folded::new(&claims, fold)?;
+    let folded = Folded::new(&claims.equations, claims.variables(), fold)?;
+    let last = folded.receive(transcript)?;
     let mut announced = None;
     if hides {
-        announced = Some(Announced::receive(&claims, transcript)?);
+        announced = Some(Announced::receive(claims.hidden.len(), transcript)?);
     }
     let announced = announced.as_ref();
     let c = announced.map_or(Fr::ONE, |announced| announced.challenge);
-    let (answers, value) = receive_answers(&claims, &folded, announced, transcript)?;
+    let (answers, value) =
+        receive_answers(&claims.hidden, &last, answer_log2, announced, transcript)?;
 
-    // The folded equation, in the exponent if it is hidden.
+    // The one equation, in the exponent if it is hidden.
     let mut check = Check::new();
     if let Some(announced) = announced {
         let sent = transcript.receive_clear("closing sum blinder", 1)?;
-        let z = sent.iter().sum();
-        check.add_equation(&claims, &folded, announced, (value, z))?;
+        check.add_equation(announced, (value, sent.iter().sum()));
     } else if !value.is_zero() {
         return Err(VerifyError::Opening);
     }
@@ -373,32 +310,6 @@ pub(crate) fn verify(
         Err(VerifyError::Closing)
     } else {
         Err(VerifyError::Opening)
-    }
-}
-
-impl HiddenRow {
-    /// Its part of values by variable.
-    fn of<'a>(&self, values: &'a [Fr]) -> Result<&'a [Fr], VerifyError> {
-        let from = self.first as usize;
-        let to = from.checked_add(self.len).ok_or(VerifyError::Closing)?;
-        values.get(from..to).ok_or(VerifyError::Closing)
-    }
-
-    /// How often its answer is folded; `None` for what is answered for one by one.
-    fn rounds(&self) -> Option<usize> {
-        match &self.commitment {
-            Committed::Opened { rounds, .. } => Some(*rounds),
-            _ => None,
-        }
-    }
-}
-
-impl Claims {
-    /// Rows that are answered with a mask: all but the scalars.
-    fn masked(&self) -> impl Iterator<Item = &HiddenRow> {
-        self.hidden
-            .iter()
-            .filter(|row| !matches!(row.commitment, Committed::Scalar(_)))
     }
 }
 // verify-path: end
@@ -432,60 +343,78 @@ impl Masks {
 }
 
 /// Proves what is left where nothing is hidden: the one opened row, with its one equation.
-pub(crate) fn prove_clear(mut secrets: Secrets, rounds: usize, transcript: &mut ProverTranscript) {
+pub(crate) fn prove_clear(answer_log2: u8, transcript: &mut ProverTranscript) {
     transcript.sponge.challenge("closing equations");
-    let row = std::mem::take(&mut secrets.values);
-    folding::prove(row, &secrets.form, rounds, transcript);
+    let secrets = transcript.secrets();
+    let (row, form) = (secrets.values.clone(), secrets.form.clone());
+    let asked = Asked {
+        form: &form,
+        coordinates: &[],
+        answer_log2,
+    };
+    folding::prove(row, asked, transcript);
 }
 
 /// Proves the `claims` that a verifier of what was sent so far has left open, with fresh `randomness`.
 ///
 /// # Panics
-/// If `claims`, `masks` and `secrets` are not of the same transcript.
+/// If `claims` and `masks` are not of the transcript.
 pub(crate) fn prove(
     claims: &Claims,
     masks: &Masks,
-    secrets: Secrets,
+    answer_log2: u8,
     randomness: &mut Randomness,
     transcript: &mut ProverTranscript,
 ) {
-    assert_eq!(claims.variables(), secrets.values.len(), "hidden elements");
-    assert_eq!(claims.hidden.len(), secrets.blinders.len(), "commitments");
     let fold = transcript.sponge.challenge("closing equations");
-    let folded = Folded::new(claims, fold).expect("claims are about the transcript");
-    let values = &secrets.values;
-    let range = |row: &HiddenRow| row.first as usize..row.first as usize + row.len;
+    let folded = Folded::new(&claims.equations, claims.variables(), fold);
+    let last = folded
+        .expect("claims are about the transcript")
+        .send(transcript);
+    let values = Zeroizing::new(transcript.secrets().values.clone());
+    let blinders = transcript.secrets().rows.iter();
+    let blinders = Zeroizing::new(blinders.map(|(_, blinder)| *blinder).collect::<Vec<_>>());
+    assert_eq!(claims.variables(), values.len(), "hidden elements");
+    assert_eq!(claims.hidden.len(), blinders.len(), "commitments");
 
-    let mut spread = Zeroizing::new(vec![Fr::ZERO; values.len()]);
-    let mut at_mask = Fr::ZERO;
-    for (row, mask) in claims.masked().zip(&masks.rows) {
-        spread[range(row)].copy_from_slice(mask);
-        at_mask += crate::field::dot(&folded.linear[range(row)], mask);
+    let mask = Zeroizing::new(
+        masks
+            .rows
+            .iter()
+            .flat_map(|row| row.iter().copied())
+            .collect::<Vec<_>>(),
+    );
+    let mut sums = [Fr::ZERO, dot(&last.linear.coefficients, &mask)];
+    if let Some([x, y]) = last
+        .product
+        .map(|pair| pair.map(|variable| variable as usize))
+    {
+        sums[0] = mask[x] * mask[y];
+        sums[1] += mask[x] * values[y] + values[x] * mask[y];
     }
-    let constant: Fr = folded.quadratic(&spread).expect("all variables are there");
-    let cross = folded.products.iter().map(|&(left, right, factor)| {
-        factor * (spread[left] * values[right] + values[left] * spread[right])
-    });
-    let slope: Fr = at_mask + cross.sum::<Fr>();
     let sum_blinders = Zeroizing::new(randomness.scalars(2));
-    let sums = commit_scalars(&[constant, slope], &blind_all(&sum_blinders));
+    let sums = sums.iter().zip(blind_all(&sum_blinders));
+    let sums: Vec<GroupElement> = sums
+        .map(|(sum, blinding)| commit_row(&[*sum], blinding))
+        .collect();
     transcript.send_points("closing sums", &sums);
     transcript.send_points("closing masks", &masks.points);
 
     let c = transcript.sponge.challenge("closing");
-    let mut z = -(c * sum_blinders[1]) - sum_blinders[0];
-    let mut rows = masks.rows.iter().zip(masks.blinders.iter());
-    for (row, blinder) in claims.hidden.iter().zip(&secrets.blinders) {
-        let linear = &folded.linear[range(row)];
-        if let Committed::Scalar(_) = row.commitment {
-            z += c.square() * linear[0] * blinder;
-            continue;
-        }
-        let (mask, mask_blinder) = rows.next().expect("one for each masked row");
-        let pairs = mask.iter().zip(&values[range(row)]);
+    for (index, row) in claims.hidden.iter().enumerate() {
+        let secrets = &values[row.first as usize..][..row.len];
+        let pairs = masks.rows[index].iter().zip(secrets);
         let answer = pairs.map(|(mask, value)| *mask + c * value).collect();
-        transcript.send_clear("closing blinder", &[*mask_blinder + c * blinder]);
-        folding::prove(answer, linear, row.rounds().unwrap_or(0), transcript);
+        transcript.send_clear(
+            "closing blinder",
+            &[masks.blinders[index] + c * blinders[index]],
+        );
+        let mut coordinates = Vec::new();
+        let asked = last.asked(row, &mut coordinates, answer_log2);
+        folding::prove(answer, asked.expect("a row of the transcript"), transcript);
     }
-    transcript.send_clear("closing sum blinder", &[z]);
+    transcript.send_clear(
+        "closing sum blinder",
+        &[-(c * sum_blinders[1]) - sum_blinders[0]],
+    );
 }

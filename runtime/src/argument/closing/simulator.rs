@@ -4,43 +4,36 @@
 //! Both give the same distribution: uniform `s`, `b + c r`, `z` and `T_1`, and the one `D` and `T_0` that fit them.
 
 use ark_ec::CurveGroup;
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::Field;
 
-use super::{Folded, Rows};
+use super::{Folded, Last, Rows};
 use crate::argument::folding;
 use crate::commitment::{GroupSum, blind_all, commit_row, decode_point, msm};
-use crate::field::{Fr, dot};
 use crate::randomness::Randomness;
-use crate::transcript::{Claims, Committed, ProverTranscript, Sponge};
+use crate::transcript::{Claims, Committed, ProverTranscript, VerifierTranscript};
 
-/// Bytes of a closing that verifies if `sponge` is a programmed oracle in the state that the verifier's will have: then its answers do not
-/// depend on what is absorbed.
+/// Bytes of a closing that verifies if the verifier's `transcript`, which goes on with elements for the products, has a programmed oracle: then its
+/// answers do not depend on what is absorbed. These elements are not among the bytes.
 pub(crate) fn simulate(
     claims: &Claims,
     rows: Rows,
-    sponge: &mut Sponge,
+    answer_log2: u8,
+    transcript: &mut VerifierTranscript,
     randomness: &mut Randomness,
 ) -> Vec<u8> {
-    let fold = sponge.challenge("closing equations");
-    let c = sponge.challenge("closing");
-    let folded = Folded::new(claims, fold).unwrap();
+    let fold = transcript.sponge.challenge("closing equations");
+    let folded = Folded::new(&claims.equations, claims.variables(), fold).unwrap();
+    let last: Last = folded.receive(transcript).unwrap();
+    let c = transcript.sponge.challenge("closing");
 
-    let mut factors = vec![Fr::ZERO; claims.variables()];
-    let mut value = c.square() * folded.known;
-    let mut scalars = GroupSum::ZERO;
+    let mut factors = Vec::new();
+    let mut value = c.square() * last.linear.known;
     let mut masks = Vec::new();
     let mut answers = Vec::new();
     for row in &claims.hidden {
-        let range = row.first as usize..row.first as usize + row.len;
-        let linear = &folded.linear[range.clone()];
-        let committed = match &row.commitment {
-            Committed::Scalar(bytes) => {
-                scalars += decode_point(bytes).unwrap() * linear[0];
-                continue;
-            }
-            Committed::Factors(bytes) => decode_point(bytes).unwrap().into(),
-            Committed::Opened { weights, .. } => {
-                let [constants, witness] = weights;
+        let committed: GroupSum = match &row.commitment {
+            Committed::Sent(_, bytes) => decode_point(bytes).unwrap().into(),
+            Committed::Opened([constants, witness]) => {
                 msm(rows.constants, constants) + msm(rows.witness, witness)
             }
         };
@@ -48,24 +41,27 @@ pub(crate) fn simulate(
         let blinder = randomness.scalar();
         let mask = commit_row(&answer, blind_all(&[blinder])[0]) - committed * c;
         masks.push(mask.into_affine());
-        value += c * dot(linear, &answer);
-        if row.rounds().is_none() {
-            factors[range].copy_from_slice(&answer);
-        }
-        answers.push((row, linear, blinder, answer));
+        let mut coordinates = Vec::new();
+        let asked = last.asked(row, &mut coordinates, answer_log2).unwrap();
+        value += c * crate::field::dot(asked.form, &answer);
+        factors.extend(coordinates.iter().map(|at| answer[*at]));
+        answers.push((row, blinder, answer));
     }
-    value += folded.quadratic(&factors).unwrap();
+    if let [x, y] = factors[..] {
+        value += x * y;
+    }
     let z = randomness.scalar();
     let slope = blind_all(&[randomness.scalar()])[0];
-    let constant: GroupSum =
-        commit_row(&[value], blind_all(&[-z])[0]) + scalars * c.square() - slope * c;
+    let constant = GroupSum::from(commit_row(&[value], blind_all(&[-z])[0])) - slope * c;
 
-    let mut transcript = ProverTranscript::new(sponge.clone());
+    let mut transcript = ProverTranscript::new(transcript.sponge.clone());
     transcript.send_points("closing sums", &[constant.into_affine(), slope]);
     transcript.send_points("closing masks", &masks);
-    for (row, linear, blinder, answer) in answers {
+    for (row, blinder, answer) in answers {
         transcript.send_clear("closing blinder", &[blinder]);
-        folding::prove(answer, linear, row.rounds().unwrap_or(0), &mut transcript);
+        let mut coordinates = Vec::new();
+        let asked = last.asked(row, &mut coordinates, answer_log2).unwrap();
+        folding::prove(answer, asked, &mut transcript);
     }
     transcript.send_clear("closing sum blinder", &[z]);
     transcript.finish()

@@ -11,7 +11,7 @@
 //! | `D` | greatest degree of a round; a round sends the coefficients 0, 2, .., D |
 //!
 //! At the end the prover sends the operands' evaluations, and the partial products of contractions with more than two, so that every
-//! equation is of degree two.
+//! equation is of degree two. Where there are many, and something is hidden, they are a late row: one commitment.
 
 mod bind;
 mod instance;
@@ -28,6 +28,8 @@ use crate::witness::trace::Trace;
 use instance::Instance;
 
 const NAME: &str = "contractions";
+/// Label of the last message.
+const OPERANDS: &str = "operand evaluations";
 
 /// Proves `total = sum_t coefficients[t] * contraction_t`. Extends `challenges.sum` by the rounds' challenges.
 pub(crate) fn prove(
@@ -74,7 +76,11 @@ pub(crate) fn prove(
         evaluations.extend(operands);
     }
     evaluations.extend(partials);
-    transcript.send_factors("operand evaluations", &evaluations);
+    if schedule.late_row {
+        transcript.send_row(OPERANDS, &evaluations);
+    } else {
+        transcript.send(OPERANDS, &evaluations);
+    }
 }
 
 // verify-path: begin
@@ -96,7 +102,12 @@ pub(crate) fn verify(
         claim = evaluate_round(claim, &sent, r);
         challenges.sum.push(r);
     }
-    let factors = transcript.receive_factors("operand evaluations", schedule.factor_count())?;
+    let count = schedule.factor_count();
+    let factors = if schedule.late_row {
+        transcript.receive_row(OPERANDS, count)?
+    } else {
+        transcript.receive(OPERANDS, count)?
+    };
     let (evaluations, partials) = factors
         .split_at_checked(schedule.operand_count())
         .ok_or(VerifyError::Key("an operand has no evaluation"))?;
@@ -105,7 +116,6 @@ pub(crate) fn verify(
         return Err(VerifyError::Key("a contraction has no coefficient"));
     }
     const MISSING: VerifyError = VerifyError::Key("an operand has no evaluation");
-    let one = AffineForm::constant(Fr::one());
     let mut last = Equation::linear(claim.times(-Fr::one()));
     // len: checked above
     for (contraction, coefficient) in schedule.contractions.iter().zip(coefficients) {
@@ -132,7 +142,7 @@ pub(crate) fn verify(
             product = partial;
         }
         if tail == 0 {
-            last.products.push((factor, product.clone(), one.clone()));
+            last.linear.add(factor, &product);
         }
     }
     transcript.require(last, VerifyError::Sumcheck(NAME))?;

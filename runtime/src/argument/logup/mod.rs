@@ -108,14 +108,14 @@ fn prove_with<L: Lanes>(leaves: Leaves, transcript: &mut ProverTranscript) -> Le
             denominator,
         };
     };
-    transcript.send_factors("lookup.children", &children);
+    transcript.send("lookup.children", &children);
     let mut point = Vec::new();
     for _ in 1..len_log2 {
         let lambda = transcript.sponge.challenge("lookup.lambda");
         let mut rounds = Rounds::new(transcript, &children, lambda, &point);
         children = tree.prove_layer(lambda, &mut rounds);
         point = rounds.challenges;
-        transcript.send_factors("lookup.children", &children);
+        transcript.send("lookup.children", &children);
     }
     let bit = transcript.sponge.challenge("lookup.leaf");
     let [p0, p1, q0, q1] = children;
@@ -178,8 +178,7 @@ pub fn verify(
 }
 
 fn receive_children(transcript: &mut VerifierTranscript) -> Result<[AffineForm; 4], VerifyError> {
-    let children = transcript.receive_factors("lookup.children", 4)?;
-    children.try_into().map_err(|_| VerifyError::Truncated)
+    transcript.receive_array("lookup.children")
 }
 
 /// `p0 q1 + p1 q0`.

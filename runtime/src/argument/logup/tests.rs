@@ -1,5 +1,5 @@
 use super::*;
-use crate::argument::schedule::cost::{lookup_factor_rows, lookup_scalars};
+use crate::argument::schedule::cost::lookup_elements;
 use crate::transcript::Sponge;
 use ark_ff::{Field, PrimeField};
 
@@ -68,7 +68,7 @@ fn proof_with<L: Lanes>(
 }
 
 fn check(len_log2: usize, proof: &[u8]) -> Result<LeafClaim<Fr>, VerifyError> {
-    let mut transcript = VerifierTranscript::new(sponge(), proof, false);
+    let mut transcript = VerifierTranscript::new(sponge(), proof);
     let claim = verify(len_log2, &mut transcript)?;
     transcript.finish()?;
     Ok(LeafClaim {
@@ -172,7 +172,7 @@ fn reference(len_log2: usize, leaves: [Vec<Fr>; 2]) -> (LeafClaim<Fr>, Vec<u8>) 
             }
         }
         children = [0, 1, 2, 3].map(|i| tables[i][0]);
-        transcript.send_factors("lookup.children", &children);
+        transcript.send("lookup.children", &children);
         point = next;
     }
     let bit = transcript.sponge.challenge("lookup.leaf");
@@ -190,10 +190,7 @@ fn agree<L: Lanes>(len_log2: usize, numerators: &[i64], denominators: &[Fr]) {
     let leaves = dense_leaves(len_log2, numerators, denominators);
     assert_eq!(claim.numerator, evaluate(&leaves[0], &claim.point));
     assert_eq!(claim.denominator, evaluate(&leaves[1], &claim.point));
-    assert_eq!(
-        proof.len(),
-        32 * (lookup_scalars(len_log2) + 4 * lookup_factor_rows(len_log2))
-    );
+    assert_eq!(proof.len(), 32 * lookup_elements(len_log2));
     assert_eq!(check(len_log2, &proof), Ok(claim.clone()));
     assert_eq!((claim, proof), reference(len_log2, leaves));
 }
@@ -352,7 +349,7 @@ fn non_canonical_values_are_rejected() {
     let mut seed = 8;
     let (numerators, denominators) = lookup(20, 9, &mut seed);
     let (_, proof) = proof_with::<Fr>(5, &numerators, &denominators);
-    for element in 0..lookup_scalars(5) + 4 * lookup_factor_rows(5) {
+    for element in 0..lookup_elements(5) {
         let mut proof = proof.clone();
         proof[32 * element..][..32].fill(0xff);
         assert!(matches!(
@@ -366,7 +363,7 @@ fn non_canonical_values_are_rejected() {
 fn soundness_counts_every_challenge() {
     for len_log2 in 0..10 {
         let (_, proof) = proof_with::<Fr>(len_log2, &[], &[]);
-        let mut transcript = VerifierTranscript::new(sponge(), &proof, false);
+        let mut transcript = VerifierTranscript::new(sponge(), &proof);
         verify(len_log2, &mut transcript).unwrap();
         let terms: u64 = transcript
             .sponge

@@ -1,46 +1,80 @@
 //! What a proof costs, in field elements and points: its length follows from the model alone.
 
-use super::Schedule;
+use super::{Contraction, Schedule};
 use crate::statement::model::Model;
 
 // verify-path: begin
-/// Elements that are only added and scaled in the lookup argument for `2^len_log2` leaves: `1 + 2 (k - 1)` for the rounds of the layer of `k`
-/// variables, `0 < k < len_log2`.
-pub(crate) fn lookup_scalars(len_log2: usize) -> usize {
+/// Elements of the lookup argument for `2^len_log2` leaves: four for each layer's children, and `1 + 2 (k - 1)` for the rounds of the layer of `k`
+/// variables, `0 < k < len_log2`; one without layers.
+pub(crate) fn lookup_elements(len_log2: usize) -> usize {
     match len_log2.checked_sub(1) {
         None => 1,
-        Some(layers) => layers.saturating_mul(layers),
+        Some(layers) => layers
+            .saturating_mul(layers)
+            .saturating_add(len_log2.saturating_mul(4)),
     }
 }
 
-/// Rows of four factors in the lookup argument for `2^len_log2` leaves: one per layer.
-pub(crate) fn lookup_factor_rows(len_log2: usize) -> usize {
-    len_log2
+/// Products in the lookup argument's equations: two of the root, three of each other layer.
+fn lookup_products(len_log2: usize) -> usize {
+    len_log2.saturating_mul(3).saturating_sub(1)
 }
 
 /// Elements that an opening sends besides the opened row.
-pub(crate) fn opening_scalars(row_log2: u8, groups: usize) -> usize {
+pub(crate) fn opening_elements(row_log2: u8, groups: usize) -> usize {
     usize::from(row_log2)
         .saturating_mul(2)
         .saturating_add(groups)
 }
 
-/// Elements that an answer of `len` field elements takes, folded `rounds` times.
-pub(crate) fn answer_elements(len: usize, rounds: usize) -> usize {
-    let left = len
-        .checked_shr(u32::try_from(rounds).unwrap_or(u32::MAX))
-        .unwrap_or(0);
-    match rounds {
-        0 => left,
-        _ => left.saturating_add(rounds.saturating_mul(2).saturating_add(1)),
+/// Elements that make one product of so many.
+pub(crate) fn product_elements(products: usize) -> usize {
+    match products {
+        0 => 0,
+        _ => ceil_log2(products).saturating_mul(2).saturating_add(2),
     }
 }
 
-/// Field elements and points of the closing of rows of these lengths, whose answers are folded so often.
-pub(crate) fn closing_elements(hides: bool, rows: impl Iterator<Item = (usize, usize)>) -> usize {
-    let (always, each) = if hides { (3, 2) } else { (0, 0) };
-    rows.map(|(len, rounds)| answer_elements(len, rounds).saturating_add(each))
-        .fold(always, usize::saturating_add)
+/// How often an answer of `len` elements is halved, to be no longer than `2^answer_log2`.
+pub(crate) fn answer_rounds(len: usize, answer_log2: u8) -> usize {
+    ceil_log2(len).saturating_sub(usize::from(answer_log2))
+}
+
+/// Elements and points that an answer of `len` elements takes, with so many of its coordinates.
+pub(crate) fn answer_elements(len: usize, coordinates: usize, answer_log2: u8) -> usize {
+    match answer_rounds(len, answer_log2) {
+        0 => len,
+        rounds => rounds
+            .saturating_mul(2)
+            .saturating_add(coordinates)
+            .saturating_add(1)
+            .saturating_add(1usize.checked_shl(answer_log2.into()).unwrap_or(usize::MAX)),
+    }
+}
+
+/// Elements and points of a late row of `len` elements: its commitment, its mask, a blinder and the answer.
+fn late_row_elements(len: usize, answer_log2: u8) -> usize {
+    answer_elements(len, 0, answer_log2).saturating_add(3)
+}
+
+/// `ceil(log2(len))`.
+fn ceil_log2(len: usize) -> usize {
+    len.checked_next_power_of_two()
+        .map_or(usize::BITS, usize::trailing_zeros) as usize
+}
+
+/// Operands of all contractions, and partial products of those with more than two.
+pub(super) fn factor_count(contractions: &[Contraction]) -> usize {
+    contractions
+        .iter()
+        .map(|contraction| contraction.operands.len())
+        .map(|operands| operands.saturating_add(operands.saturating_sub(2)))
+        .sum()
+}
+
+/// Whether so many factors, hidden, are shorter in a row than in a message.
+pub(super) fn is_row(factors: usize, answer_log2: u8) -> bool {
+    late_row_elements(factors, answer_log2) < factors
 }
 
 impl Schedule {
@@ -54,39 +88,79 @@ impl Schedule {
 
     /// Operands of all contractions, and partial products of those with more than two.
     pub fn factor_count(&self) -> usize {
+        factor_count(&self.contractions)
+    }
+
+    /// Products in the equations of a proof that hides.
+    pub fn product_count(&self) -> usize {
         self.contractions
             .iter()
-            .map(|contraction| contraction.operands.len())
-            .map(|operands| operands.saturating_add(operands.saturating_sub(2)))
-            .sum()
+            .map(|contraction| contraction.operands.len().saturating_sub(1))
+            .fold(lookup_products(self.leaves.len_log2), usize::saturating_add)
+    }
+
+    /// Elements of all messages up to the closing, but for the factors.
+    fn elements(&self, model: &Model) -> usize {
+        let rounds = self.contraction_rounds;
+        [
+            lookup_elements(self.leaves.len_log2),
+            1,
+            rounds.saturating_mul(self.contraction_degree),
+            opening_elements(model.row_log2, self.lows.len()),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
+    }
+
+    /// Pads of a proof that hides: one for each element that is not sent in a row.
+    pub fn pads(&self, model: &Model) -> usize {
+        let factors = if self.late_row {
+            0
+        } else {
+            self.factor_count()
+        };
+        self.elements(model)
+            .saturating_add(factors)
+            .saturating_add(product_elements(self.product_count()))
+    }
+
+    /// Lengths of the rows of hidden elements, and how many of their coordinates are asked for.
+    pub fn hidden_rows(&self, model: &Model) -> Vec<(usize, usize)> {
+        let coordinates = if self.product_count() > 0 { 2 } else { 0 };
+        let mut rows = vec![(self.pads(model), coordinates)];
+        if self.late_row {
+            rows.push((self.factor_count(), 0));
+        }
+        rows.push((row_len(model), 0));
+        rows
     }
 
     /// Field elements and points in a proof of `model`.
     pub fn proof_elements(&self, model: &Model) -> usize {
-        let row = 1usize
-            .checked_shl(u32::from(model.row_log2))
-            .unwrap_or(usize::MAX);
-        let leaf_log2 = self.leaves.len_log2;
-        let scalars = [
-            lookup_scalars(leaf_log2),
-            1,
-            self.contraction_rounds
-                .saturating_mul(self.contraction_degree),
-            opening_scalars(model.row_log2, self.lows.len()),
-        ];
-        let layers = std::iter::repeat_n(4, lookup_factor_rows(leaf_log2));
-        let factors = layers.chain([self.factor_count()]);
-        let sent = [self.committed_rows].into_iter().chain(scalars);
-        let opened = (row, model.answer_rounds());
-        if model.hides() {
-            let points = factors.clone().map(|_| 1);
-            let rows = factors.map(|len| (len, 0)).chain([opened]);
-            let closing = closing_elements(true, rows);
-            sent.chain(points).fold(closing, usize::saturating_add)
-        } else {
-            let closing = closing_elements(false, [opened].into_iter());
-            sent.chain(factors).fold(closing, usize::saturating_add)
+        let answer_log2 = model.answer_log2;
+        if !model.hides() {
+            return self
+                .committed_rows
+                .saturating_add(self.elements(model))
+                .saturating_add(self.factor_count())
+                .saturating_add(answer_elements(row_len(model), 0, answer_log2));
         }
+        // The commitment to the pads and that to a late row.
+        let points = if self.late_row { 2 } else { 1 };
+        let sent = self
+            .committed_rows
+            .saturating_add(points)
+            .saturating_add(self.pads(model));
+        // Two commitments to sums and one blinder; a mask and a blinder for each row.
+        let rows = self.hidden_rows(model).into_iter();
+        rows.map(|(len, asked)| answer_elements(len, asked, answer_log2).saturating_add(2))
+            .fold(sent.saturating_add(3), usize::saturating_add)
     }
+}
+
+fn row_len(model: &Model) -> usize {
+    1usize
+        .checked_shl(u32::from(model.row_log2))
+        .unwrap_or(usize::MAX)
 }
 // verify-path: end

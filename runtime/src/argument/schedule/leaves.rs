@@ -93,7 +93,7 @@ impl LeafLayout {
         });
         self.len = first
             .checked_add(size)
-            .filter(|&end| end <= 1 << 40)
+            .filter(|&end| end as u64 <= 1 << 40)
             .ok_or(TOO_MANY)?;
         Ok(())
     }

@@ -163,6 +163,8 @@ pub struct Schedule {
     pub contraction_rounds: usize,
     /// Greatest degree of a round of the contraction sumcheck.
     pub contraction_degree: usize,
+    /// Whether the operands' evaluations, where they are hidden, are in one commitment.
+    pub late_row: bool,
     /// Distinct functionals along a row.
     pub lows: Vec<TensorFunctional>,
     /// Rank-one pieces of each linear summand, then of each operand of each contraction: `(index into lows, column, rows)`.
@@ -236,6 +238,7 @@ impl Schedule {
         let mut allowance = bounds::Allowance::new(model, constant_rows, witness_rows);
         let claims = claims(&linear, &contractions);
         let (lows, pieces) = collect_pieces(model, &rows, claims, &mut allowance)?;
+        let late_row = cost::is_row(cost::factor_count(&contractions), model.answer_log2);
         Ok(Self {
             rows,
             constant_rows,
@@ -250,6 +253,7 @@ impl Schedule {
             contractions,
             contraction_rounds,
             contraction_degree,
+            late_row,
             lows,
             pieces,
         })

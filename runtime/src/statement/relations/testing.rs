@@ -287,6 +287,25 @@ pub(crate) fn everything() -> Draft {
             mapped: List::default(),
         }),
     );
+    // So many products that their operands are a late row.
+    let powers = draft.witness("powers", &[tokens, dim]);
+    let views = |columns: &[ColumnId]| {
+        let views = columns.iter().map(|column| View::identity(*column, 2));
+        views.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let three = views(&[rounded, embedded, weight]);
+    let mut accumulator = Accumulator::zero(shape.clone()).plus_product(1, vec![], three);
+    for factor in 1..=6 {
+        let two = views(&[rounded, embedded]);
+        accumulator = accumulator.plus_product(factor, vec![], two);
+    }
+    draft.node(
+        "powers",
+        Relation::Exact(Exact {
+            accumulator,
+            output: powers,
+        }),
+    );
     // As a view, which reads no padding: what the table makes of it is not zero.
     let output = Accumulator::zero(shape)
         .plus_product(1, vec![], vec![View::identity(activated, 2).unwrap()])
