@@ -29,11 +29,11 @@ mod testing;
 pub mod text;
 
 pub use crate::diagnostic::Diagnostic;
-pub use crate::driver::{artefact, blinding_key, build, compile};
+pub use crate::driver::{artefact, blinding_key, build, compile, rows};
 pub use crate::error::{Cause, CompileError, Unfaithful};
 pub use crate::files::write_secret;
 pub use crate::lower::lower;
-pub use crate::options::Options;
+pub use crate::options::{Objective, Options};
 pub use crate::ports::{Port, Sample};
 pub use crate::program::{
     Compiled, Element, Fidelity, Lowered, Meaning, NodeReport, PortInfo, Ranges, in_reals,

@@ -5,6 +5,31 @@ use zkiln_runtime::model::Visibility;
 use crate::ports::Sample;
 use crate::settings::Settings;
 
+/// What proofs are to be good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// Soon made, soon verified.
+    #[default]
+    Time,
+    /// Few bytes.
+    Size,
+}
+
+impl std::str::FromStr for Objective {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "time" => Ok(Self::Time),
+            "size" => Ok(Self::Size),
+            _ => Err(format!(
+                "`{text}` is not an objective: use `time` or `size`"
+            )),
+        }
+    }
+}
+
 /// What the user may choose about a compilation.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Options {
@@ -23,6 +48,8 @@ pub struct Options {
     /// Whether values beyond their range are clamped, which is proved, rather than refused: float inputs up to 4096 times their range,
     /// boundaries up to 8 times. Also so if the settings say it.
     pub saturate: bool,
+    /// What proofs are to be good for.
+    pub objective: Objective,
     /// Who sees what: `inputs`, `outputs`, `weights`, or a port by its ONNX name, which comes before the general ones; the last entry of a name
     /// counts. Default: inputs private, outputs public, weights private.
     pub visibility: Vec<(String, Visibility)>,

@@ -1,4 +1,4 @@
-//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", settings = "net.settings.json", saturate = true, visibility = { inputs = public }, blinding_key = "net.blinding",
+//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", settings = "net.settings.json", saturate = true, objective = size, visibility = { inputs = public }, blinding_key = "net.blinding",
 //! activation_bits = 12, weight_bits = 12`.
 
 use std::path::PathBuf;
@@ -50,6 +50,11 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
         "samples" => request.samples = paths(input)?,
         "settings" => request.settings = Some(PathBuf::from(input.parse::<LitStr>()?.value())),
         "saturate" => options.saturate = input.parse::<LitBool>()?.value,
+        "objective" => {
+            let word: Ident = input.parse()?;
+            let objective = word.to_string().parse();
+            options.objective = objective.map_err(|message| Error::new(word.span(), message))?;
+        }
         "blinding_key" => {
             request.blinding_key = Some(PathBuf::from(input.parse::<LitStr>()?.value()))
         }
@@ -59,7 +64,7 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
         }
         "weight_bits" => options.weight_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
         _ => {
-            let known = "`name`, `dims`, `samples`, `settings`, `saturate`, `visibility`, `blinding_key`, `activation_bits`, `weight_bits`";
+            let known = "`name`, `dims`, `samples`, `settings`, `saturate`, `objective`, `visibility`, `blinding_key`, `activation_bits`, `weight_bits`";
             let message = format!("there is no option `{option}`; the options are {known}");
             return Err(Error::new(option.span(), message));
         }
@@ -134,6 +139,7 @@ fn paths(input: ParseStream) -> syn::Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
     use std::path::Path;
+    use zkiln_compiler::Objective;
 
     fn parse(text: &str) -> Result<Request, String> {
         let arguments = syn::parse_str::<Arguments>(text);
@@ -153,7 +159,7 @@ mod tests {
     #[test]
     fn every_option_is_kept() {
         let text = r#""x.onnx", name = "net", dims = { batch = 1, "seq-len" = 64, }, samples = ["a", "b"],
-            activation_bits = 10, weight_bits = 8, visibility = { inputs = public, "the output" = committed }, settings = "t", saturate = true, blinding_key = "s","#;
+            activation_bits = 10, weight_bits = 8, visibility = { inputs = public, "the output" = committed }, settings = "t", saturate = true, objective = size, blinding_key = "s","#;
         let Request {
             options,
             samples,
@@ -178,6 +184,7 @@ mod tests {
         assert_eq!(options.visibility, visibility);
         assert_eq!(blinding_key.as_deref(), Some(Path::new("s")));
         assert!(options.saturate);
+        assert_eq!(options.objective, Objective::Size);
         assert_eq!(settings.as_deref(), Some(Path::new("t")));
         let one = parse(r#""x.onnx", samples = "a""#).expect("parses");
         assert_eq!(one.samples, [Path::new("a")]);

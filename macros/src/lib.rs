@@ -26,6 +26,7 @@ use arguments::Arguments;
 ///     samples = "models/mlp.samples.jsonl",               // inputs that tell the ranges of values; or a list of files
 ///     settings = "models/mlp.settings.json",              // what `zkiln calibrate` chose, in place of samples and bits
 ///     saturate = true,                                    // values beyond their range are clamped, which is proved, rather than refused
+///     objective = size,                                   // small proofs; the default is `time`: soon made and soon verified
 ///     visibility = { inputs = private, outputs = public, weights = private },  // the default; ports by name as well; or `committed`
 ///     blinding_key = "models/mlp.blinding",               // the secret that hides the weights; this is the default, made if missing
 ///     activation_bits = 12,

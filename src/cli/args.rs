@@ -7,7 +7,7 @@ use zkiln_compiler::blinding_key::{self, BlindingKey};
 use zkiln_compiler::compile::Request;
 use zkiln_compiler::tensors::{self, Finite, Side};
 use zkiln_compiler::text::unhex;
-use zkiln_compiler::{Options, Port, PortInfo, Visibility};
+use zkiln_compiler::{Objective, Options, Port, PortInfo, Visibility};
 
 use super::engine::{Context, Program};
 use super::error::CliError;
@@ -30,6 +30,9 @@ pub struct ModelArgs {
     /// Clamp values that leave their calibrated range, and prove it, rather than refuse them
     #[arg(long)]
     pub saturate: bool,
+    /// What proofs are to be good for: time, or size
+    #[arg(long, value_name = "OBJECTIVE", default_value = "time")]
+    pub objective: Objective,
     /// Bits of activations, 6 to 16 (default: the least that keep the samples' error below 0.5 % of the output's range)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(6..=16))]
     pub activation_bits: Option<u8>,
@@ -76,6 +79,7 @@ impl ModelArgs {
                 name: None,
                 settings: None,
                 saturate: self.saturate,
+                objective: self.objective,
                 dimensions: self.dimensions.clone(),
                 samples: Vec::new(),
                 activation_bits: self.activation_bits,
@@ -101,6 +105,7 @@ impl ModelArgs {
             ("--samples", self.samples.is_some()),
             ("--settings", self.settings.is_some()),
             ("--saturate", self.saturate),
+            ("--objective", self.objective != Objective::default()),
             ("--activation-bits", self.activation_bits.is_some()),
             ("--weight-bits", self.weight_bits.is_some()),
             ("--visibility", !self.visibility.is_empty()),

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use zkiln_compiler::Ranges;
 use zkiln_compiler::text::hex;
+use zkiln_compiler::{Objective, Ranges, rows};
 use zkiln_runtime::model::{Model, Port};
 use zkiln_runtime::security::SecurityTerm;
 
@@ -12,6 +12,9 @@ use super::engine::{Program, VerifierKey};
 use super::error::CliError;
 use super::security::Security;
 use super::terminal::{GUESSED, Progress, bytes, grouped, percent, say, say_json, table};
+
+/// What proofs may be good for.
+const OBJECTIVES: [(&str, Objective); 2] = [("time", Objective::Time), ("size", Objective::Size)];
 
 /// Show what a model is compiled to: nodes, lookups, cost, sizes, security
 #[derive(clap::Args)]
@@ -70,6 +73,13 @@ fn machine_form(program: &Program) -> serde_json::Value {
         "error_budget": terms.iter().map(term).collect::<Vec<_>>(),
         "report": program.report(),
         "proof_bytes": key.proof_bytes(),
+        "row_log2": key.model().row_log2,
+        "answer_log2": key.model().answer_log2,
+        "proof_bytes_by_objective": OBJECTIVES
+            .into_iter()
+            .filter_map(|(name, objective)| Some((name, rows::best(key.model(), objective)?)))
+            .map(|(name, layout)| (name.to_owned(), layout.proof_bytes.into()))
+            .collect::<serde_json::Map<_, _>>(),
         "verifier_key_bytes": key.to_bytes().len(),
         "security": Security::of(key),
     })
@@ -130,9 +140,20 @@ fn say_totals(program: &Program) {
             "error on quiet copies of them",
             on(fidelity.and_then(|f| f.quiet)),
         ),
+        row("values in a row", grouped(1 << key.model().row_log2)),
+        row(
+            "elements of an answer",
+            grouped(1 << key.model().answer_log2),
+        ),
         row("proof", bytes(key.proof_bytes() as u64)),
         row("verifier key", bytes(key.to_bytes().len() as u64)),
     ];
+    for (name, objective) in OBJECTIVES {
+        if let Some(layout) = rows::best(key.model(), objective) {
+            let proof = bytes(layout.proof_bytes as u64);
+            totals.push(row(&format!("proof, for objective {name}"), proof));
+        }
+    }
     totals.extend(Security::of(key).rows().map(Vec::from));
     say(&format!("\n{}", table(&totals)));
 }

@@ -26,6 +26,7 @@ use crate::driver::cache::{Cache, Entry};
 use crate::driver::compile::Request;
 use crate::emit::{emit, file_names, located};
 use crate::error::CompileError;
+use crate::options::Objective;
 
 /// Compiles the model at `path`, relative to the package, with default options: for build scripts.
 ///
@@ -73,6 +74,12 @@ impl Model {
     /// Whether values beyond their range are clamped, which is proved, rather than refused.
     pub fn saturate(mut self, saturate: bool) -> Self {
         self.0.options.saturate = saturate;
+        self
+    }
+
+    /// What proofs are to be good for: time (default) or size.
+    pub fn objective(mut self, objective: Objective) -> Self {
+        self.0.options.objective = objective;
         self
     }
 
@@ -251,6 +258,7 @@ mod tests {
             .samples("samples.jsonl")
             .settings("x.settings.json")
             .saturate(true)
+            .objective(Objective::Size)
             .activation_bits(10)
             .weight_bits(8)
             .visibility("inputs", Visibility::Public)
@@ -263,6 +271,7 @@ mod tests {
         assert_eq!(request.module_name(), "net");
         assert_eq!(request.options.dimensions, [("batch".to_string(), 2)]);
         assert!(request.options.saturate);
+        assert_eq!(request.options.objective, Objective::Size);
         assert_eq!(request.options.activation_bits, Some(10));
         assert_eq!(request.options.weight_bits, Some(8));
         let visibility = [("inputs".to_string(), Visibility::Public)];

@@ -16,6 +16,7 @@ use crate::accuracy::{Calibration, Report, Wanted, lower_faithfully};
 use crate::calibrate::ranges::synthetic_inputs;
 use crate::driver::blinding_key;
 use crate::driver::blinding_key::BlindingKey;
+use crate::driver::rows;
 use crate::emit::snake_case;
 use crate::error::CompileError;
 use crate::graph::Tensor;
@@ -271,10 +272,12 @@ impl Float {
     /// # Errors
     /// [`CompileError::Nodes`], [`CompileError::Unfaithful`].
     pub fn lower(self) -> Result<Lowered, CompileError> {
+        let mut lowered = lower_faithfully(&self.prepared, &self.options, &self.name)?;
+        rows::choose(&mut lowered.model, self.options.objective);
         Ok(Lowered {
             parameters: self.prepared.parameters,
             onnx_nodes: self.prepared.onnx_nodes,
-            ..lower_faithfully(&self.prepared, &self.options, &self.name)?
+            ..lowered
         })
     }
 }
@@ -346,7 +349,8 @@ mod tests {
             assert_eq!(compiled.lowered.parameters, (1024 + 10) * 8192);
             let generated = emit(&compiled, "test.onnx");
             assert!(generated.source.len() < small.source.len() + 1000);
-            assert!(compiled.lowered.model.answer_rounds() > 0);
+            let model = &compiled.lowered.model;
+            assert!(model.answer_log2 < model.row_log2);
             assert!(compiled.proof_bytes < 80_000, "{}", compiled.proof_bytes);
 
             let verifier = VerifierKey::from_bytes(&compiled.key).expect("a key");

@@ -5,3 +5,4 @@ pub mod blinding_key;
 pub mod build;
 mod cache;
 pub mod compile;
+pub mod rows;

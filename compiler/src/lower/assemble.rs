@@ -1,4 +1,5 @@
-//! From the program under construction to the [`Model`]: unused constants are dropped, columns get their final order.
+//! From the program under construction to the [`Model`]: unused constants are dropped, columns get their final order. How long its rows are is
+//! decided when it is final.
 
 use zkiln_runtime::model::{
     Accumulator, Column, ColumnId, ColumnKind, Model, Port, Table, TableId, Visibility, cube_log2,
@@ -12,33 +13,13 @@ use crate::lower::lowering::Lowering;
 use crate::lower::quantize::Quantized;
 use crate::program::{Lowered, Meaning, NodeReport, PortInfo, Ranges};
 
-/// log2 of a row's length from which on its answer is folded.
-const FOLDED_ROW_LOG2: u8 = 12;
-/// log2 of what it is folded to: each further round costs the prover a multiplication of as many points as a row has values.
-const ANSWER_LOG2: u8 = 10;
-/// log2 of the longest rows that are chosen: 32 MiB of multiples of the generators.
-const LONGEST_ROW_LOG2: u8 = 14;
-/// A row in a proof costs the verifier as much as so many in its key, since its point is compressed.
-const WITNESS_ROW_COST: u64 = 4;
+/// log2 of the shortest and of the longest rows that are chosen to begin with.
+const ROW_LOG2: std::ops::RangeInclusive<u8> = 6..=12;
 
-/// log2 of a committed row's length, for so many committed values: about a square root of all of them, which balances rows and the answer in
-/// a proof; where the answer is folded, the rows and the generators that a verifier adds.
-fn choose_row_log2(constants: u64, witness: u64) -> u8 {
-    let root_log2 = |values: u64| (values.max(1).ilog2() as u8).div_ceil(2);
-    let balanced = root_log2(constants + witness).clamp(6, FOLDED_ROW_LOG2);
-    if balanced < FOLDED_ROW_LOG2 {
-        return balanced;
-    }
-    root_log2(constants + WITNESS_ROW_COST * witness).clamp(FOLDED_ROW_LOG2, LONGEST_ROW_LOG2)
-}
-
-/// log2 of the number of elements to which the answer for such a row is folded.
-fn choose_answer_log2(row_log2: u8) -> u8 {
-    if row_log2 < FOLDED_ROW_LOG2 {
-        row_log2
-    } else {
-        ANSWER_LOG2
-    }
+/// log2 of a committed row's length, for so many committed values, to begin with: about a square root of all of them.
+fn first_row_log2(values: u64) -> u8 {
+    let root_log2 = (values.max(1).ilog2() as u8).div_ceil(2);
+    root_log2.clamp(*ROW_LOG2.start(), *ROW_LOG2.end())
 }
 
 fn accumulator_columns(accumulator: &mut Accumulator, visit: &mut impl FnMut(&mut ColumnId)) {
@@ -193,7 +174,7 @@ fn numbered_columns(ids: &[Option<u32>], columns: Columns) -> (Vec<Column>, Vec<
         let plans = list.iter().filter(|(_, plan)| plan.kind == kind);
         plans.map(|(_, plan)| 1u64 << cube_log2(&plan.shape)).sum()
     };
-    let row_log2 = choose_row_log2(values(ColumnKind::Constant), values(ColumnKind::Witness));
+    let row_log2 = first_row_log2(values(ColumnKind::Constant) + values(ColumnKind::Witness));
     let is_constant = |(_, plan): &&mut (u32, ColumnPlan)| plan.kind == ColumnKind::Constant;
     let constants = list.iter_mut().filter(is_constant);
     let constants = constants.map(|(_, plan)| std::mem::take(&mut plan.data));
@@ -296,7 +277,7 @@ impl Lowering<'_> {
         let model = Model {
             name: name.to_string().into(),
             row_log2,
-            answer_log2: choose_answer_log2(row_log2),
+            answer_log2: row_log2,
             columns: made_columns.into(),
             tables: made_tables.into(),
             nodes: self.nodes.into(),

@@ -225,7 +225,7 @@ fn messages_are_the_known_ones_and_committed_padded_or_masked() {
         let key = draft.key();
         for (label, is_point) in points(&proofs(&key, &inputs)) {
             met.insert(label);
-            let late = label == OPERANDS && key.verifier_key().schedule().late_row;
+            let late = label == OPERANDS && key.verifier_key().schedule().has_late_row();
             assert_eq!(is_point, known[label] || late, "{name}: `{label}`");
             rows += usize::from(late);
         }

@@ -48,7 +48,9 @@ fn simulate(
         match (*kind, *label) {
             ("challenge", _) | (_, "protocol") => {}
             (_, "witness rows" | "pads") => bytes.extend(of_points(&scalars)),
-            (_, "operand evaluations") if schedule.late_row => bytes.extend(of_points(&scalars)),
+            (_, "operand evaluations") if schedule.has_late_row() => {
+                bytes.extend(of_points(&scalars))
+            }
             _ => bytes.extend(scalars.iter().flat_map(encode_field)),
         }
     }

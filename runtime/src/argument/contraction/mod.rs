@@ -76,7 +76,7 @@ pub(crate) fn prove(
         evaluations.extend(operands);
     }
     evaluations.extend(partials);
-    if schedule.late_row {
+    if schedule.has_late_row() {
         transcript.send_row(OPERANDS, &evaluations);
     } else {
         transcript.send(OPERANDS, &evaluations);
@@ -103,7 +103,7 @@ pub(crate) fn verify(
         challenges.sum.push(r);
     }
     let count = schedule.factor_count();
-    let factors = if schedule.late_row {
+    let factors = if schedule.has_late_row() {
         transcript.receive_row(OPERANDS, count)?
     } else {
         transcript.receive(OPERANDS, count)?
@@ -142,7 +142,7 @@ pub(crate) fn verify(
             product = partial;
         }
         if tail == 0 {
-            last.linear.add(factor, &product);
+            last.linear.add(factor, product);
         }
     }
     transcript.require(last, VerifyError::Sumcheck(NAME))?;

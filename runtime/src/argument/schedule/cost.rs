@@ -1,6 +1,6 @@
 //! What a proof costs, in field elements and points: its length follows from the model alone.
 
-use super::{Contraction, Schedule};
+use super::Schedule;
 use crate::statement::model::Model;
 
 // verify-path: begin
@@ -36,7 +36,7 @@ pub(crate) fn product_elements(products: usize) -> usize {
 }
 
 /// How often an answer of `len` elements is halved, to be no longer than `2^answer_log2`.
-pub(crate) fn answer_rounds(len: usize, answer_log2: u8) -> usize {
+pub fn answer_rounds(len: usize, answer_log2: u8) -> usize {
     ceil_log2(len).saturating_sub(usize::from(answer_log2))
 }
 
@@ -63,20 +63,6 @@ fn ceil_log2(len: usize) -> usize {
         .map_or(usize::BITS, usize::trailing_zeros) as usize
 }
 
-/// Operands of all contractions, and partial products of those with more than two.
-pub(super) fn factor_count(contractions: &[Contraction]) -> usize {
-    contractions
-        .iter()
-        .map(|contraction| contraction.operands.len())
-        .map(|operands| operands.saturating_add(operands.saturating_sub(2)))
-        .sum()
-}
-
-/// Whether so many factors, hidden, are shorter in a row than in a message.
-pub(super) fn is_row(factors: usize, answer_log2: u8) -> bool {
-    late_row_elements(factors, answer_log2) < factors
-}
-
 impl Schedule {
     /// Operands of all contractions: evaluation claims in a proof.
     pub fn operand_count(&self) -> usize {
@@ -88,7 +74,17 @@ impl Schedule {
 
     /// Operands of all contractions, and partial products of those with more than two.
     pub fn factor_count(&self) -> usize {
-        factor_count(&self.contractions)
+        self.contractions
+            .iter()
+            .map(|contraction| contraction.operands.len())
+            .map(|operands| operands.saturating_add(operands.saturating_sub(2)))
+            .sum()
+    }
+
+    /// Whether the operands' evaluations, where they are hidden, are in one commitment: where that is shorter.
+    pub fn has_late_row(&self) -> bool {
+        let factors = self.factor_count();
+        late_row_elements(factors, self.answer_log2) < factors
     }
 
     /// Products in the equations of a proof that hides.
@@ -114,7 +110,7 @@ impl Schedule {
 
     /// Pads of a proof that hides: one for each element that is not sent in a row.
     pub fn pads(&self, model: &Model) -> usize {
-        let factors = if self.late_row {
+        let factors = if self.has_late_row() {
             0
         } else {
             self.factor_count()
@@ -128,7 +124,7 @@ impl Schedule {
     pub fn hidden_rows(&self, model: &Model) -> Vec<(usize, usize)> {
         let coordinates = if self.product_count() > 0 { 2 } else { 0 };
         let mut rows = vec![(self.pads(model), coordinates)];
-        if self.late_row {
+        if self.has_late_row() {
             rows.push((self.factor_count(), 0));
         }
         rows.push((row_len(model), 0));
@@ -137,7 +133,7 @@ impl Schedule {
 
     /// Field elements and points in a proof of `model`.
     pub fn proof_elements(&self, model: &Model) -> usize {
-        let answer_log2 = model.answer_log2;
+        let answer_log2 = self.answer_log2;
         if !model.hides() {
             return self
                 .committed_rows
@@ -146,7 +142,7 @@ impl Schedule {
                 .saturating_add(answer_elements(row_len(model), 0, answer_log2));
         }
         // The commitment to the pads and that to a late row.
-        let points = if self.late_row { 2 } else { 1 };
+        let points = if self.has_late_row() { 2 } else { 1 };
         let sent = self
             .committed_rows
             .saturating_add(points)

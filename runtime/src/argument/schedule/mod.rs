@@ -4,7 +4,7 @@
 //! functionals, which of them share weights, and so the length of a proof.
 
 mod bounds;
-pub(crate) mod cost;
+pub mod cost;
 mod functional;
 mod known;
 mod leaves;
@@ -163,8 +163,8 @@ pub struct Schedule {
     pub contraction_rounds: usize,
     /// Greatest degree of a round of the contraction sumcheck.
     pub contraction_degree: usize,
-    /// Whether the operands' evaluations, where they are hidden, are in one commitment.
-    pub late_row: bool,
+    /// log2 of the number of elements to which answers are folded: the model's.
+    pub answer_log2: u8,
     /// Distinct functionals along a row.
     pub lows: Vec<TensorFunctional>,
     /// Rank-one pieces of each linear summand, then of each operand of each contraction: `(index into lows, column, rows)`.
@@ -238,7 +238,6 @@ impl Schedule {
         let mut allowance = bounds::Allowance::new(model, constant_rows, witness_rows);
         let claims = claims(&linear, &contractions);
         let (lows, pieces) = collect_pieces(model, &rows, claims, &mut allowance)?;
-        let late_row = cost::is_row(cost::factor_count(&contractions), model.answer_log2);
         Ok(Self {
             rows,
             constant_rows,
@@ -253,7 +252,7 @@ impl Schedule {
             contractions,
             contraction_rounds,
             contraction_degree,
-            late_row,
+            answer_log2: model.answer_log2,
             lows,
             pieces,
         })

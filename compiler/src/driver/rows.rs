@@ -1,0 +1,107 @@
+//! How long a model's committed rows are, and how short the answers for them: by what a proof costs.
+//!
+//! Longer rows are fewer points in a proof, and more work: the prover masks a row and folds the answer for it, the verifier adds as many generators.
+//! A shorter answer is fewer elements, and a round of folding for each halving. [`Objective`] says what a byte is worth.
+
+use std::ops::RangeInclusive;
+
+use zkiln_runtime::model::{Model, Visibility, shown_row_log2};
+use zkiln_runtime::protocol::Proof;
+use zkiln_runtime::schedule::Schedule;
+use zkiln_runtime::schedule::cost::answer_rounds;
+use zkiln_runtime::transcript::ELEMENT_BYTES;
+
+use crate::options::Objective;
+
+/// log2 of the lengths of rows; of the longest, generators and their multiples take 32 MiB.
+const ROW_LOG2: RangeInclusive<u8> = 6..=14;
+/// log2 of the lengths of answers: shorter ones save nothing.
+const ANSWER_LOG2: RangeInclusive<u8> = 2..=10;
+/// How far rows may be from those that the model has, shorter and longer, in log2.
+const AROUND: (u8, u8) = (1, 3);
+/// Microseconds of a core for a point in a sum with full-width scalars.
+const POINT: f64 = 2.0;
+/// Microseconds of a core to decompress a point.
+const DECODE: f64 = 7.0;
+
+/// What a layout of rows comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layout {
+    /// log2 of a row's length.
+    pub row_log2: u8,
+    /// log2 of the length to which answers are folded.
+    pub answer_log2: u8,
+    /// Bytes of a proof.
+    pub proof_bytes: usize,
+    /// Microseconds of a core, of both sides, as far as they depend on the layout.
+    work: f64,
+}
+
+impl Layout {
+    fn new(model: &Model, schedule: &Schedule) -> Self {
+        let answer_log2 = schedule.answer_log2;
+        let (mut points, mut decoded) = (0, schedule.committed_rows);
+        let mut longest = 0;
+        for (len, _) in schedule.hidden_rows(model) {
+            let (rounds, whole) = (answer_rounds(len, answer_log2), len.next_power_of_two());
+            // A mask, and in each round two sums that make one of the whole length.
+            points += len + rounds * whole;
+            decoded += 2 * rounds + 2;
+            longest = longest.max(len);
+        }
+        points += longest + schedule.constant_rows + schedule.witness_rows + decoded;
+        Self {
+            row_log2: model.row_log2,
+            answer_log2,
+            proof_bytes: Proof::HEADER_BYTES + ELEMENT_BYTES * schedule.proof_elements(model),
+            work: points as f64 * POINT + decoded as f64 * DECODE,
+        }
+    }
+
+    /// Microseconds, with what its bytes are worth.
+    fn cost(&self, objective: Objective) -> f64 {
+        let byte = match objective {
+            Objective::Time => 0.5,
+            Objective::Size => 100.0,
+        };
+        self.work + byte * self.proof_bytes as f64
+    }
+}
+
+/// Layouts of a model's rows that are not much shorter or longer than they are. None of a malformed model, which is refused later.
+fn layouts(model: &Model) -> Vec<Layout> {
+    let committed = model
+        .ports()
+        .filter(|port| port.visibility == Visibility::Committed);
+    let least = committed
+        .map(|port| shown_row_log2(&port.value.shape))
+        .max();
+    let around = model.row_log2.saturating_sub(AROUND.0)..=model.row_log2.saturating_add(AROUND.1);
+    let lengths = ROW_LOG2.filter(|row_log2| around.contains(row_log2) && Some(*row_log2) >= least);
+    let mut layouts = Vec::new();
+    let mut model = model.clone();
+    for row_log2 in lengths {
+        (model.row_log2, model.answer_log2) = (row_log2, row_log2);
+        let Ok(mut schedule) = Schedule::new(&model) else {
+            continue;
+        };
+        for answer_log2 in ANSWER_LOG2.filter(|answer_log2| *answer_log2 <= row_log2) {
+            schedule.answer_log2 = answer_log2;
+            layouts.push(Layout::new(&model, &schedule));
+        }
+    }
+    layouts
+}
+
+/// The best layout of a model's rows; none for a malformed model.
+pub fn best(model: &Model, objective: Objective) -> Option<Layout> {
+    let layouts = layouts(model).into_iter();
+    layouts.min_by(|a, b| a.cost(objective).total_cmp(&b.cost(objective)))
+}
+
+/// Lays a model's rows out as is best.
+pub(super) fn choose(model: &mut Model, objective: Objective) {
+    if let Some(layout) = best(model, objective) {
+        (model.row_log2, model.answer_log2) = (layout.row_log2, layout.answer_log2);
+    }
+}
