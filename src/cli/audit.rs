@@ -6,6 +6,7 @@ use serde_json::json;
 use zkiln_compiler::Visibility;
 use zkiln_compiler::blinding_key::BlindingKey;
 use zkiln_compiler::text::hex;
+use zkiln_runtime::commitment::stored_are_hashed;
 use zkiln_runtime::model::{Column, ColumnKind, Model};
 
 use super::args::{self, ModelArgs};
@@ -16,7 +17,7 @@ use super::terminal::{Progress, say, say_json};
 /// Check that a verifier key belongs to an ONNX file, by compiling it again
 #[derive(clap::Args)]
 #[command(after_help = "\
-Give the options that the key was made with: bits, dimensions, samples; names and visibilities are taken from the key. A key with public
+Give the options that the key was made with: bits, dimensions, samples, objective; names and visibilities are taken from the key. A key with public
 weights can be audited by everyone who has the model. A key that hides its weights cannot: the blinding key of the proving side is needed.
 
 Exit code 1 if the key is another model's; the first tensor that differs is named.
@@ -34,11 +35,15 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Compiles and compares.
+/// Compiles and compares; the generators that are stored with the hash, too.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let key = VerifierKey::from_bytes(&args::read_file(&args.key)?)
         .map_err(|e| CliError::file(&args.key, e))?;
     let hidden = key.model().weights != Visibility::Public;
+    if !stored_are_hashed() {
+        let reason = "this program's generators are not those that are hashed";
+        return Err(CliError::Audit(reason.into()));
+    }
     let progress = Progress::new(args.json);
     progress.step("compiling");
     let known = args.model.known_blinding_key()?;

@@ -2,6 +2,9 @@
 //!
 //! `G_i` has as x coordinate the first of `Keccak256("zkiln generators v1" || i || counter)`, counter = 0, 1, ..., that is below q
 //! (of its low 254 bits) and on the curve; its y is even.
+//!
+//! The first of them are stored, so that nobody hashes them at each start: `generators.bin`, made by the test that compares it with the hash, which
+//! [`stored_are_hashed`] does as well.
 
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
@@ -18,6 +21,9 @@ const DOMAIN: &[u8] = b"zkiln generators v1";
 const BLINDING_DOMAIN: &[u8] = b"zkiln blinding v1";
 /// A digit of a 32-bit integer can stand at any of its bits.
 pub(super) const SHIFTS: usize = 32;
+
+/// The first generators: for each 32 bytes of x and 32 of y, least significant first.
+static STORED: &[u8] = include_bytes!("generators.bin");
 
 /// Fixed bases of the commitments, with what the prover precomputes for them.
 #[derive(Debug)]
@@ -41,7 +47,7 @@ impl Generators {
             Some(longer) => longer.points().iter().copied().take(len).collect(),
             None => (0..len)
                 .into_par_iter()
-                .map(|index| hash_to_curve(DOMAIN, index))
+                .map(|index| stored(index).unwrap_or_else(|| hash_to_curve(DOMAIN, index)))
                 .collect(),
         };
         let generators = Arc::new(Self {
@@ -112,6 +118,22 @@ pub fn blinding_generator() -> G1Affine {
     *BLINDING
 }
 
+/// A stored generator.
+fn stored(index: usize) -> Option<G1Affine> {
+    let (points, _) = STORED.as_chunks::<64>();
+    let (coordinates, _) = points.get(index)?.as_chunks::<32>();
+    let [x, y] = coordinates else { return None };
+    let [x, y] = [x, y].map(|bytes| Fq::from_bigint(BigInt(limbs(bytes))));
+    Some(G1Affine::new_unchecked(x?, y?))
+}
+
+/// Whether every generator that is stored is the one that is hashed.
+pub fn stored_are_hashed() -> bool {
+    let (points, rest) = STORED.as_chunks::<64>();
+    let is_hashed = |index| stored(index) == Some(hash_to_curve(DOMAIN, index));
+    rest.is_empty() && (0..points.len()).into_par_iter().all(is_hashed)
+}
+
 fn hash_to_curve(domain: &[u8], index: usize) -> G1Affine {
     (0u64..)
         .find_map(|counter| {
@@ -153,6 +175,27 @@ mod tests {
             let generators = Generators::derive(400 + task % 3);
             assert_eq!(generators.shifted().len(), SHIFTS * generators.len());
         });
+    }
+
+    /// Rows of this length need no hashing.
+    const STORED_LOG2: usize = 12;
+
+    #[test]
+    fn stored_generators_are_the_hashed_ones() {
+        if std::env::var_os("ZKILN_BLESS").is_some() {
+            let points = (0..1 << STORED_LOG2).map(|index| hash_to_curve(DOMAIN, index));
+            let limbs = points.flat_map(|point| [point.x, point.y].map(|c| c.into_bigint().0));
+            let bytes: Vec<u8> = limbs.flatten().flat_map(u64::to_le_bytes).collect();
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/commitment/generators.bin");
+            std::fs::write(path, bytes).unwrap();
+        }
+        assert_eq!(STORED.len(), 64 << STORED_LOG2, "made with ZKILN_BLESS=1");
+        assert!(stored_are_hashed());
+        let beyond = Generators::derive((1 << STORED_LOG2) + 1);
+        assert_eq!(
+            beyond.points()[1 << STORED_LOG2],
+            hash_to_curve(DOMAIN, 1 << STORED_LOG2)
+        );
     }
 
     #[test]

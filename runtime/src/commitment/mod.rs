@@ -31,7 +31,7 @@ mod point;
 
 pub use commit::commit_rows;
 pub use encoding::{decode_point, encode_point};
-pub use generators::{Generators, blinding_generator};
+pub use generators::{Generators, blinding_generator, stored_are_hashed};
 pub use group::{Attack, BEST_ATTACK, GENERIC_ATTACK, GROUP, GroupElement, GroupSum};
 pub use msm::msm;
 pub use pedersen::{add_all, blind_all, commit_row};

@@ -100,9 +100,10 @@ pub fn add_all(left: &[G1Affine], right: &[G1Affine]) -> Vec<G1Affine> {
     G1Projective::normalize_batch(&sums)
 }
 
-/// `sum_j values[j] G_j + blinding`.
-pub fn commit_row(values: &[Fr], blinding: G1Affine) -> G1Affine {
-    let sum = msm(Generators::derive(values.len()).points(), values);
+/// `sum_j values[j] G_(first + j) + blinding`.
+pub fn commit_row(first: usize, values: &[Fr], blinding: G1Affine) -> G1Affine {
+    let generators = Generators::derive(first + values.len());
+    let sum = msm(&generators.points()[first..], values);
     (sum + blinding).into_affine()
 }
 
@@ -125,7 +126,9 @@ mod tests {
         for len in [1, 2, 3, 4, 5, 9, 130] {
             let (values, blinder) = (randomness.scalars(len), randomness.scalar());
             let blinding = blind_all(&[blinder])[0];
-            assert_eq!(commit_row(&values, blinding), naive(&values, blinder));
+            assert_eq!(commit_row(0, &values, blinding), naive(&values, blinder));
+            let padded = [vec![Fr::ZERO; 3], values.clone()].concat();
+            assert_eq!(commit_row(3, &values, blinding), naive(&padded, blinder));
         }
         let mut edges = vec![
             Fr::ZERO,
@@ -139,7 +142,7 @@ mod tests {
         let blindings = blind_all(&edges);
         for (edge, blinding) in edges.iter().zip(blindings) {
             assert_eq!(blinding, naive(&[], *edge));
-            assert_eq!(commit_row(&[*edge], blinding), naive(&[*edge], *edge));
+            assert_eq!(commit_row(0, &[*edge], blinding), naive(&[*edge], *edge));
         }
     }
 }

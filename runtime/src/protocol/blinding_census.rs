@@ -25,7 +25,7 @@ const MESSAGES: [(&str, bool); 20] = [
     ("answer round", true),
     ("answer value", false),
     ("closing blinder", false),
-    ("closing masks", true),
+    ("closing mask", true),
     ("closing sum blinder", false),
     ("closing sums", true),
     ("contraction round", false),
@@ -254,7 +254,11 @@ fn the_census_finds_what_is_not_blinded() {
     let honest = proofs(&key, &[vec![4, 0, 2]]);
     let is_point = points(&honest);
     let step = Fr::from(5u64);
-    let shift = encode_point(&crate::commitment::commit_row(&[step], Default::default()));
+    let shift = encode_point(&crate::commitment::commit_row(
+        0,
+        &[step],
+        Default::default(),
+    ));
     for label in is_point.keys().copied() {
         let of_label = |element: &Element| element.label == label;
         let at = honest[0].iter().position(of_label).unwrap();

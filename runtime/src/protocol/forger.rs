@@ -397,26 +397,26 @@ fn lies_before_closing(forger: &Forger) -> Lies {
 /// Masks that are chosen for a given challenge, so that the answers satisfy the one equation.
 fn fitting_masks(forger: &Forger, lies: &Lies, exchange: Option<usize>) -> Attempt {
     let before = forger.attempt(lies, exchange);
-    let opened = before.claims.hidden.last().unwrap().first as usize;
+    let opened = before.claims.hidden.last().unwrap().variables.start as usize;
     let [off, of_one] = folded(&before, opened);
     let c = drawn(&before, places(&before, "challenge", "closing")[0]);
     // The answers' value is off by c^2, a unit of the answer adds c.
     let shift = -c * off * of_one.inverse().unwrap();
     let mut lies = lies.clone();
-    let masks = places(&forger.attempt(&lies, None), "absorb", "closing masks")[0];
-    let answer = *places(&before, "absorb", "answer").last().unwrap();
-    let rows = places(&before, "absorb", "closing blinder").len();
-    let point = commit_row(&[shift], Default::default());
-    lies.points.insert((masks, rows - 1), point);
-    lies.elements.insert((answer, 0), shift);
+    let mask = places(&forger.attempt(&lies, None), "absorb", "closing mask")[0];
+    let answer = places(&before, "absorb", "answer")[0];
+    let point = commit_row(opened, &[shift], Default::default());
+    lies.points.insert((mask, 0), point);
+    lies.elements.insert((answer, opened), shift);
     forger.attempt(&lies, exchange)
 }
 
 #[test]
 fn masks_are_sent_before_their_challenge() {
-    let forger = Forger::new(4, 4);
+    // An answer that is not folded.
+    let forger = Forger::new(4, 12);
     let lies = lies_before_closing(&forger);
-    let masks = places(&forger.attempt(&lies, None), "absorb", "closing masks")[0];
+    let masks = places(&forger.attempt(&lies, None), "absorb", "closing mask")[0];
     assert!(!forger.wins(&fitting_masks(&forger, &lies, None)));
     assert!(forger.wins(&fitting_masks(&forger, &lies, Some(masks))));
 }
@@ -424,7 +424,7 @@ fn masks_are_sent_before_their_challenge() {
 /// An element of the closing's products that satisfies the one equation, for given challenges: the first of the message at `place`.
 fn fitting_product(forger: &Forger, lies: &Lies, place: usize, exchange: Option<usize>) -> Attempt {
     let before = forger.attempt(lies, exchange);
-    let opened = before.claims.hidden.last().unwrap().first as usize;
+    let opened = before.claims.hidden.last().unwrap().variables.start as usize;
     let [off, _] = folded(&before, opened);
     // Exchanged, the challenge comes first; else the forger goes by the one that there was.
     let at = if exchange == Some(place) {
@@ -478,9 +478,10 @@ fn late_pads(forger: &Forger, lies: &Lies) -> Attempt {
     let shifts = solve(&before.equations, &before.values, &variables, |_| true).unwrap();
     let mut lies = Progress::with(lies, message, &shifts);
     let pads = places(&before, "absorb", "pads")[0];
+    let first = before.messages[0].first as usize;
     let shifts = shifts.into_iter();
     lies.elements
-        .extend(shifts.map(|(pad, shift)| ((pads, pad), shift)));
+        .extend(shifts.map(|(pad, shift)| ((pads, pad - first), shift)));
     forger.attempt(&lies, None)
 }
 
@@ -495,70 +496,47 @@ fn pads_are_absorbed() {
     assert!(forger.wins(&late_pads(&forger, &lies)));
 }
 
-/// An answer that is folded: the places of its values and of its rounds.
-struct Answer {
-    values: usize,
-    rounds: Vec<usize>,
-}
-
-/// The folded answers of a proof, in order.
-fn answers(attempt: &Attempt) -> Vec<Answer> {
-    let values = places(attempt, "absorb", "answer value");
-    let rounds = places(attempt, "absorb", "answer round");
-    let ends = values[1..].iter().chain([&usize::MAX]);
-    let of = |(&values, &end): (&usize, &usize)| Answer {
-        values,
-        rounds: (rounds.iter().copied())
-            .filter(|round| (values..end).contains(round))
-            .collect(),
-    };
-    values.iter().zip(ends).map(of).collect()
-}
-
 /// A value of an answer that satisfies the one equation, and cross terms of a round that are chosen for a given challenge to make it the answer's.
 fn fitting_cross_terms(
     forger: &Forger,
     lies: &Lies,
-    (answer, round): (&Answer, usize),
+    round: usize,
     exchange: Option<usize>,
 ) -> Attempt {
     let before = forger.attempt(lies, None);
-    let opened = before.claims.hidden.last().unwrap().first as usize;
+    let opened = before.claims.hidden.last().unwrap().variables.start as usize;
     let [off, _] = folded(&before, opened);
     let c = drawn(&before, places(&before, "challenge", "closing")[0]);
-    let shift = -c * off;
+    let rho = drawn(&before, places(&before, "challenge", "closing rows")[0]);
+    let shift = -c * rho.square() * rho * off;
     let mut lies = lies.clone();
-    lies.elements.insert((answer.values, 0), shift);
+    let value = places(&before, "absorb", "answer value")[0];
+    lies.elements.insert((value, 0), shift);
     let attempt = forger.attempt(&lies, exchange);
-    let xi = drawn(&attempt, answer.values + 1);
+    let xi = drawn(&attempt, value + 1);
     let at = |round: &usize| match exchange {
         // Exchanged, the challenge comes first.
         Some(place) if place == *round => *round,
         _ => *round + 1,
     };
-    let rounds = answer.rounds[..=round].iter();
-    let scale: Fr = rounds.map(|round| drawn(&attempt, at(round))).product();
+    let rounds = places(&before, "absorb", "answer round");
+    let before = rounds[..=round].iter();
+    let scale: Fr = before.map(|round| drawn(&attempt, at(round))).product();
     let point = (blinding_generator() * (-xi * shift * scale)).into_affine();
-    lies.points.insert((answer.rounds[round], 0), point);
+    lies.points.insert((rounds[round], 0), point);
     forger.attempt(&lies, exchange)
 }
 
-/// In every round of every row's answer, the opened one being of `2^row_log2`.
+/// In every round of the answer, where rows are of `2^row_log2`.
 fn assert_cross_terms_come_first(row_log2: u8, answer_log2: u8) {
     let forger = Forger::new(row_log2, answer_log2);
     let lies = lies_before_closing(&forger);
-    let answers = answers(&forger.attempt(&lies, None));
-    let rounds: Vec<usize> = answers.iter().map(|answer| answer.rounds.len()).collect();
-    assert_eq!(rounds.last(), Some(&usize::from(row_log2 - answer_log2)));
-    // The pads, the late row, the opened row.
-    assert!(answers.len() == 3 && !rounds.contains(&0), "{rounds:?}");
-    for answer in &answers {
-        for (round, place) in answer.rounds.iter().enumerate() {
-            let at = (answer, round);
-            assert!(!forger.wins(&fitting_cross_terms(&forger, &lies, at, None)));
-            let exchanged = fitting_cross_terms(&forger, &lies, at, Some(*place));
-            assert!(forger.wins(&exchanged), "round {round}");
-        }
+    let rounds = places(&forger.attempt(&lies, None), "absorb", "answer round");
+    assert!(rounds.len() > usize::from(row_log2 - answer_log2));
+    for (round, place) in rounds.into_iter().enumerate() {
+        assert!(!forger.wins(&fitting_cross_terms(&forger, &lies, round, None)));
+        let exchanged = fitting_cross_terms(&forger, &lies, round, Some(place));
+        assert!(forger.wins(&exchanged), "round {round}");
     }
 }
 
@@ -645,7 +623,7 @@ fn every_pair() -> BTreeSet<(&'static str, &'static str)> {
     let closing = [
         ("product round", "product round"),
         ("product factors", "closing products"),
-        ("closing masks", "closing"),
+        ("closing mask", "closing"),
         ("answer round", "answer round"),
     ];
     PAIRS.into_iter().chain(closing).chain(HARMLESS).collect()

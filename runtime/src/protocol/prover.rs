@@ -250,7 +250,7 @@ impl<'k> Prover<'k> {
             fresh = blinders;
         }
         session.transcript.send_points("witness rows", &rows);
-        session.transcript.send_pads(schedule.pads(model));
+        session.transcript.send_pads(schedule.pads(model), row);
         // In the order of the columns, with those of the statement among them.
         let mut fresh = fresh.iter().copied();
         let mut blinders = Zeroizing::new(Vec::with_capacity(schedule.witness_rows));
@@ -386,10 +386,9 @@ impl Prover<'_, Opened> {
             return closing::prove_clear(answer_log2, &mut session.transcript);
         };
         let public = session.public.clone();
-        let lens = key.schedule().hidden_rows(key.model());
-        let lens: Vec<usize> = lens.into_iter().map(|(len, _)| len).collect();
-        let (masks, claims) = rayon::join(
-            || closing::Masks::new(&lens, &mut randomness),
+        let len = key.schedule().answer_len(key.model());
+        let (mask, claims) = rayon::join(
+            || closing::Mask::new(len, &mut randomness),
             || {
                 Verifier::replay(key, &session.statement, public, session.transcript.sent())
                     .and_then(Verifier::steps)
@@ -399,7 +398,7 @@ impl Prover<'_, Opened> {
         );
         closing::prove(
             &claims,
-            &masks,
+            &mask,
             answer_log2,
             &mut randomness,
             &mut session.transcript,

@@ -77,40 +77,27 @@ pub fn security_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
 
 /// Those of the closing.
 fn closing_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
-    let hides = model.hides();
-    let mut rows = schedule.hidden_rows(model);
-    if !hides {
-        rows.drain(..rows.len().saturating_sub(1));
-    }
-    let folded =
-        rows.iter().map(
-            |&(len, coordinates)| match answer_rounds(len, model.answer_log2) {
-                0 => 0,
-                rounds => 1 + coordinates + 2 * rounds,
-            },
-        );
-    let answers = folded.sum();
     let term = |name, numerator: usize| SecurityTerm {
         name,
         numerator: numerator as u128,
     };
-    let mut terms = Vec::new();
-    if hides {
+    let (mut terms, mut coordinates) = (Vec::new(), 0);
+    if model.hides() {
+        coordinates = schedule.coordinates();
         terms.push(term("folding of hidden equations", equations(schedule) - 1));
         // Two a round; the last challenge folds three equations.
-        terms.push(term(
-            "products to one",
-            product_elements(schedule.product_count()),
-        ));
+        let products = product_elements(schedule.product_count());
+        terms.push(term("products to one", products));
+        // The power of the product's last term.
+        terms.push(term("rows to one", 7));
         terms.push(term("closing challenge", 2));
     }
-    if answers > 0 {
-        terms.push(term(
-            "folding of answers: their values, and two a round",
-            answers,
-        ));
+    let rounds = answer_rounds(schedule.answer_len(model), model.answer_log2);
+    if rounds > 0 {
+        let name = "folding of the answer: its values, and two a round";
+        terms.push(term(name, 1 + coordinates + 2 * rounds));
     }
-    terms.push(term("batching of checks", rows.len()));
+    terms.push(term("batching of checks", 1));
     terms
 }
 
@@ -165,7 +152,8 @@ mod tests {
             "gamma" => schedule.operand_count(),
             "opened vector" => schedule.lows.len() - 1,
             "closing equations" => claims.equations.len() - 1,
-            "closing batch" => claims.hidden.len(),
+            "closing rows" => 7,
+            "closing batch" => 1,
             other => panic!("`{other}` is in no term"),
         }
     }

@@ -8,6 +8,7 @@ use super::key::VerifierKey;
 use super::proof::{PROTOCOL, Proof};
 use super::statement::{Shown, Statement};
 use crate::argument::schedule::Challenges;
+use crate::argument::schedule::cost::row_len;
 use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::{GroupElement, decode_point};
 use crate::error::VerifyError;
@@ -120,7 +121,9 @@ impl<'a> Verifier<'a> {
         let rows = schedule.committed_rows;
         let witness = session.transcript.receive_points("witness rows", rows)?;
         if model.hides() {
-            session.transcript.receive_pads(schedule.pads(model))?;
+            session
+                .transcript
+                .receive_pads(schedule.pads(model), row_len(model))?;
         }
         let fingerprint = Fingerprint {
             alpha: session.transcript.sponge.challenge("alpha"),

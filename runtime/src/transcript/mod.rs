@@ -15,6 +15,9 @@
 //! | elements | elements | elements, each plus a pad that is used once |
 //! | a late row | elements | one commitment |
 //! | the opened row | nothing yet | nothing: the commitment follows from others |
+//!
+//! Hidden elements are *variables*, and variable `j` is committed to over the generator `G_j`: the opened row's come first, as they are the rows' that
+//! it is a sum of, then the pads, then a late row's.
 
 use ark_ff::{BigInteger, PrimeField};
 use sha3::{Digest, Keccak256};

@@ -1,5 +1,6 @@
 //! The prover's recorder: sending is absorbing.
 
+use ark_ff::AdditiveGroup;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{AffineForm, ELEMENT_BYTES, PADS, Sponge, Variable, decode_field, encode_field};
@@ -28,8 +29,8 @@ pub struct ProverTranscript {
 pub(crate) struct Secrets {
     /// Every element that was not sent as it is, by variable.
     pub(crate) values: Vec<Fr>,
-    /// Rows of them, in the order of [`super::Claims::hidden`]: length and blinding factor.
-    pub(crate) rows: Vec<(usize, Fr)>,
+    /// Of their commitments, in the order of [`super::Claims::hidden`].
+    pub(crate) blinders: Vec<Fr>,
     /// Coefficients of the opened row.
     pub(crate) form: Vec<Fr>,
 }
@@ -37,9 +38,7 @@ pub(crate) struct Secrets {
 impl Drop for Secrets {
     fn drop(&mut self) {
         self.values.zeroize();
-        self.rows
-            .iter_mut()
-            .for_each(|(_, blinder)| blinder.zeroize());
+        self.blinders.zeroize();
     }
 }
 
@@ -64,13 +63,14 @@ impl ProverTranscript {
         self.randomness = Some(randomness);
     }
 
-    /// If anything is to be hidden, commits to `len` pads: elements that are sent from here on are under them.
-    pub(crate) fn send_pads(&mut self, len: usize) {
+    /// If anything is to be hidden, commits to `len` pads, where a row of `row` elements will be opened: elements that are sent from here on are
+    /// under them.
+    pub(crate) fn send_pads(&mut self, len: usize, row: usize) {
         if let Some(randomness) = &mut self.randomness {
             let pads = Zeroizing::new(randomness.scalars(len));
-            let first = self.secrets.values.len();
+            self.secrets.values = vec![Fr::ZERO; row];
             self.send_hidden(PADS, &pads);
-            self.pads = Some(first..first + len);
+            self.pads = Some(row..row + len);
         }
     }
 
@@ -130,19 +130,23 @@ impl ProverTranscript {
             values,
             &mut self.messages,
         );
+        let first = self.secrets.values.len();
         self.secrets.values.extend_from_slice(values);
-        self.secrets.rows.push((values.len(), *blinder));
+        self.secrets.blinders.push(*blinder);
         let [blinding] = blind_all(&[*blinder])[..] else {
             unreachable!("one blinding for one factor");
         };
-        self.send_points(label, &[commit_row(values, blinding)]);
+        self.send_points(label, &[commit_row(first, values, blinding)]);
     }
 
     /// Opens a row whose commitment, under `blinder`, follows from others. It is answered for when the proof is closed; `form` has its coefficients
     /// in the one equation that it is in.
     pub fn open_row(&mut self, values: &[Fr], blinder: Fr, form: Vec<Fr>) {
-        self.secrets.values.extend_from_slice(values);
-        self.secrets.rows.push((values.len(), blinder));
+        self.secrets
+            .values
+            .resize(self.secrets.values.len().max(values.len()), Fr::ZERO);
+        self.secrets.values[..values.len()].copy_from_slice(values);
+        self.secrets.blinders.push(blinder);
         self.secrets.form = form;
     }
 

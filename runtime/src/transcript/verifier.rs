@@ -14,13 +14,15 @@ pub struct VerifierTranscript<'a> {
     proof: &'a [u8],
     /// Those that are left; none where nothing is hidden.
     pads: Option<Range<Variable>>,
+    /// Those of the opened row.
+    row: Range<Variable>,
     claims: Claims,
 }
 
 /// What is left to check when all messages were read.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    /// Commitments to hidden elements, in the order of their variables: the pads, a late row if there is one, the opened row.
+    /// Commitments to hidden elements: the pads, a late row if there is one, the opened row.
     pub hidden: Vec<HiddenRow>,
     /// Equations in hidden elements.
     pub equations: Vec<Equation>,
@@ -30,10 +32,8 @@ pub(crate) struct Claims {
 /// Hidden elements under one commitment.
 #[derive(Debug)]
 pub(crate) struct HiddenRow {
-    /// The first of its variables; the others follow.
-    pub first: Variable,
-    /// Number of elements.
-    pub len: usize,
+    /// Its variables.
+    pub variables: Range<Variable>,
     /// Their commitment.
     pub commitment: Committed,
 }
@@ -41,8 +41,10 @@ pub(crate) struct HiddenRow {
 /// Where a commitment to hidden elements is.
 #[derive(Debug)]
 pub(crate) enum Committed {
-    /// In the proof, in the message with this label.
-    Sent(&'static str, [u8; ELEMENT_BYTES]),
+    /// In the proof.
+    Pads([u8; ELEMENT_BYTES]),
+    /// In the proof.
+    Late([u8; ELEMENT_BYTES]),
     /// The sum of the constants' and the witness' rows with these weights.
     Opened([Vec<Fr>; 2]),
 }
@@ -54,6 +56,7 @@ impl<'a> VerifierTranscript<'a> {
             sponge,
             proof,
             pads: None,
+            row: 0..0,
             claims: Claims::default(),
         }
     }
@@ -76,18 +79,13 @@ impl<'a> VerifierTranscript<'a> {
         Ok(chunks)
     }
 
-    /// Variables for `len` elements under one commitment.
-    fn hide(&mut self, len: usize, commitment: Committed) -> Result<Vec<AffineForm>, VerifyError> {
+    /// The next `len` variables.
+    fn variables(&mut self, len: usize) -> Result<Range<Variable>, VerifyError> {
         let first = self.claims.variables;
         let count = Variable::try_from(len).map_err(|_| VerifyError::Truncated)?;
         let end = first.checked_add(count).ok_or(VerifyError::Truncated)?;
         self.claims.variables = end;
-        self.claims.hidden.push(HiddenRow {
-            first,
-            len,
-            commitment,
-        });
-        Ok((first..end).map(AffineForm::variable).collect())
+        Ok(first..end)
     }
 
     /// Receives `len` canonical field elements in the clear.
@@ -103,11 +101,12 @@ impl<'a> VerifierTranscript<'a> {
             .collect()
     }
 
-    /// Receives the commitment to `len` pads: what is received from here on is under them.
-    pub(crate) fn receive_pads(&mut self, len: usize) -> Result<(), VerifyError> {
-        let first = self.claims.variables;
-        self.receive_hidden(PADS, len)?;
-        self.pads = Some(first..self.claims.variables);
+    /// Receives the commitment to `len` pads, where a row of `row` elements will be opened: what is received from here on is under them.
+    pub(crate) fn receive_pads(&mut self, len: usize, row: usize) -> Result<(), VerifyError> {
+        self.row = self.variables(row)?;
+        let variables = self.variables(len)?;
+        self.receive_hidden(PADS, variables.clone(), Committed::Pads)?;
+        self.pads = Some(variables);
         Ok(())
     }
 
@@ -142,21 +141,28 @@ impl<'a> VerifierTranscript<'a> {
         label: &'static str,
         len: usize,
     ) -> Result<Vec<AffineForm>, VerifyError> {
-        match self.pads {
-            None => self.receive(label, len),
-            Some(_) => self.receive_hidden(label, len),
+        if self.pads.is_none() {
+            return self.receive(label, len);
         }
+        let variables = self.variables(len)?;
+        self.receive_hidden(label, variables.clone(), Committed::Late)?;
+        Ok(variables.map(AffineForm::variable).collect())
     }
 
     fn receive_hidden(
         &mut self,
         label: &'static str,
-        len: usize,
-    ) -> Result<Vec<AffineForm>, VerifyError> {
+        variables: Range<Variable>,
+        committed: fn([u8; ELEMENT_BYTES]) -> Committed,
+    ) -> Result<(), VerifyError> {
         let [bytes] = self.take(label, 1)? else {
             return Err(VerifyError::Truncated);
         };
-        self.hide(len, Committed::Sent(label, *bytes))
+        self.claims.hidden.push(HiddenRow {
+            variables,
+            commitment: committed(*bytes),
+        });
+        Ok(())
     }
 
     /// A row of `len` elements whose commitment is the weighted sum of the constants' and the witness' rows. It is answered for when the proof is
@@ -166,7 +172,17 @@ impl<'a> VerifierTranscript<'a> {
         len: usize,
         weights: [Vec<Fr>; 2],
     ) -> Result<Vec<AffineForm>, VerifyError> {
-        self.hide(len, Committed::Opened(weights))
+        if self.pads.is_none() {
+            self.row = self.variables(len)?;
+        }
+        if self.row.len() != len {
+            return Err(VerifyError::Key("another row was to be opened"));
+        }
+        self.claims.hidden.push(HiddenRow {
+            variables: self.row.clone(),
+            commitment: Committed::Opened(weights),
+        });
+        Ok(self.row.clone().map(AffineForm::variable).collect())
     }
 
     /// Receives `len` curve points in compressed form, to be decoded later.

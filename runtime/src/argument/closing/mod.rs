@@ -1,22 +1,28 @@
 //! The last step of a proof: every equation that is left, and every hidden row, at once.
 //!
-//! Hidden elements `m` are in a few *rows*, under Pedersen commitments `C = sum_j m_j G_j + r H`: the pads, a late row if there is one, and the
-//! opened row, whose commitment is a sum of others. All equations in them become one ([`products`]), `m_x m_y + <l, m> + k = 0`, with a single product,
-//! of two pads. It is proved by one Sigma protocol *(Schnorr 1989; Cramer-Damgård 1998 for the product)*:
+//! Hidden elements `m` are in a few *rows*, each in a segment of its own of the generators: the opened row, whose commitment `U` is a sum of others,
+//! the pads' `P`, a late row's `O` if there is one. All equations in them become one ([`products`]), `m_x m_y + <l, m> + k = 0`, with a single
+//! product, of two pads. A challenge `rho` makes one row of all: `C = U + rho P + rho^3 O`, whose content is `n = (u, rho pi, rho^3 o)`, so that
 //!
-//! 1. The prover masks every row with uniform `d` and sends `D = commit(d; b)` for each, and `T_0`, `T_1`, commitments to
-//!    `t_0 = d_x d_y` and `t_1 = d_x m_y + m_x d_y + <l, d>`: with `s = d + c m`, `s_x s_y + c <l, s> + c^2 k = t_0 + c t_1`.
+//! ```text
+//! rho n_x n_y + <l', n> + rho^3 k = 0        l' = (rho^3 l_u, rho^2 l_pi, l_o)
+//! ```
+//!
+//! A commitment may have something in another's segment. It enters with other powers of `rho`: that of `rho^3` is the equation, whatever there is.
+//! (With `rho^2` in the place of `rho^3`, products of what `U` and `O` have in the pads' segment would enter with the same.)
+//!
+//! It is proved by one Sigma protocol *(Schnorr 1989; Cramer-Damgård 1998 for the product)*, where `C = sum_j n_j G_j + r H`:
+//!
+//! 1. The prover masks the row with a uniform `d` and sends `T_0`, `T_1`, commitments to `t_0 = rho d_x d_y` and
+//!    `t_1 = rho (d_x n_y + n_x d_y) + <l', d>`, and `D = commit(d; b)`. With `s = d + c n`: `rho s_x s_y + c <l', s> + c^2 rho^3 k = t_0 + c t_1`.
 //! 2. A challenge `c`.
-//! 3. The prover sends `b + c r` and `s = d + c m` for each row, folded where it is long ([`crate::argument::folding`]), and one blinding factor `z`.
+//! 3. The prover sends `b + c r` and `s`, folded where it is long ([`crate::argument::folding`]), and one blinding factor `z`.
 //!
-//! The verifier checks `commit(s; b + c r) = D + c C` for each row and
-//! `(s_x s_y + c <l, s> + c^2 k) G_0 - c T_1 - T_0 = z H`, all in one multi-scalar multiplication.
+//! The verifier checks `commit(s; b + c r) = D + c C` and `(rho s_x s_y + c <l', s> + c^2 rho^3 k) G_0 - c T_1 - T_0 = z H`, all in one
+//! multi-scalar multiplication.
 //!
-//! Rows have one answer each, over the same generators. One answer to the sum of two rows would not do: what a witness' row has at a pad's place
-//! would then be added to that pad, with a weight that later challenges say.
-//!
-//! **Sound.** Two accepting answers give every row's content and blinding; three give `m_x m_y + <l, m> + k = 0`, or else a
-//! relation between generators. **Zero-knowledge, perfectly, for a given challenge:** `s`, `b + c r`, `z` and `T_1` are uniform and independent of `m`, and
+//! **Sound.** Two accepting answers give the row's content and blinding; three give its equation, or else a relation between generators.
+//! **Zero-knowledge, perfectly, for a given challenge:** `s`, `b + c r`, `z` and `T_1` are uniform and independent of `m`, and
 //! `D` and `T_0` follow from the checks. That is the simulator: `closing/simulator.rs`, which the tests of `protocol/simulator.rs` run.
 //!
 //! A proof that hides nothing leaves one equation, linear in the opened row: that is answered for without a mask, `c = 1`, `s = m`.
@@ -129,144 +135,84 @@ impl Check {
     }
 }
 
-/// The prover's first message, and the challenge after it.
-struct Announced<'a> {
-    /// Commitments to `t_0` and `t_1`.
-    sums: [&'a [u8; 32]; 2],
-    /// One for each row.
-    masks: &'a [[u8; 32]],
-    challenge: Fr,
-}
-
-impl<'a> Announced<'a> {
-    fn receive(rows: usize, transcript: &mut VerifierTranscript<'a>) -> Result<Self, VerifyError> {
-        let [zero, one] = transcript.receive_points("closing sums", 2)? else {
-            return Err(VerifyError::Truncated);
-        };
-        let masks = transcript.receive_points("closing masks", rows)?;
-        Ok(Self {
-            sums: [zero, one],
-            masks,
-            challenge: transcript.sponge.challenge("closing"),
-        })
-    }
-}
-
-/// What is answered for one row.
-struct RowAnswer<'c, 'a> {
-    row: &'c HiddenRow,
-    /// Commitment to its mask; none where nothing is hidden.
-    mask: Option<&'a [u8; 32]>,
-    /// `b + c r`.
-    blinder: Fr,
-    /// `s`.
-    answer: folding::Answer<'a>,
-}
-
 impl Last {
-    /// What a row is asked for.
-    fn asked<'l>(
-        &'l self,
-        row: &HiddenRow,
-        coordinates: &'l mut Vec<usize>,
-        answer_log2: u8,
-    ) -> Result<Asked<'l>, VerifyError> {
-        let variables = self.product.iter().flatten();
-        let at = variables.filter_map(|variable| variable.checked_sub(row.first));
-        coordinates.clear();
-        coordinates.extend(at.map(|at| at as usize).filter(|at| *at < row.len));
-        let from = row.first as usize;
-        let to = from.checked_add(row.len).ok_or(VerifyError::Closing)?;
-        let form = self.linear.coefficients.get(from..to);
-        Ok(Asked {
-            form: form.ok_or(VerifyError::Closing)?,
-            coordinates,
+    /// Of all rows in one: each segment of `n` is its row, times a power of `rho`. Gives the rows' factors, in their order.
+    fn of_one_row(&mut self, hidden: &[HiddenRow], rho: Fr) -> Result<Vec<Fr>, VerifyError> {
+        let [square, cube] = [rho.square(), rho.square() * rho];
+        self.scale *= rho;
+        self.linear.known *= cube;
+        let mut factors = Vec::with_capacity(hidden.len());
+        for row in hidden {
+            let (factor, scale) = match row.commitment {
+                Committed::Opened(_) => (Fr::ONE, cube),
+                Committed::Pads(_) => (rho, square),
+                Committed::Late(_) => (cube, Fr::ONE),
+            };
+            factors.push(factor);
+            let range = row.variables.start as usize..row.variables.end as usize;
+            let part = self.linear.coefficients.get_mut(range);
+            let part = part.ok_or(VerifyError::Closing)?;
+            part.iter_mut()
+                .for_each(|coefficient| *coefficient *= scale);
+        }
+        Ok(factors)
+    }
+
+    /// What its answer is asked for.
+    fn asked(&self, answer_log2: u8) -> Asked<'_> {
+        Asked {
+            form: &self.linear.coefficients,
+            coordinates: self.product.as_ref().map_or(&[][..], |pair| &pair[..]),
             answer_log2,
-        })
+        }
+    }
+
+    /// `scale s_x s_y + c <l, s> + c^2 k`, of an answer to the challenge `c`.
+    fn value(&self, c: Fr, of_form: Fr, coordinates: &[Fr]) -> Result<Fr, VerifyError> {
+        let product = match (&self.product, coordinates) {
+            (None, []) => Fr::ZERO,
+            (Some(_), [x, y]) => self.scale * x * y,
+            _ => return Err(VerifyError::Closing),
+        };
+        Ok(product + c * of_form + c.square() * self.linear.known)
     }
 }
 
-/// Receives the answers to the challenge: for each row, and `s_x s_y + c <l, s> + c^2 k` of all.
-fn receive_answers<'c, 'a>(
-    hidden: &'c [HiddenRow],
-    last: &Last,
-    answer_log2: u8,
-    announced: Option<&Announced<'a>>,
-    transcript: &mut VerifierTranscript<'a>,
-) -> Result<(Vec<RowAnswer<'c, 'a>>, Fr), VerifyError> {
-    let c = announced.map_or(Fr::ONE, |announced| announced.challenge);
-    let mut factors = Vec::new();
-    let mut answers = Vec::new();
-    let mut value = c.square() * last.linear.known;
-    for (index, row) in hidden.iter().enumerate() {
-        let (mut mask, mut blinder) = (None, Fr::ZERO);
-        if let Some(announced) = announced {
-            mask = Some(announced.masks.get(index).ok_or(VerifyError::Truncated)?);
-            let sent = transcript.receive_clear("closing blinder", 1)?;
-            blinder = sent.iter().sum();
-        }
-        let mut coordinates = Vec::new();
-        let asked = last.asked(row, &mut coordinates, answer_log2)?;
-        let answer = folding::verify(asked, transcript)?;
-        value += c * answer.value;
-        factors.extend_from_slice(&answer.coordinates);
-        answers.push(RowAnswer {
-            row,
-            mask,
-            blinder,
-            answer,
-        });
-    }
-    match (&last.product, &*factors) {
-        (None, []) => {}
-        (Some(_), [x, y]) => value += *x * y,
-        _ => return Err(VerifyError::Closing),
-    }
-    Ok((answers, value))
-}
+/// Label of the challenge that makes one row of all.
+const ROWS: &str = "closing rows";
 
 impl Check {
-    /// Adds the one equation, whose left side is `value`.
-    fn add_equation(&mut self, announced: &Announced, (value, blinder): (Fr, Fr)) {
-        let [zero, one] = announced.sums;
-        self.add(-Fr::ONE, "closing sums", zero);
-        self.add(-announced.challenge, "closing sums", one);
-        self.add_generators(Fr::ONE, &[value]);
-        self.blinding -= blinder;
-    }
-
-    /// Adds `factor` times the equation of one row, answered for under the challenge `c`.
-    fn add_answer(
+    /// Adds `factor` times the rows' commitments with their factors.
+    fn add_hidden(
         &mut self,
         factor: Fr,
-        c: Fr,
-        received: &RowAnswer,
+        hidden: &[HiddenRow],
+        factors: &[Fr],
         rows: Rows,
     ) -> Result<(), VerifyError> {
-        let RowAnswer {
-            row,
-            mask,
-            blinder,
-            answer,
-        } = received;
+        // len: one for each row
+        for (row, of_row) in hidden.iter().zip(factors) {
+            let factor = factor * of_row;
+            match &row.commitment {
+                Committed::Pads(bytes) => self.add(factor, "pads", bytes),
+                Committed::Late(bytes) => self.add(factor, "late row", bytes),
+                Committed::Opened(weights) => self.add_rows(factor, rows, weights)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds `factor` times the equation of an answer, but for what was answered for.
+    fn add_answer(&mut self, factor: Fr, blinder: Fr, answer: &folding::Answer) {
         self.add_generators(factor, &answer.generators);
         self.blinding += factor * (answer.scale * blinder + answer.blinding);
         for (bytes, weight) in &answer.points {
             self.add(-(factor * weight), "answer round", bytes);
         }
-        let scale = factor * answer.scale;
-        if let Some(mask) = mask {
-            self.add(-scale, "closing masks", mask);
-        }
-        match &row.commitment {
-            Committed::Sent(label, bytes) => self.add(-(scale * c), label, bytes),
-            Committed::Opened(weights) => self.add_rows(-(scale * c), rows, weights)?,
-        }
-        Ok(())
     }
 }
 
-/// Checks what the transcript has left open; answers are folded to `2^answer_log2` elements.
+/// Checks what the transcript has left open; the answer is folded to `2^answer_log2` elements.
 ///
 /// # Errors
 /// [`VerifyError::Closing`], [`VerifyError::Opening`] when it does not hold; [`VerifyError::NonCanonical`], [`VerifyError::Truncated`].
@@ -276,70 +222,103 @@ pub(crate) fn verify(
     rows: Rows,
     transcript: &mut VerifierTranscript,
 ) -> Result<(), VerifyError> {
-    let claims = transcript.take_claims();
+    let Claims {
+        hidden, equations, ..
+    } = &transcript.take_claims();
     let fold = transcript.sponge.challenge("closing equations");
-    let folded = Folded::new(&claims.equations, claims.variables(), fold)?;
-    let last = folded.receive(transcript)?;
-    let mut announced = None;
-    if hides {
-        announced = Some(Announced::receive(claims.hidden.len(), transcript)?);
+    let variables = hidden.iter().map(|row| row.variables.end).max();
+    let folded = Folded::new(equations, variables.unwrap_or(0) as usize, fold)?;
+    let mut last = folded.receive(transcript)?;
+    if !hides {
+        return verify_clear(&last, answer_log2, hidden, rows, transcript);
     }
-    let announced = announced.as_ref();
-    let c = announced.map_or(Fr::ONE, |announced| announced.challenge);
-    let (answers, value) =
-        receive_answers(&claims.hidden, &last, answer_log2, announced, transcript)?;
+    let rho = transcript.sponge.challenge(ROWS);
+    let factors = last.of_one_row(hidden, rho)?;
+    let [zero, one] = transcript.receive_points("closing sums", 2)? else {
+        return Err(VerifyError::Truncated);
+    };
+    let [mask] = transcript.receive_points("closing mask", 1)? else {
+        return Err(VerifyError::Truncated);
+    };
+    let c = transcript.sponge.challenge("closing");
+    let blinder = transcript.receive_clear("closing blinder", 1)?;
+    let answer = folding::verify(last.asked(answer_log2), transcript)?;
+    let sum_blinder = transcript.receive_clear("closing sum blinder", 1)?;
 
-    // The one equation, in the exponent if it is hidden.
+    // The equation, in the exponent.
     let mut check = Check::new();
-    if let Some(announced) = announced {
-        let sent = transcript.receive_clear("closing sum blinder", 1)?;
-        check.add_equation(announced, (value, sent.iter().sum()));
-    } else if !value.is_zero() {
-        return Err(VerifyError::Opening);
-    }
-    // One equation for each row.
+    check.add(-Fr::ONE, "closing sums", zero);
+    check.add(-c, "closing sums", one);
+    let value = last.value(c, answer.value, &answer.coordinates)?;
+    check.add_generators(Fr::ONE, &[value]);
+    check.blinding -= sum_blinder.iter().sum::<Fr>();
+    // That of the row.
     let batch = transcript.sponge.challenge("closing batch");
-    let mut power = batch;
-    for answer in &answers {
-        check.add_answer(power, c, answer, rows)?;
-        power *= batch;
-    }
+    check.add_answer(batch, blinder.iter().sum(), &answer);
+    let scale = batch * answer.scale;
+    check.add(-scale, "closing mask", mask);
+    check.add_hidden(-(scale * c), hidden, &factors, rows)?;
     if check.holds()? {
         Ok(())
-    } else if hides {
+    } else {
         Err(VerifyError::Closing)
+    }
+}
+
+/// Without a mask.
+fn verify_clear(
+    last: &Last,
+    answer_log2: u8,
+    hidden: &[HiddenRow],
+    rows: Rows,
+    transcript: &mut VerifierTranscript,
+) -> Result<(), VerifyError> {
+    let answer = folding::verify(last.asked(answer_log2), transcript)?;
+    if !last
+        .value(Fr::ONE, answer.value, &answer.coordinates)?
+        .is_zero()
+    {
+        return Err(VerifyError::Opening);
+    }
+    let batch = transcript.sponge.challenge("closing batch");
+    let mut check = Check::new();
+    check.add_answer(batch, Fr::ZERO, &answer);
+    check.add_hidden(-(batch * answer.scale), hidden, &[Fr::ONE], rows)?;
+    if check.holds()? {
+        Ok(())
     } else {
         Err(VerifyError::Opening)
     }
 }
 // verify-path: end
 
-/// Uniform masks for every row, and commitments to them.
-pub(crate) struct Masks {
-    rows: Vec<Zeroizing<Vec<Fr>>>,
-    blinders: Zeroizing<Vec<Fr>>,
-    points: Vec<GroupElement>,
+/// A uniform mask, and a commitment to it.
+pub(crate) struct Mask {
+    row: Zeroizing<Vec<Fr>>,
+    blinder: Zeroizing<Fr>,
+    point: GroupElement,
 }
 
-impl Masks {
-    /// For rows of these lengths; needs to know nothing else.
-    pub(crate) fn new(lens: &[usize], randomness: &mut Randomness) -> Self {
-        let rows = lens
-            .iter()
-            .map(|&len| Zeroizing::new(randomness.scalars(len)));
-        let rows: Vec<_> = rows.collect();
-        let blinders = Zeroizing::new(randomness.scalars(rows.len()));
-        let points = rows
-            .par_iter()
-            .zip_eq(blind_all(&blinders))
-            .map(|(row, blinding)| commit_row(row, blinding))
-            .collect();
+impl Mask {
+    /// For an answer of this length; needs to know nothing else.
+    pub(crate) fn new(len: usize, randomness: &mut Randomness) -> Self {
+        let row = Zeroizing::new(randomness.scalars(len));
+        let blinder = Zeroizing::new(randomness.scalar());
+        let point = commit_row(0, &row, blinded(*blinder));
         Self {
-            rows,
-            blinders,
-            points,
+            row,
+            blinder,
+            point,
         }
     }
+}
+
+/// `blinder * H`.
+fn blinded(blinder: Fr) -> GroupElement {
+    let [point] = blind_all(&[blinder])[..] else {
+        unreachable!("one for one");
+    };
+    point
 }
 
 /// Proves what is left where nothing is hidden: the one opened row, with its one equation.
@@ -358,61 +337,46 @@ pub(crate) fn prove_clear(answer_log2: u8, transcript: &mut ProverTranscript) {
 /// Proves the `claims` that a verifier of what was sent so far has left open, with fresh `randomness`.
 ///
 /// # Panics
-/// If `claims` and `masks` are not of the transcript.
+/// If `claims` and `mask` are not of the transcript.
 pub(crate) fn prove(
     claims: &Claims,
-    masks: &Masks,
+    mask: &Mask,
     answer_log2: u8,
     randomness: &mut Randomness,
     transcript: &mut ProverTranscript,
 ) {
+    const ABOUT: &str = "claims are about the transcript";
     let fold = transcript.sponge.challenge("closing equations");
-    let folded = Folded::new(&claims.equations, claims.variables(), fold);
-    let last = folded
-        .expect("claims are about the transcript")
-        .send(transcript);
-    let values = Zeroizing::new(transcript.secrets().values.clone());
-    let blinders = transcript.secrets().rows.iter();
-    let blinders = Zeroizing::new(blinders.map(|(_, blinder)| *blinder).collect::<Vec<_>>());
-    assert_eq!(claims.variables(), values.len(), "hidden elements");
-    assert_eq!(claims.hidden.len(), blinders.len(), "commitments");
+    let folded = Folded::new(&claims.equations, claims.variables(), fold).expect(ABOUT);
+    let mut last = folded.send(transcript);
+    let rho = transcript.sponge.challenge(ROWS);
+    let factors = last.of_one_row(&claims.hidden, rho).expect(ABOUT);
+    let secrets = transcript.secrets();
+    let mut row = Zeroizing::new(secrets.values.clone());
+    let blinder = Zeroizing::new(dot(&factors, &secrets.blinders));
+    for (hidden, factor) in claims.hidden.iter().zip(&factors) {
+        let range = hidden.variables.start as usize..hidden.variables.end as usize;
+        row[range].iter_mut().for_each(|value| *value *= factor);
+    }
 
-    let mask = Zeroizing::new(
-        masks
-            .rows
-            .iter()
-            .flat_map(|row| row.iter().copied())
-            .collect::<Vec<_>>(),
-    );
-    let mut sums = [Fr::ZERO, dot(&last.linear.coefficients, &mask)];
-    if let Some([x, y]) = last
-        .product
-        .map(|pair| pair.map(|variable| variable as usize))
-    {
-        sums[0] = mask[x] * mask[y];
-        sums[1] += mask[x] * values[y] + values[x] * mask[y];
+    let mut sums = [Fr::ZERO, dot(&last.linear.coefficients, &mask.row)];
+    if let Some([x, y]) = last.product {
+        sums[0] = last.scale * mask.row[x] * mask.row[y];
+        sums[1] += last.scale * (mask.row[x] * row[y] + row[x] * mask.row[y]);
     }
     let sum_blinders = Zeroizing::new(randomness.scalars(2));
-    let sums = sums.iter().zip(blind_all(&sum_blinders));
-    let sums: Vec<GroupElement> = sums
-        .map(|(sum, blinding)| commit_row(&[*sum], blinding))
+    let pairs = sums.iter().zip(sum_blinders.iter());
+    let sums: Vec<GroupElement> = pairs
+        .map(|(sum, blinder)| commit_row(0, &[*sum], blinded(*blinder)))
         .collect();
     transcript.send_points("closing sums", &sums);
-    transcript.send_points("closing masks", &masks.points);
+    transcript.send_points("closing mask", &[mask.point]);
 
     let c = transcript.sponge.challenge("closing");
-    for (index, row) in claims.hidden.iter().enumerate() {
-        let secrets = &values[row.first as usize..][..row.len];
-        let pairs = masks.rows[index].iter().zip(secrets);
-        let answer = pairs.map(|(mask, value)| *mask + c * value).collect();
-        transcript.send_clear(
-            "closing blinder",
-            &[masks.blinders[index] + c * blinders[index]],
-        );
-        let mut coordinates = Vec::new();
-        let asked = last.asked(row, &mut coordinates, answer_log2);
-        folding::prove(answer, asked.expect("a row of the transcript"), transcript);
-    }
+    transcript.send_clear("closing blinder", &[*mask.blinder + c * *blinder]);
+    let pairs = mask.row.iter().zip(row.iter());
+    let answer = pairs.map(|(mask, value)| *mask + c * value).collect();
+    folding::prove(answer, last.asked(answer_log2), transcript);
     transcript.send_clear(
         "closing sum blinder",
         &[-(c * sum_blinders[1]) - sum_blinders[0]],

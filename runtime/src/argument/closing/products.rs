@@ -10,7 +10,7 @@ use ark_ff::{AdditiveGroup, Field};
 use crate::argument::inner_product::{bind, next_claim, round};
 use crate::error::VerifyError;
 use crate::field::{Fr, eq_table};
-use crate::transcript::{AffineForm, Equation, ProverTranscript, Variable, VerifierTranscript};
+use crate::transcript::{AffineForm, Equation, ProverTranscript, VerifierTranscript};
 
 // verify-path: begin
 const ROUND: &str = "product round";
@@ -42,9 +42,10 @@ pub(super) struct Folded {
     linear: Linear,
 }
 
-/// `x y + linear = 0` for two variables `x` and `y`, or `linear = 0`.
+/// `scale x y + linear = 0` for two variables `x` and `y`, or `linear = 0`.
 pub(super) struct Last {
-    pub product: Option<[Variable; 2]>,
+    pub product: Option<[usize; 2]>,
+    pub scale: Fr,
     pub linear: Linear,
 }
 
@@ -120,6 +121,7 @@ impl Folded {
     fn without_products(self) -> Last {
         Last {
             product: None,
+            scale: Fr::ZERO,
             linear: self.linear,
         }
     }
@@ -158,7 +160,8 @@ impl Folded {
         linear.add(right.known(), left)?;
         linear.known -= left.known() * right.known();
         Ok(Last {
-            product: Some([*x, *y]),
+            product: Some([*x as usize, *y as usize]),
+            scale: Fr::ONE,
             linear,
         })
     }

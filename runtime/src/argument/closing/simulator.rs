@@ -4,11 +4,11 @@
 //! Both give the same distribution: uniform `s`, `b + c r`, `z` and `T_1`, and the one `D` and `T_0` that fit them.
 
 use ark_ec::CurveGroup;
-use ark_ff::Field;
 
-use super::{Folded, Last, Rows};
+use super::{Folded, ROWS, Rows, blinded};
 use crate::argument::folding;
-use crate::commitment::{GroupSum, blind_all, commit_row, decode_point, msm};
+use crate::commitment::{GroupSum, commit_row, decode_point, msm};
+use crate::field::{Fr, dot};
 use crate::randomness::Randomness;
 use crate::transcript::{Claims, Committed, ProverTranscript, VerifierTranscript};
 
@@ -23,46 +23,37 @@ pub(crate) fn simulate(
 ) -> Vec<u8> {
     let fold = transcript.sponge.challenge("closing equations");
     let folded = Folded::new(&claims.equations, claims.variables(), fold).unwrap();
-    let last: Last = folded.receive(transcript).unwrap();
+    let mut last = folded.receive(transcript).unwrap();
+    let rho = transcript.sponge.challenge(ROWS);
+    let factors = last.of_one_row(&claims.hidden, rho).unwrap();
     let c = transcript.sponge.challenge("closing");
 
-    let mut factors = Vec::new();
-    let mut value = c.square() * last.linear.known;
-    let mut masks = Vec::new();
-    let mut answers = Vec::new();
-    for row in &claims.hidden {
-        let committed: GroupSum = match &row.commitment {
-            Committed::Sent(_, bytes) => decode_point(bytes).unwrap().into(),
-            Committed::Opened([constants, witness]) => {
-                msm(rows.constants, constants) + msm(rows.witness, witness)
-            }
-        };
-        let answer = randomness.scalars(row.len);
-        let blinder = randomness.scalar();
-        let mask = commit_row(&answer, blind_all(&[blinder])[0]) - committed * c;
-        masks.push(mask.into_affine());
-        let mut coordinates = Vec::new();
-        let asked = last.asked(row, &mut coordinates, answer_log2).unwrap();
-        value += c * crate::field::dot(asked.form, &answer);
-        factors.extend(coordinates.iter().map(|at| answer[*at]));
-        answers.push((row, blinder, answer));
-    }
-    if let [x, y] = factors[..] {
-        value += x * y;
-    }
+    let committed = claims.hidden.iter().map(|row| match &row.commitment {
+        Committed::Pads(bytes) | Committed::Late(bytes) => decode_point(bytes).unwrap().into(),
+        Committed::Opened([constants, witness]) => {
+            msm(rows.constants, constants) + msm(rows.witness, witness)
+        }
+    });
+    let weighted = committed
+        .zip(&factors)
+        .map(|(point, factor): (GroupSum, _)| point * *factor);
+    let committed: GroupSum = weighted.sum();
+    let answer = randomness.scalars(claims.variables());
+    let blinder = randomness.scalar();
+    let mask = commit_row(0, &answer, blinded(blinder)) - committed * c;
+    let coordinates = last.product.iter().flatten().map(|at| answer[*at]);
+    let coordinates: Vec<Fr> = coordinates.collect();
+    let of_form = dot(&last.linear.coefficients, &answer);
+    let value = last.value(c, of_form, &coordinates).unwrap();
     let z = randomness.scalar();
-    let slope = blind_all(&[randomness.scalar()])[0];
-    let constant = GroupSum::from(commit_row(&[value], blind_all(&[-z])[0])) - slope * c;
+    let slope = blinded(randomness.scalar());
+    let constant = GroupSum::from(commit_row(0, &[value], blinded(-z))) - slope * c;
 
     let mut transcript = ProverTranscript::new(transcript.sponge.clone());
     transcript.send_points("closing sums", &[constant.into_affine(), slope]);
-    transcript.send_points("closing masks", &masks);
-    for (row, blinder, answer) in answers {
-        transcript.send_clear("closing blinder", &[blinder]);
-        let mut coordinates = Vec::new();
-        let asked = last.asked(row, &mut coordinates, answer_log2).unwrap();
-        folding::prove(answer, asked, &mut transcript);
-    }
+    transcript.send_points("closing mask", &[mask.into_affine()]);
+    transcript.send_clear("closing blinder", &[blinder]);
+    folding::prove(answer, last.asked(answer_log2), &mut transcript);
     transcript.send_clear("closing sum blinder", &[z]);
     transcript.finish()
 }

@@ -3,6 +3,9 @@
 use super::Schedule;
 use crate::statement::model::Model;
 
+/// Most factors that are sent one by one.
+const LATE_FACTORS: usize = 8;
+
 // verify-path: begin
 /// Elements of the lookup argument for `2^len_log2` leaves: four for each layer's children, and `1 + 2 (k - 1)` for the rounds of the layer of `k`
 /// variables, `0 < k < len_log2`; one without layers.
@@ -52,11 +55,6 @@ pub(crate) fn answer_elements(len: usize, coordinates: usize, answer_log2: u8) -
     }
 }
 
-/// Elements and points of a late row of `len` elements: its commitment, its mask, a blinder and the answer.
-fn late_row_elements(len: usize, answer_log2: u8) -> usize {
-    answer_elements(len, 0, answer_log2).saturating_add(3)
-}
-
 /// `ceil(log2(len))`.
 fn ceil_log2(len: usize) -> usize {
     len.checked_next_power_of_two()
@@ -81,10 +79,10 @@ impl Schedule {
             .sum()
     }
 
-    /// Whether the operands' evaluations, where they are hidden, are in one commitment: where that is shorter.
+    /// Whether the operands' evaluations, where they are hidden, are in one commitment: which is one point, and perhaps a
+    /// round more of the answer.
     pub fn has_late_row(&self) -> bool {
-        let factors = self.factor_count();
-        late_row_elements(factors, self.answer_log2) < factors
+        self.factor_count() > LATE_FACTORS
     }
 
     /// Products in the equations of a proof that hides.
@@ -120,41 +118,49 @@ impl Schedule {
             .saturating_add(product_elements(self.product_count()))
     }
 
-    /// Lengths of the rows of hidden elements, and how many of their coordinates are asked for.
-    pub fn hidden_rows(&self, model: &Model) -> Vec<(usize, usize)> {
-        let coordinates = if self.product_count() > 0 { 2 } else { 0 };
-        let mut rows = vec![(self.pads(model), coordinates)];
-        if self.has_late_row() {
-            rows.push((self.factor_count(), 0));
+    /// Coordinates of the answer that are asked for, where something is hidden.
+    pub fn coordinates(&self) -> usize {
+        if self.product_count() > 0 { 2 } else { 0 }
+    }
+
+    /// Length of the answer, before it is folded: that of a row, and of what else is hidden.
+    pub fn answer_len(&self, model: &Model) -> usize {
+        if !model.hides() {
+            return row_len(model);
         }
-        rows.push((row_len(model), 0));
-        rows
+        let late = if self.has_late_row() {
+            self.factor_count()
+        } else {
+            0
+        };
+        row_len(model)
+            .saturating_add(self.pads(model))
+            .saturating_add(late)
     }
 
     /// Field elements and points in a proof of `model`.
     pub fn proof_elements(&self, model: &Model) -> usize {
-        let answer_log2 = self.answer_log2;
+        let len = self.answer_len(model);
         if !model.hides() {
             return self
                 .committed_rows
                 .saturating_add(self.elements(model))
                 .saturating_add(self.factor_count())
-                .saturating_add(answer_elements(row_len(model), 0, answer_log2));
+                .saturating_add(answer_elements(len, 0, model.answer_log2));
         }
         // The commitment to the pads and that to a late row.
         let points = if self.has_late_row() { 2 } else { 1 };
-        let sent = self
-            .committed_rows
+        // The closing's sums, its mask and two blinders come with the answer.
+        self.committed_rows
             .saturating_add(points)
-            .saturating_add(self.pads(model));
-        // Two commitments to sums and one blinder; a mask and a blinder for each row.
-        let rows = self.hidden_rows(model).into_iter();
-        rows.map(|(len, asked)| answer_elements(len, asked, answer_log2).saturating_add(2))
-            .fold(sent.saturating_add(3), usize::saturating_add)
+            .saturating_add(self.pads(model))
+            .saturating_add(answer_elements(len, self.coordinates(), model.answer_log2))
+            .saturating_add(5)
     }
 }
 
-fn row_len(model: &Model) -> usize {
+/// Values in a row.
+pub(crate) fn row_len(model: &Model) -> usize {
     1usize
         .checked_shl(u32::from(model.row_log2))
         .unwrap_or(usize::MAX)

@@ -163,8 +163,6 @@ pub struct Schedule {
     pub contraction_rounds: usize,
     /// Greatest degree of a round of the contraction sumcheck.
     pub contraction_degree: usize,
-    /// log2 of the number of elements to which answers are folded: the model's.
-    pub answer_log2: u8,
     /// Distinct functionals along a row.
     pub lows: Vec<TensorFunctional>,
     /// Rank-one pieces of each linear summand, then of each operand of each contraction: `(index into lows, column, rows)`.
@@ -252,7 +250,6 @@ impl Schedule {
             contractions,
             contraction_rounds,
             contraction_degree,
-            answer_log2: model.answer_log2,
             lows,
             pieces,
         })

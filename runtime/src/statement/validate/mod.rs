@@ -26,6 +26,8 @@ const ENTRIES_A_ROW_LOG2: u32 = 3;
 const MAX_LOOKUPS_LOG2: u32 = 30;
 /// Most ports.
 const MAX_PORTS: usize = 1 << 12;
+/// log2 of the longest answer.
+const MAX_ANSWER_LOG2: u8 = 24;
 /// Largest index that a view may form, in or out of its column.
 const MAX_REACH: u64 = 1 << 40;
 
@@ -42,10 +44,7 @@ impl Model {
     /// # Errors
     /// [`VerifyError::Key`] otherwise.
     pub fn validate(&self) -> Result<(), VerifyError> {
-        check(
-            self.answer_log2 <= self.row_log2,
-            "an answer is longer than its row",
-        )?;
+        check(self.answer_log2 <= MAX_ANSWER_LOG2, "an answer is too long")?;
         let ports = self.inputs.len().saturating_add(self.outputs.len());
         check(ports <= MAX_PORTS, "there are too many ports")?;
         check_row(self.row_log2, check_columns(&self.columns)?)?;

@@ -64,8 +64,8 @@ fn columns_and_rows() {
         "rows are too long for what is committed"
     );
     assert_eq!(
-        reason(|draft| draft.model.answer_log2 = 5),
-        "an answer is longer than its row"
+        reason(|draft| draft.model.answer_log2 = 25),
+        "an answer is too long"
     );
     assert_eq!(
         reason(|draft| column_at(draft, "hot").name = "iota".into()),
