@@ -20,7 +20,7 @@ use crate::transcript::{ELEMENT_BYTES, Sponge, decode_field, encode_field};
 
 /// Every kind of message, and whether it is committed. A new one must be looked at before it is listed here: what is not committed must be
 /// under pads, or masked.
-const MESSAGES: [(&str, bool); 20] = [
+const MESSAGES: [(&str, bool); 21] = [
     ("answer", false),
     ("answer round", true),
     ("answer value", false),
@@ -40,6 +40,7 @@ const MESSAGES: [(&str, bool); 20] = [
     ("pads", true),
     ("product factors", false),
     ("product round", false),
+    ("segment sums", false),
     ("witness rows", true),
 ];
 /// Committed where they are a late row.

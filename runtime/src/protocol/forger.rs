@@ -442,6 +442,8 @@ fn fitting_product(forger: &Forger, lies: &Lies, place: usize, exchange: Option<
             let scale = (later * (Fr::ONE - challenge.double())).inverse().unwrap();
             off * scale
         }
+        // `rho^3 off - rho^11 x`
+        "closing rows" => off * challenge.pow([8]).inverse().unwrap(),
         // `(a + x) b - claim - challenge x`
         _ => {
             let message = before.messages.iter().find(|m| m.place == place);
@@ -462,7 +464,9 @@ fn products_are_sent_before_their_challenges() {
     let honest = forger.attempt(&lies, None);
     let rounds = places(&honest, "absorb", "product round");
     assert!(rounds.len() > 4);
-    for place in [rounds, places(&honest, "absorb", "product factors")].concat() {
+    let factors = places(&honest, "absorb", "product factors");
+    let sums = places(&honest, "absorb", "segment sums");
+    for place in [rounds, factors, sums].concat() {
         assert!(!forger.wins(&fitting_product(&forger, &lies, place, None)));
         let exchanged = fitting_product(&forger, &lies, place, Some(place));
         assert!(forger.wins(&exchanged), "at {place}");
@@ -623,6 +627,7 @@ fn every_pair() -> BTreeSet<(&'static str, &'static str)> {
     let closing = [
         ("product round", "product round"),
         ("product factors", "closing products"),
+        ("segment sums", "closing rows"),
         ("closing mask", "closing"),
         ("answer round", "answer round"),
     ];

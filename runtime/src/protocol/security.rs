@@ -2,7 +2,7 @@
 
 use crate::argument::logup;
 use crate::argument::schedule::Schedule;
-use crate::argument::schedule::cost::{answer_rounds, product_elements};
+use crate::argument::schedule::cost::{answer_rounds, product_elements, row_len};
 use crate::commitment::{Attack, BEST_ATTACK, GENERIC_ATTACK};
 use crate::field::FIELD_BITS;
 use crate::statement::model::Model;
@@ -88,8 +88,10 @@ fn closing_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
         // Two a round; the last challenge folds three equations.
         let products = product_elements(schedule.product_count());
         terms.push(term("products to one", products));
-        // The power of the product's last term.
-        terms.push(term("rows to one", 7));
+        let others = schedule.answer_len(model) - row_len(model);
+        terms.push(term("nothing in others' segments", others));
+        // The greatest power.
+        terms.push(term("rows to one", 15));
         terms.push(term("closing challenge", 2));
     }
     let rounds = answer_rounds(schedule.answer_len(model), model.answer_log2);
@@ -152,7 +154,8 @@ mod tests {
             "gamma" => schedule.operand_count(),
             "opened vector" => schedule.lows.len() - 1,
             "closing equations" => claims.equations.len() - 1,
-            "closing rows" => 7,
+            "closing segments" => schedule.answer_len(model) - (1 << model.row_log2),
+            "closing rows" => 15,
             "closing batch" => 1,
             other => panic!("`{other}` is in no term"),
         }

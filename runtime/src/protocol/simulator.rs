@@ -54,7 +54,8 @@ fn simulate(
             _ => bytes.extend(scalars.iter().flat_map(encode_field)),
         }
     }
-    let products = randomness.scalars(product_elements(schedule.product_count()));
+    let sums = if schedule.has_late_row() { 2 } else { 1 };
+    let products = randomness.scalars(product_elements(schedule.product_count()) + sums);
     bytes.extend(products.iter().flat_map(encode_field));
 
     let (claims, witness, mut transcript) = Verifier::replay(key, statement, oracle(), &bytes)

@@ -94,22 +94,29 @@ impl ProverTranscript {
     }
 
     /// As [`Self::send`]; gives what the verifier knows of them.
+    pub(crate) fn send_forms(&mut self, label: &'static str, values: &[Fr]) -> Vec<AffineForm> {
+        let from = self.sent().len();
+        self.send(label, values);
+        let (sent, _) = self.proof[from..].as_chunks::<ELEMENT_BYTES>();
+        let first = self.pads.as_ref().map(|pads| pads.start - values.len());
+        let form = |(at, sent): (usize, &[u8; ELEMENT_BYTES])| {
+            let sent = decode_field(sent).expect("an element was sent");
+            match first {
+                Some(first) => AffineForm::padded(sent, (first + at) as Variable),
+                None => AffineForm::constant(sent),
+            }
+        };
+        sent.iter().enumerate().map(form).collect()
+    }
+
+    /// As [`Self::send_forms`], of exactly `N` elements.
     pub(crate) fn send_array<const N: usize>(
         &mut self,
         label: &'static str,
         values: &[Fr; N],
     ) -> [AffineForm; N] {
-        let from = self.sent().len();
-        self.send(label, values);
-        let (sent, _) = self.proof[from..].as_chunks::<ELEMENT_BYTES>();
-        let first = self.pads.as_ref().map(|pads| pads.start - N);
-        std::array::from_fn(|at| {
-            let sent = decode_field(&sent[at]).expect("an element was sent");
-            match first {
-                Some(first) => AffineForm::padded(sent, (first + at) as Variable),
-                None => AffineForm::constant(sent),
-            }
-        })
+        let forms = self.send_forms(label, values);
+        forms.try_into().expect("as many forms as values")
     }
 
     /// Sends elements in one commitment, if anything is to be hidden.

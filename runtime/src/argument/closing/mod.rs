@@ -9,7 +9,9 @@
 //! ```
 //!
 //! A commitment may have something in another's segment. It enters with other powers of `rho`: that of `rho^3` is the equation, whatever there is.
-//! (With `rho^2` in the place of `rho^3`, products of what `U` and `O` have in the pads' segment would enter with the same.)
+//! (With `rho^2` in the place of `rho^3`, products of what `U` and `O` have in the pads' segment would enter with the same.) And that `U` has
+//! nothing in the others' segments is another equation, of the power of `rho^10`: before `rho`, with coefficients `h` that are powers of a challenge
+//! `sigma`, the prover sends the sums `<h, pi>` and `<h, o>`, under pads; then `rho^10 (<h, n> - rho <h, pi> - rho^3 <h, o>)` is `rho^10 <h, U>`.
 //!
 //! It is proved by one Sigma protocol *(Schnorr 1989; Cramer-Damgård 1998 for the product)*, where `C = sum_j n_j G_j + r H`:
 //!
@@ -38,7 +40,9 @@ use crate::commitment::{
 use crate::error::VerifyError;
 use crate::field::{Fr, dot};
 use crate::randomness::Randomness;
-use crate::transcript::{Claims, Committed, HiddenRow, ProverTranscript, VerifierTranscript};
+use crate::transcript::{
+    AffineForm, Claims, Committed, HiddenRow, ProverTranscript, VerifierTranscript,
+};
 use products::{Folded, Last};
 
 mod products;
@@ -135,6 +139,16 @@ impl Check {
     }
 }
 
+/// Powers of `sigma`, one for each variable of the pads and of a late row.
+fn segment_weights(hidden: &[HiddenRow], sigma: Fr) -> Vec<Vec<Fr>> {
+    let mut powers = std::iter::successors(Some(sigma), |power| Some(*power * sigma));
+    let (_, others) = hidden.split_last().unzip();
+    let others: &[HiddenRow] = others.unwrap_or(&[]);
+    let rows = others.iter();
+    rows.map(|row| powers.by_ref().take(row.variables.len()).collect())
+        .collect()
+}
+
 impl Last {
     /// Of all rows in one: each segment of `n` is its row, times a power of `rho`. Gives the rows' factors, in their order.
     fn of_one_row(&mut self, hidden: &[HiddenRow], rho: Fr) -> Result<Vec<Fr>, VerifyError> {
@@ -158,6 +172,37 @@ impl Last {
         Ok(factors)
     }
 
+    /// Adds, to the equation of one row, that the opened one has nothing in the others' segments: `rho^10 (<h, n> - sum factor sum)`.
+    fn add_segments(
+        &mut self,
+        hidden: &[HiddenRow],
+        weights: &[Vec<Fr>],
+        (factors, sums): (&[Fr], &[AffineForm]),
+        rho: Fr,
+    ) -> Result<(), VerifyError> {
+        const MISSING: VerifyError = VerifyError::Key("a row has no sum");
+        let power = rho.pow([10]);
+        let inverse = rho.inverse().ok_or(VerifyError::Closing)?;
+        // len: one for each row but the opened one, which is the last
+        for (index, (row, weights)) in hidden.iter().zip(weights).enumerate() {
+            let slots = self.linear.coefficients.iter_mut();
+            let slots = slots.skip(row.variables.start as usize);
+            // len: one for each variable
+            for (slot, weight) in slots.zip(weights) {
+                *slot += power * weight;
+            }
+            let factor = power * factors.get(index).ok_or(MISSING)?;
+            let sum = sums.get(index).ok_or(MISSING)?;
+            // A pad is `1 / rho` of what the row has there.
+            self.linear.known -= factor * sum.known();
+            for (pad, coefficient) in sum.terms() {
+                let slot = self.linear.coefficients.get_mut(*pad as usize);
+                *slot.ok_or(MISSING)? -= factor * inverse * coefficient;
+            }
+        }
+        Ok(())
+    }
+
     /// What its answer is asked for.
     fn asked(&self, answer_log2: u8) -> Asked<'_> {
         Asked {
@@ -178,6 +223,10 @@ impl Last {
     }
 }
 
+/// Label of the challenge for the sums of segments.
+const SEGMENTS: &str = "closing segments";
+/// Label of these sums.
+const SUMS: &str = "segment sums";
 /// Label of the challenge that makes one row of all.
 const ROWS: &str = "closing rows";
 
@@ -232,8 +281,11 @@ pub(crate) fn verify(
     if !hides {
         return verify_clear(&last, answer_log2, hidden, rows, transcript);
     }
+    let weights = segment_weights(hidden, transcript.sponge.challenge(SEGMENTS));
+    let sums = transcript.receive(SUMS, weights.len())?;
     let rho = transcript.sponge.challenge(ROWS);
     let factors = last.of_one_row(hidden, rho)?;
+    last.add_segments(hidden, &weights, (&factors, &sums), rho)?;
     let [zero, one] = transcript.receive_points("closing sums", 2)? else {
         return Err(VerifyError::Truncated);
     };
@@ -334,6 +386,23 @@ pub(crate) fn prove_clear(answer_log2: u8, transcript: &mut ProverTranscript) {
     folding::prove(row, asked, transcript);
 }
 
+/// Sends the sums of the pads and of a late row.
+fn send_sums(
+    hidden: &[HiddenRow],
+    weights: &[Vec<Fr>],
+    transcript: &mut ProverTranscript,
+) -> Vec<AffineForm> {
+    let values = &transcript.secrets().values;
+    let sum = |(row, weights): (&HiddenRow, &Vec<Fr>)| {
+        dot(
+            weights,
+            &values[row.variables.start as usize..][..weights.len()],
+        )
+    };
+    let sums: Vec<Fr> = hidden.iter().zip(weights).map(sum).collect();
+    transcript.send_forms(SUMS, &sums)
+}
+
 /// Proves the `claims` that a verifier of what was sent so far has left open, with fresh `randomness`.
 ///
 /// # Panics
@@ -349,8 +418,12 @@ pub(crate) fn prove(
     let fold = transcript.sponge.challenge("closing equations");
     let folded = Folded::new(&claims.equations, claims.variables(), fold).expect(ABOUT);
     let mut last = folded.send(transcript);
+    let weights = segment_weights(&claims.hidden, transcript.sponge.challenge(SEGMENTS));
+    let sums = send_sums(&claims.hidden, &weights, transcript);
     let rho = transcript.sponge.challenge(ROWS);
     let factors = last.of_one_row(&claims.hidden, rho).expect(ABOUT);
+    last.add_segments(&claims.hidden, &weights, (&factors, &sums), rho)
+        .expect(ABOUT);
     let secrets = transcript.secrets();
     let mut row = Zeroizing::new(secrets.values.clone());
     let blinder = Zeroizing::new(dot(&factors, &secrets.blinders));

@@ -5,14 +5,14 @@
 
 use ark_ec::CurveGroup;
 
-use super::{Folded, ROWS, Rows, blinded};
+use super::{Folded, ROWS, Rows, SEGMENTS, SUMS, blinded, segment_weights};
 use crate::argument::folding;
 use crate::commitment::{GroupSum, commit_row, decode_point, msm};
 use crate::field::{Fr, dot};
 use crate::randomness::Randomness;
 use crate::transcript::{Claims, Committed, ProverTranscript, VerifierTranscript};
 
-/// Bytes of a closing that verifies if the verifier's `transcript`, which goes on with elements for the products, has a programmed oracle: then its
+/// Bytes of a closing that verifies if the verifier's `transcript`, which goes on with elements for the products and for the sums of segments, has a programmed oracle: then its
 /// answers do not depend on what is absorbed. These elements are not among the bytes.
 pub(crate) fn simulate(
     claims: &Claims,
@@ -24,8 +24,12 @@ pub(crate) fn simulate(
     let fold = transcript.sponge.challenge("closing equations");
     let folded = Folded::new(&claims.equations, claims.variables(), fold).unwrap();
     let mut last = folded.receive(transcript).unwrap();
+    let weights = segment_weights(&claims.hidden, transcript.sponge.challenge(SEGMENTS));
+    let sums = transcript.receive(SUMS, weights.len()).unwrap();
     let rho = transcript.sponge.challenge(ROWS);
     let factors = last.of_one_row(&claims.hidden, rho).unwrap();
+    last.add_segments(&claims.hidden, &weights, (&factors, &sums), rho)
+        .unwrap();
     let c = transcript.sponge.challenge("closing");
 
     let committed = claims.hidden.iter().map(|row| match &row.commitment {

@@ -108,13 +108,14 @@ impl Schedule {
 
     /// Pads of a proof that hides: one for each element that is not sent in a row.
     pub fn pads(&self, model: &Model) -> usize {
-        let factors = if self.has_late_row() {
-            0
-        } else {
-            self.factor_count()
+        // With a late row the sum of one segment more.
+        let (factors, sums) = match self.has_late_row() {
+            true => (0, 2),
+            false => (self.factor_count(), 1),
         };
         self.elements(model)
             .saturating_add(factors)
+            .saturating_add(sums)
             .saturating_add(product_elements(self.product_count()))
     }
 
