@@ -32,7 +32,7 @@ const ORDER: [u64; 4] = [
 /// The identity's one encoding.
 const IDENTITY: [u8; 32] = {
     let mut bytes = [0; 32];
-    bytes[31] = 0x40;
+    bytes[0] = 0x40;
     bytes
 };
 
@@ -114,9 +114,9 @@ fn every_element_counts(row_log2: u8, show: Show, of: fn(usize, usize) -> bool) 
             change(&mut bytes[start..]);
             bytes
         };
-        rejected(with(&|element| element[0] ^= 1), "the lowest bit", at);
+        rejected(with(&|element| element[31] ^= 1), "the lowest bit", at);
         rejected(with(&|element| element[17] ^= 64), "a middle bit", at);
-        rejected(with(&|element| element[31] ^= 128), "the highest bit", at);
+        rejected(with(&|element| element[0] ^= 128), "the highest bit", at);
         rejected(with(&|element| element[..32].fill(0)), "zeroing", at);
         rejected(
             with(&|element| element[..32].copy_from_slice(&IDENTITY)),

@@ -1,6 +1,6 @@
 //! Canonical compressed points: exactly one string of 32 bytes for a point.
 //!
-//! Little-endian `x < q` in 254 bits; bit 255 is the parity of `y`, bit 254 marks the identity, whose other bits are zero.
+//! Big-endian `x < q` in 254 bits; the first bit is the parity of `y`, the second marks the identity, whose other bits are zero.
 
 use ark_bn254::{Fq, G1Affine};
 use ark_ec::AffineRepr;
@@ -20,10 +20,10 @@ pub fn encode_point(point: &G1Affine) -> [u8; 32] {
         }
     };
     let mut bytes = [0; 32];
-    for (chunk, limb) in bytes.chunks_mut(8).zip(limbs) {
+    for (chunk, limb) in bytes.rchunks_mut(8).zip(limbs) {
         chunk
             .iter_mut()
-            .zip(limb.to_le_bytes())
+            .zip(limb.to_be_bytes())
             .for_each(|(to, from)| *to = from);
     }
     bytes
@@ -32,7 +32,13 @@ pub fn encode_point(point: &G1Affine) -> [u8; 32] {
 // verify-path: begin
 /// Inverse of [`encode_point`]; `None` unless canonical and on the curve.
 pub fn decode_point(bytes: &[u8; 32]) -> Option<G1Affine> {
-    let [a, b, c, top] = limbs(bytes);
+    let mut limbs = [0; 4];
+    let (chunks, _) = bytes.as_chunks::<8>();
+    // len: four limbs of eight bytes
+    for (limb, chunk) in limbs.iter_mut().rev().zip(chunks) {
+        *limb = u64::from_be_bytes(*chunk);
+    }
+    let [a, b, c, top] = limbs;
     if top & IDENTITY != 0 {
         return ([a, b, c, top] == [0, 0, 0, IDENTITY]).then(G1Affine::identity);
     }
@@ -128,7 +134,7 @@ mod tests {
         #[test]
         fn any_bytes_decode_to_themselves_or_not_at_all(bytes in any::<[u8; 32]>(), top in 0u8..=255) {
             let mut bytes = bytes;
-            bytes[31] = bytes[31] & 0x1f | top & 0xe0;
+            bytes[0] = bytes[0] & 0x1f | top & 0xe0;
             if let Some(point) = decode_point(&bytes) {
                 prop_assert!(point.is_on_curve());
                 prop_assert_eq!(encode_point(&point), bytes);
@@ -149,7 +155,7 @@ mod tests {
         let identity = G1Affine::identity();
         let bytes = encode_point(&identity);
         assert_eq!(decode_point(&bytes), Some(identity));
-        for (index, bit) in [(31, 0x80), (0, 1), (17, 4)] {
+        for (index, bit) in [(0, 0x80), (31, 1), (17, 4)] {
             let mut other = bytes;
             other[index] |= bit;
             assert_eq!(decode_point(&other), None);
@@ -164,7 +170,8 @@ mod tests {
         for sign in [0, ODD_Y] {
             let mut limbs = x.0;
             limbs[3] |= sign;
-            let bytes: Vec<u8> = limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect();
+            let limbs = limbs.iter().rev();
+            let bytes: Vec<u8> = limbs.flat_map(|limb| limb.to_be_bytes()).collect();
             assert_eq!(decode_point(bytes.as_slice().try_into().unwrap()), None);
         }
         assert_eq!(decode_point(&[0xff; 32]), None);

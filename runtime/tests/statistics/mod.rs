@@ -15,7 +15,7 @@ pub const ELEMENT: usize = 32;
 /// Standard deviations that noise does not reach.
 pub const SIGMAS: f64 = 6.0;
 /// Bytes of an element that are uniform: points and field elements lie below primes of 254 bits, and only their high bytes show it.
-const UNIFORM: usize = 30;
+const UNIFORM: std::ops::Range<usize> = 2..ELEMENT;
 
 /// The elements of one proof.
 pub type Elements = Vec<[u8; ELEMENT]>;
@@ -88,7 +88,7 @@ fn bits_of_all_elements(a: &[Elements], b: &[Elements]) -> f64 {
 fn bits_are_fair(proofs: &[Elements]) -> f64 {
     let len = (proofs.len() * proofs[0].len()) as f64;
     let counts = bit_counts(proofs.iter().flatten());
-    let cells = counts[..8 * UNIFORM].iter();
+    let cells = counts[8 * UNIFORM.start..].iter();
     greatest(cells.map(|count| (count - len / 2.0).abs() / (len / 4.0).sqrt()))
 }
 
@@ -121,7 +121,7 @@ fn bytes_alike(a: &[Elements], b: &[Elements]) -> f64 {
 /// The histogram of each byte that should be uniform.
 fn bytes_are_uniform(proofs: &[Elements]) -> f64 {
     let expected = (proofs.len() * proofs[0].len()) as f64 / 256.0;
-    let cells = (0..UNIFORM).map(|byte| {
+    let cells = UNIFORM.map(|byte| {
         let terms = histogram(proofs, byte).map(|count| (count - expected).powi(2) / expected);
         chi_squared(terms.iter().sum(), 255.0)
     });
@@ -173,12 +173,12 @@ fn equal_differences(proofs: &[Elements]) -> f64 {
 /// Bits in which neighbors differ: half of them.
 fn neighbors(proofs: &[Elements]) -> f64 {
     let differing = |pair: &[[u8; ELEMENT]]| -> u32 {
-        let bytes = pair[0].iter().zip(&pair[1]).take(UNIFORM);
+        let bytes = pair[0].iter().zip(&pair[1]).skip(UNIFORM.start);
         bytes.map(|(x, y)| (x ^ y).count_ones()).sum()
     };
     let pairs = proofs.iter().flat_map(|proof| proof.windows(2));
     let counts: Vec<f64> = pairs.map(|pair| f64::from(differing(pair))).collect();
-    let bits = (counts.len() * 8 * UNIFORM) as f64;
+    let bits = (counts.len() * 8 * UNIFORM.len()) as f64;
     (counts.iter().sum::<f64>() - bits / 2.0).abs() / (bits / 4.0).sqrt()
 }
 
@@ -206,7 +206,7 @@ fn runs(proofs: &[Elements]) -> f64 {
     let bytes = proofs
         .iter()
         .flatten()
-        .flat_map(|element| &element[..UNIFORM]);
+        .flat_map(|element| &element[UNIFORM]);
     let mut last = None;
     for byte in bytes {
         for bit in (0..8).map(|bit| byte >> bit & 1) {
@@ -222,7 +222,7 @@ fn runs(proofs: &[Elements]) -> f64 {
 /// Equal pairs among all words of 24 bits: what a compressor would live on.
 fn collisions(proofs: &[Elements]) -> f64 {
     let words = proofs.iter().flatten().flat_map(|element| {
-        let words = element[..UNIFORM].as_chunks::<3>().0;
+        let words = element[UNIFORM].as_chunks::<3>().0;
         words
             .iter()
             .map(|[a, b, c]| u32::from_le_bytes([*a, *b, *c, 0]))
