@@ -27,7 +27,7 @@ const FEW_BITS: u32 = 40;
 /// What is added to zero counts as so many bits less than the least integer, at least.
 const BESIDE_BITS: u32 = 9;
 /// What is squared and summed has so many steps at least, as log2, in the mean: of fewer, rounding is too great a part.
-const LEAST_STEPS_LOG2: u32 = 5;
+const LEAST_STEPS_LOG2: u32 = 4;
 /// Greatest power of two in a column.
 const MOST_POWER_LOG2: u32 = 30;
 /// Most summands and most columns in a product that is normalized as it is.
@@ -99,7 +99,12 @@ fn width(integer: i128) -> u32 {
 
 /// The same in units so fine that the least integer has more than `mantissa` bits, and that what is added to zero has, or is little, if there is
 /// room.
-fn with_room(quantized: Quantized, offset: f64, mantissa: u32) -> Result<Quantized, Diagnostic> {
+fn with_room(
+    quantized: Quantized,
+    offset: f64,
+    mantissa: u32,
+    octaves: u8,
+) -> Result<Quantized, Diagnostic> {
     let (low, high) = quantized.bounds;
     let units = offset / quantized.unit;
     let wanted = (mantissa + 1).saturating_sub(width(low + units.round() as i128));
@@ -109,7 +114,12 @@ fn with_room(quantized: Quantized, offset: f64, mantissa: u32) -> Result<Quantiz
         true => (mantissa as i32 - beside).max(0) as u32,
         false => 0,
     };
-    let few = FEW_BITS.saturating_sub(width(high));
+    // The root of what is little beside a sum is less so.
+    let few = match octaves {
+        1 => FEW_BITS.max(mantissa + MOST_POWER_LOG2),
+        _ => FEW_BITS,
+    };
+    let few = few.saturating_sub(width(high));
     let finer = wanted.max(apart.min(few)).min(room);
     quantized.refined_within(finer as i32)
 }
@@ -266,7 +276,7 @@ impl Lowering<'_> {
         let mantissa = u32::from(bits - octaves);
         // Integers of few bits are not rounded; what is not divided by is little itself.
         let counts = octaves == 2 && width(quantized.bounds.1) > FEW_BITS;
-        quantized = with_room(quantized, offset, mantissa)?;
+        quantized = with_room(quantized, offset, mantissa, octaves)?;
         let units = (offset / quantized.unit).round() as i64;
         let exponent = |integer: i128| width(integer).saturating_sub(bits.into());
         let exponent = |integer: i128| exponent(integer).div_ceil(octaves.into());

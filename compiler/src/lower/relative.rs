@@ -81,7 +81,8 @@ fn is_law(graph: &Graph, node: &Node, id: NodeId) -> bool {
 
 /// Whether the result jumps where the operand passes some number, or another element, or rises there from one constant to another.
 fn is_decision(graph: &Graph, node: &Node, id: NodeId) -> bool {
-    let rises = |function| window(function, graph.nodes[id].range).is_some();
+    let range = graph.nodes[id].range;
+    let rises = |function| window(function, range, range.0 >= 0.0).is_some();
     match &node.op {
         Op::MaximumMask { .. } | Op::Rescale { .. } => true,
         Op::Pointwise(function) => {

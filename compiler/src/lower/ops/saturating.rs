@@ -1,8 +1,9 @@
-//! Functions that are constant on both sides of a small part of their operand's range, in a model with more bits than the fewest: the operand is cut
+//! Functions that are constant on both sides of a small part of what they are applied to, in a model with more bits than the fewest: the operand is cut
 //! off on both sides, as integers are that are kept in a range, and a table has all its keys in between.
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Node, Pointwise};
+use crate::lower::intervals::nonnegative;
 use crate::lower::levels::power_above;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::function::{self, label};
@@ -19,7 +20,7 @@ pub(super) fn lower(
     let value = cx.read(node, 0)?;
     let rounds = function.by_sign().is_some() || node.dtype.is_integer() || value.is_constant();
     let part = match cx.bits.are_more() && !rounds {
-        true => window(function, value.range),
+        true => window(function, value.range, nonnegative(&value, &cx.columns)),
         false => None,
     };
     let Some((low, high)) = part else {
