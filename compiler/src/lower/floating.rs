@@ -2,11 +2,12 @@
 //!
 //! The exact integer `a` of a value is normalized: `a = m 2^(g e) + r`. A table maps the mantissa `m`; the exponent `e` moves the scale, by a
 //! product with a proved power: `a^(-1/g)` is `m^(-1/g) 2^-e`, and `ln a` is `ln m + e ln 2`. The result has the relative precision of its
-//! table over all that `a` can be. What is zero or negative, or so small that no column holds the result, cannot be proved.
+//! table over all that `a` can be. What is zero or negative, or so small that no column holds the result, cannot be proved; nor can a sum of squares
+//! of values of so few steps that their rounding counts, unless it is zero and something is added.
 
 use std::f64::consts::LN_2;
 
-use zkiln_runtime::model::{ColumnId, Powers, Structure, TableId};
+use zkiln_runtime::model::{ColumnId, Powers, Structure, TableId, Term as ModelTerm};
 use zkiln_runtime::relations::{Normalize, Relation};
 
 use crate::diagnostic::{Diagnostic, refuse};
@@ -25,6 +26,8 @@ const MOST_BITS: u32 = 61;
 const FEW_BITS: u32 = 40;
 /// What is added to zero counts as so many bits less than the least integer, at least.
 const BESIDE_BITS: u32 = 9;
+/// What is squared and summed has so many steps at least, as log2, in the mean: of fewer, rounding is too great a part.
+const LEAST_STEPS_LOG2: u32 = 4;
 /// Greatest power of two in a column.
 const MOST_POWER_LOG2: u32 = 30;
 /// Most summands and most columns in a product that is normalized as it is.
@@ -87,6 +90,51 @@ fn seen_span(value: &Value, offset: f64) -> u32 {
         true => ceil_log2(high / low).clamp(0, MOST_BITS as i32) as u32,
         false => 0,
     }
+}
+
+/// Bits of an integer that is not negative.
+fn width(integer: i128) -> u32 {
+    128 - integer.max(1).leading_zeros()
+}
+
+/// The same in units so fine that the least integer has more than `mantissa` bits, and that what is added to zero has, or is little, if there is
+/// room.
+fn with_room(
+    quantized: Quantized,
+    offset: f64,
+    mantissa: u32,
+    octaves: u8,
+) -> Result<Quantized, Diagnostic> {
+    let (low, high) = quantized.bounds;
+    let units = offset / quantized.unit;
+    let wanted = (mantissa + 1).saturating_sub(width(low + units.round() as i128));
+    let room = MOST_BITS.saturating_sub(width(high + units.ceil() as i128));
+    let beside = units.max((-f64::from(BESIDE_BITS)).exp2()).log2().floor() as i32;
+    let apart = match offset > 0.0 && low <= 0 {
+        true => (mantissa as i32 - beside).max(0) as u32,
+        false => 0,
+    };
+    // The root of what is little beside a sum is less so.
+    let few = match octaves {
+        1 => FEW_BITS.max(mantissa + MOST_POWER_LOG2),
+        _ => FEW_BITS,
+    };
+    let few = few.saturating_sub(width(high));
+    let finer = wanted.max(apart.min(few)).min(room);
+    quantized.refined_within(finer as i32)
+}
+
+/// The least sum of squares of values of enough steps; 0 for what has no squares.
+fn fewest_squares(quantized: &Quantized) -> i128 {
+    let squares = |term: &ModelTerm| match &*term.operands {
+        [a, b] if a.column == b.column => {
+            let count: i128 = term.summed.iter().map(|&len| i128::from(len)).product();
+            i128::from(term.coefficient.unsigned_abs()) * count
+        }
+        _ => 0,
+    };
+    let ones: i128 = quantized.accumulator.terms.iter().map(squares).sum();
+    ones << (2 * LEAST_STEPS_LOG2)
 }
 
 impl Operand {
@@ -225,31 +273,34 @@ impl Lowering<'_> {
             ));
         }
         let bits = self.bits.activation_bits + octaves - 1;
-        let width = |integer: i128| 128 - integer.max(1).leading_zeros();
-        let least = quantized.bounds.0 + units.round() as i128;
-        let wanted = u32::from(bits - octaves + 1).saturating_sub(width(least));
-        let room = MOST_BITS.saturating_sub(width(quantized.bounds.1 + units.ceil() as i128));
-        // What is added to zero has a mantissa of its own, or is little beside the least that is not zero.
-        let beside = units.max((-f64::from(BESIDE_BITS)).exp2()).log2().floor() as i32;
-        let apart = match offset > 0.0 && quantized.bounds.0 <= 0 {
-            true => (i32::from(bits - octaves) - beside).max(0) as u32,
-            false => 0,
-        };
-        let few = FEW_BITS.saturating_sub(width(quantized.bounds.1));
-        let finer = wanted.max(apart.min(few)).min(room);
-        quantized = quantized.refined_within(finer as i32)?;
+        let mantissa = u32::from(bits - octaves);
+        // Integers of few bits are not rounded; what is not divided by is little itself.
+        let counts = octaves == 2 && width(quantized.bounds.1) > FEW_BITS;
+        quantized = with_room(quantized, offset, mantissa, octaves)?;
         let units = (offset / quantized.unit).round() as i64;
         let exponent = |integer: i128| width(integer).saturating_sub(bits.into());
         let exponent = |integer: i128| exponent(integer).div_ceil(octaves.into());
+        let fewest = if counts {
+            fewest_squares(&quantized)
+        } else {
+            0
+        };
+        let measured = ceil_log2(fewest as f64).max(0) as u32;
+        let measured = measured.saturating_sub(mantissa).div_ceil(octaves.into());
         let high = exponent(quantized.bounds.1 + i128::from(units)).max(1);
-        let low = exponent(quantized.bounds.0 + i128::from(units)).min(high);
-        let span = (high - low).min(most_span);
+        let low = exponent(quantized.bounds.0 + i128::from(units)).max(measured);
+        let span = (high - low.min(high)).min(most_span);
         // What is added to zero has a mantissa, however little it is.
-        let least = 1i64 << (u32::from(bits - octaves) + u32::from(octaves) * (high - span));
-        quantized.add_units(match offset > 0.0 {
-            true => units.max(least),
-            false => units,
-        });
+        let least = 1i64 << (mantissa + u32::from(octaves) * (high - span));
+        if offset > 0.0 && units < least && fewest > 0 {
+            self.add_to_zeros(&committed, &axes, &mut quantized, least - units)?;
+            quantized.add_units(units);
+        } else {
+            quantized.add_units(match offset > 0.0 {
+                true => units.max(least),
+                false => units,
+            });
+        }
         let twice = u32::from(octaves) * span > MOST_POWER_LOG2;
         Ok(Operand {
             quantized,
@@ -260,6 +311,32 @@ impl Lowering<'_> {
             low: high - span,
             span,
         })
+    }
+
+    /// Adds `units` to the integers of a value that is not negative where it is zero.
+    fn add_to_zeros(
+        &mut self,
+        value: &Value,
+        axes: &[Axis],
+        integers: &mut Quantized,
+        units: i64,
+    ) -> Result<(), Diagnostic> {
+        let mut zero = self.part("zero", |cx| cx.positive(value))?.scaled(-1.0);
+        let one = Term::constant(Weight::new(vec![], vec![1.0]));
+        zero.terms.push(one);
+        let zero = self.accumulate(&zero.normalize(), axes, Goal::Exact)?;
+        for term in zero.accumulator.terms.iter() {
+            integers.accumulator.terms.to_mut().push(ModelTerm {
+                coefficient: term.coefficient * units,
+                ..term.clone()
+            });
+        }
+        for (factor, column) in zero.accumulator.columns.iter() {
+            let columns = integers.accumulator.columns.to_mut();
+            columns.push((factor * units, *column));
+        }
+        integers.magnitude += i128::from(units);
+        Ok(())
     }
 
     /// The value as it is if its integers are exact and a product with it is cheap, else in columns.
@@ -394,4 +471,57 @@ fn product(value: &Value, made: &Normalized, unit: f64) -> Value {
     let factor = View::whole(made.factor, &made.axes);
     product.terms[0].factors.push(factor);
     product
+}
+
+#[cfg(test)]
+mod tests {
+    use zkiln_runtime::trace::{self, Constants};
+
+    use crate::graph::Op;
+    use crate::lower::testing::Net;
+
+    /// What becomes of rows beside a loud one: of the multiples of `1, -1, 1 ..` that these sizes are.
+    fn normalized(epsilon: f64, sizes: [f64; 3]) -> Option<Vec<f64>> {
+        let mut net = Net::new();
+        let x = net.input(&[4, 8]);
+        let y = net.push(Op::RmsNorm { axis: 1, epsilon }, &[x], &[4, 8]);
+        net.output(y);
+        let lowered = net.run().lowered;
+        let sign = |at: i32| f64::from(1 - at % 2 * 2);
+        let rows = [1.0].iter().chain(&sizes);
+        let data: Vec<f64> = rows
+            .flat_map(|size| (0..8).map(move |at| size * sign(at)))
+            .collect();
+        let constants = Constants::new(&lowered.model, lowered.constants.clone()).unwrap();
+        let inputs = vec![lowered.inputs[0].to_integers(&data).unwrap()];
+        let trace = trace::evaluate(&lowered.model, &constants, &inputs).ok()?;
+        let outputs = trace.outputs(&lowered.model).unwrap();
+        Some(lowered.outputs[0].to_reals(&outputs[0]))
+    }
+
+    #[test]
+    fn rows_of_few_steps_are_refused_and_never_wrong() {
+        for epsilon in [1e-12, 1e-5] {
+            let mut refused = 0;
+            // Down to a step or two of the input.
+            for log2 in 0..20 {
+                let size = f64::from(-log2).exp2() * 0.77;
+                let Some(got) = normalized(epsilon, [size, 0.5, 0.0]) else {
+                    refused += 1;
+                    continue;
+                };
+                let right = size / (size * size + epsilon).sqrt();
+                assert!(
+                    (got[8] - right).abs() < 0.01,
+                    "{size}: {} for {right}",
+                    got[8]
+                );
+                assert!((got[16] - 1.0).abs() < 0.01);
+                assert!(got[24].abs() < 1e-9, "rows of zeros are zeros");
+            }
+            assert_eq!(refused > 0, epsilon < 1e-6, "{refused} refused");
+            assert!(refused < 8, "{refused} refused");
+        }
+        assert!(normalized(1e-12, [1e-4, 1e-3, 0.0]).is_some());
+    }
 }

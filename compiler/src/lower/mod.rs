@@ -31,6 +31,7 @@ mod tests;
 pub(crate) mod tolerance;
 pub(crate) mod value;
 mod wide;
+mod window;
 
 use zkiln_runtime::model::{Accumulator, Port, Visibility};
 use zkiln_runtime::relations::{Exact, Relation};

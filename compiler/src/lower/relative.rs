@@ -3,10 +3,11 @@
 //! Of what is squared for a norm, divides or is divided, or goes through a power or a logarithm, a row may be a thousand times quieter than the
 //! samples and still decide all of its result. So what is small counts as much as what is great, and the value has more bits than an
 //! activation; and so has what it is made of by sums, extrema and moves, which keep errors as they are. So has, in a model with more bits than the fewest, what decides: by a comparison, as the
-//! greatest of a row, by rounding to integers.
+//! greatest of a row, by rounding to integers, or where a function rises from one constant to another in a small part of its range.
 
 use crate::graph::extent::magnitude;
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
+use crate::lower::window::window;
 
 /// How many times greater than what is added to a mean square its values may be, in a norm of the usual bits.
 const KEPT_SMALL: f64 = 32_768.0;
@@ -33,7 +34,7 @@ pub fn precisions(graph: &Graph, readers: &[Vec<NodeId>], decisions: bool) -> Ve
             let passes = keeps || matches!(node.op, Op::Einsum { .. } | Op::Convolution { .. });
             let wanted = match found[reader] {
                 Precision::OfItself if passes => Precision::OfItself,
-                _ if is_law(graph, node, id) || (decisions && is_decision(node)) => {
+                _ if is_law(graph, node, id) || (decisions && is_decision(graph, node, id)) => {
                     Precision::OfItself
                 }
                 Precision::OfRow if keeps => Precision::OfRow,
@@ -78,11 +79,15 @@ fn is_law(graph: &Graph, node: &Node, id: NodeId) -> bool {
     }
 }
 
-/// Whether the result jumps where the operand passes some number, or another element.
-fn is_decision(node: &Node) -> bool {
+/// Whether the result jumps where the operand passes some number, or another element, or rises there from one constant to another.
+fn is_decision(graph: &Graph, node: &Node, id: NodeId) -> bool {
+    let range = graph.nodes[id].range;
+    let rises = |function| window(function, range, range.0 >= 0.0).is_some();
     match &node.op {
         Op::MaximumMask { .. } | Op::Rescale { .. } => true,
-        Op::Pointwise(function) => function.by_sign().is_some() || function.is_whole(false),
+        Op::Pointwise(function) => {
+            function.by_sign().is_some() || function.is_whole(false) || rises(function)
+        }
         _ => false,
     }
 }

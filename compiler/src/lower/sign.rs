@@ -20,7 +20,7 @@ const SIGNED_BITS: u8 = 24;
 /// Widest integers that are looked up in a table of their signs.
 const TABLE_BITS: u8 = 11;
 /// Widest integers that are compared.
-const MOST_BITS: u32 = 56;
+const MOST_BITS: u32 = 60;
 
 impl Lowering<'_> {
     /// 1 where the value is positive, else 0.

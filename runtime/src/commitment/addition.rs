@@ -11,6 +11,7 @@ use ark_ff::{AdditiveGroup, BigInt, Field};
 
 use super::batch_affine::{BATCH, Entry};
 use super::point::Point;
+use crate::field::inverse;
 
 /// An addition under way: what is to be inverted (zero if nothing), and the product of those before.
 #[derive(Clone, Copy, Default)]
@@ -73,7 +74,7 @@ fn add_batch(table: &[Point], pairs: &[[Entry; 2]], sums: &mut [Point], pending:
             running *= denominator;
         }
     }
-    let mut inverse = running.inverse().unwrap_or(Fq::ONE);
+    let mut inverse = inverse(&running).unwrap_or(Fq::ONE);
     let results = pairs.iter().zip(pending).zip(sums);
     for (([left, right], pending), sum) in results.rev() {
         let inverted = inverse * pending.prefix;

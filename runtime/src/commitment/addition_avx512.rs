@@ -11,6 +11,7 @@ use ark_ff::Field;
 use super::batch_affine::{BATCH, Entry};
 use super::point::Point;
 use crate::field::avx512::{LANES, PackedFq, transpose_in, transpose_out};
+use crate::field::inverse;
 
 /// Blocks of eight additions that are worked on together: their chains of operations do not wait for each other.
 const CHAINS: usize = 2;
@@ -99,7 +100,7 @@ fn invert(chains: &[PackedFq; CHAINS]) -> [PackedFq; CHAINS] {
         running *= lane;
         prefix
     });
-    let mut inverse = running.inverse().unwrap_or(Fq::ONE);
+    let mut inverse = inverse(&running).unwrap_or(Fq::ONE);
     for (lane, prefix) in lanes.iter_mut().zip(prefixes).rev() {
         let own = inverse * prefix;
         inverse *= *lane;

@@ -10,12 +10,14 @@ use ark_ff::{AdditiveGroup, Field, PrimeField};
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
 mod eq;
+mod inverse;
 mod modulus;
 mod small;
 #[cfg(target_arch = "x86_64")]
 mod small_avx512;
 
 pub use eq::{eq_eval, eq_table, less_than};
+pub use inverse::inverse;
 pub use modulus::Fr;
 pub(crate) use modulus::FrConfig;
 pub use small::{
@@ -33,7 +35,7 @@ pub fn batch_invert(values: &mut [Fr]) {
         prefixes.push(running);
         running *= value;
     }
-    let mut inverse = running.inverse().unwrap_or(Fr::ONE);
+    let mut inverse = inverse(&running).unwrap_or(Fr::ONE);
     let nonzero = values.iter_mut().filter(|value| **value != Fr::ZERO);
     for (value, prefix) in nonzero.rev().zip(prefixes.into_iter().rev()) {
         let own = inverse * prefix;

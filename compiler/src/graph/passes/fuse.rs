@@ -4,9 +4,10 @@
 //! operands are constant or share a root compose; any other node is its own root. Walking backward from what is needed, a
 //! node with a nonlinear form becomes [`Op::Pointwise`] on its root, and what lies between dies if nobody else needs it.
 //! Affine forms stay as they are: lowering folds them into the next weights. Powers and logarithms compose to powers and logarithms only:
-//! they are steep near zero, and as precise there as elsewhere where they are by themselves, and not in a table of some function of them.
+//! they are steep near zero, and as precise there as elsewhere where they are by themselves, and not in a table of some function of them. Squares that
+//! are summed are of what a function makes, and not a function: as many bits of the square would be half as many of what is squared.
 
-use crate::graph::{BinaryFn, Graph, NodeId, Op, Pointwise, Tensor};
+use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Tensor};
 
 /// Greatest size of a function: a chain of `x * x + x` doubles with each link.
 const LARGEST: usize = 200;
@@ -30,8 +31,8 @@ impl Form {
 
 /// Fuses in place. Nodes that are no longer needed stay until [`Graph::prune`].
 pub fn fuse(graph: &mut Graph) {
-    let forms = forms(graph);
     let users = graph.users();
+    let forms = forms(graph, &users);
     let mut needed = vec![false; graph.nodes.len()];
     graph.outputs.iter().for_each(|(_, id)| needed[*id] = true);
     for id in (0..graph.nodes.len()).rev() {
@@ -56,21 +57,21 @@ pub fn fuse(graph: &mut Graph) {
 }
 
 /// The form of each node; `None` for constants that are not a single number.
-fn forms(graph: &Graph) -> Vec<Option<Form>> {
+fn forms(graph: &Graph, users: &[Vec<NodeId>]) -> Vec<Option<Form>> {
     let mut forms: Vec<Option<Form>> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.nodes.iter().enumerate() {
         let own = Form::of(id);
+        let sums = |user: &NodeId| matches!(graph.nodes[*user].op, Op::Reduce { .. });
+        let summed = is_square(node) && !users[id].is_empty() && users[id].iter().all(sums);
+        let compose =
+            |build: &dyn Fn(&[Pointwise]) -> Pointwise| compose(graph, &forms, id, summed, build);
         let form = match &node.op {
             Op::Constant(_) => None,
             // Tables are made of their operands as they are, or none.
             Op::Binary(BinaryFn::FloorDiv | BinaryFn::FloorMod) => Some(own.clone()),
-            Op::Pointwise(e) => compose(graph, &forms, id, |a| e.compose(&a[0])),
-            Op::Binary(f) => compose(graph, &forms, id, |a| {
-                Pointwise::binary(*f, a[0].clone(), a[1].clone())
-            }),
-            Op::Select => compose(graph, &forms, id, |a| {
-                Pointwise::select(a[0].clone(), a[1].clone(), a[2].clone())
-            }),
+            Op::Pointwise(e) => compose(&|a| e.compose(&a[0])),
+            Op::Binary(f) => compose(&|a| Pointwise::binary(*f, a[0].clone(), a[1].clone())),
+            Op::Select => compose(&|a| Pointwise::select(a[0].clone(), a[1].clone(), a[2].clone())),
             _ => Some(own.clone()),
         };
         let constant = matches!(node.op, Op::Constant(_));
@@ -83,25 +84,36 @@ fn forms(graph: &Graph) -> Vec<Option<Form>> {
     forms
 }
 
-/// The form of an elementwise node whose operands have one common root of its shape.
+/// Whether the node squares its operand, and does no more.
+fn is_square(node: &Node) -> bool {
+    match &node.op {
+        Op::Binary(BinaryFn::Mul) => node.inputs[0] == node.inputs[1],
+        Op::Pointwise(function) => matches!(function.quadratic(), Some([0.0, 0.0, _])),
+        _ => false,
+    }
+}
+
+/// The form of an elementwise node whose operands have one common root of its shape; `summed` if it squares for a sum.
 fn compose(
     graph: &Graph,
     forms: &[Option<Form>],
     id: NodeId,
+    summed: bool,
     build: impl Fn(&[Pointwise]) -> Pointwise,
 ) -> Option<Form> {
     let is_law = |form: &Form| form.function.power_law().is_some();
     let form = |input: NodeId| forms[input].clone();
     let composed = composition(graph, id, form, &build)?;
-    let of_law = |input: &NodeId| form(*input).is_some_and(|form| is_law(&form));
-    if is_law(&composed) || !graph.nodes[id].inputs.iter().any(of_law) {
+    let is_apart = |form: &Form| is_law(form) || (summed && form.function.is_affine().is_none());
+    let apart = |input: &NodeId| form(*input).is_some_and(|form| is_apart(&form));
+    if is_law(&composed) || !graph.nodes[id].inputs.iter().any(apart) {
         return Some(composed);
     }
-    let law_as_root = |input: NodeId| match of_law(&input) {
+    let as_root = |input: NodeId| match apart(&input) {
         true => Some(Form::of(input)),
         false => form(input),
     };
-    composition(graph, id, law_as_root, &build)
+    composition(graph, id, as_root, &build)
 }
 
 /// The form of a node, given those of its operands.
@@ -203,7 +215,7 @@ fn write_affine_as_binary(graph: &mut Graph, id: NodeId) {
 mod tests {
     use crate::graph::interpret;
     use crate::graph::passes::fuse::*;
-    use crate::graph::{Dtype, Node, UnaryFn};
+    use crate::graph::{Dtype, Reducer, UnaryFn};
 
     fn node(op: Op, inputs: Vec<NodeId>) -> Node {
         Node {
@@ -270,6 +282,29 @@ mod tests {
         assert_eq!(functions.len(), 2);
         assert!(functions[0].power_law().is_some());
         assert_eq!(functions[1], Pointwise::of(UnaryFn::Tanh));
+    }
+
+    #[test]
+    fn what_is_squared_for_a_sum_is_a_node_of_its_own() {
+        let functions = |after: Op, inputs: Vec<NodeId>| {
+            let mut graph = graph();
+            let square = node(Op::Binary(BinaryFn::Mul), vec![3, 3]);
+            graph.nodes.extend([square, node(after, inputs)]);
+            graph.outputs = vec![("y".into(), 5)];
+            fuse(&mut graph);
+            graph.prune();
+            let pointwise = |node: &&Node| matches!(node.op, Op::Pointwise(_));
+            graph.nodes.iter().filter(pointwise).count()
+        };
+        let sum = Op::Reduce {
+            reducer: Reducer::Sum,
+            axes: vec![0],
+        };
+        assert_eq!(functions(sum, vec![4]), 2);
+        assert_eq!(
+            functions(Op::Pointwise(Pointwise::of(UnaryFn::Neg)), vec![4]),
+            1
+        );
     }
 
     #[test]

@@ -318,7 +318,8 @@ pub(super) fn add_number(mut value: Value, number: f64) -> Value {
     value
 }
 
-fn label(cx: &Lowering, function: &Pointwise) -> String {
+/// Name for a table of the function.
+pub(super) fn label(cx: &Lowering, function: &Pointwise) -> String {
     let known: Option<&UnaryFn> = match function {
         Pointwise::Unary(function, argument) if **argument == Pointwise::Variable => Some(function),
         _ => None,

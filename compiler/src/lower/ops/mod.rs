@@ -16,6 +16,7 @@ mod pool;
 mod reduce;
 mod rescale;
 mod rms_norm;
+mod saturating;
 mod select;
 mod shape;
 mod slice;
@@ -35,7 +36,7 @@ pub(crate) fn lower(cx: &mut Lowering, node: &Node) -> Result<Value, Diagnostic>
         Op::Einsum { inputs, output } => einsum::lower(cx, node, inputs, output),
         Op::Convolution { window, groups } => convolution::lower(cx, node, window, *groups),
         Op::Binary(function) => binary::lower(cx, node, *function),
-        Op::Pointwise(function) => function::lower(cx, node, function),
+        Op::Pointwise(function) => saturating::lower(cx, node, function),
         Op::Reduce { reducer, axes } => reduce::lower(cx, node, *reducer, axes),
         Op::Softmax { axis, hidden } => softmax::lower(cx, node, *axis, hidden),
         Op::LogSumExp { axis, reach } => softmax::log_sum_exp(cx, node, *axis, *reach),

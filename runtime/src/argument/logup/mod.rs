@@ -32,7 +32,7 @@
 use ark_ff::{AdditiveGroup, Field};
 
 use crate::error::VerifyError;
-use crate::field::Fr;
+use crate::field::{Fr, batch_invert};
 use crate::transcript::{AffineForm, Equation, ProverTranscript, VerifierTranscript};
 
 #[cfg(target_arch = "x86_64")]
@@ -219,7 +219,7 @@ impl<'a> Rounds<'a> {
         point: &'a [Fr],
     ) -> Self {
         let mut inverses = point.to_vec();
-        ark_ff::batch_inversion(&mut inverses);
+        batch_invert(&mut inverses);
         Self {
             transcript,
             ends: [*p0 + lambda * q0, *p1 + lambda * q1],

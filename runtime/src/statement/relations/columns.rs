@@ -106,12 +106,14 @@ pub(crate) fn narrow(
     (low, high): (i64, i64),
 ) -> Result<Arc<Vec<i32>>, ProveError> {
     debug_assert!(i32::try_from(low).is_ok() && i32::try_from(high).is_ok());
-    let mapped = || (values.par_iter().with_min_len(PARALLEL_LEN)).map(|&value| map(value));
-    if let Some(value) = mapped().find_first(|&value| value < low || value > high) {
+    let outside = |value: &i64| *value < low || *value > high;
+    // By chunks: rayon's own search keeps its state in memory, value by value.
+    let first = |chunk: &[i64]| chunk.iter().map(|&value| map(value)).find(outside);
+    if let Some(value) = values.par_chunks(PARALLEL_LEN).find_map_first(first) {
         return Err(out_of_range(node, value, (low, high)));
     }
-    let narrowed: Vec<i32> = mapped().map(|value| value as i32).collect();
-    Ok(Arc::new(narrowed))
+    let narrowed = (values.par_iter().with_min_len(PARALLEL_LEN)).map(|&value| map(value) as i32);
+    Ok(Arc::new(narrowed.collect::<Vec<i32>>()))
 }
 
 /// # Errors

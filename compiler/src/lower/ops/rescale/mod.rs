@@ -12,7 +12,7 @@ mod rounded;
 use zkiln_runtime::model::ColumnId;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{Node, Rounding};
+use crate::graph::{Node, Rounding, Tensor};
 use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::rescale::linear::{Linear, Part};
@@ -21,7 +21,7 @@ use crate::lower::ops::rescale::rounded::{
     Sum, TABLE_BITS, To, floor, kept_bits, keys, minus, varying,
 };
 use crate::lower::quantize::sums::{IntegerPart, IntegerWeight, sum_of_integers};
-use crate::lower::quantize::{Quantized, too_wide};
+use crate::lower::quantize::{Goal, Quantized, too_wide};
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, View};
 
@@ -88,6 +88,51 @@ pub(super) fn lower(
         return Ok(made);
     }
     many(cx, linear, &about, offset, &target)
+}
+
+/// `round(value / step) - least`, kept among the integers of `bits` bits.
+pub(super) fn cut(
+    cx: &mut Lowering,
+    value: &Value,
+    step: f64,
+    least: f64,
+    bits: u8,
+) -> Result<Value, Diagnostic> {
+    let axes = value.mentioned();
+    let quantized = cx.accumulate(value, &axes, Goal::Step(step))?;
+    let finer = (1 - quantized.step_log2).max(0);
+    let quantized = quantized.refined_within(finer)?;
+    let units = f64::from(quantized.step_log2).exp2();
+    let range = (
+        quantized.bounds.0 as f64 / units,
+        quantized.bounds.1 as f64 / units,
+    );
+    let about = Value {
+        name: cx.here().into(),
+        ..Value::new(value.dims.clone(), vec![])
+    };
+    let precision = Precision {
+        bits: quantized.step_log2 as u32,
+        slack: 0,
+        halves: false,
+        words: None,
+    };
+    let sum = Sum {
+        about: &about,
+        axes,
+        quantized,
+        precision,
+    };
+    let target = Target {
+        rounding: Rounding::Even,
+        least: 0.0,
+        greatest: f64::from((1u32 << bits) - 1),
+    };
+    let offset = Value::constant(
+        &Tensor::filled(vec![1; value.dims.len()], -least),
+        &cx.fresh,
+    );
+    sum.kept_in(cx, &offset, &target, range)
 }
 
 impl Target {
