@@ -13,7 +13,9 @@ use rayon::prelude::*;
 use super::batch_affine::{Entry, segment_sums};
 use super::generators::{Generators, blinding_generator};
 use super::msm::{msm, signed_digit};
-use super::point::{Point, vectorized};
+use super::point::Point;
+#[cfg(target_arch = "x86_64")]
+use super::point::vectorized;
 #[cfg(target_arch = "x86_64")]
 use crate::field::avx512::LANES;
 
