@@ -5,7 +5,9 @@
 use ark_bn254::G1Projective;
 use ark_ec::AdditiveGroup;
 
-use super::point::{Point, vectorized};
+use super::point::Point;
+#[cfg(target_arch = "x86_64")]
+use super::point::vectorized;
 
 /// Additions that share an inversion; their operands and scratch fit the second-level cache.
 pub(super) const BATCH: usize = 2048;

@@ -5,15 +5,12 @@ use std::collections::HashSet;
 use super::relations::{Relation, column};
 use crate::error::{VerifyError, check};
 use crate::statement::model::{
-    Accumulator, ColumnKind, Model, Port, TableId, Term, View, Visibility, shown_row_log2,
+    Accumulator, ColumnId, ColumnKind, Model, Port, TableId, Term, View, Visibility, shown_row_log2,
 };
 
 // verify-path: begin
-/// Whether the accumulator is the port's column, as a whole or without its padding, up to constants: whatever bounds one bounds the other.
-fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
-    let Some(column) = port.column() else {
-        return false;
-    };
+/// The column that the accumulator is, as a whole or without its padding, up to constants: whatever bounds one bounds the other.
+fn whole_column(model: &Model, accumulator: &Accumulator) -> Option<ColumnId> {
     let in_order = |view: &View| {
         let axes = view.index.iter().enumerate();
         let mut plain = axes.map(|(axis, map)| {
@@ -22,20 +19,24 @@ fn is_whole(accumulator: &Accumulator, port: &Port) -> bool {
             };
             map.offset == 0 && usize::from(read) == axis
         });
-        view.column == column && plain.all(|plain| plain)
-    };
-    let term = |term: &Term| {
-        term.coefficient == 1
-            && term.summed.is_empty()
-            && matches!(&*term.operands, [view] if in_order(view))
+        plain.all(|plain| plain)
     };
     let mut terms = accumulator.terms.iter();
-    let once = match &*accumulator.columns {
-        [] => terms.next().is_some_and(term),
-        columns => *columns == *port.value.columns,
+    let id = match &*accumulator.columns {
+        [] => {
+            let term = terms.next()?;
+            let once = term.coefficient == 1 && term.summed.is_empty();
+            match &*term.operands {
+                [view] if once && in_order(view) => view.column,
+                _ => return None,
+            }
+        }
+        [(1, id)] => *id,
+        _ => return None,
     };
     let constant = |term: &Term| term.operands.is_empty() && term.summed.is_empty();
-    accumulator.shape == port.value.shape && once && terms.all(constant)
+    let shape = &model.columns.get(id.0 as usize)?.shape;
+    (accumulator.shape == *shape && terms.all(constant)).then_some(id)
 }
 
 /// Whether the relation confines what it reads, less the accumulator's constants, to 32 bits: what a commitment opens to.
@@ -85,30 +86,36 @@ pub(super) fn zero_padding(model: &Model) -> Result<Vec<Accumulator>, VerifyErro
     Ok(zeros)
 }
 
+/// Columns that nodes confine to a table's range, and those of them that are confined to 32 bits.
+fn ranged_columns(model: &Model) -> [HashSet<ColumnId>; 2] {
+    let [mut ranged, mut narrow] = [HashSet::new(), HashSet::new()];
+    for relation in model.nodes.iter().map(|node| &node.relation) {
+        for read in relation.reads() {
+            let Some(id) = whole_column(model, read) else {
+                continue;
+            };
+            if relation.bounds() {
+                ranged.insert(id);
+            }
+            if is_within_32_bits(model, relation, read) {
+                narrow.insert(id);
+            }
+        }
+    }
+    [ranged, narrow]
+}
+
 /// A hidden input is ranged by a node; what is committed is a witness column of its own, in rows of the common length, and ranged to 32 bits.
 pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
-    let ranges = |port: &Port| {
-        let relations = model.nodes.iter().map(|node| &node.relation);
-        let mut readers = relations.filter(|relation| {
-            let mut reads = relation.reads().into_iter();
-            reads.any(|accumulator| is_whole(accumulator, port))
-        });
-        readers.any(|relation| relation.bounds())
-    };
+    let [ranged, narrow] = ranged_columns(model);
     let hidden = |port: &&Port| port.visibility != Visibility::Public;
+    let is_ranged = |port: &Port| port.column().is_some_and(|id| ranged.contains(&id));
     check(
-        model.inputs.iter().filter(hidden).all(ranges),
+        model.inputs.iter().filter(hidden).all(is_ranged),
         "no node bounds a hidden input",
     )?;
     let mut shown = HashSet::new();
     let committed = |port: &&Port| port.visibility == Visibility::Committed;
-    let opens = |port: &Port| {
-        let relations = model.nodes.iter().map(|node| &node.relation);
-        relations.into_iter().any(|relation| {
-            let mut reads = relation.reads().into_iter();
-            reads.any(|read| is_whole(read, port) && is_within_32_bits(model, relation, read))
-        })
-    };
     for port in model.ports().filter(committed) {
         let id = port
             .column()
@@ -119,7 +126,10 @@ pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
             "a committed port is a constant",
         )?;
         check(shown.insert(id), "two committed ports are one column")?;
-        check(opens(port), "no node bounds a committed port to 32 bits")?;
+        check(
+            narrow.contains(&id),
+            "no node bounds a committed port to 32 bits",
+        )?;
         check(
             model.row_log2 >= shown_row_log2(&column.shape)
                 || column.len_log2() <= u32::from(model.row_log2),
@@ -133,7 +143,7 @@ pub(super) fn check_hidden(model: &Model) -> Result<(), VerifyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statement::model::{ColumnId, Node};
+    use crate::statement::model::Node;
     use crate::statement::relations::Map;
     use crate::statement::relations::testing::everything;
 

@@ -4,6 +4,9 @@ use crate::error::VerifyError;
 use crate::statement::model::{Model, TableId};
 use crate::statement::relations::Lookup;
 
+/// Most leaves, those between blocks among them.
+const MAX_LEAVES: u64 = 1 << 40;
+
 /// What a block of leaves is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockKind {
@@ -93,7 +96,7 @@ impl LeafLayout {
         });
         self.len = first
             .checked_add(size)
-            .filter(|&end| end as u64 <= 1 << 40)
+            .filter(|&end| end as u64 <= MAX_LEAVES)
             .ok_or(TOO_MANY)?;
         Ok(())
     }

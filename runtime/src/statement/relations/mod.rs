@@ -57,7 +57,7 @@ pub(crate) trait Provable {
     /// Columns that the relation fills.
     fn writes(&self) -> Vec<ColumnId>;
 
-    /// Whether the constraints confine what is read to the range of a table.
+    /// Whether the constraints confine what is read to the integers of a range.
     fn bounds(&self) -> bool;
 }
 
@@ -166,7 +166,7 @@ impl Relation {
         self.provable().writes()
     }
 
-    /// Whether the relation confines what it reads to the range of a table.
+    /// Whether the relation confines what it reads to the integers of a range.
     pub fn bounds(&self) -> bool {
         self.provable().bounds()
     }

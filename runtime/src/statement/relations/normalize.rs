@@ -202,8 +202,9 @@ impl Provable for Normalize {
         own.iter().chain(others).copied().collect()
     }
 
+    /// The product with the power is an integer. What is read may still be a fraction.
     fn bounds(&self) -> bool {
-        true
+        false
     }
     // verify-path: end
 }
@@ -211,7 +212,7 @@ impl Provable for Normalize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statement::model::View;
+    use crate::statement::model::{View, Visibility};
     use crate::statement::relations::Relation;
     use crate::statement::relations::testing::Draft;
 
@@ -311,6 +312,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A quarter has a mantissa, too: it takes another node to say that a hidden input is an integer.
+    #[test]
+    fn a_mantissa_does_not_bound_a_hidden_input() {
+        let (mut draft, mut it) = draft(1, 1);
+        let model = &mut draft.model;
+        let x = model.inputs[0].column().expect("a column");
+        it.accumulator = Accumulator::of_column(vec![5].into(), x);
+        model.nodes.to_mut()[0].relation = Relation::Normalize(it);
+        assert_eq!(model.validate(), Ok(()));
+        model.inputs.to_mut()[0].visibility = Visibility::Private;
+        let unbounded = Err(VerifyError::Key("no node bounds a hidden input"));
+        assert_eq!(model.validate(), unbounded);
     }
 
     #[test]
