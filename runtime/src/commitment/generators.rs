@@ -207,7 +207,7 @@ mod tests {
             .flat_map(super::super::encode_point)
             .collect();
         let digest: [u8; 32] = Keccak256::digest(&bytes).into();
-        assert_eq!(digest[..4], [239, 95, 25, 24]);
+        assert_eq!(digest[..4], [88, 63, 24, 242]);
     }
 
     #[test]

@@ -490,6 +490,25 @@ fn late_pads(forger: &Forger, lies: &Lies) -> Attempt {
 }
 
 #[test]
+fn pads_are_used_in_order() {
+    let forger = Forger::new(4, 2);
+    let honest = forger.honest();
+    assert!(forger.wins(&honest));
+    let closing = places(&honest, "challenge", "closing equations")[0];
+    let mut turned = 0;
+    for message in honest.messages.iter().filter(|m| !m.is_row && m.len > 1) {
+        let lies = Lies {
+            turned: Some(message.place),
+            ..Lies::default()
+        };
+        let attempt = forger.attempt_with(&lies, None, 0);
+        assert!(!forger.wins(&attempt), "at {}", message.place);
+        turned += usize::from(message.place < closing);
+    }
+    assert!(turned > 5);
+}
+
+#[test]
 fn pads_are_absorbed() {
     let mut forger = Forger::new(4, 2);
     let lies = lies_before_closing(&forger);

@@ -19,6 +19,8 @@ pub(crate) struct Lies {
     pub elements: BTreeMap<Place, Fr>,
     /// To points.
     pub points: BTreeMap<Place, GroupElement>,
+    /// The place of a message whose elements are under each other's pads.
+    pub turned: Option<usize>,
 }
 
 /// A message whose elements are hidden.
@@ -134,6 +136,14 @@ impl Lies {
             is_row: true,
         });
         values
+    }
+
+    /// The pads of the next message.
+    pub(super) fn pads_of(&self, sponge: &Sponge, mut pads: Vec<Fr>) -> Vec<Fr> {
+        if self.turned == Some(sponge.log().len()) {
+            pads.rotate_left(1);
+        }
+        pads
     }
 
     /// Points of the message at `place`, as they are sent.

@@ -84,6 +84,8 @@ impl ProverTranscript {
         };
         let next = pads.by_ref().take(values.len());
         let next: Vec<Fr> = next.map(|pad| self.secrets.values[pad]).collect();
+        #[cfg(test)]
+        let next = self.lies.pads_of(&self.sponge, next);
         assert_eq!(next.len(), values.len(), "every element has a pad");
         #[cfg(test)]
         let values = &*self

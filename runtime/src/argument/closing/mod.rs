@@ -455,3 +455,105 @@ pub(crate) fn prove(
         &[-(c * sum_blinders[1]) - sum_blinders[0]],
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::products::Linear;
+    use super::*;
+
+    /// Greatest power of `rho`.
+    const DEGREE: usize = 15;
+
+    /// The coefficients of the polynomial with these values at `1, 2, ..`.
+    fn coefficients(values: &[Fr]) -> Vec<Fr> {
+        let point = |at: usize| Fr::from(at as u64 + 1);
+        let mut sum = vec![Fr::ZERO; values.len()];
+        for (at, value) in values.iter().enumerate() {
+            let others = (0..values.len()).filter(|other| *other != at);
+            let mut basis = vec![*value];
+            for other in others {
+                let scale = (point(at) - point(other)).inverse().unwrap();
+                let mut next = vec![Fr::ZERO; basis.len() + 1];
+                for (power, coefficient) in basis.iter().enumerate() {
+                    next[power + 1] += scale * coefficient;
+                    next[power] -= scale * coefficient * point(other);
+                }
+                basis = next;
+            }
+            sum.iter_mut()
+                .zip(basis)
+                .for_each(|(sum, term)| *sum += term);
+        }
+        sum
+    }
+
+    /// Each commitment has something in every segment: the power of `rho^3` is the equation in what each has in its own, and that of `rho^10` sees
+    /// what the opened row has in others'.
+    #[test]
+    fn what_is_in_anothers_segment_has_another_power() {
+        let segments = [4..9u32, 9..12, 0..4];
+        let commitments = [
+            Committed::Pads([0; 32]),
+            Committed::Late([0; 32]),
+            Committed::Opened([vec![], vec![]]),
+        ];
+        let pairs = segments.clone().into_iter().zip(commitments);
+        let hidden: Vec<HiddenRow> = pairs
+            .map(|(variables, commitment)| HiddenRow {
+                variables,
+                commitment,
+            })
+            .collect();
+        let mut randomness = Randomness::from_seed("test", [1; 32]);
+        let contents: Vec<Vec<Fr>> = (0..3).map(|_| randomness.scalars(12)).collect();
+        let form = randomness.scalars(12);
+        let (known, sigma) = (randomness.scalar(), randomness.scalar());
+        let (x, y, pads) = (5, 7, [6, 8]);
+        let sums = pads.map(|pad| AffineForm::padded(randomness.scalar(), pad));
+        let weights = segment_weights(&hidden, sigma);
+        let left_side = |rho: Fr| {
+            let mut last = Last {
+                product: Some([x, y]),
+                scale: Fr::ONE,
+                linear: Linear {
+                    coefficients: form.clone(),
+                    known,
+                },
+            };
+            let factors = last.of_one_row(&hidden, rho).unwrap();
+            last.add_segments(&hidden, &weights, (&factors, &sums), rho)
+                .unwrap();
+            let rows = factors.iter().zip(&contents);
+            let mut row = vec![Fr::ZERO; 12];
+            for (factor, content) in rows {
+                row.iter_mut()
+                    .zip(content)
+                    .for_each(|(n, v)| *n += *factor * v);
+            }
+            let of_form = dot(&last.linear.coefficients, &row);
+            last.value(Fr::ONE, of_form, &[row[x], row[y]]).unwrap()
+        };
+        let values: Vec<Fr> = (1..=DEGREE as u64 + 2)
+            .map(|rho| left_side(Fr::from(rho)))
+            .collect();
+        let powers = coefficients(&values);
+        assert_eq!(powers[DEGREE + 1], Fr::ZERO);
+        assert_ne!(powers[DEGREE], Fr::ZERO);
+
+        let mut own = vec![Fr::ZERO; 12];
+        for (segment, content) in segments.iter().zip(&contents) {
+            let range = segment.start as usize..segment.end as usize;
+            own[range.clone()].copy_from_slice(&content[range]);
+        }
+        assert_eq!(powers[3], own[x] * own[y] + dot(&form, &own) + known);
+        let opened = &contents[2];
+        let seen = dot(&weights.concat(), &opened[4..]) + opened[pads[0] as usize];
+        assert_eq!(powers[10], seen);
+        // The sums' own: each is that of its row, where it is what was sent less its pad.
+        let sum = |at: usize| sums[at].known() - contents[0][pads[at] as usize];
+        assert_eq!(
+            powers[11],
+            dot(&weights.concat(), &contents[0][4..]) - sum(0)
+        );
+    }
+}
