@@ -4,7 +4,8 @@
 
 Each exchange is made in a copy of the runtime, whose `binding` tests are built and run. Honest proofs still verify there, so both sides agree on the
 other order; what fails is the written-down transcript. Neighbors that are not in the list cannot be exchanged by an honest prover, since the
-later one is computed from the earlier: the closing's sums from the fold of equations, all answers from the closing's challenge, the first cross
+later one is computed from the earlier: the rounds of products from the fold of equations, their factors from the last round, the sums of segments
+from their challenge, the closing's sums from that of rows, all answers from the closing's challenge, the first cross
 terms from the value's challenge, the next ones and what is left of the answer from the last round's.
 """
 
@@ -18,6 +19,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLOSING = "src/argument/closing/mod.rs"
+PRODUCTS = "src/argument/closing/products.rs"
 FOLDING = "src/argument/folding.rs"
 OPENING = "src/argument/opening.rs"
 GOLDEN = "transcript_is_as_written_down"
@@ -34,83 +36,72 @@ def moved(text, line, behind):
     return rest[: after.end()] + taken.group() + rest[after.end() :]
 
 
-def sums_and_masks(text):
-    text = moved(
-        text,
-        r'        let \[zero, one\] = transcript\.receive_points\("closing sums", 2\)\? else \{.*?\};\n',
-        r'        let masks = transcript\.receive_points\("closing masks"[^;]*;\n',
-    )
-    return moved(
-        text,
-        r'    transcript\.send_points\("closing sums"[^;]*;\n',
-        r'    transcript\.send_points\("closing masks"[^;]*;\n',
-    )
+def both(*sides):
+    """An edit that puts, on each side, a line behind another."""
+
+    def edit(text):
+        for line, behind in sides:
+            text = moved(text, line, behind)
+        return text
+
+    return edit
 
 
-def masks_and_challenge(text):
-    text = text.replace(
-        'challenge: transcript.sponge.challenge("closing"),', "challenge,"
-    )
-    receive = r'        let masks = transcript\.receive_points\("closing masks"[^;]*;\n'
-    text = re.sub(
-        receive,
-        lambda found: '        let challenge = transcript.sponge.challenge("closing");\n'
-        + found.group(),
-        text,
-    )
-    return moved(
-        text,
-        r'    transcript\.send_points\("closing masks"[^;]*;\n',
-        r'    let c = transcript\.sponge\.challenge\("closing"\);\n',
-    )
+def challenge(name, label):
+    return rf" *let {name} = transcript\.sponge\.challenge\({label}\);\n"
 
 
-def blinder_and_answer(text):
-    text = moved(
-        text,
-        r"        if let Some\(announced\) = announced \{\n            mask = .*?\n        \}\n",
-        r"        let answer = folding::verify\([^;]*;\n",
-    )
-    return moved(
-        text,
-        r'        transcript\.send_clear\("closing blinder"[^;]*;\n',
-        r"        folding::prove\([^;]*;\n",
-    )
+def points(label):
+    return rf' *let \[[a-z, ]+\] = transcript\.receive_points\("{label}", [12]\)\? else \{{.*?\}};\n'
 
 
-def answers_and_sum_blinder(text):
-    # The prover: a pass over the scalars alone, then the rows.
-    text = re.sub(r'    transcript\.send_clear\("closing sum blinder", &\[z\]\);\n', "", text)
-    rows = re.search(r"    let mut rows = masks\.rows\.iter\(\)\.zip.*?;\n", text)
-    first = """    for (row, blinder) in claims.hidden.iter().zip(&secrets.blinders) {
-        if let Committed::Scalar(_) = row.commitment {
-            z += c.square() * folded.linear[range(row)][0] * blinder;
-        }
-    }
-    transcript.send_clear("closing sum blinder", &[z]);
-"""
-    text = text[: rows.start()] + first + text[rows.start() :]
-    # The verifier: received before the answers.
-    receive = re.search(
-        r'        let sent = transcript\.receive_clear\("closing sum blinder", 1\)\?;\n'
-        r"        let z = sent\.iter\(\)\.sum\(\);\n",
-        text,
-    )
-    text = text[: receive.start()] + text[receive.end() :]
-    answers = text.index("    let (answers, value) = receive_answers(")
-    early = """    let mut z = Fr::ZERO;
-    if hides {
-        z = transcript.receive_clear("closing sum blinder", 1)?.iter().sum();
-    }
-"""
-    return text[:answers] + early + text[answers:]
+def sent(label):
+    return rf' *transcript\.send_(points|clear)\(\s*"{label}"[^;]*;\n'
+
+
+ROUNDS = both(
+    (r" *let message = transcript\.receive_array\(ROUND\)\?;\n", challenge("r", "ROUND")),
+    (r" *let message = transcript\.send_array\(ROUND[^;]*;\n", r"(?s:.*)" + challenge("r", "ROUND")),
+)
+FACTORS = both(
+    (r" *let factors = transcript\.receive_array\(FACTORS\)\?;\n", challenge("challenge", "LAST")),
+    (r" *let factors = transcript\.send_array\(FACTORS[^;]*;\n", r"(?s:.*)" + challenge("challenge", "LAST")),
+)
+SEGMENTS = both(
+    (r" *let sums = transcript\.receive\(SUMS[^;]*;\n", challenge("rho", "ROWS")),
+    (r" *let sums = send_sums[^;]*;\n", r"(?s:.*)" + challenge("rho", "ROWS")),
+)
+SUMS_AND_MASK = both(
+    (points("closing sums"), points("closing mask")),
+    (sent("closing sums"), sent("closing mask")),
+)
+MASK_AND_CHALLENGE = both(
+    (points("closing mask"), challenge("c", '"closing"')),
+    (sent("closing mask"), r"(?s:.*)" + challenge("c", '"closing"')),
+)
+BLINDER_AND_ANSWER = both(
+    (
+        r' *let blinder = transcript\.receive_clear\("closing blinder", 1\)\?;\n',
+        r" *let answer = folding::verify\(last[^;]*;\n",
+    ),
+    (sent("closing blinder"), r" *folding::prove\(answer, last[^;]*;\n"),
+)
+ANSWER_AND_SUM_BLINDER = both(
+    (
+        r" *let answer = folding::verify\(last\.asked\(answer_log2\), transcript\)\?;\n(?= *let sum_blinder)",
+        r' *let sum_blinder = transcript\.receive_clear\("closing sum blinder", 1\)\?;\n',
+    ),
+    (r" *folding::prove\(answer, last[^;]*;\n", sent("closing sum blinder")),
+)
 
 
 def sum_blinder_and_batch(text):
+    """The prover does not draw this challenge."""
     batch = '    let batch = transcript.sponge.challenge("closing batch");\n'
-    text = text.replace(batch, "")
-    check = text.index("    // The folded equation, in the exponent if it is hidden.")
-    return text[:check] + batch + text[check:]
+    assert batch in text
+    text = text.replace(batch, "", 1)
+    blinder = text.index('    let sum_blinder = transcript.receive_clear("closing sum blinder"')
+    return text[:blinder] + batch + text[blinder:]
 
 
 def opened_vector_and_equations(text):
@@ -121,30 +112,14 @@ def equations_and_opened_vector(text):
     return text.replace('challenge("closing equations")', 'challenge("opened vector")')
 
 
-def value_and_challenge(text):
-    text = moved(
-        text,
-        r'    let value: Fr = transcript\.receive_clear\("answer value"[^;]*;\n',
-        r'    let xi = transcript\.sponge\.challenge\("answer value"\);\n',
-    )
-    return moved(
-        text,
-        r'        transcript\.send_clear\("answer value"[^;]*;\n',
-        r'        let xi = transcript\.sponge\.challenge\("answer value"\);\n',
-    )
-
-
-def cross_terms_and_challenge(text):
-    text = moved(
-        text,
-        r'        let \[left, right\] = transcript\.receive_points\("answer round", 2\)\? else \{.*?\};\n',
-        r'        let x = transcript\.sponge\.challenge\("answer round"\);\n',
-    )
-    return moved(
-        text,
-        r'            transcript\.send_points\(\s*"answer round".*?\);\n',
-        r'            let x = transcript\.sponge\.challenge\("answer round"\);\n',
-    )
+VALUE_AND_CHALLENGE = both(
+    (r' *let claimed = transcript\.receive_clear\("answer value"[^;]*;\n', challenge("xi", '"answer value"')),
+    (sent("answer value"), r"(?s:.*)" + challenge("xi", '"answer value"')),
+)
+CROSS_TERMS_AND_CHALLENGE = both(
+    (points("answer round"), challenge("x", '"answer round"')),
+    (sent("answer round"), r"(?s:.*)" + challenge("x", '"answer round"')),
+)
 
 
 EXCHANGES = {
@@ -152,13 +127,16 @@ EXCHANGES = {
         OPENING: opened_vector_and_equations,
         CLOSING: equations_and_opened_vector,
     },
-    "closing sums, closing masks": {CLOSING: sums_and_masks},
-    "closing masks, closing": {CLOSING: masks_and_challenge},
-    "closing blinder, answer": {CLOSING: blinder_and_answer},
-    "answers, closing sum blinder": {CLOSING: answers_and_sum_blinder},
+    "product round, its challenge": {PRODUCTS: ROUNDS},
+    "product factors, closing products": {PRODUCTS: FACTORS},
+    "segment sums, closing rows": {CLOSING: SEGMENTS},
+    "closing sums, closing mask": {CLOSING: SUMS_AND_MASK},
+    "closing mask, closing": {CLOSING: MASK_AND_CHALLENGE},
+    "closing blinder, answer": {CLOSING: BLINDER_AND_ANSWER},
+    "answer, closing sum blinder": {CLOSING: ANSWER_AND_SUM_BLINDER},
     "closing sum blinder, closing batch": {CLOSING: sum_blinder_and_batch},
-    "answer value, its challenge": {FOLDING: value_and_challenge},
-    "answer round, its challenge": {FOLDING: cross_terms_and_challenge},
+    "answer value, its challenge": {FOLDING: VALUE_AND_CHALLENGE},
+    "answer round, its challenge": {FOLDING: CROSS_TERMS_AND_CHALLENGE},
 }
 
 

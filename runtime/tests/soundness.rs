@@ -3,7 +3,7 @@
 //! | what is changed | caught by |
 //! |---|---|
 //! | any element of a proof: flipped, zeroed, swapped, non-canonical | [`every_element_of_a_proof_counts`], [`elements_of_a_proof_with_long_rows_count`] |
-//! | lies that make every check before them hold | `protocol/forger.rs` |
+//! | lies that make every check before them hold | `protocol/forger/` |
 //! | length of a proof | [`length_is_exact`] |
 //! | one column of one relation, everything after it recomputed to fit; a forged multiplicity; padding; ranges | [`tampering`] |
 //! | one column of a wide rounding, a normalization, a division; a barred row | `relations.rs`, `barred.rs` |

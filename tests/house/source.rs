@@ -108,17 +108,31 @@ pub fn production(text: &str) -> String {
     code.into_iter().collect()
 }
 
-/// Where the item that starts here ends: behind its semicolon or its block.
+/// Where the item that starts here ends: behind its semicolon or its block, or, if it is a field, behind its comma.
 fn item_end(code: &[char], from: usize) -> usize {
+    let is_field = is_field(code, from);
     let mut at = from;
     while at < code.len() {
         match code[at] {
             ';' => return at + 1,
+            ',' if is_field => return at + 1,
+            '(' | '[' | '{' if is_field => at = block_end(code, at),
             '{' => return block_end(code, at),
             _ => at += 1,
         }
     }
     code.len()
+}
+
+/// Whether a name and a colon come next, and no statement or item.
+fn is_field(code: &[char], from: usize) -> bool {
+    let rest = code[from..].iter().skip_while(|c| c.is_whitespace());
+    let rest: String = rest.take_while(|c| !";={(,".contains(**c)).collect();
+    let name = rest.split(':').next().unwrap_or_default();
+    let words = name
+        .split_whitespace()
+        .filter(|word| !word.starts_with("pub"));
+    rest.contains(':') && words.count() == 1
 }
 
 /// Behind the bracket that closes the one at `from`.

@@ -23,7 +23,11 @@ pub fn window(function: &Pointwise, (low, high): (f64, f64), positive: bool) -> 
     let place = |at: usize| low + span * at as f64 / PLACES as f64;
     let values: Vec<f64> = (0..=PLACES).map(|at| function.eval(place(at))).collect();
     let greatest = values.iter().fold(0.0, |most: f64, y| most.max(y.abs()));
-    let changes = |y: f64, end: f64| !((y - end).abs() <= FLAT * greatest);
+    // What is no number changes.
+    let changes = |y: f64, end: f64| {
+        let flat = (y - end).abs() <= FLAT * greatest;
+        !flat
+    };
     let constant = |end: f64, out: f64| {
         let mut beyond = (0..DOUBLED).map(|power| span * f64::from(power).exp2());
         beyond.all(|far| !changes(function.eval(end + out * far), function.eval(end)))

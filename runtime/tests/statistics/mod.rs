@@ -130,9 +130,9 @@ fn bytes_are_uniform(proofs: &[Elements]) -> f64 {
 
 /// An element as a fraction of the fields' orders, which are alike; a point by its coordinate.
 fn fraction(element: &[u8; ELEMENT]) -> f64 {
-    let high: [u8; 8] = element[24..].try_into().unwrap();
+    let high: [u8; 8] = element[..8].try_into().unwrap();
     let order = Fr::MODULUS.0[3] as f64;
-    (u64::from_le_bytes(high) & (u64::MAX >> 2)) as f64 / order
+    (u64::from_be_bytes(high) & (u64::MAX >> 2)) as f64 / order
 }
 
 /// The mean of each element, between populations.
@@ -159,7 +159,7 @@ fn equal(values: impl Iterator<Item = [u8; ELEMENT]>) -> f64 {
 
 /// Whether neighbors differ by the same in two proofs, as residues: what is masked by the same mask.
 fn equal_differences(proofs: &[Elements]) -> f64 {
-    let residue = |element: &[u8; ELEMENT]| Fr::from_le_bytes_mod_order(element);
+    let residue = |element: &[u8; ELEMENT]| Fr::from_be_bytes_mod_order(element);
     let differences = proofs.iter().flat_map(|proof| {
         let residues: Vec<Fr> = proof.iter().map(residue).collect();
         let pairs = residues.windows(2);

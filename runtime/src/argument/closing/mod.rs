@@ -207,7 +207,7 @@ impl Last {
     fn asked(&self, answer_log2: u8) -> Asked<'_> {
         Asked {
             form: &self.linear.coefficients,
-            coordinates: self.product.as_ref().map_or(&[][..], |pair| &pair[..]),
+            coordinates: self.product.as_ref().map_or(&[], |pair| pair.as_slice()),
             answer_log2,
         }
     }

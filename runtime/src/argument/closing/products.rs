@@ -111,7 +111,8 @@ impl Folded {
         let mut rounds = Rounds::new();
         for _ in 0..self.rounds() {
             let message = transcript.receive_array(ROUND)?;
-            rounds.next(&message, transcript.sponge.challenge(ROUND));
+            let r = transcript.sponge.challenge(ROUND);
+            rounds.next(&message, r);
         }
         let factors = transcript.receive_array(FACTORS)?;
         let challenge = transcript.sponge.challenge(LAST);
