@@ -222,8 +222,8 @@ fn small_leaks_are_found() {
         }),
         ("few words", "collisions of words", |e, _| {
             e.iter_mut().step_by(9).for_each(|element| {
-                element[0] &= 3;
-                element[1] = 0;
+                element[2] &= 3;
+                element[3] = 0;
             })
         }),
     ];
