@@ -103,7 +103,7 @@ fn with_room(
     quantized: Quantized,
     offset: f64,
     mantissa: u32,
-    octaves: u8,
+    most_span: u32,
 ) -> Result<Quantized, Diagnostic> {
     let (low, high) = quantized.bounds;
     let units = offset / quantized.unit;
@@ -114,11 +114,8 @@ fn with_room(
         true => (mantissa as i32 - beside).max(0) as u32,
         false => 0,
     };
-    // The root of what is little beside a sum is less so.
-    let few = match octaves {
-        1 => FEW_BITS.max(mantissa + MOST_POWER_LOG2),
-        _ => FEW_BITS,
-    };
+    // As many as there are exponents for: under a root what is added is less little than it is itself.
+    let few = FEW_BITS.max(mantissa + most_span);
     let few = few.saturating_sub(width(high));
     let finer = wanted.max(apart.min(few)).min(room);
     quantized.refined_within(finer as i32)
@@ -276,7 +273,7 @@ impl Lowering<'_> {
         let mantissa = u32::from(bits - octaves);
         // Integers of few bits are not rounded; what is not divided by is little itself.
         let counts = octaves == 2 && width(quantized.bounds.1) > FEW_BITS;
-        quantized = with_room(quantized, offset, mantissa, octaves)?;
+        quantized = with_room(quantized, offset, mantissa, most_span)?;
         let units = (offset / quantized.unit).round() as i64;
         let exponent = |integer: i128| width(integer).saturating_sub(bits.into());
         let exponent = |integer: i128| exponent(integer).div_ceil(octaves.into());

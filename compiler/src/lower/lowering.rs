@@ -177,7 +177,7 @@ impl<'a> Lowering<'a> {
             report: vec![],
             inputs: vec![],
             values: vec![None; graph.nodes.len()],
-            precisions: precisions(graph, &readers, Bits::of(options).are_more()),
+            precisions: precisions(graph, &readers, Bits::of(options)),
             law_bits: law_bits(graph),
             readers,
             current: 0,

@@ -7,7 +7,8 @@
 
 use crate::graph::extent::magnitude;
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
-use crate::lower::window::window;
+use crate::lower::lowering::Bits;
+use crate::lower::window::{most_part, window};
 
 /// How many times greater than what is added to a mean square its values may be, in a norm of the usual bits.
 const KEPT_SMALL: f64 = 32_768.0;
@@ -24,19 +25,23 @@ pub enum Precision {
     OfItself,
 }
 
-/// How precisely each node's value is wanted; `readers` has the nodes that read it. What decides counts if `decisions` do.
-pub fn precisions(graph: &Graph, readers: &[Vec<NodeId>], decisions: bool) -> Vec<Precision> {
+/// How precisely each node's value is wanted; `readers` has the nodes that read it. What decides counts in a model that has
+/// more bits than the fewest.
+pub fn precisions(graph: &Graph, readers: &[Vec<NodeId>], bits: Bits) -> Vec<Precision> {
     let mut found = vec![Precision::Absolute; graph.nodes.len()];
+    let most = |relative| most_part(bits.activation_bits, relative);
     for id in (0..graph.nodes.len()).rev() {
         for &reader in &readers[id] {
             let node = &graph.nodes[reader];
             let keeps = keeps_errors(graph, node, id);
             let passes = keeps || matches!(node.op, Op::Einsum { .. } | Op::Convolution { .. });
+            let decides = |relative| is_decision(graph, node, id, most(relative));
             let wanted = match found[reader] {
                 Precision::OfItself if passes => Precision::OfItself,
-                _ if is_law(graph, node, id) || (decisions && is_decision(graph, node, id)) => {
+                wanted if bits.are_more() && decides(wanted > Precision::Absolute) => {
                     Precision::OfItself
                 }
+                _ if is_law(graph, node, id) => Precision::OfItself,
                 Precision::OfRow if keeps => Precision::OfRow,
                 _ if is_norm(node) => Precision::OfRow,
                 _ => Precision::Absolute,
@@ -80,9 +85,9 @@ fn is_law(graph: &Graph, node: &Node, id: NodeId) -> bool {
 }
 
 /// Whether the result jumps where the operand passes some number, or another element, or rises there from one constant to another.
-fn is_decision(graph: &Graph, node: &Node, id: NodeId) -> bool {
+fn is_decision(graph: &Graph, node: &Node, id: NodeId, most: f64) -> bool {
     let range = graph.nodes[id].range;
-    let rises = |function| window(function, range, range.0 >= 0.0).is_some();
+    let rises = |function| window(function, range, range.0 >= 0.0, most).is_some();
     match &node.op {
         Op::MaximumMask { .. } | Op::Rescale { .. } => true,
         Op::Pointwise(function) => {

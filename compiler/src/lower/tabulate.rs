@@ -251,6 +251,11 @@ fn out_step(reals: &[f64], step: f64, tabulated: Tabulated) -> f64 {
     }
 }
 
+/// The least magnitude of results up to `greatest` that has its relative precision where a table's outputs have so many bits.
+pub fn least_in_bits(greatest: f64, bits: u8) -> f64 {
+    greatest / f64::from(bits - 1).exp2() / RELATIVE_ERROR
+}
+
 /// Whether the function has a value within half a step of the key, and is not steep there. No step is small enough for a jump, but the key
 /// is to be on one side of it.
 fn settles(function: &dyn Fn(f64) -> f64, key: f64, step: f64, tolerated: f64) -> bool {

@@ -9,7 +9,7 @@ use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::{merged, reciprocal};
 use crate::lower::ops::extremum::{maximum_to, settle_to};
 use crate::lower::relative::halves;
-use crate::lower::tabulate::Tabulated;
+use crate::lower::tabulate::{Tabulated, least_in_bits};
 use crate::lower::tolerance::passes_scales;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Term, Value};
@@ -69,7 +69,7 @@ pub(super) fn lower_with(
         label: &label,
         bits,
         greatest: node.range.0.abs().max(node.range.1.abs()),
-        least: least_wanted(function, value.range),
+        least: least_wanted(cx, node, function, value.range),
         function: &table,
     };
     if let Some(made) = cx.through_exact_table(&value, tabulated, exact_bits)? {
@@ -147,8 +147,28 @@ fn in_halves(
     })
 }
 
-/// The least magnitude of a result that is to have a relative precision: that of exponentials and of powers, over the calibrated range.
-fn least_wanted(function: &Pointwise, (low, high): (f64, f64)) -> f64 {
+/// The least magnitude of a result that is to have a relative precision: that of exponentials and of powers over the calibrated range, and, where
+/// the result is wanted relative to itself, what that takes.
+pub(super) fn least_wanted(
+    cx: &Lowering,
+    node: &Node,
+    function: &Pointwise,
+    range: (f64, f64),
+) -> f64 {
+    let own = least_of(function, range);
+    if !cx.is_relative(cx.current()) {
+        return own;
+    }
+    let greatest = node.range.0.abs().max(node.range.1.abs());
+    let wanted = least_in_bits(greatest, cx.wanted_bits(cx.current()));
+    match own > 0.0 {
+        true => own.min(wanted),
+        false => wanted,
+    }
+}
+
+/// The least magnitude of exponentials and of powers over a range.
+fn least_of(function: &Pointwise, (low, high): (f64, f64)) -> f64 {
     if !function.is_exponential() && function.power_law().is_none() {
         return 0.0;
     }

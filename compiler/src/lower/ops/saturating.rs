@@ -6,11 +6,11 @@ use crate::graph::{Node, Pointwise};
 use crate::lower::intervals::nonnegative;
 use crate::lower::levels::power_above;
 use crate::lower::lowering::Lowering;
-use crate::lower::ops::function::{self, label};
+use crate::lower::ops::function::{self, label, least_wanted};
 use crate::lower::ops::rescale;
 use crate::lower::tabulate::Tabulated;
 use crate::lower::value::Value;
-use crate::lower::window::window;
+use crate::lower::window::{most_part, window};
 
 pub(super) fn lower(
     cx: &mut Lowering,
@@ -19,8 +19,14 @@ pub(super) fn lower(
 ) -> Result<Value, Diagnostic> {
     let value = cx.read(node, 0)?;
     let rounds = function.by_sign().is_some() || node.dtype.is_integer() || value.is_constant();
+    let most = most_part(cx.bits.activation_bits, cx.is_relative(cx.current()));
     let part = match cx.bits.are_more() && !rounds {
-        true => window(function, value.range, nonnegative(&value, &cx.columns)),
+        true => window(
+            function,
+            value.range,
+            nonnegative(&value, &cx.columns),
+            most,
+        ),
         false => None,
     };
     let Some((low, high)) = part else {
@@ -41,7 +47,7 @@ pub(super) fn lower(
         label: &label,
         bits,
         greatest: node.range.0.abs().max(node.range.1.abs()),
-        least: 0.0,
+        least: least_wanted(cx, node, function, value.range),
         function: &|key| function.eval((key + least) * step),
     };
     match cx.through_exact_table(&cut, tabulated, bits)? {
