@@ -35,8 +35,11 @@ impl std::str::FromStr for Objective {
 pub struct Options {
     /// Module and model name; default: the file's stem in snake case.
     pub name: Option<String>,
-    /// Values of symbolic dimensions; default 1.
+    /// Values of symbolic dimensions, by name, or as `INPUT.AXIS` where they have none; default: those of `shapes`, else 1.
     pub dimensions: Vec<(String, usize)>,
+    /// Shapes of given inputs, by name or in order: symbolic dimensions that have no value take theirs.
+    #[serde(skip)]
+    pub shapes: Vec<(Option<String>, Vec<usize>)>,
     /// Sample inputs for calibration, one entry a sample: one tensor an input. Empty: seeded synthetic ones.
     pub samples: Vec<Vec<Sample>>,
     /// Bits of activations, 6 to 16. Unless these or `weight_bits` are given, the least bits that keep the samples' error below 0.5 % are chosen.

@@ -1,5 +1,7 @@
 //! Small ONNX models for tests, built in memory.
 
+use std::collections::BTreeMap;
+
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -13,6 +15,7 @@ use crate::error::CompileError;
 use crate::graph::interpret;
 use crate::graph::{Graph, Tensor};
 use crate::onnx::load;
+use crate::onnx::supported;
 use crate::options::Options;
 use crate::prepare::{Prepared, prepare};
 
@@ -163,7 +166,8 @@ impl Onnx {
         self
     }
 
-    /// A node: operands and results are names separated by commas; the node has the name of its first result.
+    /// A node: operands and results are names separated by commas; the node has the name of its first result. The operator's domain is before
+    /// a point, or left out.
     pub fn node(
         mut self,
         operator: &str,
@@ -178,8 +182,12 @@ impl Onnx {
                 text.split(',').map(String::from).collect()
             }
         };
+        let (domain, operator) = operator
+            .rsplit_once('.')
+            .unwrap_or((domain_of(operator), operator));
         self.graph.node.push(NodeProto {
             op_type: operator.into(),
+            domain: domain.into(),
             name: results.split(',').next().unwrap_or_default().into(),
             input: names(operands),
             output: names(results),
@@ -211,14 +219,19 @@ impl Onnx {
         self
     }
 
-    /// The model.
+    /// The model: it imports its opset, and the newest of each other domain.
     pub fn proto(self) -> ModelProto {
+        let mut imports = BTreeMap::from([("", self.opset)]);
+        imports.extend(OTHER_DOMAINS);
+        let imports = imports.into_iter();
         ModelProto {
             ir_version: 8,
-            opset_import: vec![OperatorSetIdProto {
-                domain: String::new(),
-                version: self.opset,
-            }],
+            opset_import: imports
+                .map(|(domain, version)| OperatorSetIdProto {
+                    domain: domain.into(),
+                    version,
+                })
+                .collect(),
             graph: Some(self.graph),
             ..Default::default()
         }
@@ -296,6 +309,22 @@ pub fn assert_close(got: &[Tensor], expected: &[Tensor]) {
             assert!(same, "{a} is not {b}, in {got:?} and {expected:?}");
         }
     }
+}
+
+/// Domains beside the standard one, with a version.
+const OTHER_DOMAINS: [(&str, i64); 4] = [
+    ("ai.onnx.ml", 3),
+    ("ai.onnx.preview", 1),
+    ("ai.onnx.preview.training", 1),
+    ("com.microsoft", 1),
+];
+
+/// The standard domain, unless only another one has the operator.
+fn domain_of(operator: &str) -> &'static str {
+    let all = supported::operators();
+    let named = all.iter().filter(|known| known.name == operator);
+    let domains = named.map(|known| known.domain);
+    domains.min().unwrap_or_default()
 }
 
 fn tensor(name: &str, shape: &[usize]) -> TensorProto {

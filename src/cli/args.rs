@@ -81,6 +81,7 @@ impl ModelArgs {
                 saturate: self.saturate,
                 objective: self.objective,
                 dimensions: self.dimensions.clone(),
+                shapes: Vec::new(),
                 samples: Vec::new(),
                 activation_bits: self.activation_bits,
                 weight_bits: self.weight_bits,
@@ -90,6 +91,13 @@ impl ModelArgs {
             settings: self.settings.clone(),
             blinding_key: self.blinding_key.clone(),
         }
+    }
+
+    /// The same for this file of inputs: symbolic dimensions have its lengths, where no option says others.
+    pub fn request_for(&self, inputs: &Path) -> Request {
+        let mut request = self.request();
+        request.options.shapes = tensors::shapes(inputs).unwrap_or_default();
+        request
     }
 
     /// The program of a folder that `zkiln compile` wrote, if that is what is given.
@@ -123,9 +131,10 @@ impl ModelArgs {
     }
 
     /// The program, compiled now unless it is a folder that `zkiln compile` wrote, and what `read` reads for its inputs before anything is
-    /// compiled; it is never calibrated on that. `key` gives the blinding key.
+    /// compiled; it is never calibrated on that, but for the lengths of symbolic dimensions. `key` gives the blinding key.
     pub fn program<T>(
         &self,
+        inputs: Option<&Path>,
         key: impl FnOnce(&Self) -> Result<BlindingKey, CliError>,
         read: impl FnOnce(&[Port]) -> Result<T, CliError>,
     ) -> Result<(Program, T), CliError> {
@@ -136,7 +145,9 @@ impl ModelArgs {
                 (program, read)
             }
             None => {
-                let source = self.request().read()?;
+                let source = inputs
+                    .map_or_else(|| self.request(), |path| self.request_for(path))
+                    .read()?;
                 let read = read(source.inputs())?;
                 let compiled = source.prepare()?.compile(&key(self)?)?;
                 (Program::new(compiled, &self.file_name())?, read)

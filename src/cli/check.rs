@@ -174,7 +174,11 @@ struct Ready {
 fn of_model(args: &Args) -> Result<Ready, CliError> {
     let mut compile = Duration::ZERO;
     let started = Instant::now();
-    let mut source = args.model.request().read()?;
+    let request = match &args.input {
+        Some(input) => args.model.request_for(input),
+        None => args.model.request(),
+    };
+    let mut source = request.read()?;
     compile += started.elapsed();
     let given = args.input.as_ref();
     let given = given.map(|path| args::read_inputs(path, source.inputs()));

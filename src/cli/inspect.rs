@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     progress.step("compiling");
     let (program, ()) = args
         .model
-        .program(ModelArgs::passing_blinding_key, |_| Ok(()))?;
+        .program(None, ModelArgs::passing_blinding_key, |_| Ok(()))?;
     drop(progress);
     if args.json {
         say_json(&machine_form(&program));

@@ -70,7 +70,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let progress = Progress::new(args.json);
     progress.step("compiling");
     let read = |ports: &[Port]| args::read_inputs(&args.input, ports);
-    let (program, input) = args.model.program(ModelArgs::kept_blinding_key, read)?;
+    let (key, path) = (ModelArgs::kept_blinding_key, Some(&*args.input));
+    let (program, input) = args.model.program(path, key, read)?;
     let blindings = args
         .blindings
         .iter()

@@ -50,7 +50,9 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let progress = Progress::new(args.json);
     progress.step("compiling");
     let open = |ports: &[Port]| Ok((ports.to_vec(), tensors::lines(&args.inputs, Side::Inputs)?));
-    let (program, (ports, lines)) = args.model.program(ModelArgs::passing_blinding_key, open)?;
+    let (program, (ports, lines)) =
+        args.model
+            .program(Some(&args.inputs), ModelArgs::passing_blinding_key, open)?;
     let failed = |source| CliError::Write {
         file: args.out.display().to_string(),
         source,

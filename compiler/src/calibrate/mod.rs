@@ -1,3 +1,4 @@
 //! Sample inputs, and the ranges of values that they show.
 
+mod picks;
 pub mod ranges;

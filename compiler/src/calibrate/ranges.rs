@@ -6,16 +6,14 @@ use std::f64::consts::TAU;
 
 use rayon::prelude::*;
 
+use crate::calibrate::picks::{Picks, check_indices, index_limits};
 use crate::diagnostic::refuse;
 use crate::error::CompileError;
 use crate::graph::interpret;
-use crate::graph::{BinaryFn, Dtype, Extent, Graph, NodeId, Op, Origin, Pointwise, Tensor};
+use crate::graph::{BinaryFn, Dtype, Extent, Graph, NodeId, Op, Origin, Tensor};
 use crate::onnx::reference::{FloatModel, Observed};
 use crate::options::Options;
 use crate::ports::Sample;
-
-/// Longest axis that an input may select from.
-const MOST_ROWS: usize = 1 << 24;
 
 /// Number of synthetic samples.
 const SYNTHETIC_SAMPLES: usize = 8;
@@ -244,101 +242,6 @@ fn bounds(values: &[f64]) -> (f64, f64) {
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, g), x| {
             (x.min(l), x.max(g))
         })
-}
-
-/// How a model input selects rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Picks {
-    /// The number up to which what it picks is there, if it picks.
-    limit: Option<usize>,
-    /// Functions of its elements that are indices, and of how many rows.
-    indices: Vec<(Pointwise, usize)>,
-}
-
-impl Picks {
-    /// Whether everything that the number picks is there.
-    fn has(&self, v: f64) -> bool {
-        let inside =
-            |(index, length): &(Pointwise, usize)| (0.0..*length as f64).contains(&index.eval(v));
-        self.indices.iter().all(inside)
-    }
-}
-
-/// For each model input, how it selects rows.
-fn index_limits(graph: &Graph) -> Vec<Picks> {
-    let mut limits = vec![Picks::default(); graph.inputs.len()];
-    for node in &graph.nodes {
-        let Op::Gather { axis } = node.op else {
-            continue;
-        };
-        let length = graph.nodes[node.inputs[0]].shape[axis];
-        let mut stack = vec![(node.inputs[1], Pointwise::Variable)];
-        while let Some((id, index)) = stack.pop() {
-            let source = &graph.nodes[id];
-            let operands = || {
-                source
-                    .inputs
-                    .iter()
-                    .filter(|i| graph.uniform(**i).is_none())
-                    .copied()
-            };
-            match &source.op {
-                Op::Input(_) => {
-                    let valid = |v: &usize| (0.0..length as f64).contains(&index.eval(*v as f64));
-                    let limit = (0..MOST_ROWS).take_while(valid).count();
-                    if let Some(i) = graph
-                        .inputs
-                        .iter()
-                        .position(|input| *input == id)
-                        .filter(|_| limit > 0)
-                    {
-                        let least = limits[i].limit.map_or(limit, |other| other.min(limit));
-                        limits[i].limit = Some(least);
-                        limits[i].indices.push((index, length));
-                    }
-                }
-                Op::Reshape
-                | Op::Transpose { .. }
-                | Op::Slice { .. }
-                | Op::Concat { .. }
-                | Op::Broadcast => {
-                    stack.extend(operands().map(|o| (o, index.clone())));
-                }
-                Op::Gather { .. } => stack.push((source.inputs[0], index)),
-                Op::Pointwise(e) => stack.push((source.inputs[0], index.compose(e))),
-                Op::Binary(f) => {
-                    let operand = |i: &NodeId| {
-                        graph
-                            .uniform(*i)
-                            .map_or(Pointwise::Variable, Pointwise::Constant)
-                    };
-                    let e = Pointwise::binary(
-                        *f,
-                        operand(&source.inputs[0]),
-                        operand(&source.inputs[1]),
-                    );
-                    if operands().count() == 1 {
-                        stack.extend(operands().map(|o| (o, index.compose(&e))));
-                    }
-                }
-                _ => (),
-            }
-        }
-    }
-    limits
-}
-
-fn check_indices(graph: &Graph, limits: &[Picks], sample: &[Tensor]) -> Result<(), CompileError> {
-    for ((id, picks), tensor) in graph.inputs.iter().zip(limits).zip(sample) {
-        let Some(limit) = picks.limit else { continue };
-        if let Some(v) = tensor.data.iter().find(|v| !picks.has(**v)) {
-            let name = &graph.nodes[*id].name;
-            return Err(CompileError::Samples(format!(
-                "input `{name}` selects row {v} of {limit}"
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Reproducible samples: floats standard normal and uniform in `[0, 1)` by turns; integers that pick, uniform over what they

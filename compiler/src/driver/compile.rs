@@ -108,6 +108,9 @@ impl Request {
         if let Some(path) = &self.settings {
             options.settings = Some(Settings::from_path(path)?);
         }
+        if let Some(first) = self.samples.first() {
+            options.shapes = tensors::shapes(first).unwrap_or_default();
+        }
         let loaded = load::from_path(&self.path, &options)?;
         if !loaded.diagnostics.is_empty() {
             // The ports of stand-ins are not the model's: nothing else is read, and everything that is wrong is reported.

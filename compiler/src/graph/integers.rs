@@ -4,7 +4,7 @@ use crate::graph::builder::Builder;
 use crate::graph::{BinaryFn, Dtype, NodeId, Op, Pointwise, UnaryFn};
 
 /// How far back to look for what a value can be.
-const MOST_DEPTH: usize = 4;
+pub const MOST_DEPTH: usize = 4;
 
 impl Builder {
     /// `a / b` of integers of equal rank, towards zero.
@@ -87,7 +87,7 @@ impl Builder {
     }
 
     /// Least and greatest number that a value can be, by its type and by how it is made of others.
-    fn certain(&self, id: NodeId, depth: usize) -> (f64, f64) {
+    pub fn certain(&self, id: NodeId, depth: usize) -> (f64, f64) {
         let node = &self.graph.nodes[id];
         let limits = node.dtype.limits();
         if let Op::Constant(tensor) = &node.op {

@@ -7,7 +7,7 @@ pub(crate) mod check;
 pub(crate) mod defined;
 mod dtype;
 pub mod extent;
-mod integers;
+pub(crate) mod integers;
 pub mod interpret;
 pub(crate) mod limits;
 pub(crate) mod names;

@@ -1,25 +1,26 @@
 //! ONNX bytes to tract's decluttered graph with concrete shapes.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tract_onnx::dim_expr::parse_onnx_dim;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, type_proto};
 use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::SymbolScope;
+use tract_onnx::tract_hir::infer::Factoid;
 
-use crate::diagnostic::caught;
+use crate::diagnostic::{caught, refuse};
 use crate::error::CompileError;
-use crate::graph::limits::{MOST_ELEMENTS, volume};
+use crate::graph::limits::volume;
+use crate::graph::names::onnx_part;
+use crate::onnx::canonical::{self, Fault, functions, sequences, signatures};
 use crate::onnx::decompose::expansion::{self, Diagnostics};
+use crate::onnx::dimensions;
 use crate::onnx::loaded::{Loaded, model_digest, read};
 use crate::onnx::malformed;
 use crate::onnx::sizes;
-use crate::onnx::tensors::port_dtype;
+use crate::onnx::tensors::{port_dtype, stored_dtype};
 use crate::onnx::translate::inside::translate_inside;
 use crate::onnx::unsupported;
 use crate::options::Options;
@@ -46,10 +47,13 @@ pub fn from_bytes(bytes: &[u8], path: &str, options: &Options) -> Result<Loaded,
     from_proto(parse(bytes, path)?, None, path, options)
 }
 
-/// Decodes the bytes of a file.
-pub fn parse(mut bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
-    quietly(|| tract_onnx::onnx().proto_model_for_read(&mut bytes))
-        .map_err(|e| load_error(path, &e))
+/// Decodes the bytes of a file, and inlines its functions.
+pub fn parse(bytes: &[u8], path: &str) -> Result<ModelProto, CompileError> {
+    let mut read = bytes;
+    let decoded = quietly(|| tract_onnx::onnx().proto_model_for_read(&mut read));
+    let mut model = decoded.map_err(|e| load_error(path, &e))?;
+    functions::inline(&mut model, bytes).map_err(|fault| fault.of(path))?;
+    Ok(model)
 }
 
 /// Loads a decoded model; `folder` holds its external data.
@@ -59,25 +63,15 @@ pub fn from_proto(
     path: &str,
     options: &Options,
 ) -> Result<Loaded, CompileError> {
-    let Some(graph) = proto.graph.as_mut() else {
-        return Err(CompileError::Load {
-            path: path.into(),
-            reason: "it has no graph".into(),
-        });
-    };
+    if proto.graph.is_none() {
+        return Err(Fault::File("it has no graph".into()).of(path));
+    }
+    canonical::bring(&mut proto, folder).map_err(|fault| fault.of(path))?;
+    let graph = proto.graph.get_or_insert_default();
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let onnx_nodes = graph.node.len() as u64;
-    compute_outputs(graph);
-    let bound = sizes::check_expressions(graph)
-        .and_then(|()| caught(|| bind_dimensions(graph, options)).flatten());
-    bound.map_err(|reason| CompileError::Load {
-        path: path.into(),
-        reason,
-    })?;
-    let malformed = malformed::nodes(graph);
-    if !malformed.is_empty() {
-        return Err(CompileError::Nodes(malformed));
-    }
+    make_static(&mut proto, options).map_err(|fault| fault.of(path))?;
+    let graph = proto.graph.get_or_insert_default();
     let diagnostics = Diagnostics::default();
     let onnx = expansion::front_end(graph);
     let parsed = quietly(|| onnx.parse(&proto, folder));
@@ -86,12 +80,19 @@ pub fn from_proto(
         tensor.raw_data = Default::default();
         tensor.float_data = Vec::new();
     }
+    let mut unlike = Vec::new();
     let analyzed = quietly(|| {
         let mut parsed = parsed?;
         expansion::connect(&mut parsed.model, &diagnostics, translate_inside);
         if let Some(name) = parsed.unresolved_inputs.first() {
             return Err(TractError::msg(format!("nothing computes `{name}`")));
         }
+        parsed.model.analyse(true)?;
+        unlike = signatures::mismatches(&proto, |name| {
+            let outlet = parsed.outlets_by_name.get(name)?;
+            let fact = parsed.model.outlet_fact(*outlet).ok()?;
+            port_dtype(fact.datum_type.concretize()?)
+        });
         let model = parsed.model.into_typed()?;
         sizes::check_tensors(&model)?;
         let model = model.into_decluttered()?;
@@ -100,9 +101,10 @@ pub fn from_proto(
     });
     let diagnostics = diagnostics.take();
     let model = match analyzed {
+        _ if !unlike.is_empty() => return Err(CompileError::Nodes(unlike)),
         Ok(model) => model,
         Err(_) if !diagnostics.is_empty() => return Err(CompileError::Nodes(diagnostics)),
-        Err(e) => return Err(load_error(path, &e)),
+        Err(e) => return Err(blamed(proto.graph.as_ref(), path, &e)),
     };
     let graph = proto.graph.as_ref().expect("checked above");
     let initialized: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
@@ -114,6 +116,9 @@ pub fn from_proto(
     let inputs = ports(&model, &model.inputs, input_names).map_err(|e| load_error(path, &e))?;
     let outputs = ports(&model, &model.outputs, output_names.into_iter())
         .map_err(|e| load_error(path, &e))?;
+    if diagnostics.is_empty() {
+        check_types(graph, &outputs).map_err(|reason| Fault::File(reason).of(path))?;
+    }
     Ok(Loaded {
         path: path.into(),
         inputs,
@@ -127,6 +132,26 @@ pub fn from_proto(
     })
 }
 
+/// Gives all dimensions a length, puts tensors in place of sequences, and refuses what tract would never return from.
+fn make_static(proto: &mut ModelProto, options: &Options) -> Result<(), Fault> {
+    let own = proto
+        .opset_import
+        .iter()
+        .find(|import| import.domain.is_empty());
+    let version = own.map_or(1, |import| import.version);
+    let graph = proto.graph.get_or_insert_default();
+    compute_outputs(graph);
+    let bound = sizes::check_expressions(graph)
+        .and_then(|()| caught(|| dimensions::bind(graph, options)).flatten());
+    bound.map_err(Fault::File)?;
+    dimensions::fix_empty(graph);
+    sequences::resolve(graph, version)?;
+    match malformed::nodes(graph) {
+        malformed if malformed.is_empty() => Ok(()),
+        malformed => Err(Fault::Nodes(malformed)),
+    }
+}
+
 /// [`CompileError::Load`] with tract's chain of reasons.
 pub fn load_error(path: &str, error: &TractError) -> CompileError {
     CompileError::Load {
@@ -135,9 +160,31 @@ pub fn load_error(path: &str, error: &TractError) -> CompileError {
     }
 }
 
+/// The node that tract names in an error, and its last reason; else as [`load_error`].
+fn blamed(graph: Option<&GraphProto>, path: &str, error: &TractError) -> CompileError {
+    let text = format!("{error:#}");
+    let quoted = || {
+        let (_, rest) = text.split_once("node #")?;
+        let (_, rest) = rest.split_once('"')?;
+        Some(rest.split_once('"')?.0)
+    };
+    let operators = graph.map(unsupported::operators).unwrap_or_default();
+    let known = |name: &str| operators.contains_key(name);
+    let node = quoted().map(|name| onnx_part(name, known));
+    match node.and_then(|node| Some((node, operators.get(node)?))) {
+        None => load_error(path, error),
+        Some((node, operator)) => {
+            let reason = format!("its operands do not fit it: {}", error.root_cause());
+            let reason = reason.trim_end_matches('.');
+            let fault = refuse(reason, "correct the shapes and types in the model");
+            CompileError::Nodes(vec![fault.at(node, operator)])
+        }
+    }
+}
+
 /// tract panics on some malformed models; we report that like any other error.
 fn quietly<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
-    let panicked = |panic| TractError::msg(format!("tract panicked: {panic}"));
+    let panicked = |panic| TractError::msg(format!("it is malformed: {panic}"));
     caught(work).unwrap_or_else(|panic| Err(panicked(panic)))
 }
 
@@ -182,6 +229,29 @@ fn ports(
     outlets.iter().zip(names).map(describe).collect()
 }
 
+/// Whether outputs have the types that the file says.
+fn check_types(graph: &GraphProto, outputs: &[Port]) -> Result<(), String> {
+    for (declared, port) in graph.output.iter().zip(outputs) {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            declared.r#type.as_ref().and_then(|of| of.value.as_ref())
+        else {
+            continue;
+        };
+        let said = DataType::try_from(tensor.elem_type).ok();
+        if said
+            .and_then(stored_dtype)
+            .is_some_and(|said| said != port.dtype)
+        {
+            return Err(format!(
+                "its output `{}` is declared with elements of another type than {}, which they have",
+                port.name,
+                port.dtype.name()
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Puts an `Identity` before each output that is an input: tract cannot name a value twice.
 fn compute_outputs(graph: &mut GraphProto) {
     for output in &mut graph.output {
@@ -196,85 +266,6 @@ fn compute_outputs(graph: &mut GraphProto) {
             });
             output.name = computed;
         }
-    }
-}
-
-/// Replaces the symbolic dimensions of all inputs by numbers: those of the options, else 1.
-fn bind_dimensions(graph: &mut GraphProto, options: &Options) -> Result<(), String> {
-    let initialized: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
-    let mut known = BTreeSet::new();
-    for input in graph
-        .input
-        .iter_mut()
-        .filter(|i| !initialized.contains(&i.name))
-    {
-        let Some(type_proto::Value::TensorType(tensor)) =
-            input.r#type.as_mut().and_then(|t| t.value.as_mut())
-        else {
-            continue;
-        };
-        for dim in tensor.shape.iter_mut().flat_map(|s| &mut s.dim) {
-            let value = match &dim.value {
-                Some(Dimension::DimValue(v)) if *v >= 0 => *v,
-                Some(Dimension::DimParam(text)) => bind(text, options, &mut known)
-                    .map_err(|e| format!("dimension `{text}` of `{}`: {e}", input.name))?,
-                _ => 1,
-            };
-            dim.value = Some(Dimension::DimValue(value));
-        }
-        let lens = tensor.shape.iter().flat_map(|s| &s.dim);
-        let lens = lens.filter_map(|dim| match dim.value {
-            Some(Dimension::DimValue(len)) => u64::try_from(len).ok(),
-            _ => None,
-        });
-        if volume(lens) > MOST_ELEMENTS {
-            return Err(format!("the input `{}` is too large", input.name));
-        }
-    }
-    match options
-        .dimensions
-        .iter()
-        .find(|(name, _)| !known.contains(name))
-    {
-        Some((name, _)) if known.is_empty() => Err(format!(
-            "it has no symbolic dimensions, so none is named `{name}`"
-        )),
-        Some((name, _)) => Err(format!(
-            "it has no symbolic dimension named `{name}`, only `{}`",
-            known.iter().join("`, `")
-        )),
-        None => Ok(()),
-    }
-}
-
-/// The value of a dimension's expression; adds its symbols to `known`.
-fn bind(text: &str, options: &Options, known: &mut BTreeSet<String>) -> Result<i64, String> {
-    let chosen = |name: &str| {
-        options
-            .dimensions
-            .iter()
-            .find(|(n, _)| n == name)
-            .map_or(1, |(_, v)| *v as i64)
-    };
-    let scope = SymbolScope::default();
-    let Ok(parsed) = parse_onnx_dim(&scope, text) else {
-        known.insert(text.to_string());
-        return Ok(chosen(text));
-    };
-    let mut values = SymbolValues::default();
-    for symbol in parsed.symbols() {
-        let name = symbol.to_string();
-        values.set(&symbol, chosen(&name));
-        known.insert(name);
-    }
-    let value = parsed
-        .eval(&values)
-        .to_i64()
-        .map_err(|e| format!("{e:#}"))?;
-    if value < 0 {
-        Err(format!("is {value}"))
-    } else {
-        Ok(value)
     }
 }
 

@@ -3,12 +3,16 @@
 
 use std::collections::HashMap;
 
+use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::limits::{MOST_ELEMENTS, volume};
 use crate::onnx::unsupported;
+
+/// Attributes that count something.
+const COUNTS: &[&str] = &["blocksize", "dilations", "group", "kernel_shape", "strides"];
 
 /// What is wrong with the nodes of a graph and of the graphs inside it.
 pub fn nodes(graph: &GraphProto) -> Vec<Diagnostic> {
@@ -24,6 +28,7 @@ pub fn nodes(graph: &GraphProto) -> Vec<Diagnostic> {
     }
     let own = graph.node.iter().enumerate().filter_map(|(at, node)| {
         let fault = permutation(node)
+            .or_else(|| counts(node))
             .or_else(|| divisor(node, &constants))
             .or_else(|| growth(node, &constants))
             .or_else(|| dynamic_integers(graph, node))?;
@@ -48,6 +53,26 @@ fn permutation(node: &NodeProto) -> Option<Diagnostic> {
             "its `perm` {:?} is not a permutation of the axes",
             perm.ints
         ),
+        "correct the model",
+    ))
+}
+
+/// A number of elements, positions or groups below 1, by which tract would divide.
+fn counts(node: &NodeProto) -> Option<Diagnostic> {
+    let is_count = |a: &&AttributeProto| COUNTS.contains(&a.name.as_str());
+    let wrong = |a: &&AttributeProto| match a.ints.is_empty() {
+        true => a.i < 1,
+        false => a.ints.iter().any(|count| *count < 1),
+    };
+    let list = |a: &&AttributeProto| !(a.ints.is_empty() && a.r#type == AttributeType::Ints as i32);
+    let found = node
+        .attribute
+        .iter()
+        .filter(is_count)
+        .filter(list)
+        .find(wrong)?;
+    Some(refuse(
+        format!("its `{}` is below 1", found.name),
         "correct the model",
     ))
 }
@@ -93,7 +118,7 @@ fn dynamic_integers(graph: &GraphProto, node: &NodeProto) -> Option<Diagnostic> 
 }
 
 /// The elements of a tensor of integers that is in the file itself; none of another.
-fn integers(tensor: &TensorProto) -> Vec<i64> {
+pub(crate) fn integers(tensor: &TensorProto) -> Vec<i64> {
     let signed = |element: &[u8]| {
         let sign = element.last().is_some_and(|byte| *byte >= 0x80);
         let mut wide = [if sign { 0xff } else { 0 }; 8];

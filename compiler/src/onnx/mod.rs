@@ -1,6 +1,8 @@
 //! ONNX files to our float graph. The only module that names tract.
 
+pub(crate) mod canonical;
 pub(crate) mod decompose;
+mod dimensions;
 pub(crate) mod external;
 pub(crate) mod load;
 pub(crate) mod loaded;

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::array::{GatherNd, ScatterNd};
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::nn::Softmax;
 use tract_onnx::tract_core::plan::{self, SimplePlan};
 
@@ -94,8 +97,10 @@ impl FloatModel {
         let results = caught(|| {
             state.run_plan_with_eval(inputs, |context, state, node, inputs| {
                 last.clone_from(&node.name);
+                let inputs = counted_from_start(node, inputs)?;
                 let outputs = match node.op_as::<Softmax>().filter(|op| is_float(op)) {
                     Some(op) => softmax(op, &inputs[0])?,
+                    None if in_single_precision(node, &inputs) => single(node, &inputs[0])?,
                     None => plan::eval(context, state, node, inputs)?,
                 };
                 observe(node, &outputs);
@@ -140,6 +145,70 @@ impl FloatModel {
 
 fn is_float(softmax: &Softmax) -> bool {
     softmax.quant_output_dt.is_none()
+}
+
+/// The operands, with indices that count from the end as indices: tract's own tuples of indices do not.
+fn counted_from_start(node: &TypedNode, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    let batches = match (node.op_as::<GatherNd>(), node.op_is::<ScatterNd>()) {
+        (Some(op), _) => op.batch_dims,
+        (None, true) => 0,
+        (None, false) => return Ok(inputs),
+    };
+    let mut tuples = inputs[1].cast_to::<i64>()?.into_owned();
+    let lens = &inputs[0].shape()[batches..];
+    let depth = tuples.shape().last().copied().unwrap_or(0).min(lens.len());
+    let mut plain = tuples.try_as_plain_ram_mut()?;
+    for tuple in plain.as_slice_mut::<i64>()?.chunks_exact_mut(depth.max(1)) {
+        for (index, len) in tuple.iter_mut().zip(lens) {
+            let from_end = if *index < 0 { *len as i64 } else { 0 };
+            *index += from_end;
+            ensure!(
+                (0..*len as i64).contains(index),
+                "an index picks row {index} of {len}"
+            );
+        }
+    }
+    inputs[1] = tuples.into_tvalue();
+    Ok(inputs)
+}
+
+/// Functions that tract does not have for double precision.
+const SINGLE: &[&str] = &[
+    "Erf",
+    "GeluApproximate",
+    "GeluExact",
+    "HardSwish",
+    "LeakyRelu",
+    "PowConst",
+    "RoundHalfToEven",
+    "Sigmoid",
+    "Silu",
+];
+
+fn in_single_precision(node: &TypedNode, inputs: &[TValue]) -> bool {
+    let doubles = inputs
+        .first()
+        .is_some_and(|x| x.datum_type() == f64::datum_type());
+    doubles && node.op_is::<ElementWiseOp>() && SINGLE.contains(&&*node.op().name())
+}
+
+/// A function of doubles, rounded to single precision before, unless it rounds itself.
+fn single(node: &TypedNode, x: &TValue) -> TractResult<TVec<TValue>> {
+    if node.op().name() == "RoundHalfToEven" {
+        let mut rounded = from_tract(x)?;
+        rounded
+            .data
+            .iter_mut()
+            .for_each(|v| *v = v.round_ties_even());
+        return Ok(tvec![to_tract(&rounded, f64::datum_type())?.into_tvalue()]);
+    }
+    let narrow = x.cast_to::<f32>()?.into_owned().into_tvalue();
+    let made = node.op().eval_out_of_plan(tvec![narrow])?;
+    let made = made.with_context(|| format!("{node} needs a plan"))?;
+    let wide = made
+        .iter()
+        .map(|y| Ok(y.cast_to::<f64>()?.into_owned().into_tvalue()));
+    wide.collect()
 }
 
 /// In double precision: tract's own softmax has no exponentials below `exp(-87)`, of which logarithms may be taken.

@@ -57,7 +57,7 @@ const TRACT: &[Operator] = &[
     tract("GlobalMaxPool", 1),
     tract("Greater", 1),
     tract("GreaterOrEqual", 12),
-    tract("GroupNormalization", 18),
+    tract("GroupNormalization", 21),
     tract("HardSigmoid", 1),
     tract("HardSwish", 14),
     tract("Identity", 1),
@@ -67,7 +67,7 @@ const TRACT: &[Operator] = &[
     tract("Less", 1),
     tract("LessOrEqual", 12),
     tract("Log", 1).restricted("positive operands"),
-    tract("MatMul", 1).restricted("not of two vectors"),
+    tract("MatMul", 1),
     tract("Max", 1),
     tract("Mean", 1),
     tract("MeanVarianceNormalization", 9),
@@ -135,7 +135,7 @@ mod tests {
         let mut seen = HashSet::new();
         for operator in operators() {
             assert!(
-                seen.insert(operator.name),
+                seen.insert((operator.domain, operator.name)),
                 "{} is listed twice",
                 operator.name
             );

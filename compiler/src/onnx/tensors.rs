@@ -1,5 +1,6 @@
 //! Conversion of tensors between tract and our graph.
 
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 
@@ -10,6 +11,9 @@ use crate::graph::Dtype;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unrepresentable(String);
+
+/// Least magnitude of a number that is not taken for 0: what is below it, single precision has with fewer digits, or not at all.
+const LEAST: f64 = f32::MIN_POSITIVE as f64;
 
 /// A tract tensor of numbers or booleans in `f64`.
 pub fn from_tract(tensor: &Tensor) -> Result<graph::Tensor, Unrepresentable> {
@@ -37,7 +41,7 @@ pub fn from_tract(tensor: &Tensor) -> Result<graph::Tensor, Unrepresentable> {
         .to_plain_array_view::<f64>()
         .map_err(|_| cannot())?
         .iter()
-        .copied()
+        .map(|v| if v.abs() < LEAST { 0.0 } else { *v })
         .collect_vec();
     Ok(graph::Tensor::new(tensor.shape().to_vec(), data))
 }
@@ -82,4 +86,10 @@ pub fn port_dtype(dtype: DatumType) -> Option<Dtype> {
         _ if dtype.is_float() && !dtype.is_quantized() => Some(Dtype::Float32),
         _ => None,
     }
+}
+
+/// The port type for the element type of a file.
+pub fn stored_dtype(dtype: DataType) -> Option<Dtype> {
+    let tract = DatumType::try_from(dtype).ok()?;
+    port_dtype(tract)
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
+use crate::onnx::decompose::operator::bare;
+
 /// Types that our graph cannot express, whatever their attributes.
 const REFUSED: &[(&[&str], &str, &str)] = &[
     (
@@ -39,7 +41,7 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
 pub fn reason(operator: &str) -> Option<(&'static str, &'static str)> {
     REFUSED
         .iter()
-        .find(|(types, ..)| types.contains(&operator))
+        .find(|(types, ..)| types.contains(&bare(operator)))
         .map(|(_, reason, help)| (*reason, *help))
 }
 
@@ -57,7 +59,7 @@ pub fn operators(graph: &GraphProto) -> HashMap<String, String> {
         .node
         .iter()
         .enumerate()
-        .map(|(i, n)| (name(i, n), n.op_type.clone()))
+        .map(|(i, n)| (name(i, n), bare(&n.op_type).to_string()))
         .collect()
 }
 

@@ -4,12 +4,14 @@ mod diagnose;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use crate::calibrate::ranges;
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::builder::Builder;
 use crate::graph::passes::{fuse, greatest, masks, negative_indices, powers, rescaling};
-use crate::graph::{Dtype, Graph, NodeId, Op, Origin, check, defined, names};
+use crate::graph::{Dtype, Graph, NodeId, Op, Origin, Tensor, check, defined, names};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
 use crate::onnx::reference::FloatModel;
@@ -63,7 +65,7 @@ pub fn prepare(loaded: Loaded, options: &Options) -> Result<Prepared, CompileErr
     prepared.unwrap_or_else(|panic| {
         Err(CompileError::Load {
             path,
-            reason: format!("its import panicked: {panic}"),
+            reason: format!("it cannot be translated, please report it: {panic}"),
         })
     })
 }
@@ -76,18 +78,14 @@ fn prepared(loaded: Loaded, options: &Options) -> Result<Prepared, CompileError>
     fuse::fuse(&mut graph);
     prune(&mut graph, &mut origins);
     rescaling::raise(&mut graph);
-    let is_negative = |v: &f64| *v < 0.0;
-    let negative = |sample: &Vec<Sample>, input: usize| {
-        sample
-            .get(input)
-            .is_some_and(|tensor| tensor.data.iter().any(is_negative))
-    };
-    let counted_from_end = |input| options.samples.iter().any(|sample| negative(sample, input));
-    negative_indices::wrap_negative(&mut graph, counted_from_end);
+    let float = FloatModel::new(&loaded)?;
+    let negative = counted_from_end(&graph, &origins, &float, options)?;
+    with_builder(&mut graph, &mut origins, |build| {
+        negative_indices::wrap_negative(build, &negative);
+    });
     prune(&mut graph, &mut origins);
     defined::check(&graph).map_err(CompileError::Nodes)?;
     names::distinguish(&mut graph);
-    let float = FloatModel::new(&loaded)?;
     ranges::calibrate(&mut graph, &origins, &float, options)?;
     Ok(Prepared {
         graph,
@@ -117,14 +115,64 @@ fn rewrite(graph: &mut Graph, origins: &mut Vec<Option<Origin>>, options: &Optio
         None if options.samples.is_empty() => None,
         None => Some(values(&options.samples, input)),
     };
+    with_builder(graph, origins, |build| {
+        masks::find(build, &seen);
+        powers::find(build);
+        greatest::find(&mut build.graph);
+    });
+    prune(graph, origins);
+}
+
+fn with_builder(
+    graph: &mut Graph,
+    origins: &mut Vec<Option<Origin>>,
+    change: impl FnOnce(&mut Builder),
+) {
     let mut build = Builder::new();
     std::mem::swap(&mut build.graph, graph);
     std::mem::swap(&mut build.origins, origins);
-    masks::find(&mut build, &seen);
-    powers::find(&mut build);
-    greatest::find(&mut build.graph);
+    change(&mut build);
     (*graph, *origins) = (build.graph, build.origins);
-    prune(graph, origins);
+    origins.resize(graph.nodes.len(), None);
+}
+
+/// Inputs, and computed indices, that are negative in some sample.
+fn counted_from_end(
+    graph: &Graph,
+    origins: &[Option<Origin>],
+    float: &FloatModel,
+    options: &Options,
+) -> Result<HashSet<NodeId>, CompileError> {
+    let mut found = HashSet::new();
+    let indices = negative_indices::computed(graph);
+    let origin = |id: &NodeId| {
+        origins
+            .get(*id)
+            .copied()
+            .flatten()
+            .map(|origin| (*id, origin))
+    };
+    let indices: Vec<(NodeId, Origin)> = indices.iter().filter_map(origin).collect();
+    let wanted: HashSet<Origin> = indices.iter().map(|(_, origin)| *origin).collect();
+    let is_negative = |data: &[f64]| data.iter().any(|v| *v < 0.0);
+    for sample in &options.samples {
+        let inputs = graph.inputs.iter().zip(sample);
+        found.extend(
+            inputs
+                .filter(|(_, tensor)| is_negative(&tensor.data))
+                .map(|(id, _)| *id),
+        );
+        if wanted.is_empty() {
+            continue;
+        }
+        let tensor = |sample: &Sample| Tensor::new(sample.shape.clone(), sample.data.clone());
+        let observed = float.observe(&sample.iter().map(tensor).collect::<Vec<_>>(), &wanted)?;
+        for (id, origin) in &indices {
+            let value = observed.get(origin).and_then(|value| value.tensor().ok());
+            found.extend(value.filter(|value| is_negative(&value.data)).map(|_| *id));
+        }
+    }
+    Ok(found)
 }
 
 /// The values other than 0 that an input has in samples; of many, two.

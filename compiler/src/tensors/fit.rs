@@ -24,6 +24,10 @@ pub fn fit(
     file: &str,
     finite: Finite,
 ) -> Result<Vec<Vec<f64>>, TensorError> {
+    // An input without elements is no port: it says nothing.
+    let is_port = |tensor: &FileTensor| ports.iter().any(|p| tensor.name.as_ref() == Some(&p.name));
+    let mut tensors = tensors;
+    tensors.retain(|tensor| !tensor.data.is_empty() || is_port(tensor));
     let ordered = order(tensors, ports, file)?;
     ports
         .iter()

@@ -74,6 +74,21 @@ pub struct LabelledSample {
     pub label: Option<Vec<usize>>,
 }
 
+/// Names and shapes of the inputs of a file, or of its first line.
+pub fn shapes(path: &Path) -> Result<Vec<(Option<String>, Vec<usize>)>, TensorError> {
+    let tensors = match path.extension().and_then(|e| e.to_str()) {
+        Some("jsonl") => match lines(path, Side::Inputs)?.next() {
+            Some(line) => line?.tensors,
+            None => Vec::new(),
+        },
+        _ => read(path, Side::Inputs)?,
+    };
+    let known = tensors
+        .into_iter()
+        .map(|tensor| (tensor.name, tensor.shape.unwrap_or_default()));
+    Ok(known.collect())
+}
+
 /// Every sample of a file, one JSON object a line, its tensors in the order of `ports`.
 ///
 /// # Errors

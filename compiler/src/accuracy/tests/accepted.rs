@@ -335,7 +335,7 @@ fn quotients_of_what_may_be_small() {
     let reduced = |model: Onnx, operator: &str, operand: &str, to: &str| {
         model.node(operator, operand, to, &[("axes", Ints(vec![1]))])
     };
-    let x = || Onnx::new().input("x", "6,5");
+    let x = || Onnx::new().opset(12).input("x", "6,5");
     let least = reduced(x(), "ReduceMin", "x", "least");
     let most = reduced(least, "ReduceMax", "x", "most");
     let spanned = most

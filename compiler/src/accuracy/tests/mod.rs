@@ -116,6 +116,7 @@ fn what_the_float_model_leaves_undefined_is_named() {
 fn a_mask_that_drowns_the_rest_is_named() {
     // Rows: columns that differ have scales of their own.
     let model = Onnx::new()
+        .opset(18)
         .input("x", "1,2")
         .ints("rows", &[2], &[2, 1])
         .node("Reshape", "x,rows", "r", &[])

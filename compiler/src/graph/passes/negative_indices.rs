@@ -1,37 +1,68 @@
 //! Indices that count from the end: where a sample has some, a gather's indices are first made to count from the start.
 
+use std::collections::HashSet;
+
+use crate::graph::builder::Builder;
+use crate::graph::integers::MOST_DEPTH;
 use crate::graph::{BinaryFn, Dtype, Graph, Node, NodeId, Op, Pointwise, Tensor, UnaryFn};
 
-/// Rewrites the gathers whose indices come from an integer input that `has_negative` elements in some sample: `i` becomes
-/// `i + length [i < 0]`.
-pub fn wrap_negative(graph: &mut Graph, has_negative: impl Fn(usize) -> bool) {
-    let mut reached = vec![false; graph.nodes.len()];
-    for (position, id) in graph.inputs.iter().enumerate() {
-        reached[*id] = has_negative(position);
-    }
-    for id in 0..graph.nodes.len() {
+/// Indices that are computed, before what only moves them.
+pub fn computed(graph: &Graph) -> Vec<NodeId> {
+    let mut found = Vec::new();
+    let gathers = graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.op, Op::Gather { .. }));
+    let mut stack: Vec<NodeId> = gathers
+        .filter_map(|node| node.inputs.get(1).copied())
+        .collect();
+    let mut seen = vec![false; graph.nodes.len()];
+    while let Some(id) = stack.pop() {
         let Node { op, inputs, .. } = &graph.nodes[id];
-        let moves = matches!(
-            op,
-            Op::Reshape
-                | Op::Transpose { .. }
-                | Op::Slice { .. }
-                | Op::Broadcast
-                | Op::Concat { .. }
-        );
-        reached[id] |= moves && inputs.iter().any(|input| reached[*input]);
+        if std::mem::replace(&mut seen[id], true) {
+            continue;
+        }
+        match op {
+            op if moves(op) => stack.extend(inputs),
+            Op::Input(_) | Op::Constant(_) => {}
+            _ => found.push(id),
+        }
     }
-    for id in 0..graph.nodes.len() {
-        let Op::Gather { axis } = graph.nodes[id].op else {
+    found
+}
+
+fn moves(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Broadcast | Op::Concat { .. }
+    )
+}
+
+/// Rewrites the gathers whose indices come from a value that `has_negative` elements in some sample, or are computed and may be negative by
+/// how they are: `i` becomes `i + length [i < 0]`.
+pub fn wrap_negative(build: &mut Builder, has_negative: &HashSet<NodeId>) {
+    let mut reached = vec![false; build.graph.nodes.len()];
+    for id in 0..build.graph.nodes.len() {
+        let Node { op, inputs, .. } = &build.graph.nodes[id];
+        let moved = moves(op) && inputs.iter().any(|input| reached[*input]);
+        reached[id] = moved || has_negative.contains(&id);
+    }
+    for id in 0..reached.len() {
+        let Op::Gather { axis } = build.graph.nodes[id].op else {
             continue;
         };
-        let [data, index] = graph.nodes[id].inputs[..] else {
+        let [data, index] = build.graph.nodes[id].inputs[..] else {
             continue;
         };
-        if reached.get(index) == Some(&true) {
-            let length = graph.nodes[data].shape[axis];
-            let wrapped = from_start(graph, index, length);
-            graph.nodes[id].inputs[1] = wrapped;
+        if build.tensor(index).is_some() {
+            continue;
+        }
+        let length = build.graph.nodes[data].shape[axis];
+        let least = build.certain(index, MOST_DEPTH).0;
+        let may_be = (-(length as f64)..0.0).contains(&least);
+        if may_be || reached.get(index) == Some(&true) {
+            let wrapped = from_start(&mut build.graph, index, length);
+            build.graph.nodes[id].inputs[1] = wrapped;
         }
     }
 }

@@ -366,24 +366,30 @@ fn integer_range(
     Ok((low.max(lowest), high.min(highest)))
 }
 
-/// Length of the axis that the value indexes, directly or after moving.
+/// Length of the axis that the value indexes, directly or after moving; the longest, where parts of it index different ones.
 fn gathered_len(cx: &Lowering, id: NodeId) -> Option<usize> {
-    let readers = cx
-        .readers(id)
-        .iter()
-        .map(|&reader| (reader, &cx.graph.nodes[reader]));
-    let lens = readers.filter_map(|(reader, node)| match &node.op {
-        Op::Gather { axis } if node.inputs[1] == id => {
-            Some(cx.graph.nodes[node.inputs[0]].shape[*axis])
-        }
-        Op::Reshape
-        | Op::Transpose { .. }
-        | Op::Slice { .. }
-        | Op::Broadcast
-        | Op::Concat { .. } => gathered_len(cx, reader),
-        _ => None,
-    });
-    lens.min()
+    let (mut whole, mut parts) = (None, None);
+    for &reader in cx.readers(id) {
+        let node = &cx.graph.nodes[reader];
+        let len = match &node.op {
+            Op::Gather { axis } if node.inputs[1] == id => {
+                Some(cx.graph.nodes[node.inputs[0]].shape[*axis])
+            }
+            Op::Slice { .. } => {
+                parts = parts.max(gathered_len(cx, reader));
+                None
+            }
+            Op::Reshape | Op::Transpose { .. } | Op::Broadcast | Op::Concat { .. } => {
+                gathered_len(cx, reader)
+            }
+            _ => None,
+        };
+        whole = match (whole, len) {
+            (Some(one), Some(other)) => Some(std::cmp::min(one, other)),
+            (one, other) => one.or(other),
+        };
+    }
+    whole.or(parts)
 }
 
 #[cfg(test)]

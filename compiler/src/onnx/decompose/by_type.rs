@@ -1,5 +1,6 @@
 //! Where tract's front end has operators for floats that we need otherwise for integers: it divides them by itself, sums them in 32 bits, and
-//! takes 64-bit integers that are cast for lengths of axes. And where it has some only for floats of single precision.
+//! takes 64-bit integers that are cast for lengths of axes. And where it has some only for floats of single
+//! precision, or not for vectors.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,7 +14,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cast::cast;
 
 use crate::diagnostic::{Diagnostic, refuse};
-use crate::graph::{BinaryFn, NodeId, Reducer, UnaryFn};
+use crate::graph::{BinaryFn, NodeId, Reducer};
 use crate::onnx::decompose::expansion::Expansion;
 use crate::onnx::decompose::nn::ranking::is_zero;
 use crate::onnx::decompose::nn::reductions::reduced;
@@ -35,22 +36,24 @@ pub(super) fn register(operators: &mut OnnxOpRegister) {
     operators.insert("Cast", parse_cast);
     operators.insert("Div", |context, node| by_type(context, node, divide));
     operators.insert("Equal", |context, node| {
-        of_types(context, node, |dtype| dtype == bool::datum_type(), equal)
+        let ours = |operands: &[Operand]| first_is(operands, |dtype| dtype == bool::datum_type());
+        of_operands(context, node, ours, equal)
     });
     operators.insert("Gemm", |context, node| {
-        let other = |dtype: DatumType| dtype.is_float() && dtype != f32::datum_type();
-        of_types(context, node, other, gemm)
+        let doubles = |operands: &[Operand]| first_is(operands, |dtype| dtype == f64::datum_type());
+        of_operands(context, node, doubles, gemm)
     });
-    operators.insert("MatMul", |context, node| by_type(context, node, matmul));
+    operators.insert("MatMul", |context, node| {
+        let ours = |operands: &[Operand]| {
+            let vectors = operands.iter().all(|(_, rank)| *rank == Some(1));
+            first_is(operands, is_integer) || vectors
+        };
+        of_operands(context, node, ours, matmul)
+    });
     operators.insert("Mod", |context, node| by_type(context, node, remainder));
     operators.insert("Mul", |context, node| by_type(context, node, multiply));
     operators.insert("Pow", |context, node| by_type(context, node, power));
     operators.insert("ReduceSum", |context, node| by_type(context, node, sum));
-    for name in ["HardSwish", "Sigmoid"] {
-        operators.insert(name, |context, node| {
-            of_types(context, node, |dtype| dtype == f64::datum_type(), function)
-        });
-    }
 }
 
 fn of_tract(context: &ParsingContext, node: &NodeProto) -> Parsed {
@@ -61,13 +64,23 @@ fn of_tract(context: &ParsingContext, node: &NodeProto) -> Parsed {
 }
 
 fn by_type(context: &ParsingContext, node: &NodeProto, build: Build) -> Parsed {
-    of_types(context, node, is_integer, build)
+    let integers = |operands: &[Operand]| first_is(operands, is_integer);
+    of_operands(context, node, integers, build)
 }
 
-fn of_types(
+/// Type and rank of an operand, as far as they are known.
+type Operand = (Option<DatumType>, Option<usize>);
+
+/// Whether the first operand has such a type.
+fn first_is(operands: &[Operand], is: fn(DatumType) -> bool) -> bool {
+    let first = operands.first().and_then(|(dtype, _)| *dtype);
+    first.is_some_and(is)
+}
+
+fn of_operands(
     context: &ParsingContext,
     node: &NodeProto,
-    is_ours: fn(DatumType) -> bool,
+    is_ours: fn(&[Operand]) -> bool,
     build: Build,
 ) -> Parsed {
     let (tract, captured) = of_tract(context, node)?;
@@ -80,11 +93,11 @@ fn of_types(
     Ok((Box::new(by_type), captured))
 }
 
-/// An operator that is ours for some types of its first operand and tract's for the others.
+/// An operator that is ours for some types and ranks of its operands and tract's for the others.
 #[derive(Clone, Debug)]
 pub(super) struct ByType {
     pub ours: Expansion,
-    is_ours: fn(DatumType) -> bool,
+    is_ours: fn(&[Operand]) -> bool,
     tract: Box<dyn InferenceOp>,
 }
 
@@ -119,8 +132,12 @@ impl InferenceOp for ByType {
         TVec<InferenceFact>,
         TVec<InferenceFact>,
     )> {
-        let known = inputs.first().and_then(|fact| fact.datum_type.concretize());
-        match known.is_some_and(self.is_ours) {
+        let known = |fact: &&InferenceFact| {
+            let rank = fact.shape.rank().concretize();
+            (fact.datum_type.concretize(), rank.map(|rank| rank as usize))
+        };
+        let operands: Vec<Operand> = inputs.iter().map(known).collect();
+        match (self.is_ours)(&operands) {
             true => self.ours.infer_facts(inputs, outputs, observed),
             false => self.tract.infer_facts(inputs, outputs, observed),
         }
@@ -133,11 +150,12 @@ impl InferenceOp for ByType {
         target: &mut TypedModel,
         mapping: &HashMap<OutletId, OutletId>,
     ) -> TractResult<TVec<OutletId>> {
-        let Some(first) = node.inputs.first() else {
-            bail!("`{}` has no operands", node.name);
-        };
-        let dtype = target.outlet_fact(mapping[first])?.datum_type;
-        let operator: &dyn InferenceOp = match (self.is_ours)(dtype) {
+        let mut operands: Vec<Operand> = Vec::new();
+        for input in &node.inputs {
+            let fact = target.outlet_fact(mapping[input])?;
+            operands.push((Some(fact.datum_type), Some(fact.rank())));
+        }
+        let operator: &dyn InferenceOp = match (self.is_ours)(&operands) {
             true => &self.ours,
             false => &*self.tract,
         };
@@ -274,16 +292,6 @@ fn gemm(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         made = scope.build.add(made, c);
     }
     Ok(vec![(made, scope.dtype(0))])
-}
-
-/// `HardSwish` and `Sigmoid`.
-fn function(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
-    let function = match scope.operator() {
-        "HardSwish" => UnaryFn::HardSwish,
-        _ => UnaryFn::Sigmoid,
-    };
-    let x = scope.operand(0)?;
-    Ok(vec![(scope.build.unary(function, x), scope.dtype(0))])
 }
 
 /// `MatMul`.

@@ -14,7 +14,8 @@ use tract_onnx::tract_core::internal::*;
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::onnx::decompose::body;
 use crate::onnx::decompose::by_type::{self, ByType};
-use crate::onnx::decompose::operator::Build;
+use crate::onnx::decompose::nn::finite;
+use crate::onnx::decompose::operator::{Build, bare};
 use crate::onnx::decompose::registry;
 use crate::onnx::decompose::scope::{Scope, TranslateInside, TypedValue};
 use crate::onnx::decompose::subgraph::Subgraph;
@@ -25,8 +26,8 @@ use crate::onnx::unsupported;
 pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
     let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
     by_type::register(&mut onnx.op_register);
-    for operator in registry::operators() {
-        onnx.op_register.insert(operator.name, parse);
+    for name in registry::names() {
+        onnx.op_register.0.insert(name, parse);
     }
     for name in unsupported::types(graph) {
         let known = onnx.op_register.0.contains_key(name);
@@ -95,7 +96,11 @@ fn parse(
     context: &ParsingContext,
     node: &NodeProto,
 ) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    let expansion = Expansion::new(context, node, registry::build(&node.op_type));
+    let expansion = Expansion::new(
+        context,
+        node,
+        registry::build(&node.domain, bare(&node.op_type)),
+    );
     Ok((Box::new(expansion), body::captures(node)))
 }
 
@@ -198,6 +203,14 @@ impl InferenceOp for Expansion {
         });
         let results = match made {
             None => outputs.iter().map(|fact| (*fact).clone()).collect(),
+            Some(made) if finite::is_test(bare(&self.node.op_type)) => {
+                // That it is false is only known when what leads here is.
+                let facts = made.facts();
+                let shaped = |fact: &TypedFact| {
+                    InferenceFact::dt_shape(fact.datum_type, fact.shape.iter().cloned())
+                };
+                facts.iter().map(shaped).collect()
+            }
             Some(made) => made.facts().iter().map(InferenceFact::from).collect(),
         };
         let inputs = inputs.iter().map(|fact| (*fact).clone()).collect();
@@ -221,7 +234,9 @@ impl InferenceOp for Expansion {
             .iter()
             .map(|input| target.outlet_fact(*input).cloned());
         let facts: Vec<TypedFact> = facts.collect::<TractResult<_>>()?;
-        let made = match self.expand(&facts.iter().collect::<Vec<_>>()) {
+        let expanded = finite::check(bare(&self.node.op_type), target, &inputs)
+            .and_then(|()| self.expand(&facts.iter().collect::<Vec<_>>()));
+        let made = match expanded {
             Ok(made) => made,
             Err(diagnostic) => {
                 let said = diagnostic.reason.clone();
@@ -229,13 +244,13 @@ impl InferenceOp for Expansion {
                 if self.build.is_none() || !follows_stand_in(target, &inputs) {
                     let node = unsupported::name(0, &self.node);
                     self.diagnostics
-                        .push(diagnostic.at(node, &self.node.op_type));
+                        .push(diagnostic.at(node, bare(&self.node.op_type)));
                 }
                 // The analysis goes on as if the result had the first operand's shape, to find what else is wrong.
                 let Some(first) = facts.first() else {
                     bail!("{said}")
                 };
-                Subgraph::stand_in(&self.node.op_type, first, self.results())?
+                Subgraph::stand_in(bare(&self.node.op_type), first, self.results())?
             }
         };
         target.wire_node(&node.name, made, &inputs)

@@ -8,6 +8,8 @@ pub(crate) mod body;
 mod by_type;
 mod control;
 pub(crate) mod expansion;
+pub(crate) mod legacy;
+mod microsoft;
 mod ml;
 mod nn;
 pub(crate) mod operator;

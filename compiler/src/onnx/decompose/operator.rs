@@ -12,6 +12,19 @@ pub(super) const TRAINING: &str = "ai.onnx.preview.training";
 /// Domain of ONNX Runtime's own operators.
 pub(super) const MICROSOFT: &str = "com.microsoft";
 
+/// The name by which tract looks an operator up: with its domain, unless that is the standard one.
+pub(crate) fn qualified(domain: &str, name: &str) -> String {
+    match domain {
+        "" => name.to_string(),
+        domain => format!("{domain}.{name}"),
+    }
+}
+
+/// A name without its domain.
+pub(crate) fn bare(qualified: &str) -> &str {
+    qualified.rsplit('.').next().unwrap_or(qualified)
+}
+
 /// Builds an operator from its operands: its results and their element types.
 pub(crate) type Build = fn(&mut Scope) -> Result<Vec<TypedValue>, Diagnostic>;
 

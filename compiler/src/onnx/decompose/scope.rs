@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{Graph, NodeId, Op, Tensor};
 use crate::onnx::decompose::body;
+use crate::onnx::decompose::operator::bare;
 use crate::onnx::decompose::subgraph::Subgraph;
 use crate::onnx::tensors;
 
@@ -55,7 +56,7 @@ impl<'n> Scope<'n> {
             sources: Vec::new(),
             inside,
         };
-        scope.build.name = node.op_type.clone();
+        scope.build.name = bare(&node.op_type).to_string();
         let mut given = facts.iter().enumerate();
         for name in &node.input {
             let fact = if name.is_empty() { None } else { given.next() };
@@ -111,12 +112,12 @@ impl<'n> Scope<'n> {
         graph.outputs = kept.iter().map(|(id, _)| (String::new(), *id)).collect();
         graph.prune();
         let dtypes = kept.iter().map(|(_, dtype)| *dtype).collect();
-        Subgraph::new(&self.node.op_type, graph, self.sources, dtypes)
+        Subgraph::new(bare(&self.node.op_type), graph, self.sources, dtypes)
     }
 
     /// The ONNX type of the operator.
     pub fn operator(&self) -> &str {
-        &self.node.op_type
+        bare(&self.node.op_type)
     }
 
     /// The operator's domain.

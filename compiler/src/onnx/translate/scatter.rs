@@ -6,7 +6,7 @@
 use tract_onnx::tract_core::ops::array::{ScatterElements, ScatterNd, ScatterReduction};
 
 use crate::graph::builder::Builder;
-use crate::graph::{BinaryFn, NodeId, Op, Tensor};
+use crate::graph::{BinaryFn, NodeId, Op, Pointwise, Tensor};
 use crate::onnx::translate::indices;
 use crate::onnx::translate::indices::take;
 use crate::onnx::translate::{Call, Importer, Translated, refuse};
@@ -102,6 +102,8 @@ fn combine(
         ScatterReduction::Min => Some(BinaryFn::Min),
     };
     let Some(function) = function else {
+        let last = last_only(build, scattered);
+        let scattered = last.as_ref().unwrap_or(scattered);
         let added = sum(build, scattered, &scattered.masks, Some(updates), data);
         let covered = sum(build, scattered, &scattered.masks, None, data);
         let cleared = build.binary(BinaryFn::Mul, covered, data);
@@ -130,6 +132,50 @@ fn combine(
         result = build.select(covered, combined, result);
     }
     Ok(vec![result])
+}
+
+/// The same without updates that a later one of the same place replaces; `None` where there is but one.
+fn last_only(build: &mut Builder, scattered: &Scattered) -> Option<Scattered> {
+    let count = build.shape(scattered.masks[0])[scattered.step];
+    if count < 2 {
+        return None;
+    }
+    let (mut labels, mut mask) = (scattered.mask_labels[0].clone(), scattered.masks[0]);
+    for (other, own) in scattered.masks.iter().zip(&scattered.mask_labels).skip(1) {
+        let added: Vec<u8> = own
+            .iter()
+            .copied()
+            .filter(|l| !labels.contains(l))
+            .collect();
+        let shapes = [build.shape(mask), build.shape(*other)];
+        let both: Vec<u8> = labels.iter().chain(&added).copied().collect();
+        let length = |label: &u8| match labels.iter().position(|l| l == label) {
+            Some(axis) => shapes[0][axis],
+            None => own
+                .iter()
+                .position(|l| l == label)
+                .map_or(1, |axis| shapes[1][axis]),
+        };
+        let shape = both.iter().map(length).collect();
+        let op = Op::Einsum {
+            inputs: vec![labels.clone(), own.clone()],
+            output: both.clone(),
+        };
+        (mask, labels) = (build.push(op, vec![mask, *other], shape), both);
+    }
+    let later = (0..count * count).map(|i| f64::from(i % count > i / count));
+    let later = Tensor::new(vec![count, count], later.collect());
+    let replaced = build.apply_matrix(mask, scattered.step, later);
+    let replaced = build.pointwise(Pointwise::step(Pointwise::Variable), replaced);
+    let dropped = build.binary(BinaryFn::Mul, mask, replaced);
+    Some(Scattered {
+        masks: vec![build.binary(BinaryFn::Sub, mask, dropped)],
+        mask_labels: vec![labels],
+        update_labels: scattered.update_labels.clone(),
+        covered: scattered.covered.clone(),
+        output: scattered.output.clone(),
+        step: scattered.step,
+    })
 }
 
 /// Sum over updates of their masks, times their values if given, in the shape of `data`.

@@ -6,8 +6,19 @@ use tract_onnx::tract_core::ops::logic::Iff;
 use crate::graph::Tensor;
 use crate::onnx::translate::{Call, Importer, Translated, refuse};
 
-/// Unchanged.
+/// Unchanged, but for a condition that is the same everywhere.
 pub fn iff(importer: &mut Importer, call: &Call, _: &Iff) -> Translated {
+    let build = &importer.build;
+    let chosen = build
+        .graph
+        .uniform(call.inputs[0])
+        .map(|condition| match condition {
+            0.0 => call.inputs[2],
+            _ => call.inputs[1],
+        });
+    if let Some(chosen) = chosen.filter(|id| build.shape(*id) == call.shapes[0]) {
+        return Ok(vec![chosen]);
+    }
     Ok(vec![importer.build.select(
         call.inputs[0],
         call.inputs[1],

@@ -389,14 +389,12 @@ fn normalizations() {
         .weight("m", &[3])
         .floats("v", &[3], vec![0.5, 1.0, 2.0])
         .agrees();
-    channels(one(
-        "2,6,4,4",
-        "GroupNormalization",
-        "x,g,b",
-        &[("num_groups", Int(3))],
-    ))
-    .opset(18)
-    .agrees();
+    let groups = [("num_groups", Int(3))];
+    one("2,6,4,4", "GroupNormalization", "x,g,b", &groups)
+        .opset(21)
+        .weight("g", &[6])
+        .weight("b", &[6])
+        .agrees();
     one("2,8", "LpNormalization", "x", &[("axis", Int(1))]).agrees();
     channels(one(
         "2,3,4",

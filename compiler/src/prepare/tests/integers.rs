@@ -142,6 +142,7 @@ fn bits_of_two_integers() {
     ];
     for (operator, expected) in f {
         let model = Onnx::new()
+            .opset(18)
             .typed_input("x", DataType::Int8, "5")
             .small("mask", DataType::Int8, &[5], mask.map(i32::from).to_vec())
             .node(operator, "x,mask", "y", &[])
@@ -171,13 +172,50 @@ fn shifts_fill_and_cut() {
 }
 
 #[test]
+fn bits_of_wide_integers_and_a_constant() {
+    let values: [i64; 4] = [1, -7, 12, 1000];
+    type Bits = fn(i64, i64) -> i64;
+    let f: [(&str, Bits); 3] = [
+        ("BitwiseAnd", |a, b| a & b),
+        ("BitwiseOr", |a, b| a | b),
+        ("BitwiseXor", |a, b| a ^ b),
+    ];
+    for (operator, expected) in f {
+        for mask in [0b110_1001, -8] {
+            let model = Onnx::new()
+                .opset(18)
+                .typed_input("x", DataType::Int64, "4")
+                .ints("mask", &[], &[mask])
+                .node(operator, "x,mask", "y", &[])
+                .output("y");
+            let made = run(model, &values.map(|x| x as f64));
+            assert_eq!(
+                made,
+                [values.map(|x| expected(x, mask) as f64)],
+                "{operator}"
+            );
+        }
+    }
+    let shifted = Onnx::new()
+        .typed_input("x", DataType::Uint64, "2")
+        .node("Cast", "by", "b", &[("to", Int(13))])
+        .ints("by", &[], &[3])
+        .node("BitShift", "x,b", "y", &[("direction", Text("LEFT"))])
+        .node("BitShift", "x,b", "z", &[("direction", Text("RIGHT"))]);
+    let made = run(shifted.output("y").output("z"), &[5.0, 100.0]);
+    assert_eq!(made, [[40.0, 800.0], [0.0, 12.0]]);
+}
+
+#[test]
 fn bits_are_read_as_another_type() {
     let model = Onnx::new()
+        .opset(26)
         .typed_input("x", DataType::Uint8, "3")
         .node("BitCast", "x", "y", &[("to", Int(3))])
         .output("y");
     assert_eq!(run(model, &[0.0, 127.0, 200.0]), [[0.0, 127.0, -56.0]]);
     let model = Onnx::new()
+        .opset(26)
         .input("x", "3")
         .node("BitCast", "x", "y", &[("to", Int(6))]);
     assert!(model.output("y").refusal().contains("bits of a float"));

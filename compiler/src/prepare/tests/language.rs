@@ -289,6 +289,7 @@ fn states_are_carried() {
         ("update_rule", Text("delta")),
     ];
     let model = Onnx::new()
+        .opset(27)
         .input("x", "1,2,1")
         .floats("beta", &[1, 2, 1], vec![1.0, 0.5])
         .node("LinearAttention", "x,x,x,,,beta", "y,s", &rule);
@@ -298,12 +299,11 @@ fn states_are_carried() {
         tensor(&[1, 1, 1, 1], &[-9.5]),
     ];
     gives(model.output("y").output("s"), &[x], &expected);
-    let model = Onnx::new().input("x", "1,1,3").input("w", "1,1,2").node(
-        "CausalConvWithState",
-        "x,w",
-        "y,s",
-        &[],
-    );
+    let model = Onnx::new()
+        .opset(27)
+        .input("x", "1,1,3")
+        .input("w", "1,1,2")
+        .node("CausalConvWithState", "x,w", "y,s", &[]);
     let inputs = [
         tensor(&[1, 1, 3], &[1.0, 2.0, 3.0]),
         tensor(&[1, 1, 2], &[10.0, 1.0]),
@@ -321,8 +321,9 @@ fn states_are_carried() {
     );
     let inputs = [tensor(&[4], &[1.0, 2.0, 3.0, 4.0])];
     let expected = tensor(&[4], &[24.0, 12.0, 4.0, 1.0]);
-    gives(model.ints("a", &[], &[0]), &inputs, &[expected]);
+    gives(model.opset(26).ints("a", &[], &[0]), &inputs, &[expected]);
     let model = Onnx::new()
+        .opset(27)
         .input("c", "1,3,1")
         .input("u", "1,2,1")
         .typed_input("i", DataType::Int64, "1")

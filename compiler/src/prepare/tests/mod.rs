@@ -6,6 +6,7 @@ mod data_movement;
 mod dequantized;
 mod errors;
 mod exact;
+mod files;
 mod integers;
 mod language;
 mod networks;

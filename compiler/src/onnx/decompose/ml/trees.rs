@@ -294,10 +294,7 @@ fn classifier(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         return one_score(scope, &forest, &labels, (score, *class), how, &base);
     }
     if labels.len() < 3 {
-        return Err(refuse(
-            "runtimes disagree on trees with weights for both of two classes",
-            "give the leaves weights for the second class only, with id 0",
-        ));
+        return both_scores(scope, x, &forest, &labels, how);
     }
     let positive = forest
         .leaves
@@ -328,6 +325,29 @@ fn all_say(forest: &Forest) -> Result<bool, Diagnostic> {
             .any(|paths| paths.iter().all(|path| says(path, class)))
     };
     Ok((0..forest.targets).all(always))
+}
+
+/// Two classes of which the trees give both scores: the second is chosen where its own is positive, whatever the first's.
+fn both_scores(
+    scope: &mut Scope,
+    x: NodeId,
+    forest: &Forest,
+    labels: &Labels,
+    how: Transform,
+) -> Result<Vec<TypedValue>, Diagnostic> {
+    if !numbers(scope, "base_values").is_empty() || labels.len() < 2 || !all_say(forest)? {
+        return Err(refuse(
+            "runtimes disagree on trees with weights for both of two classes, some of which are left out or have base_values",
+            "give every leaf a weight for each class, or for the second class only, with id 0",
+        ));
+    }
+    let scores = sums(scope, x, forest)?;
+    let build = &mut scope.build;
+    let second = build.slice(scores, 1, 1, 1, 1);
+    let second = scores::above(build, second, 0.0);
+    let label = labels.binary(build, second);
+    let made = scores::transformed(build, scores, how);
+    Ok(vec![label, (made, DatumType::F32)])
 }
 
 /// Two classes of which the trees give one score: the second's, and either the whole result (id 1) or with what is left to the first (id 0).

@@ -1,7 +1,8 @@
 //! Operators of neural networks: activations, attention, recurrence, pooling, losses, training.
 
 mod activations;
-mod attention;
+pub(super) mod attention;
+pub(super) mod finite;
 mod losses;
 mod one_hot;
 mod pooling;
@@ -17,6 +18,7 @@ use crate::onnx::decompose::operator::Operator;
 pub(super) const OPERATORS: &[&[Operator]] = &[
     activations::OPERATORS,
     attention::OPERATORS,
+    finite::OPERATORS,
     losses::OPERATORS,
     one_hot::OPERATORS,
     pooling::OPERATORS,

@@ -170,6 +170,15 @@ impl Layer {
             x = scope.build.transpose(x, &[1, 0, 2]);
         }
         let hidden = scope.build.shape(scope.operand(2)?)[2];
+        if let Some(said) = scope
+            .int("hidden_size")
+            .filter(|said| *said != hidden as i64)
+        {
+            return Err(refuse(
+                format!("its `hidden_size` is {said}, and its weights are for {hidden}"),
+                "correct the model",
+            ));
+        }
         let directions = match scope.text("direction").unwrap_or("forward") {
             "forward" => vec![false],
             "reverse" => vec![true],

@@ -214,12 +214,6 @@ fn batch_normalization(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic>
     let x = scope.operand(0)?;
     let shape = scope.build.shape(x);
     let rank = shape.len();
-    if scope.int("spatial") == Some(0) {
-        return Err(refuse(
-            "it normalizes each position separately",
-            "use `spatial = 1`",
-        ));
-    }
     let training = scope.opset >= 14 && scope.int("training_mode").unwrap_or(0) != 0;
     if !training && (1..scope.results()).any(|index| scope.wants(index)) {
         return Err(refuse(
@@ -227,6 +221,7 @@ fn batch_normalization(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic>
             "leave out these outputs",
         ));
     }
+    let own = scope.build.shape(scope.operand(3)?);
     let [scale, bias, mut mean, mut variance] = channel_parameters(scope, &shape)?;
     let epsilon = scope.float("epsilon").unwrap_or(1e-5);
     let momentum = scope.float("momentum").unwrap_or(0.9);
@@ -263,7 +258,7 @@ fn batch_normalization(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic>
             build.multiply_scalar(new, 1.0 - momentum),
         );
         let mixed = build.add(old, new);
-        build.reshape(mixed, &shape[1..2])
+        build.reshape(mixed, &own)
     };
     let (mean, variance) = (running(old_mean, mean), running(old_variance, variance));
     Ok(vec![
@@ -273,19 +268,24 @@ fn batch_normalization(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic>
     ])
 }
 
-/// Scale, bias, mean and variance of each channel, with as many axes as the data.
+/// Scale, bias, mean and variance of each channel, with as many axes as the data; of each position, if the operator is not `spatial`.
 fn channel_parameters(scope: &mut Scope, shape: &[usize]) -> Result<[NodeId; 4], Diagnostic> {
-    let &[_, channels, ..] = shape else {
+    let [_, _, ..] = shape else {
         return Err(refuse("its operand has no channels", "correct the model"));
     };
     let mut wide = vec![1; shape.len()];
-    wide[1] = channels;
+    let own = match scope.int("spatial") {
+        Some(0) => &shape[1..],
+        _ => &shape[1..2],
+    };
+    wide[1..=own.len()].copy_from_slice(own);
     let mut parameters = [0; 4];
     for (index, parameter) in (1..).zip(&mut parameters) {
         let given = scope.operand(index)?;
-        if scope.build.shape(given) != [channels] {
+        if scope.build.shape(given) != own {
+            let of = if own.len() > 1 { "position" } else { "channel" };
             return Err(refuse(
-                "it does not have one parameter for each channel",
+                format!("it does not have one parameter for each {of}"),
                 "correct the model",
             ));
         }

@@ -15,11 +15,14 @@ use crate::onnx::decompose::scope::{Scope, TypedValue};
 pub(super) const OPERATORS: &[Operator] = &[
     op("BitCast", 26, cast).restricted("between integers of one width"),
     op("BitShift", 11, shift)
-        .restricted("integers of at most 32 bits by constants, of 16 bits by computed numbers"),
-    op("BitwiseAnd", 18, bitwise).restricted("integers of at most 16 bits"),
+        .restricted("integers of at most 32 bits by constants, of 16 bits by computed numbers, of 64 bits by one constant"),
+    op("BitwiseAnd", 18, bitwise)
+        .restricted("integers of at most 16 bits, or of 64 bits with one constant"),
     op("BitwiseNot", 18, not).restricted("integers of at most 32 bits"),
-    op("BitwiseOr", 18, bitwise).restricted("integers of at most 16 bits"),
-    op("BitwiseXor", 18, bitwise).restricted("integers of at most 16 bits"),
+    op("BitwiseOr", 18, bitwise)
+        .restricted("integers of at most 16 bits, or of 64 bits with one constant"),
+    op("BitwiseXor", 18, bitwise)
+        .restricted("integers of at most 16 bits, or of 64 bits with one constant"),
 ];
 
 /// Widest integer that one table divides by two, in bits.
@@ -33,6 +36,12 @@ struct Kind {
     bits: u32,
     signed: bool,
 }
+
+/// Integers of 64 bits: those that are proved have fewer.
+const WIDE: Kind = Kind {
+    bits: 64,
+    signed: true,
+};
 
 fn power(bits: u32) -> f64 {
     f64::from(bits).exp2()
@@ -149,9 +158,13 @@ fn pair(scope: &mut Scope) -> Result<[NodeId; 2], Diagnostic> {
 /// `BitwiseAnd`, `BitwiseOr` and `BitwiseXor`.
 fn bitwise(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
+    let [a, b] = pair(scope)?;
+    if dtype.size_of() == WIDE.bits as usize / 8 {
+        let made = with_mask(scope, [a, b])?;
+        return Ok(vec![(made, dtype)]);
+    }
     let kind = Kind::of(dtype)?;
     narrow(kind, "its operands are 32-bit integers")?;
-    let [a, b] = pair(scope)?;
     let operator = scope.operator().to_string();
     let build = &mut scope.build;
     let (left, right) = (bits(build, a, kind), bits(build, b, kind));
@@ -176,6 +189,68 @@ fn bitwise(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         }
     };
     Ok(vec![(made, dtype)])
+}
+
+/// Bits of integers of 64 bits and of one constant: ranges of bits, each a difference of quotients.
+fn with_mask(scope: &mut Scope, operands: [NodeId; 2]) -> Result<NodeId, Diagnostic> {
+    let operator = scope.operator().to_string();
+    let build = &mut scope.build;
+    let constant = |x: NodeId| build.graph.uniform(x);
+    let found = match operands.map(constant) {
+        [_, Some(mask)] => Some((operands[0], mask)),
+        [Some(mask), _] => Some((operands[1], mask)),
+        _ => None,
+    };
+    let Some((x, mask)) = found.filter(|(_, mask)| mask.abs() < power(53)) else {
+        return Err(refuse(
+            "it reads the bits of two 64-bit integers that are computed",
+            "give it one constant, or integers of up to 16 bits",
+        ));
+    };
+    let whole = mask as i64;
+    let chosen = if whole < 0 { !whole } else { whole };
+    let mut common = build.multiply_scalar(x, 0.0);
+    let mut bit = 0;
+    while chosen >> bit != 0 {
+        let start = bit + (chosen >> bit).trailing_zeros();
+        bit = start + (chosen >> start).trailing_ones();
+        let (low, high) = (shifted(build, x, start, WIDE), shifted(build, x, bit, WIDE));
+        let high = build.multiply_scalar(high, power(bit - start));
+        let part = build.binary(BinaryFn::Sub, low, high);
+        let part = build.multiply_scalar(part, power(start));
+        common = build.binary(BinaryFn::Add, common, part);
+    }
+    if whole < 0 {
+        common = build.binary(BinaryFn::Sub, x, common);
+    }
+    let times = match &*operator {
+        "BitwiseAnd" => return Ok(common),
+        "BitwiseXor" => -2.0,
+        _ => -1.0,
+    };
+    let both = build.multiply_scalar(common, times);
+    let sum = build.add_scalar(x, mask);
+    Ok(build.binary(BinaryFn::Add, sum, both))
+}
+
+/// `BitShift` of integers of 64 bits by one constant; what is shifted beyond them has no proof.
+fn shift_wide(scope: &mut Scope, left: bool) -> Result<NodeId, Diagnostic> {
+    let [x, by] = pair(scope)?;
+    let build = &mut scope.build;
+    let known = build
+        .graph
+        .uniform(by)
+        .filter(|by| (0.0..32.0).contains(by));
+    let Some(by) = known else {
+        return Err(refuse(
+            "it shifts 64-bit integers by a computed number, or by more than 31 bits",
+            "shift by one constant",
+        ));
+    };
+    Ok(match left {
+        true => build.multiply_scalar(x, power(by as u32)),
+        false => shifted(build, x, by as u32, WIDE),
+    })
 }
 
 /// The byte of the bits that two bytes have in common; the last bit counts negatively if it is a `sign`.
@@ -219,8 +294,12 @@ fn not(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
 /// `BitShift` by constant or computed numbers of bits.
 fn shift(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
-    let kind = Kind::of(dtype)?;
     let left = scope.text("direction") == Some("LEFT");
+    if dtype.size_of() == WIDE.bits as usize / 8 {
+        let made = shift_wide(scope, left)?;
+        return Ok(vec![(made, dtype)]);
+    }
+    let kind = Kind::of(dtype)?;
     let [x, by] = pair(scope)?;
     let build = &mut scope.build;
     let known: Option<Vec<f64>> = build.tensor(by).map(|t| t.data.clone());

@@ -14,7 +14,6 @@ use crate::onnx::decompose::scope::{Scope, TypedValue};
 pub(super) const OPERATORS: &[Operator] = &[
     op("ConvInteger", 10, conv_integer).restricted("constant kernel and zero points"),
     op("DequantizeLinear", 10, dequantize).restricted("constant scale and zero point"),
-    op("DynamicQuantizeLinear", 11, dynamic).restricted("its integers not as an output"),
     op("MatMulInteger", 10, matmul_integer).restricted("constant zero points"),
     op("QGemm", 1, qgemm)
         .domain(MICROSOFT)
@@ -37,7 +36,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         .domain(MICROSOFT)
         .restricted("constant scales and zero points"),
     op("QuantizeLinear", 10, quantize)
-        .restricted("constant scale and zero point; to integers of 8 or 16 bits"),
+        .restricted("constant scale and zero point; to integers of 4, 8 or 16 bits"),
 ];
 
 /// Least and greatest integer of an element type.
@@ -99,12 +98,15 @@ fn zero_point(scope: &mut Scope, index: usize) -> NodeId {
     }
 }
 
-fn must_be_constant(scope: &Scope, index: usize) -> Result<Tensor, Diagnostic> {
+pub(in crate::onnx::decompose) fn must_be_constant(
+    scope: &Scope,
+    index: usize,
+) -> Result<Tensor, Diagnostic> {
     let tensor = scope.constant(index)?.cloned();
     tensor.ok_or_else(|| refuse(format!("operand {index} is missing"), "correct the model"))
 }
 
-fn positive(scale: &Tensor) -> Result<(), Diagnostic> {
+pub(in crate::onnx::decompose) fn positive(scale: &Tensor) -> Result<(), Diagnostic> {
     if scale.data.iter().all(|s| s.is_finite() && *s != 0.0) {
         Ok(())
     } else {
@@ -114,6 +116,27 @@ fn positive(scale: &Tensor) -> Result<(), Diagnostic> {
         ))
     }
 }
+
+/// The element type of a quantized result, and its limits: those of 4 bits are in one of 8.
+fn quantized_type(scope: &Scope) -> Result<(DatumType, (f64, f64)), Diagnostic> {
+    let dtype = match (scope.optional(2), scope.int("output_dtype").unwrap_or(0)) {
+        (_, UINT4) => return Ok((DatumType::U8, (0.0, 15.0))),
+        (_, INT4) => return Ok((DatumType::I8, (-8.0, 7.0))),
+        (Some(_), _) => scope.dtype(2),
+        (None, 0) => DatumType::U8,
+        (None, number) => numbered(number).ok_or_else(|| {
+            refuse(
+                format!("its output has the ONNX element type {number}"),
+                "quantize to integers of 4, 8 or 16 bits",
+            )
+        })?,
+    };
+    Ok((dtype, limits(dtype)?))
+}
+
+/// The numbers of the element types of 4 bits in ONNX.
+const UINT4: i64 = 21;
+const INT4: i64 = 22;
 
 /// The element type with this number in ONNX.
 fn numbered(dtype: i64) -> Option<DatumType> {
@@ -131,17 +154,7 @@ fn quantize(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let x = scope.operand(0)?;
     let scale = must_be_constant(scope, 1)?;
     positive(&scale)?;
-    let dtype = match (scope.optional(2), scope.int("output_dtype").unwrap_or(0)) {
-        (Some(_), _) => scope.dtype(2),
-        (None, 0) => DatumType::U8,
-        (None, number) => numbered(number).ok_or_else(|| {
-            refuse(
-                format!("its output has the ONNX element type {number}"),
-                "quantize to integers of 8 or 16 bits",
-            )
-        })?,
-    };
-    let range = limits(dtype)?;
+    let (dtype, range) = quantized_type(scope)?;
     must_be_quantized(scope, 2)?;
     let shape = scope.build.shape(x);
     let axis = match shape.len() {
@@ -185,43 +198,6 @@ fn dequantize(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     )])
 }
 
-/// `DynamicQuantizeLinear`: integers from 0 to 255, with the scale and the zero point that cover the range of the data.
-fn dynamic(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
-    let x = scope.operand(0)?;
-    let build = &mut scope.build;
-    let rank = build.rank(x);
-    let axes: Vec<usize> = (0..rank).collect();
-    let limit = |f| Pointwise::binary(f, Pointwise::Variable, Pointwise::Constant(0.0));
-    let least = build.reduce(Reducer::Min, &axes, x);
-    let least = build.pointwise(limit(BinaryFn::Min), least);
-    let greatest = build.reduce(Reducer::Max, &axes, x);
-    let greatest = build.pointwise(limit(BinaryFn::Max), greatest);
-    let span = build.binary(BinaryFn::Sub, greatest, least);
-    let scale = build.multiply_scalar(span, 1.0 / 255.0);
-    let floor = Pointwise::binary(
-        BinaryFn::Max,
-        Pointwise::Variable,
-        Pointwise::Constant(1e-30),
-    );
-    let inverse = Pointwise::binary(BinaryFn::Div, Pointwise::Constant(255.0), floor);
-    let inverse = build.pointwise(inverse, span);
-    let below = build.binary(BinaryFn::Mul, least, inverse);
-    let below = build.multiply_scalar(below, -1.0);
-    let [one, none] = [1.0, 0.0].map(|value| build.scalar(value, rank));
-    let zero = build.rescale(below, [one, none], Rounding::Even, (0.0, 255.0));
-    let steps = build.binary(BinaryFn::Mul, x, inverse);
-    let [one, none] = [1.0, 0.0].map(|value| build.scalar(value, rank));
-    let steps = build.rescale(steps, [one, none], Rounding::Even, (-255.0, 255.0));
-    let sum = build.binary(BinaryFn::Add, steps, zero);
-    let made = build.pointwise(clamp(0.0, 255.0), sum);
-    let (scale, zero) = (build.reshape(scale, &[]), build.reshape(zero, &[]));
-    Ok(vec![
-        (made, DatumType::U8),
-        (scale, DatumType::F32),
-        (zero, DatumType::U8),
-    ])
-}
-
 /// The variable, kept in a range.
 pub(crate) fn clamp(least: f64, greatest: f64) -> Pointwise {
     let above = Pointwise::binary(
@@ -233,7 +209,12 @@ pub(crate) fn clamp(least: f64, greatest: f64) -> Pointwise {
 }
 
 /// `x - zero point`, with one zero point or one for each index of `axis`.
-fn centered(scope: &mut Scope, x: usize, zero: usize, axis: usize) -> Result<NodeId, Diagnostic> {
+pub(in crate::onnx::decompose) fn centered(
+    scope: &mut Scope,
+    x: usize,
+    zero: usize,
+    axis: usize,
+) -> Result<NodeId, Diagnostic> {
     let x = scope.operand(x)?;
     let shape = scope.build.shape(x);
     let zero = zero_point(scope, zero);
@@ -330,7 +311,7 @@ fn factors(scope: &Scope, a: usize, b: usize, y: usize) -> Result<Vec<f64>, Diag
 }
 
 /// Rounds sums to the integers of the result, with one factor for all, or one for each index of `axis`.
-fn finish(
+pub(in crate::onnx::decompose) fn finish(
     scope: &mut Scope,
     sums: NodeId,
     factors: Vec<f64>,
@@ -366,7 +347,7 @@ fn qlinear_matmul(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
 }
 
 /// The window of a convolution over data `[n, c, spatial...]`, and its output's lengths.
-fn window(
+pub(in crate::onnx::decompose) fn window(
     scope: &Scope,
     spatial: &[usize],
     kernel: &[usize],
