@@ -74,8 +74,14 @@ pub struct LabelledSample {
     pub label: Option<Vec<usize>>,
 }
 
+/// Name, if there is one, and shape.
+pub type Named = (Option<String>, Vec<usize>);
+
 /// Names and shapes of the inputs of a file, or of its first line.
-pub fn shapes(path: &Path) -> Result<Vec<(Option<String>, Vec<usize>)>, TensorError> {
+///
+/// # Errors
+/// [`TensorError`] for what is no such file.
+pub fn shapes(path: &Path) -> Result<Vec<Named>, TensorError> {
     let tensors = match path.extension().and_then(|e| e.to_str()) {
         Some("jsonl") => match lines(path, Side::Inputs)?.next() {
             Some(line) => line?.tensors,
