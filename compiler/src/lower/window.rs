@@ -6,7 +6,7 @@ use crate::lower::levels::power_above;
 use crate::lower::quantize::margin;
 
 /// Where something happens is at most this part of what the keys of a table would cover, if the result is wanted relative to itself.
-const PART: f64 = 1.0 / 8.0;
+const PART: f64 = 1.0 / 4.0;
 /// Else it has fewer than so many bits of keys.
 const KEY_BITS: u8 = 9;
 /// Places that a function is looked at, within the range.
