@@ -68,8 +68,8 @@ FACTORS = both(
     (r" *let factors = transcript\.send_array\(FACTORS[^;]*;\n", r"(?s:.*)" + challenge("challenge", "LAST")),
 )
 SEGMENTS = both(
-    (r" *let sums = transcript\.receive\(SUMS[^;]*;\n", challenge("rho", "ROWS")),
-    (r" *let sums = send_sums[^;]*;\n", r"(?s:.*)" + challenge("rho", "ROWS")),
+    (r" *let sums = transcript\.receive\(SUMS[^;]*;\n", challenge("theta", "ROWS")),
+    (r" *let sums = send_sums[^;]*;\n", r"(?s:.*)" + challenge("theta", "ROWS")),
 )
 SUMS_AND_MASK = both(
     (points("closing sums"), points("closing mask")),

@@ -1,26 +1,26 @@
 //! The last step of a proof: every equation that is left, and every hidden row, at once.
 //!
 //! Hidden elements `m` are in a few *rows*, each in a segment of its own of the generators: the opened row, whose commitment `U` is a sum of others,
-//! the pads' `P`, a late row's `O` if there is one. All equations in them become one ([`products`]), `m_x m_y + <l, m> + k = 0`, with a single
-//! product, of two pads. A challenge `rho` makes one row of all: `C = U + rho P + rho^3 O`, whose content is `n = (u, rho pi, rho^3 o)`, so that
+//! the pads' `Pi`, a late row's `O` if there is one. All equations in them become one ([`products`]), `m_x m_y + <l, m> + k = 0`, with a single
+//! product, of two pads. A challenge `theta` makes one row of all: `Y = U + theta Pi + theta^3 O`, whose content is `n = (u, theta pi, theta^3 o)`, so that
 //!
 //! ```text
-//! rho n_x n_y + <l', n> + rho^3 k = 0        l' = (rho^3 l_u, rho^2 l_pi, l_o)
+//! theta n_x n_y + <l', n> + theta^3 k = 0        l' = (theta^3 l_u, theta^2 l_pi, l_o)
 //! ```
 //!
-//! A commitment may have something in another's segment. It enters with other powers of `rho`: that of `rho^3` is the equation, whatever there is.
-//! (With `rho^2` in the place of `rho^3`, products of what `U` and `O` have in the pads' segment would enter with the same.) And that `U` has
-//! nothing in the others' segments is another equation, of the power of `rho^10`: before `rho`, with coefficients `h` that are powers of a challenge
-//! `sigma`, the prover sends the sums `<h, pi>` and `<h, o>`, under pads; then `rho^10 (<h, n> - rho <h, pi> - rho^3 <h, o>)` is `rho^10 <h, U>`.
+//! A commitment may have something in another's segment. It enters with other powers of `theta`: that of `theta^3` is the equation, whatever there is.
+//! (With `theta^2` in the place of `theta^3`, products of what `U` and `O` have in the pads' segment would enter with the same.) And that `U` has
+//! nothing in the others' segments is another equation, of the power of `theta^10`: before `theta`, with coefficients `h` that are powers of a challenge
+//! `sigma`, the prover sends the sums `<h, pi>` and `<h, o>`, under pads; then `theta^10 (<h, n> - theta <h, pi> - theta^3 <h, o>)` is `theta^10 <h, U>`.
 //!
-//! It is proved by one Sigma protocol *(Schnorr 1989; Cramer-Damgård 1998 for the product)*, where `C = sum_j n_j G_j + r H`:
+//! It is proved by one Sigma protocol *(Schnorr 1989; Cramer-Damgård 1998 for the product)*, where `Y = sum_j n_j G_j + r H`:
 //!
-//! 1. The prover masks the row with a uniform `d` and sends `T_0`, `T_1`, commitments to `t_0 = rho d_x d_y` and
-//!    `t_1 = rho (d_x n_y + n_x d_y) + <l', d>`, and `D = commit(d; b)`. With `s = d + c n`: `rho s_x s_y + c <l', s> + c^2 rho^3 k = t_0 + c t_1`.
+//! 1. The prover masks the row with a uniform `d` and sends `T_0`, `T_1`, commitments to `t_0 = theta d_x d_y` and
+//!    `t_1 = theta (d_x n_y + n_x d_y) + <l', d>`, and `D = commit(d; b)`. With `s = d + c n`: `theta s_x s_y + c <l', s> + c^2 theta^3 k = t_0 + c t_1`.
 //! 2. A challenge `c`.
 //! 3. The prover sends `b + c r` and `s`, folded where it is long ([`crate::argument::folding`]), and one blinding factor `z`.
 //!
-//! The verifier checks `commit(s; b + c r) = D + c C` and `(rho s_x s_y + c <l', s> + c^2 rho^3 k) G_0 - c T_1 - T_0 = z H`, all in one
+//! The verifier checks `commit(s; b + c r) = D + c Y` and `(theta s_x s_y + c <l', s> + c^2 theta^3 k) G_0 - c T_1 - T_0 = z H`, all in one
 //! multi-scalar multiplication.
 //!
 //! **Sound.** Two accepting answers give the row's content and blinding; three give its equation, or else a relation between generators.
@@ -150,16 +150,16 @@ fn segment_weights(hidden: &[HiddenRow], sigma: Fr) -> Vec<Vec<Fr>> {
 }
 
 impl Last {
-    /// Of all rows in one: each segment of `n` is its row, times a power of `rho`. Gives the rows' factors, in their order.
-    fn of_one_row(&mut self, hidden: &[HiddenRow], rho: Fr) -> Result<Vec<Fr>, VerifyError> {
-        let [square, cube] = [rho.square(), rho.square() * rho];
-        self.scale *= rho;
+    /// Of all rows in one: each segment of `n` is its row, times a power of `theta`. Gives the rows' factors, in their order.
+    fn of_one_row(&mut self, hidden: &[HiddenRow], theta: Fr) -> Result<Vec<Fr>, VerifyError> {
+        let [square, cube] = [theta.square(), theta.square() * theta];
+        self.scale *= theta;
         self.linear.known *= cube;
         let mut factors = Vec::with_capacity(hidden.len());
         for row in hidden {
             let (factor, scale) = match row.commitment {
                 Committed::Opened(_) => (Fr::ONE, cube),
-                Committed::Pads(_) => (rho, square),
+                Committed::Pads(_) => (theta, square),
                 Committed::Late(_) => (cube, Fr::ONE),
             };
             factors.push(factor);
@@ -172,17 +172,17 @@ impl Last {
         Ok(factors)
     }
 
-    /// Adds, to the equation of one row, that the opened one has nothing in the others' segments: `rho^10 (<h, n> - sum factor sum)`.
+    /// Adds, to the equation of one row, that the opened one has nothing in the others' segments: `theta^10 (<h, n> - sum factor sum)`.
     fn add_segments(
         &mut self,
         hidden: &[HiddenRow],
         weights: &[Vec<Fr>],
         (factors, sums): (&[Fr], &[AffineForm]),
-        rho: Fr,
+        theta: Fr,
     ) -> Result<(), VerifyError> {
         const MISSING: VerifyError = VerifyError::Key("a row has no sum");
-        let power = rho.pow([10]);
-        let inverse = rho.inverse().ok_or(VerifyError::Closing)?;
+        let power = theta.pow([10]);
+        let inverse = theta.inverse().ok_or(VerifyError::Closing)?;
         // len: one for each row but the opened one, which is the last
         for (index, (row, weights)) in hidden.iter().zip(weights).enumerate() {
             let slots = self.linear.coefficients.iter_mut();
@@ -193,7 +193,7 @@ impl Last {
             }
             let factor = power * factors.get(index).ok_or(MISSING)?;
             let sum = sums.get(index).ok_or(MISSING)?;
-            // A pad is `1 / rho` of what the row has there.
+            // A pad is `1 / theta` of what the row has there.
             self.linear.known -= factor * sum.known();
             for (pad, coefficient) in sum.terms() {
                 let slot = self.linear.coefficients.get_mut(*pad as usize);
@@ -283,9 +283,9 @@ pub(crate) fn verify(
     }
     let weights = segment_weights(hidden, transcript.sponge.challenge(SEGMENTS));
     let sums = transcript.receive(SUMS, weights.len())?;
-    let rho = transcript.sponge.challenge(ROWS);
-    let factors = last.of_one_row(hidden, rho)?;
-    last.add_segments(hidden, &weights, (&factors, &sums), rho)?;
+    let theta = transcript.sponge.challenge(ROWS);
+    let factors = last.of_one_row(hidden, theta)?;
+    last.add_segments(hidden, &weights, (&factors, &sums), theta)?;
     let [zero, one] = transcript.receive_points("closing sums", 2)? else {
         return Err(VerifyError::Truncated);
     };
@@ -420,9 +420,9 @@ pub(crate) fn prove(
     let mut last = folded.send(transcript);
     let weights = segment_weights(&claims.hidden, transcript.sponge.challenge(SEGMENTS));
     let sums = send_sums(&claims.hidden, &weights, transcript);
-    let rho = transcript.sponge.challenge(ROWS);
-    let factors = last.of_one_row(&claims.hidden, rho).expect(ABOUT);
-    last.add_segments(&claims.hidden, &weights, (&factors, &sums), rho)
+    let theta = transcript.sponge.challenge(ROWS);
+    let factors = last.of_one_row(&claims.hidden, theta).expect(ABOUT);
+    last.add_segments(&claims.hidden, &weights, (&factors, &sums), theta)
         .expect(ABOUT);
     let secrets = transcript.secrets();
     let mut row = Zeroizing::new(secrets.values.clone());
@@ -461,7 +461,7 @@ mod tests {
     use super::products::Linear;
     use super::*;
 
-    /// Greatest power of `rho`.
+    /// Greatest power of `theta`.
     const DEGREE: usize = 15;
 
     /// The coefficients of the polynomial with these values at `1, 2, ..`.
@@ -487,7 +487,7 @@ mod tests {
         sum
     }
 
-    /// Each commitment has something in every segment: the power of `rho^3` is the equation in what each has in its own, and that of `rho^10` sees
+    /// Each commitment has something in every segment: the power of `theta^3` is the equation in what each has in its own, and that of `theta^10` sees
     /// what the opened row has in others'.
     #[test]
     fn what_is_in_anothers_segment_has_another_power() {
@@ -511,7 +511,7 @@ mod tests {
         let (x, y, pads) = (5, 7, [6, 8]);
         let sums = pads.map(|pad| AffineForm::padded(randomness.scalar(), pad));
         let weights = segment_weights(&hidden, sigma);
-        let left_side = |rho: Fr| {
+        let left_side = |theta: Fr| {
             let mut last = Last {
                 product: Some([x, y]),
                 scale: Fr::ONE,
@@ -520,8 +520,8 @@ mod tests {
                     known,
                 },
             };
-            let factors = last.of_one_row(&hidden, rho).unwrap();
-            last.add_segments(&hidden, &weights, (&factors, &sums), rho)
+            let factors = last.of_one_row(&hidden, theta).unwrap();
+            last.add_segments(&hidden, &weights, (&factors, &sums), theta)
                 .unwrap();
             let rows = factors.iter().zip(&contents);
             let mut row = vec![Fr::ZERO; 12];
@@ -534,7 +534,7 @@ mod tests {
             last.value(Fr::ONE, of_form, &[row[x], row[y]]).unwrap()
         };
         let values: Vec<Fr> = (1..=DEGREE as u64 + 2)
-            .map(|rho| left_side(Fr::from(rho)))
+            .map(|theta| left_side(Fr::from(theta)))
             .collect();
         let powers = coefficients(&values);
         assert_eq!(powers[DEGREE + 1], Fr::ZERO);

@@ -26,9 +26,9 @@ pub(crate) fn simulate(
     let mut last = folded.receive(transcript).unwrap();
     let weights = segment_weights(&claims.hidden, transcript.sponge.challenge(SEGMENTS));
     let sums = transcript.receive(SUMS, weights.len()).unwrap();
-    let rho = transcript.sponge.challenge(ROWS);
-    let factors = last.of_one_row(&claims.hidden, rho).unwrap();
-    last.add_segments(&claims.hidden, &weights, (&factors, &sums), rho)
+    let theta = transcript.sponge.challenge(ROWS);
+    let factors = last.of_one_row(&claims.hidden, theta).unwrap();
+    last.add_segments(&claims.hidden, &weights, (&factors, &sums), theta)
         .unwrap();
     let c = transcript.sponge.challenge("closing");
 

@@ -79,7 +79,7 @@ fn fitting_product(forger: &Forger, lies: &Lies, place: usize, exchange: Option<
             let scale = (later * (Fr::ONE - challenge.double())).inverse().unwrap();
             off * scale
         }
-        // `rho^3 off - rho^11 x`
+        // `theta^3 off - theta^11 x`
         "closing rows" => off * challenge.pow([8]).inverse().unwrap(),
         // `(a + x) b - claim - challenge x`
         _ => {
@@ -167,8 +167,8 @@ fn fitting_cross_terms(
     let opened = before.claims.hidden.last().unwrap().variables.start as usize;
     let [off, _] = folded(&before, opened);
     let c = drawn(&before, places(&before, "challenge", "closing")[0]);
-    let rho = drawn(&before, places(&before, "challenge", "closing rows")[0]);
-    let shift = -c * rho.square() * rho * off;
+    let theta = drawn(&before, places(&before, "challenge", "closing rows")[0]);
+    let shift = -c * theta.square() * theta * off;
     let mut lies = lies.clone();
     let value = places(&before, "absorb", "answer value")[0];
     lies.elements.insert((value, 0), shift);
