@@ -1,11 +1,11 @@
 //! How long a model's committed rows are, and how short the answers for them: by what a proof costs.
 //!
 //! Longer rows are fewer points in a proof, and more work: the prover masks a row and folds the answer for it, the verifier adds as many generators.
-//! A shorter answer is fewer elements, and a round of folding for each halving. [`Objective`] says what a byte is worth.
+//! A shorter answer is fewer elements, and a round of folding for each halving. [`Objective`] says what bytes are worth.
 
 use std::ops::RangeInclusive;
 
-use zkiln_runtime::model::{Model, Visibility, shown_row_log2};
+use zkiln_runtime::model::{ColumnKind, Model, Visibility, shown_row_log2};
 use zkiln_runtime::protocol::Proof;
 use zkiln_runtime::schedule::Schedule;
 use zkiln_runtime::schedule::cost::answer_rounds;
@@ -18,11 +18,16 @@ const ROW_LOG2: RangeInclusive<u8> = 6..=14;
 /// log2 of the lengths of answers: shorter ones save nothing.
 const ANSWER_LOG2: RangeInclusive<u8> = 2..=10;
 /// How far rows may be from those that the model has, shorter and longer, in log2.
-const AROUND: (u8, u8) = (1, 3);
+const AROUND: (u8, u8) = (2, 3);
 /// Microseconds of a core for a point in a sum with full-width scalars.
-const POINT: f64 = 2.0;
+const POINT: f64 = 1.5;
 /// Microseconds of a core to decompress a point.
 const DECODE: f64 = 7.0;
+/// Microseconds of a core for a round of folding, and what its points are.
+const ROUND: f64 = 2500.0;
+/// Microseconds of a core for a proof, whatever its layout, and for each leaf and each value of its witness.
+const PROOF: f64 = 17000.0;
+const VALUE: f64 = 0.21;
 
 /// What a layout of rows comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +38,7 @@ pub struct Layout {
     pub answer_log2: u8,
     /// Bytes of a proof.
     pub proof_bytes: usize,
-    /// Microseconds of a core, of both sides, as far as they depend on the layout.
+    /// Microseconds of a core, of both sides.
     work: f64,
 }
 
@@ -43,22 +48,31 @@ impl Layout {
         let rounds = answer_rounds(len, model.answer_log2);
         let decoded = schedule.committed_rows + 2 * rounds;
         // The prover: a mask, and in each round two sums that make one of the whole length. The verifier: all that it adds.
-        let points = len * (1 + rounds) + len + schedule.constant_rows + schedule.witness_rows;
+        let points = len * (2 + rounds) + schedule.constant_rows + schedule.witness_rows;
+        let witness = model.columns.iter();
+        let witness = witness.filter(|column| column.kind == ColumnKind::Witness);
+        let values: f64 = witness
+            .map(|column| f64::from(column.len_log2()).exp2())
+            .sum();
         Self {
             row_log2: model.row_log2,
             answer_log2: model.answer_log2,
             proof_bytes: Proof::HEADER_BYTES + ELEMENT_BYTES * schedule.proof_elements(model),
-            work: (points + 2 * rounds) as f64 * POINT + decoded as f64 * DECODE,
+            work: PROOF
+                + VALUE * (values + schedule.leaves.len as f64)
+                + ROUND * rounds as f64
+                + POINT * points as f64
+                + DECODE * decoded as f64,
         }
     }
 
-    /// Microseconds, with what its bytes are worth.
+    /// To be small: a hundredth of the bytes is worth as many hundredths of the work as the objective says.
     fn cost(&self, objective: Objective) -> f64 {
-        let byte = match objective {
-            Objective::Time => 2.0,
-            Objective::Size => 100.0,
+        let worth = match objective {
+            Objective::Time => 0.5,
+            Objective::Size => 4.0,
         };
-        self.work + byte * self.proof_bytes as f64
+        self.work.ln() + worth * (self.proof_bytes as f64).ln()
     }
 }
 
