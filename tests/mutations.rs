@@ -3,36 +3,17 @@
 //! The test command runs a seeded sample. `ZKILN_MUTATIONS=100000 cargo test --release --test mutations` runs as many as asked for of a
 //! tiny perceptron's proof and of random byte strings, and a fiftieth of that of a transformer's proof.
 
-use std::path::Path;
+mod proofs;
 
+use proofs::proven;
 use rayon::prelude::*;
-use zkiln_compiler::compile::Request;
-use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{Proof, Proven, Statement, prove, verify};
+use zkiln_runtime::protocol::{Proof, verify};
 
 fn count() -> u64 {
     std::env::var("ZKILN_MUTATIONS")
         .ok()
         .and_then(|count| count.parse().ok())
         .unwrap_or(1000)
-}
-
-/// A model of ours, proved for zeros.
-fn proven(model: &str) -> (ProverKey, Statement, Proof) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let request = Request {
-        samples: vec![root.join(format!("models/{model}.samples.jsonl"))],
-        ..Request::new(root.join(format!("models/{model}.onnx")))
-    };
-    let lowered = request.compile().expect("compiles").lowered;
-    let elements = |port: &zkiln_compiler::PortInfo| vec![0; port.shape.iter().product()];
-    let inputs: Vec<Vec<i64>> = lowered.inputs.iter().map(elements).collect();
-    let key = ProverKey::new(lowered.model, lowered.constants, &[0; 32]).expect("a key");
-    let Proven {
-        statement, proof, ..
-    } = prove(&key, &inputs).expect("proves");
-    verify(key.verifier_key(), &statement, &proof).expect("verifies");
-    (key, statement, proof)
 }
 
 /// splitmix64.

@@ -3,13 +3,13 @@
 //! Needs the target `wasm32-unknown-unknown` (`rustup target add wasm32-unknown-unknown`). Without it the test is skipped, unless `ZKILN_WASM` is
 //! `required`.
 
+mod proofs;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use proofs::proven;
 use wasmi::{Config, Engine, Instance, Linker, Module, Store};
-use zkiln_compiler::compile::Request;
-use zkiln_runtime::key::ProverKey;
-use zkiln_runtime::protocol::{Proven, prove};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// More than a verification may take: docs/figures.md has what it takes.
@@ -22,24 +22,14 @@ struct Bytes {
     proof: Vec<u8>,
 }
 
-/// A model of ours, proved for zeros.
-fn proven(model: &str) -> Bytes {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let request = Request {
-        samples: vec![root.join(format!("models/{model}.samples.jsonl"))],
-        ..Request::new(root.join(format!("models/{model}.onnx")))
-    };
-    let lowered = request.compile().expect("compiles").lowered;
-    let elements = |port: &zkiln_compiler::PortInfo| vec![0; port.shape.iter().product()];
-    let inputs: Vec<Vec<i64>> = lowered.inputs.iter().map(elements).collect();
-    let key = ProverKey::new(lowered.model, lowered.constants, &[0; 32]).expect("a key");
-    let Proven {
-        statement, proof, ..
-    } = prove(&key, &inputs).expect("proves");
-    Bytes {
-        key: key.verifier_key().to_bytes(),
-        statement: statement.to_bytes(),
-        proof: proof.as_bytes().to_vec(),
+impl Bytes {
+    fn of(model: &str) -> Self {
+        let (key, statement, proof) = proven(model);
+        Self {
+            key: key.verifier_key().to_bytes(),
+            statement: statement.to_bytes(),
+            proof: proof.as_bytes().to_vec(),
+        }
     }
 }
 
@@ -137,7 +127,7 @@ fn a_transformers_proof_is_verified_in_web_assembly() {
     let module = std::fs::read(build()).expect("the module");
     let mut verifier = Verifier::new(&module);
 
-    let tiny = proven("tiny_mlp");
+    let tiny = Bytes::of("tiny_mlp");
     verifier.give_all(&tiny);
     assert!(verifier.verify().0);
     // Each part counts; the proof to its last element.
@@ -152,7 +142,7 @@ fn a_transformers_proof_is_verified_in_web_assembly() {
     }
     assert!(verifier.verify().0);
 
-    let nano_gpt = proven("nanoGPT");
+    let nano_gpt = Bytes::of("nanoGPT");
     let mut verifier = Verifier::new(&module);
     verifier.give_all(&nano_gpt);
     let (accepted, cold) = verifier.verify();

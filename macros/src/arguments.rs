@@ -213,6 +213,10 @@ mod tests {
                 r#""x", visibility = { inputs = secret }"#,
                 "`secret` is not a visibility",
             ),
+            (
+                r#""x", objective = speed"#,
+                "`speed` is not an objective: use `time` or `size`",
+            ),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");

@@ -5,11 +5,11 @@
 //! | step | prover sends | challenges after it | gives |
 //! |---|---|---|---|
 //! | `start` | nothing; context, digest and statement are absorbed | | `Started` |
-//! | `commit` | witness rows, multiplicities among them | `alpha`, `beta` | `Committed` |
+//! | `commit` | witness rows, multiplicities among them; pads, where something is hidden | `alpha`, `beta` | `Committed` |
 //! | `lookups` | LogUp-GKR | `rho` (inside), `tau`, `eta` | `Reduced` |
 //! | `contractions` | the linear part, rounds, operand evaluations | inside, `gamma` | `Contracted` |
 //! | `opening` | rounds, values | inside | `Opened` |
-//! | `finish` | the closing Sigma protocol, with one vector's answer | inside | a proof, or a verdict |
+//! | `finish` | the closing: products to one, rows to one, a Sigma protocol with its answer | inside | a proof, or a verdict |
 //!
 //! The sequence stands once a side: [`Prover::steps`], [`Verifier::steps`].
 //!

@@ -98,31 +98,11 @@ impl Lies {
         values
     }
 
-    /// Elements of the next message, which is under pads from the variable `first`, as they are before their pads; it is noted.
+    /// Elements of the next message, as they are before their pads; it is noted. Its variables begin with `first`: pads, or, of a row, its elements.
     pub(super) fn of_message<'a>(
         &self,
         sponge: &Sponge,
-        first: usize,
-        values: &'a [Fr],
-        messages: &mut Vec<Message>,
-    ) -> Cow<'a, [Fr]> {
-        let place = sponge.log().len();
-        let values = self.about(place, values);
-        messages.push(Message {
-            place,
-            first: (first - values.len()) as Variable,
-            len: values.len(),
-            elements: values.to_vec(),
-            is_row: false,
-        });
-        values
-    }
-
-    /// Elements of the next message, a commitment to the variables from `first`, as they are committed to; it is noted.
-    pub(super) fn of_row<'a>(
-        &self,
-        sponge: &Sponge,
-        first: usize,
+        (first, is_row): (usize, bool),
         values: &'a [Fr],
         messages: &mut Vec<Message>,
     ) -> Cow<'a, [Fr]> {
@@ -133,7 +113,7 @@ impl Lies {
             first: first as Variable,
             len: values.len(),
             elements: values.to_vec(),
-            is_row: true,
+            is_row,
         });
         values
     }

@@ -88,9 +88,12 @@ impl ProverTranscript {
         let next = self.lies.pads_of(&self.sponge, next);
         assert_eq!(next.len(), values.len(), "every element has a pad");
         #[cfg(test)]
-        let values = &*self
-            .lies
-            .of_message(&self.sponge, pads.start, values, &mut self.messages);
+        let values = &*self.lies.of_message(
+            &self.sponge,
+            (pads.start - values.len(), false),
+            values,
+            &mut self.messages,
+        );
         let padded: Vec<Fr> = next.iter().zip(values).map(|(pad, v)| *pad + v).collect();
         self.record(label, &padded);
     }
@@ -132,14 +135,12 @@ impl ProverTranscript {
     fn send_hidden(&mut self, label: &'static str, values: &[Fr]) {
         let randomness = self.randomness.as_mut().expect("the proof is not closed");
         let blinder = Zeroizing::new(randomness.scalar());
-        #[cfg(test)]
-        let values = &*self.lies.of_row(
-            &self.sponge,
-            self.secrets.values.len(),
-            values,
-            &mut self.messages,
-        );
         let first = self.secrets.values.len();
+        #[cfg(test)]
+        let values =
+            &*self
+                .lies
+                .of_message(&self.sponge, (first, true), values, &mut self.messages);
         self.secrets.values.extend_from_slice(values);
         self.secrets.blinders.push(*blinder);
         let [blinding] = blind_all(&[*blinder])[..] else {

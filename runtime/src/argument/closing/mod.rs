@@ -142,9 +142,8 @@ impl Check {
 /// Powers of `sigma`, one for each variable of the pads and of a late row.
 fn segment_weights(hidden: &[HiddenRow], sigma: Fr) -> Vec<Vec<Fr>> {
     let mut powers = std::iter::successors(Some(sigma), |power| Some(*power * sigma));
-    let (_, others) = hidden.split_last().unzip();
-    let others: &[HiddenRow] = others.unwrap_or(&[]);
-    let rows = others.iter();
+    let is_opened = |row: &&HiddenRow| matches!(row.commitment, Committed::Opened(_));
+    let rows = hidden.iter().take_while(|row| !is_opened(row));
     rows.map(|row| powers.by_ref().take(row.variables.len()).collect())
         .collect()
 }
@@ -487,73 +486,132 @@ mod tests {
         sum
     }
 
-    /// Each commitment has something in every segment: the power of `theta^3` is the equation in what each has in its own, and that of `theta^10` sees
-    /// what the opened row has in others'.
-    #[test]
-    fn what_is_in_anothers_segment_has_another_power() {
-        let segments = [4..9u32, 9..12, 0..4];
-        let commitments = [
-            Committed::Pads([0; 32]),
-            Committed::Late([0; 32]),
-            Committed::Opened([vec![], vec![]]),
-        ];
-        let pairs = segments.clone().into_iter().zip(commitments);
-        let hidden: Vec<HiddenRow> = pairs
-            .map(|(variables, commitment)| HiddenRow {
-                variables,
-                commitment,
-            })
-            .collect();
-        let mut randomness = Randomness::from_seed("test", [1; 32]);
-        let contents: Vec<Vec<Fr>> = (0..3).map(|_| randomness.scalars(12)).collect();
-        let form = randomness.scalars(12);
-        let (known, sigma) = (randomness.scalar(), randomness.scalar());
-        let (x, y, pads) = (5, 7, [6, 8]);
-        let sums = pads.map(|pad| AffineForm::padded(randomness.scalar(), pad));
-        let weights = segment_weights(&hidden, sigma);
-        let left_side = |theta: Fr| {
+    /// Rows that have something in every segment, with a random equation.
+    struct Setting {
+        hidden: Vec<HiddenRow>,
+        contents: Vec<Vec<Fr>>,
+        form: Vec<Fr>,
+        known: Fr,
+        sums: [AffineForm; 2],
+        weights: Vec<Vec<Fr>>,
+    }
+
+    /// Of the pads, a late row and the opened row.
+    const SEGMENTS: [std::ops::Range<u32>; 3] = [4..9, 9..12, 0..4];
+    /// Variables that are multiplied.
+    const FACTORS: [usize; 2] = [5, 7];
+    /// Pads of the sums.
+    const PADS: [u32; 2] = [6, 8];
+
+    impl Setting {
+        fn new() -> Self {
+            let commitments = [
+                Committed::Pads([0; 32]),
+                Committed::Late([0; 32]),
+                Committed::Opened([vec![], vec![]]),
+            ];
+            let pairs = SEGMENTS.into_iter().zip(commitments);
+            let hidden: Vec<HiddenRow> = pairs
+                .map(|(variables, commitment)| HiddenRow {
+                    variables,
+                    commitment,
+                })
+                .collect();
+            let mut randomness = Randomness::from_seed("test", [1; 32]);
+            let contents = (0..3).map(|_| randomness.scalars(12)).collect();
+            Self {
+                contents,
+                form: randomness.scalars(12),
+                known: randomness.scalar(),
+                weights: segment_weights(&hidden, randomness.scalar()),
+                sums: PADS.map(|pad| AffineForm::padded(randomness.scalar(), pad)),
+                hidden,
+            }
+        }
+
+        /// The left side of the equation of one row.
+        fn left_side(&self, theta: Fr) -> Fr {
             let mut last = Last {
-                product: Some([x, y]),
+                product: Some(FACTORS),
                 scale: Fr::ONE,
                 linear: Linear {
-                    coefficients: form.clone(),
-                    known,
+                    coefficients: self.form.clone(),
+                    known: self.known,
                 },
             };
-            let factors = last.of_one_row(&hidden, theta).unwrap();
-            last.add_segments(&hidden, &weights, (&factors, &sums), theta)
+            let factors = last.of_one_row(&self.hidden, theta).unwrap();
+            last.add_segments(&self.hidden, &self.weights, (&factors, &self.sums), theta)
                 .unwrap();
-            let rows = factors.iter().zip(&contents);
             let mut row = vec![Fr::ZERO; 12];
-            for (factor, content) in rows {
+            for (factor, content) in factors.iter().zip(&self.contents) {
                 row.iter_mut()
                     .zip(content)
                     .for_each(|(n, v)| *n += *factor * v);
             }
             let of_form = dot(&last.linear.coefficients, &row);
-            last.value(Fr::ONE, of_form, &[row[x], row[y]]).unwrap()
-        };
-        let values: Vec<Fr> = (1..=DEGREE as u64 + 2)
-            .map(|theta| left_side(Fr::from(theta)))
+            last.value(Fr::ONE, of_form, &FACTORS.map(|at| row[at]))
+                .unwrap()
+        }
+
+        /// What each row has in its own segment.
+        fn own(&self) -> Vec<Fr> {
+            let mut own = vec![Fr::ZERO; 12];
+            for (segment, content) in SEGMENTS.iter().zip(&self.contents) {
+                let range = segment.start as usize..segment.end as usize;
+                own[range.clone()].copy_from_slice(&content[range]);
+            }
+            own
+        }
+
+        /// The left side of the equation in what each row has in its own segment.
+        fn of_own(&self) -> Fr {
+            let own = self.own();
+            own[FACTORS[0]] * own[FACTORS[1]] + dot(&self.form, &own) + self.known
+        }
+    }
+
+    /// A plain sum of the rows would not do: something at a pad's place in the opened row makes a false equation hold.
+    #[test]
+    fn a_plain_sum_of_the_rows_would_not_do() {
+        let mut setting = Setting::new();
+        let (place, one) = (PADS[0] as usize, Fr::ONE);
+        let off = setting.left_side(one);
+        setting.contents[2][place] += one;
+        let slope = setting.left_side(one) - off;
+        setting.contents[2][place] -= one + off * slope.inverse().unwrap();
+        assert_eq!(setting.left_side(one), Fr::ZERO);
+        assert_ne!(setting.of_own(), Fr::ZERO);
+        // What `theta` is for.
+        assert_ne!(setting.left_side(Fr::from(77u64)), Fr::ZERO);
+    }
+
+    /// Each commitment has something in every segment: the power of `theta^3` is the equation in what each has in its own, and that of `theta^10` sees
+    /// what the opened row has in others'.
+    #[test]
+    fn what_is_in_anothers_segment_has_another_power() {
+        let setting = Setting::new();
+        let points = 1..=DEGREE as u64 + 2;
+        let values: Vec<Fr> = points
+            .map(|theta| setting.left_side(theta.into()))
             .collect();
         let powers = coefficients(&values);
         assert_eq!(powers[DEGREE + 1], Fr::ZERO);
         assert_ne!(powers[DEGREE], Fr::ZERO);
-
-        let mut own = vec![Fr::ZERO; 12];
-        for (segment, content) in segments.iter().zip(&contents) {
-            let range = segment.start as usize..segment.end as usize;
-            own[range.clone()].copy_from_slice(&content[range]);
-        }
-        assert_eq!(powers[3], own[x] * own[y] + dot(&form, &own) + known);
-        let opened = &contents[2];
-        let seen = dot(&weights.concat(), &opened[4..]) + opened[pads[0] as usize];
-        assert_eq!(powers[10], seen);
-        // The sums' own: each is that of its row, where it is what was sent less its pad.
-        let sum = |at: usize| sums[at].known() - contents[0][pads[at] as usize];
-        assert_eq!(
-            powers[11],
-            dot(&weights.concat(), &contents[0][4..]) - sum(0)
-        );
+        assert_eq!(powers[3], setting.of_own());
+        let Setting {
+            contents,
+            sums,
+            weights,
+            ..
+        } = &setting;
+        let weights = weights.concat();
+        let [pads, _, opened] = &contents[..] else {
+            panic!("three rows");
+        };
+        let pad = PADS[0] as usize;
+        assert_eq!(powers[10], dot(&weights, &opened[4..]) + opened[pad]);
+        // The sum is what was sent less its pad.
+        let sum = sums[0].known() - pads[pad];
+        assert_eq!(powers[11], dot(&weights, &pads[4..]) - sum);
     }
 }

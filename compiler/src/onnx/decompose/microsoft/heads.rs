@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::builder::Builder;
 use crate::graph::{NodeId, Op, UnaryFn};
-use crate::onnx::decompose::nn::attention::{mix, scores};
+use crate::onnx::decompose::nn::attention::{mix, scores, split_heads};
 use crate::onnx::decompose::operator::{MICROSOFT, Operator, op};
 use crate::onnx::decompose::quantized::qlinear::matrix_product;
 use crate::onnx::decompose::scope::{Scope, TypedValue};
@@ -39,28 +39,27 @@ struct Heads {
     window: Option<usize>,
 }
 
-/// `[batch, positions, heads * size]` as `[batch, heads, positions, size]`.
-fn apart(scope: &mut Scope, x: NodeId, heads: usize) -> Result<NodeId, Diagnostic> {
-    let shape = scope.build.shape(x);
-    match shape[..] {
-        [_, _, _, _] => Ok(x),
-        [batch, positions, hidden] if heads > 0 && hidden % heads == 0 => {
-            let apart = [batch, positions, heads, hidden / heads];
-            let apart = scope.build.reshape(x, &apart);
-            Ok(scope.build.transpose(apart, &[0, 2, 1, 3]))
-        }
-        _ => Err(refuse(
-            format!("an operand of shape {shape:?} cannot be split into {heads} heads"),
-            "correct the shape or the number of heads",
-        )),
-    }
-}
-
 fn count(scope: &Scope, name: &str) -> usize {
     usize::try_from(scope.int(name).unwrap_or(0)).unwrap_or(0)
 }
 
 impl Heads {
+    /// Of the operator's scale, and nothing else that it may ask for.
+    fn new(scope: &Scope, [query, key, value]: [NodeId; 3]) -> Self {
+        Self {
+            query,
+            key,
+            value,
+            bias: None,
+            allowed: None,
+            scale: scope.float("scale").filter(|scale| *scale != 0.0),
+            softcap: None,
+            past: 0,
+            causal: false,
+            window: None,
+        }
+    }
+
     /// `softmax(scale Q K^T + bias, masked) V`, as `[batch, positions, heads * size]`.
     fn attend(self, build: &mut Builder) -> Result<NodeId, Diagnostic> {
         let size = build.shape(self.query)[3] as f64;
@@ -168,22 +167,12 @@ fn attention(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let mut parts = [0; 3];
     for (part, size) in parts.iter_mut().zip(sizes) {
         let sliced = scope.build.slice(projected, 2, start, size, 1);
-        *part = apart(scope, sliced, heads)?;
+        *part = split_heads(scope, (0, sliced), heads)?;
         start += size;
     }
-    let [query, key, value] = parts;
-    let mut all = Heads {
-        query,
-        key,
-        value,
-        bias: scope.optional(5),
-        allowed: None,
-        scale: scope.float("scale").filter(|scale| *scale != 0.0),
-        softcap: None,
-        past: 0,
-        causal: scope.int("unidirectional").unwrap_or(0) != 0,
-        window: None,
-    };
+    let mut all = Heads::new(scope, parts);
+    all.bias = scope.optional(5);
+    all.causal = scope.int("unidirectional").unwrap_or(0) != 0;
     if let Some(past) = scope.optional(4) {
         let [keys, values] = [0, 1].map(|at| scope.build.select_index(past, 0, at));
         all.follow(&mut scope.build, keys, values);
@@ -217,24 +206,12 @@ fn multi_head(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
             start += size;
         }
     }
-    let [query, key, value] = operands;
-    let (query, key, value) = (
-        apart(scope, query, heads)?,
-        apart(scope, key, heads)?,
-        apart(scope, value, heads)?,
-    );
-    let mut all = Heads {
-        query,
-        key,
-        value,
-        bias: scope.optional(5),
-        allowed: None,
-        scale: scope.float("scale").filter(|scale| *scale != 0.0),
-        softcap: None,
-        past: 0,
-        causal: scope.int("unidirectional").unwrap_or(0) != 0,
-        window: None,
-    };
+    for (index, x) in operands.iter_mut().enumerate() {
+        *x = split_heads(scope, (index, *x), heads)?;
+    }
+    let mut all = Heads::new(scope, operands);
+    all.bias = scope.optional(5);
+    all.causal = scope.int("unidirectional").unwrap_or(0) != 0;
     if let (Some(past_key), Some(past_value)) = (scope.optional(6), scope.optional(7)) {
         all.follow(&mut scope.build, past_key, past_value);
     }
@@ -254,8 +231,9 @@ fn grouped(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         (Some(key), Some(value)) => [query, key, value],
         _ => packed(scope, query, heads, groups)?,
     };
-    for (x, heads) in parts.iter_mut().zip([heads, groups, groups]) {
-        *x = apart(scope, *x, heads)?;
+    let counts = [heads, groups, groups];
+    for (index, (x, heads)) in parts.iter_mut().zip(counts).enumerate() {
+        *x = split_heads(scope, (index, *x), heads)?;
     }
     let [mut query, mut key, value] = parts;
     let past = scope
@@ -276,18 +254,11 @@ fn grouped(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
             *x = rotated(&mut scope.build, *x, caches, interleaved)?;
         }
     }
-    let mut all = Heads {
-        query,
-        key,
-        value,
-        bias: scope.optional(10),
-        allowed: None,
-        scale: scope.float("scale").filter(|scale| *scale != 0.0),
-        softcap: scope.float("softcap").filter(|cap| *cap > 0.0),
-        past: 0,
-        causal: true,
-        window: usize::try_from(scope.int("local_window_size").unwrap_or(-1)).ok(),
-    };
+    let mut all = Heads::new(scope, [query, key, value]);
+    all.bias = scope.optional(10);
+    all.softcap = scope.float("softcap").filter(|cap| *cap > 0.0);
+    all.causal = true;
+    all.window = usize::try_from(scope.int("local_window_size").unwrap_or(-1)).ok();
     if let (Some(past_key), Some(past_value)) = (scope.optional(3), scope.optional(4)) {
         all.follow(&mut scope.build, past_key, past_value);
     }
@@ -357,7 +328,7 @@ fn rotary(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     if scope.float("scale").is_some_and(|scale| scale != 1.0) {
         return Err(refuse("it scales positions", "scale the cosines and sines"));
     }
-    let x = apart(scope, x, heads)?;
+    let x = split_heads(scope, (0, x), heads)?;
     let shape = scope.build.shape(x);
     let interleaved = scope.int("interleaved").unwrap_or(0) != 0;
     let build = &mut scope.build;

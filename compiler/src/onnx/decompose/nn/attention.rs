@@ -139,8 +139,17 @@ fn scale_of(scope: &Scope, query: NodeId) -> f64 {
 /// The operand as `[batch, heads, positions, size]`.
 fn heads(scope: &mut Scope, index: usize, heads: Option<i64>) -> Result<NodeId, Diagnostic> {
     let x = scope.operand(index)?;
-    let shape = scope.build.shape(x);
     let heads = usize::try_from(heads.unwrap_or(0)).unwrap_or(0);
+    split_heads(scope, (index, x), heads)
+}
+
+/// An operand `[batch, positions, heads * size]` as `[batch, heads, positions, size]`; what has four axes has been split.
+pub fn split_heads(
+    scope: &mut Scope,
+    (index, x): (usize, NodeId),
+    heads: usize,
+) -> Result<NodeId, Diagnostic> {
+    let shape = scope.build.shape(x);
     match shape[..] {
         [_, _, _, _] => Ok(x),
         [batch, positions, hidden] if heads > 0 && hidden % heads == 0 => {
