@@ -19,7 +19,7 @@ use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, Field};
 
 use crate::argument::schedule::cost::answer_rounds;
-use crate::commitment::{Generators, GroupSum, blinding_generator, msm};
+use crate::commitment::{GroupSum, blind, combine_generators};
 use crate::error::VerifyError;
 use crate::field::{Fr, dot};
 use crate::transcript::{ELEMENT_BYTES, ProverTranscript, VerifierTranscript};
@@ -167,29 +167,22 @@ pub(crate) fn prove(mut answer: Vec<Fr>, asked: Asked, transcript: &mut ProverTr
         let claimed = [dot(asked.form, &answer)].into_iter().chain(coordinates);
         transcript.send_clear("answer value", &claimed.collect::<Vec<_>>());
         let xi = transcript.sponge.challenge("answer value");
-        let generators = Generators::derive(answer.len());
+        let len = answer.len();
         let mut form = asked.form_at(xi).expect("an answer has its coordinates");
         answer.resize(form.len(), Fr::ZERO);
         let mut weights = vec![Fr::ONE];
         for _ in 0..rounds {
             let half = answer.len() / 2;
             let cross = |values: &[Fr], from: usize, other: &[Fr]| -> GroupSum {
-                let (mut points, mut scalars) = (Vec::new(), Vec::new());
                 // Of each block of generators the half that the values do not belong to.
-                let blocks = generators.points().chunks(2 * half);
-                for (block, weight) in blocks.zip(&weights) {
-                    let generators = block.iter().skip(from).take(half);
-                    scalars.extend(
-                        values
-                            .iter()
-                            .zip(generators.clone())
-                            .map(|(v, _)| *weight * v),
-                    );
-                    points.extend(generators);
-                }
-                points.push(blinding_generator());
-                scalars.push(xi * dot(values, other));
-                msm(&points, &scalars)
+                let blocks = (from..len).step_by(2 * half).zip(&weights);
+                let terms: Vec<(usize, Fr)> = blocks
+                    .flat_map(|(first, weight)| {
+                        let generators = (first..len).zip(values);
+                        generators.map(move |(index, value)| (index, *weight * value))
+                    })
+                    .collect();
+                combine_generators(&terms) + blind(&(xi * dot(values, other)))
             };
             let (first, second) = answer.split_at(half);
             let (l_first, l_second) = form.split_at(half);
@@ -211,7 +204,7 @@ pub(crate) fn prove(mut answer: Vec<Fr>, asked: Asked, transcript: &mut ProverTr
 mod tests {
     use super::*;
     use crate::argument::schedule::cost::answer_elements;
-    use crate::commitment::decode_point;
+    use crate::commitment::{Generators, blinding_generator, decode_point, msm};
     use crate::randomness::Randomness;
     use crate::transcript::Sponge;
 

@@ -4,7 +4,7 @@
 
 use ark_ff::{AdditiveGroup, Field};
 
-use crate::field::{Fr, dot};
+use crate::field::{Fr, bind_halves, dot};
 use crate::transcript::AffineForm;
 
 /// Constant and square coefficient of `sum_x a(t, x) b(t, x)`.
@@ -21,9 +21,7 @@ pub(crate) fn round(a: &[Fr], b: &[Fr]) -> [Fr; 2] {
 pub(crate) fn bind(table: &mut Vec<Fr>, r: Fr) {
     let half = table.len() / 2;
     let (low, high) = table.split_at_mut(half);
-    low.iter_mut()
-        .zip(high)
-        .for_each(|(low, high)| *low += r * (*high - *low));
+    bind_halves(low, high, &r);
     table.truncate(half);
 }
 

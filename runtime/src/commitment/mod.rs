@@ -13,6 +13,7 @@
 //! | `addition`, `addition_avx512` | many independent additions with one inversion: one, or eight, at a time |
 //! | `batch_affine` | sums of many points as levels of independent additions |
 //! | `commit` | rows of small integers by fixed generators (prover) |
+//! | `fixed_base` | the generators by full-width scalars (prover) |
 //! | `msm` | any points by full-width scalars (verifier) |
 //! | `pedersen` | field elements with blinding (prover) |
 //! | `encoding` | 32 canonical bytes a point |
@@ -23,6 +24,7 @@ mod addition_avx512;
 mod batch_affine;
 mod commit;
 mod encoding;
+mod fixed_base;
 mod generators;
 mod group;
 mod msm;
@@ -31,7 +33,8 @@ mod point;
 
 pub use commit::commit_rows;
 pub use encoding::{decode_point, encode_point};
+pub use fixed_base::combine_generators;
 pub use generators::{Generators, blinding_generator, stored_are_hashed};
 pub use group::{Attack, BEST_ATTACK, GENERIC_ATTACK, GROUP, GroupElement, GroupSum};
 pub use msm::msm;
-pub use pedersen::{add_all, blind_all, commit_row};
+pub use pedersen::{add_all, blind, blind_all, commit_row};

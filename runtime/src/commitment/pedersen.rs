@@ -11,8 +11,9 @@ use ark_ff::PrimeField;
 use rayon::prelude::*;
 
 use super::batch_affine::{Entry, segment_sums};
-use super::generators::{Generators, blinding_generator};
-use super::msm::{msm, signed_digit};
+use super::fixed_base::combine_generators;
+use super::generators::blinding_generator;
+use super::msm::signed_digit;
 use super::point::Point;
 
 /// Bits of a digit.
@@ -90,6 +91,15 @@ pub fn blind_all(blinders: &[Fr]) -> Vec<G1Affine> {
     blinders.par_chunks(TASK).flat_map_iter(task).collect()
 }
 
+/// `blinder * H`.
+pub fn blind(blinder: &Fr) -> G1Affine {
+    let table = blinding_multiples();
+    let entries: Vec<Entry> = digits(blinder).collect();
+    let sums = segment_sums(table, &entries, &[entries.len()]);
+    sums.first()
+        .map_or_else(G1Affine::identity, |sum| sum.to_affine())
+}
+
 /// `left + right` of each pair.
 pub fn add_all(left: &[G1Affine], right: &[G1Affine]) -> Vec<G1Affine> {
     let sums: Vec<G1Projective> = left
@@ -102,14 +112,14 @@ pub fn add_all(left: &[G1Affine], right: &[G1Affine]) -> Vec<G1Affine> {
 
 /// `sum_j values[j] G_(first + j) + blinding`.
 pub fn commit_row(first: usize, values: &[Fr], blinding: G1Affine) -> G1Affine {
-    let generators = Generators::derive(first + values.len());
-    let sum = msm(&generators.points()[first..], values);
-    (sum + blinding).into_affine()
+    let terms: Vec<(usize, Fr)> = (first..).zip(values.iter().copied()).collect();
+    (combine_generators(&terms) + blinding).into_affine()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commitment::Generators;
     use crate::randomness::Randomness;
     use ark_ff::{AdditiveGroup, Field};
 

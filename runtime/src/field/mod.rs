@@ -16,12 +16,13 @@ mod small;
 #[cfg(target_arch = "x86_64")]
 mod small_avx512;
 
-pub use eq::{eq_eval, eq_table, less_than};
+pub use eq::{eq_at, eq_eval, eq_table, less_than};
 pub use inverse::inverse;
 pub use modulus::Fr;
 pub(crate) use modulus::FrConfig;
 pub use small::{
-    ProductAccumulator, SmallAccumulator, combine_rows_small, dot, dot_small, from_i64,
+    ProductAccumulator, SmallAccumulator, bind_halves, combine_rows_small, combine_slices_small,
+    dot, dot_small, from_i64, scale_and_add,
 };
 
 /// log2 of the field's order, rounded down.

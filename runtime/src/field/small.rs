@@ -175,7 +175,10 @@ pub fn combine_rows_small(rows: &[i32], row_len: usize, weights: &[Fr]) -> Vec<F
         .len()
         .div_ceil(2 * threads)
         .max((PARALLEL_LEN * 2).div_ceil(row_len));
-    let combine = |(rows, weights): (&[i32], &[Fr])| combine_rows_serial(rows, row_len, weights);
+    let combine = |(rows, weights): (&[i32], &[Fr])| {
+        let weighted: Vec<(&[i32], &Fr)> = rows.chunks(row_len).zip(weights).collect();
+        combine_slices_small(&weighted, row_len)
+    };
     rows.par_chunks(chunk_rows * row_len)
         .zip(weights.par_chunks(chunk_rows))
         .map(combine)
@@ -186,11 +189,12 @@ pub fn combine_rows_small(rows: &[i32], row_len: usize, weights: &[Fr]) -> Vec<F
         .unwrap_or_default()
 }
 
-fn combine_rows_serial(rows: &[i32], row_len: usize, weights: &[Fr]) -> Vec<Fr> {
+/// As [`combine_rows_small`], in this thread, of rows that lie anywhere and may be short.
+pub fn combine_slices_small(rows: &[(&[i32], &Fr)], row_len: usize) -> Vec<Fr> {
     let live: Vec<(&[i32], &Fr)> = rows
-        .chunks(row_len)
-        .zip(weights)
-        .filter(|(_, weight)| **weight != Fr::ZERO)
+        .iter()
+        .filter(|(row, weight)| **weight != Fr::ZERO && !row.is_empty())
+        .copied()
         .collect();
     #[cfg(target_arch = "x86_64")]
     if avx512::available() {
@@ -325,6 +329,48 @@ pub(super) fn dot_scalar(a: &[Fr], b: &[Fr]) -> Fr {
     sum.finish()
 }
 
+/// `low + at (high - low)` in place of each `low`: a variable of a table bound.
+///
+/// # Panics
+///
+/// If the lengths differ.
+pub fn bind_halves(low: &mut [Fr], high: &[Fr], at: &Fr) {
+    assert_eq!(low.len(), high.len(), "bind_halves: lengths differ");
+    #[cfg(target_arch = "x86_64")]
+    if avx512::available() {
+        // SAFETY: the instructions are there.
+        return unsafe { small_avx512::bind_halves(low, high, at) };
+    }
+    bind_halves_scalar(low, high, at);
+}
+
+pub(super) fn bind_halves_scalar(low: &mut [Fr], high: &[Fr], at: &Fr) {
+    for (low, high) in low.iter_mut().zip(high) {
+        *low += *at * (*high - *low);
+    }
+}
+
+/// `factor * sum + value` in place of each sum: a step of Horner's rule.
+///
+/// # Panics
+///
+/// If the lengths differ.
+pub fn scale_and_add(sums: &mut [Fr], factor: &Fr, values: &[Fr]) {
+    assert_eq!(sums.len(), values.len(), "scale_and_add: lengths differ");
+    #[cfg(target_arch = "x86_64")]
+    if avx512::available() {
+        // SAFETY: the instructions are there.
+        return unsafe { small_avx512::scale_and_add(sums, factor, values) };
+    }
+    scale_and_add_scalar(sums, factor, values);
+}
+
+pub(super) fn scale_and_add_scalar(sums: &mut [Fr], factor: &Fr, values: &[Fr]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum = *sum * factor + value;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,6 +417,25 @@ mod tests {
             let slow = slow_small(&values, &weights);
             prop_assert_eq!(dot_small(&values, &weights), slow);
             prop_assert_eq!(dot_small_scalar(&values, &weights), slow);
+        }
+
+        #[test]
+        fn steps_equal_slow(
+            terms in prop::collection::vec((element(), element()), 0..60),
+            factor in element(),
+        ) {
+            let (a, b): (Vec<Fr>, Vec<Fr>) = terms.iter().copied().unzip();
+            let of = |step: fn(&mut [Fr], &[Fr], &Fr)| {
+                let mut a = a.clone();
+                step(&mut a, &b, &factor);
+                a
+            };
+            let slow: Vec<Fr> = terms.iter().map(|(a, b)| *a + factor * (*b - a)).collect();
+            prop_assert_eq!(of(bind_halves), slow.clone());
+            prop_assert_eq!(of(bind_halves_scalar), slow);
+            let slow: Vec<Fr> = terms.iter().map(|(a, b)| *a * factor + b).collect();
+            prop_assert_eq!(of(|a, b, factor| scale_and_add(a, factor, b)), slow.clone());
+            prop_assert_eq!(of(|a, b, factor| scale_and_add_scalar(a, factor, b)), slow);
         }
 
         #[test]

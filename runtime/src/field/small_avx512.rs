@@ -11,7 +11,7 @@ use super::Fr;
 use super::avx512::{LANES, PackedFr, PackedProductSum, carry, high, low, set, split as limbs_of};
 use super::eq::split_scalar;
 use super::modulus::FrConfig;
-use super::small::{dot_scalar, dot_small_scalar};
+use super::small::{bind_halves_scalar, dot_scalar, dot_small_scalar, scale_and_add_scalar};
 
 /// Rows whose block of values stays in the second-level cache; also few enough for the carries of [`Sums`].
 const TILE_ROWS: usize = 64;
@@ -178,6 +178,33 @@ pub(super) fn dot(a: &[Fr], b: &[Fr]) -> Fr {
     // Two factors of radix 2^256 and a reduction by 2^260: sixteen too small.
     let blocks = lanes.iter().sum::<Fr>() * Fr::from(16u64);
     blocks + dot_scalar(a_rest, b_rest)
+}
+
+/// As `bind_halves_scalar`.
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn bind_halves(low: &mut [Fr], high: &[Fr], at: &Fr) {
+    let (low_blocks, low_rest) = low.as_chunks_mut::<LANES>();
+    let (high_blocks, high_rest) = high.as_chunks::<LANES>();
+    let factor = PackedFr::broadcast(*at);
+    for (low, high) in low_blocks.iter_mut().zip(high_blocks) {
+        let from = PackedFr::load_words(low);
+        let step = PackedFr::load_words(high).sub(&from);
+        from.add(&step.mul(&factor)).store_words(low);
+    }
+    bind_halves_scalar(low_rest, high_rest, at);
+}
+
+/// As `scale_and_add_scalar`.
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn scale_and_add(sums: &mut [Fr], factor: &Fr, values: &[Fr]) {
+    let (sum_blocks, sum_rest) = sums.as_chunks_mut::<LANES>();
+    let (value_blocks, value_rest) = values.as_chunks::<LANES>();
+    let packed = PackedFr::broadcast(*factor);
+    for (sum, values) in sum_blocks.iter_mut().zip(value_blocks) {
+        let scaled = PackedFr::load_words(sum).mul(&packed);
+        scaled.add(&PackedFr::load_words(values)).store_words(sum);
+    }
+    scale_and_add_scalar(sum_rest, factor, value_rest);
 }
 
 /// As `split_scalar`.

@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 
 use crate::argument::folding::{self, Asked};
 use crate::commitment::{
-    Generators, GroupElement, blind_all, blinding_generator, commit_row, decode_point, msm,
+    Generators, GroupElement, blind, blinding_generator, commit_row, decode_point, msm,
 };
 use crate::error::VerifyError;
 use crate::field::{Fr, dot};
@@ -286,21 +286,13 @@ impl Mask {
     pub(crate) fn new(len: usize, randomness: &mut Randomness) -> Self {
         let row = Zeroizing::new(randomness.scalars(len));
         let blinder = Zeroizing::new(randomness.scalar());
-        let point = commit_row(0, &row, blinded(*blinder));
+        let point = commit_row(0, &row, blind(&blinder));
         Self {
             row,
             blinder,
             point,
         }
     }
-}
-
-/// `blinder * H`.
-fn blinded(blinder: Fr) -> GroupElement {
-    let [point] = blind_all(&[blinder])[..] else {
-        unreachable!("one for one");
-    };
-    point
 }
 
 /// Proves what is left where nothing is hidden: the one opened row, with its one equation.
@@ -353,7 +345,7 @@ pub(crate) fn prove(
     let sum_blinders = Zeroizing::new(randomness.scalars(2));
     let pairs = sums.iter().zip(sum_blinders.iter());
     let sums: Vec<GroupElement> = pairs
-        .map(|(sum, blinder)| commit_row(0, &[*sum], blinded(*blinder)))
+        .map(|(sum, blinder)| commit_row(0, &[*sum], blind(blinder)))
         .collect();
     transcript.send_points("closing sums", &sums);
     transcript.send_points("closing mask", &[mask.point]);

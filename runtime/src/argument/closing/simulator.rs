@@ -5,9 +5,9 @@
 
 use ark_ec::CurveGroup;
 
-use super::{Folded, ROWS, Rows, SEGMENTS, SUMS, blinded, segment_weights};
+use super::{Folded, ROWS, Rows, SEGMENTS, SUMS, segment_weights};
 use crate::argument::folding;
-use crate::commitment::{GroupSum, commit_row, decode_point, msm};
+use crate::commitment::{GroupSum, blind, commit_row, decode_point, msm};
 use crate::field::{Fr, dot};
 use crate::randomness::Randomness;
 use crate::transcript::{Claims, Committed, ProverTranscript, VerifierTranscript};
@@ -44,14 +44,14 @@ pub(crate) fn simulate(
     let committed: GroupSum = weighted.sum();
     let answer = randomness.scalars(claims.variables());
     let blinder = randomness.scalar();
-    let mask = commit_row(0, &answer, blinded(blinder)) - committed * c;
+    let mask = commit_row(0, &answer, blind(&blinder)) - committed * c;
     let coordinates = last.product.iter().flatten().map(|at| answer[*at]);
     let coordinates: Vec<Fr> = coordinates.collect();
     let of_form = dot(&last.linear.coefficients, &answer);
     let value = last.value(c, of_form, &coordinates).unwrap();
     let z = randomness.scalar();
-    let slope = blinded(randomness.scalar());
-    let constant = GroupSum::from(commit_row(0, &[value], blinded(-z))) - slope * c;
+    let slope = blind(&randomness.scalar());
+    let constant = GroupSum::from(commit_row(0, &[value], blind(&-z))) - slope * c;
 
     let mut transcript = ProverTranscript::new(transcript.sponge.clone());
     transcript.send_points("closing sums", &[constant.into_affine(), slope]);

@@ -4,9 +4,9 @@ use ark_ff::{AdditiveGroup, Field, One, Zero};
 use rayon::prelude::*;
 
 use super::bind::bind_operand;
+use crate::argument::inner_product;
 use crate::argument::schedule::{Challenges, Contraction};
-use crate::field::Fr;
-use crate::field::eq_table;
+use crate::field::{Fr, bind_halves, dot, eq_table};
 use crate::statement::model::axis_log2;
 use crate::witness::trace::Trace;
 
@@ -112,6 +112,13 @@ impl Instance {
             self.factors.iter().partition(|factor| factor.has[round]);
         let degree = active.len();
         let half = 1usize << (self.rounds - round - 1);
+        if let ([a, b], []) = (active.as_slice(), idle.as_slice())
+            && let (None, None) = (&a.index, &b.index)
+        {
+            return round_of_two(&a.table, &b.table)
+                .map(|c| c * self.coefficient)
+                .to_vec();
+        }
         let sums = (0..half)
             .into_par_iter()
             .with_min_len(PARALLEL_LEN)
@@ -147,10 +154,9 @@ impl Instance {
         for factor in self.factors.iter_mut().filter(|factor| factor.has[round]) {
             let half = factor.table.len() / 2;
             let (low, high) = factor.table.split_at_mut(half);
-            low.par_iter_mut()
-                .with_min_len(PARALLEL_LEN)
-                .zip_eq(high)
-                .for_each(|(low, high)| *low += r * (*high - *low));
+            low.par_chunks_mut(PARALLEL_LEN)
+                .zip_eq(high.par_chunks(PARALLEL_LEN))
+                .for_each(|(low, high)| bind_halves(low, high, &r));
             factor.table.truncate(half);
         }
         // The next round's variable leaves the joint index: assignments of what follows are a prefix.
@@ -171,6 +177,14 @@ impl Instance {
             .take(self.operands)
             .map(|factor| factor.table[0])
     }
+}
+
+/// Coefficients of `sum_x a(t, x) b(t, x)`.
+fn round_of_two(a: &[Fr], b: &[Fr]) -> [Fr; 3] {
+    let [constant, square] = inner_product::round(a, b);
+    let half = a.len() / 2;
+    let at_one = dot(&a[half..], &b[half..]);
+    [constant, at_one - constant - square, square]
 }
 
 /// The products of all factors at 0, 1, .. in the round's variable, for assignment `x` of the others. `active` factors have the variable.
