@@ -48,8 +48,8 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
         0 => bytes[a + random.below(32)] ^= 1 << random.below(8),
         1 => bytes[a + random.below(32)] = random.next() as u8,
         2 => {
-            bytes[a..a + 31].fill_with(|| random.next() as u8);
-            bytes[a + 31] = 0;
+            bytes[a] = 0;
+            bytes[a + 1..a + 32].fill_with(|| random.next() as u8);
         }
         3 => (0..32).for_each(|i| bytes.swap(a + i, b + i)),
         4 => bytes[a..a + 32].fill(0),

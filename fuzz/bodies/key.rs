@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use zkiln_runtime::key::VerifierKey;
-use zkiln_runtime::model::{Accumulator, ColumnKind, Model, Visibility};
+use zkiln_runtime::model::{Accumulator, Model, Visibility};
 use zkiln_runtime::protocol::{Proof, Statement, protocol_digest, verify};
 use zkiln_runtime::relations::{Exact, Relation};
+use zkiln_runtime::schedule::Schedule;
 
 use crate::proof::{Known, known};
 use crate::support::{Builder, Show, accumulator, everything};
@@ -85,18 +86,8 @@ pub fn around(model: &[u8]) -> Vec<u8> {
 }
 
 fn constant_rows(model: &Model) -> usize {
-    let constants = (model.columns.iter()).filter(|column| column.kind == ColumnKind::Constant);
-    let log2 = |len: &u32| {
-        u64::from(
-            len.checked_next_power_of_two()
-                .map_or(40, u32::trailing_zeros),
-        )
-    };
-    let rows = constants.map(|column| {
-        let len_log2: u64 = column.shape.iter().map(log2).sum();
-        1usize << len_log2.saturating_sub(model.row_log2.into()).min(40)
-    });
-    rows.fold(0, usize::saturating_add).min(MAX_ROWS)
+    let rows = Schedule::new(model).map_or(0, |schedule| schedule.rows.constants);
+    rows.min(MAX_ROWS)
 }
 
 /// What holds of every key.

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLOSING = "src/argument/closing/mod.rs"
 PRODUCTS = "src/argument/closing/products.rs"
 FOLDING = "src/argument/folding.rs"
-OPENING = "src/argument/opening.rs"
+OPENING = "src/argument/opening/mod.rs"
 GOLDEN = "transcript_is_as_written_down"
 HONEST = "a_proof_is_bound_to_its_context"
 

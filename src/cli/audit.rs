@@ -93,28 +93,12 @@ fn difference(
     if key.digest() == compiled.digest() {
         return None;
     }
-    let (theirs, ours) = (
-        constants(key, blinding_key),
-        constants(compiled, blinding_key),
-    );
-    let all_differ = || theirs.iter().zip(&ours).all(|((_, a), (_, b))| a != b);
-    for ((their_column, their_rows), (column, rows)) in theirs.iter().zip(&ours) {
-        if their_column.name != column.name || their_column.shape != column.shape {
+    let (theirs, ours) = (constants(key.model()), constants(compiled.model()));
+    for (their, our) in theirs.iter().zip(&ours) {
+        if their.name != our.name || their.shape != our.shape {
             return Some(format!(
                 "the key has a tensor `{}` of shape {:?} where the model has `{}` of shape {:?}",
-                their_column.name, their_column.shape, column.name, column.shape
-            ));
-        }
-        if their_rows != rows {
-            let hidden = key.model().weights != Visibility::Public;
-            let doubt = if hidden && theirs.len() > 1 && all_differ() {
-                ", as all have: is it the right blinding key?"
-            } else {
-                ""
-            };
-            return Some(format!(
-                "the tensor `{}` has other values{doubt}",
-                column.name
+                their.name, their.shape, our.name, our.shape
             ));
         }
     }
@@ -123,6 +107,9 @@ fn difference(
         return Some(format!(
             "the key has {theirs} constant tensors, the model {ours}"
         ));
+    }
+    if let Some(difference) = other_values(key, compiled, blinding_key) {
+        return Some(difference);
     }
     let nodes = key.model().nodes.iter().zip(compiled.model().nodes.iter());
     let mut nodes = nodes.filter(|(theirs, ours)| theirs != ours);
@@ -140,15 +127,48 @@ fn difference(
     })
 }
 
-/// Constant tensors, and commitments to their rows without blinding.
-fn constants(key: &VerifierKey, blinding_key: &BlindingKey) -> Vec<(Column, Vec<[u8; 32]>)> {
-    let rows = key.without_blinding(blinding_key);
-    let columns = key.model().columns.iter().zip(&key.schedule().rows);
+/// The constant tensors.
+fn constants(model: &Model) -> Vec<&Column> {
+    let columns = model.columns.iter();
     columns
-        .filter(|(column, _)| column.kind == ColumnKind::Constant)
-        .map(|(column, range)| {
-            let rows = &rows[range.first..range.first + range.len];
-            (column.clone(), rows.to_vec())
-        })
+        .filter(|column| column.kind == ColumnKind::Constant)
         .collect()
+}
+
+/// The first rows of constants, laid out alike, that differ, for people: by the tensors in them.
+fn other_values(
+    key: &VerifierKey,
+    compiled: &VerifierKey,
+    blinding_key: &BlindingKey,
+) -> Option<String> {
+    let layout = &key.schedule().rows;
+    if *layout != compiled.schedule().rows {
+        return Some("the weights lie in rows of other lengths".into());
+    }
+    let [theirs, ours] = [key, compiled].map(|key| key.without_blinding(blinding_key));
+    let first = (0..layout.constants).find(|&row| theirs[row] != ours[row])?;
+    let mut spans = layout.spans.iter().filter(|span| span.is_constant);
+    let span = spans.find(|span| (span.first..span.first + span.len).contains(&first))?;
+    let mut names: Vec<String> = layout.tiles[span.tiles.clone()]
+        .iter()
+        .map(|tile| format!("`{}`", key.model().columns[tile.column.0 as usize].name))
+        .collect();
+    names.dedup();
+    let hidden = key.model().weights != Visibility::Public;
+    let all_differ = theirs
+        .iter()
+        .zip(&ours)
+        .all(|(theirs, ours)| theirs != ours);
+    let doubt = if hidden && layout.constants > 1 && all_differ {
+        ", as all have: is it the right blinding key?"
+    } else {
+        ""
+    };
+    Some(match names.as_slice() {
+        [name] => format!("the tensor {name} has other values{doubt}"),
+        _ => format!(
+            "one of the tensors {}, which share a row, has other values{doubt}",
+            names.join(", ")
+        ),
+    })
 }

@@ -23,6 +23,8 @@ const AROUND: (u8, u8) = (2, 3);
 const POINT: f64 = 1.5;
 /// Microseconds of a core to decompress a point.
 const DECODE: f64 = 7.0;
+/// Proofs that are verified for each time that a key is read.
+const PROOFS_A_KEY: f64 = 4.0;
 /// Microseconds of a core for a round of folding, and what its points are.
 const ROUND: f64 = 2500.0;
 /// Microseconds of a core for a proof, whatever its layout, and for each leaf and each value of its witness.
@@ -46,9 +48,11 @@ impl Layout {
     fn new(model: &Model, schedule: &Schedule) -> Self {
         let len = schedule.answer_len(model);
         let rounds = answer_rounds(len, model.answer_log2);
-        let decoded = schedule.committed_rows + 2 * rounds;
-        // The prover: a mask, and in each round two sums that make one of the whole length. The verifier: all that it adds.
-        let points = len * (2 + rounds) + schedule.constant_rows + schedule.witness_rows;
+        let decoded = (schedule.committed_rows + 2 * rounds) as f64
+            + schedule.rows.constants as f64 / PROOFS_A_KEY;
+        // The prover: a mask, and in each round two sums that make one of the whole length. The verifier: all that it adds, once it has read
+        // the key.
+        let points = len * (2 + rounds) + schedule.rows.constants + schedule.rows.witness;
         let witness = model.columns.iter();
         let witness = witness.filter(|column| column.kind == ColumnKind::Witness);
         let values: f64 = witness
@@ -62,7 +66,7 @@ impl Layout {
                 + VALUE * (values + schedule.leaves.len as f64)
                 + ROUND * rounds as f64
                 + POINT * points as f64
-                + DECODE * decoded as f64,
+                + DECODE * decoded,
         }
     }
 

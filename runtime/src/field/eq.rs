@@ -60,6 +60,14 @@ pub fn eq_eval(a: &[Fr], b: &[Fr]) -> Fr {
         .product()
 }
 
+/// `eq(point, index)`: the entry of [`eq_table`].
+pub fn eq_at(point: &[Fr], index: usize) -> Fr {
+    let bits = (0u32..).zip(point.iter().rev()); // len: as many as coordinates
+    let one = |bit: u32| index.checked_shr(bit).unwrap_or(0) & 1 == 1;
+    bits.map(|(bit, r)| if one(bit) { *r } else { Fr::ONE - r })
+        .product()
+}
+
 /// `sum_{x < len} eq(point, x)`, the multilinear extension of `x < len`, in `O(point.len())`.
 ///
 /// One if `len` is at least `2^point.len()`.

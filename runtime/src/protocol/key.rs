@@ -11,6 +11,7 @@
 //! With the blinding key, the nonce gives the blinding of the points; it is a hash of the blinding key, and gives nothing without it. All zeros without blinding.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use ark_ff::AdditiveGroup;
 use sha3::{Digest, Keccak256};
@@ -18,15 +19,16 @@ use zeroize::Zeroizing;
 
 use super::proof::{Proof, protocol_digest};
 use super::security::{Security, SecurityTerm, security, security_terms};
-use crate::argument::schedule::Schedule;
+use crate::argument::schedule::{Rows, Schedule};
 use crate::commitment::{Generators, GroupElement, commit_rows, decode_point, encode_point};
 use crate::commitment::{add_all, blind_all};
 use crate::error::{ProveError, VerifyError};
 use crate::field::Fr;
 use crate::randomness::{Randomness, SEED_BYTES};
-use crate::statement::model::{Model, Visibility};
+use crate::statement::layout::{Kept, kept_lens};
+use crate::statement::model::{ColumnId, ColumnKind, Model, Visibility};
 use crate::transcript::ELEMENT_BYTES;
-use crate::witness::trace::{Constants, padded_constants};
+use crate::witness::trace::{Constants, kept_constants};
 
 /// First bytes of an encoded key.
 const MAGIC: &[u8; 8] = b"zkiln-k2";
@@ -58,7 +60,7 @@ impl VerifierKey {
             VerifyError::Key("the number of commitments does not fit the model");
         let (nonce, commitments) = commitments.split_first_chunk().ok_or(COUNT)?;
         let (chunks, rest) = commitments.as_chunks::<ELEMENT_BYTES>();
-        if !rest.is_empty() || chunks.len() != schedule.constant_rows {
+        if !rest.is_empty() || chunks.len() != schedule.rows.constants {
             return Err(COUNT);
         }
         let points = chunks.iter().map(|bytes| {
@@ -258,16 +260,8 @@ impl VerifierKey {
         blinding_key: &[u8; SEED_BYTES],
     ) -> Result<(Self, WeightBlinding), ProveError> {
         let malformed = |error: VerifyError| ProveError::Weights(error.to_string());
-        let rows = Schedule::new(&model).map_err(malformed)?.constant_rows;
-        let row = 1usize << model.row_log2;
-        let generators = Generators::derive(row);
-        let mut points: Vec<GroupElement> = Vec::with_capacity(rows);
-        for column in padded_constants(&model, constants)? {
-            for values in column?.chunks(CHUNK.max(row)) {
-                points.extend(commit_rows(&generators, values, row));
-                tracing::info!(target: "zkiln", done = points.len(), of = rows, "committing to the weights");
-            }
-        }
+        let rows = Schedule::new(&model).map_err(malformed)?.rows;
+        let mut points = commit_constants(&model, &rows, constants)?;
         let nonce = match model.weights {
             Visibility::Public => [0; SEED_BYTES],
             _ => WeightBlinding::nonce(blinding_key, &points),
@@ -282,6 +276,54 @@ impl VerifierKey {
         let key = Self::from_parts(model, &commitments).map_err(malformed)?;
         Ok((key, blinding))
     }
+}
+
+/// Commitments to the constants' rows, without blinding.
+fn commit_constants<'a, C: Into<Cow<'a, [i32]>>>(
+    model: &Model,
+    rows: &Rows,
+    constants: impl IntoIterator<Item = C, IntoIter: ExactSizeIterator>,
+) -> Result<Vec<GroupElement>, ProveError> {
+    let row = 1usize << model.row_log2;
+    let generators = Generators::derive(row);
+    let mut points = vec![GroupElement::default(); rows.constants];
+    let mut done = 0;
+    let mut commit = |first: usize, values: &[i32]| {
+        let commitments = commit_rows(&generators, values, row);
+        points[first..][..commitments.len()].copy_from_slice(&commitments);
+        done += commitments.len();
+        tracing::info!(target: "zkiln", done, of = rows.constants, "committing to the weights");
+    };
+    let mut shared: BTreeMap<usize, Vec<i32>> = BTreeMap::new();
+    let ids = (0u32..).map(ColumnId).zip(model.columns.iter());
+    let ids = ids.filter(|(_, column)| column.kind == ColumnKind::Constant);
+    for ((id, column), values) in ids.zip(kept_constants(model, constants)?) {
+        let (values, lens) = (values?, kept_lens(column, model.row_log2));
+        let kept = Kept {
+            values: &values,
+            lens: &lens,
+        };
+        let tiles = rows.of_column[id.0 as usize].iter();
+        for tile in tiles.map(|&index| &rows.tiles[index]) {
+            let (span, len) = (&rows.spans[tile.span], 1usize << tile.len_log2());
+            if span.is_shared() {
+                let of_row = shared.entry(span.first).or_insert_with(|| vec![0; row]);
+                kept.copy(&tile.ranges, 0..len, &mut of_row[tile.at..]);
+                continue;
+            }
+            let chunk = CHUNK.max(row);
+            for from in (0..len).step_by(chunk) {
+                let entries = from..len.min(from + chunk);
+                let mut of_rows = vec![0; entries.len()];
+                kept.copy(&tile.ranges, entries, &mut of_rows);
+                commit(span.first + from / row, &of_rows);
+            }
+        }
+    }
+    for (first, values) in shared {
+        commit(first, &values);
+    }
+    Ok(points)
 }
 
 impl ProverKey {

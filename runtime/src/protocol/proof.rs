@@ -5,7 +5,7 @@ use sha3::{Digest, Keccak256};
 use crate::error::VerifyError;
 
 /// Names the protocol and its version in the transcript.
-pub(super) const PROTOCOL: &str = "zkiln 5: hiding Pedersen rows, one-time pads, LogUp-GKR, batched contractions, linear opening, one Sigma protocol with folded answers";
+pub(super) const PROTOCOL: &str = "zkiln 6: hiding Pedersen rows of tiles, one-time pads, LogUp-GKR, batched contractions, linear opening, one Sigma protocol with folded answers";
 
 /// A proof: a header, then canonical field elements and compressed points, 32 bytes each, in the order of the transcript.
 ///

@@ -11,13 +11,14 @@ use super::key::ProverKey;
 use super::proof::Proof;
 use super::statement::{Context, Shown, Statement};
 use super::verifier::{Verifier, public_sponge};
+use crate::argument::opening::gather;
 use crate::argument::schedule::{Challenges, Schedule};
 use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::{Generators, GroupElement, add_all, commit_rows, encode_point};
 use crate::error::ProveError;
 use crate::field::Fr;
 use crate::randomness::Randomness;
-use crate::statement::model::{ColumnId, ColumnKind, Model, Port, Visibility};
+use crate::statement::model::{Model, Port, Visibility};
 use crate::transcript::{ProverTranscript, Sponge};
 use crate::witness::trace::{self, Trace};
 
@@ -231,16 +232,15 @@ impl<'k> Prover<'k> {
         let (model, schedule) = session.model_and_schedule();
         let row = 1usize << model.row_log2;
         let generators = Generators::derive(row);
-        let witness = (0u32..)
-            .map(ColumnId)
-            .zip(model.columns.iter())
-            .filter(|(_, column)| column.kind == ColumnKind::Witness)
-            .map(|(id, _)| id);
-        let columns: Vec<ColumnId> = witness.collect();
-        let rows: Vec<Vec<GroupElement>> = columns
+        let (layout, trace) = (&schedule.rows, &session.trace);
+        let spans: Vec<_> = layout.witness_spans(&schedule.shown).collect();
+        let rows: Vec<Vec<GroupElement>> = spans
             .par_iter()
-            .filter(|id| !schedule.shown.contains(id))
-            .map(|&id| commit_rows(&generators, session.trace.column(id), row))
+            .filter(|(_, shown)| shown.is_none())
+            .map(|(span, _)| {
+                let values = gather::all(layout, span, row, trace);
+                commit_rows(&generators, &values, row)
+            })
             .collect();
         let mut rows = rows.concat();
         session.hide(&rows);
@@ -251,14 +251,13 @@ impl<'k> Prover<'k> {
         }
         session.transcript.send_points("witness rows", &rows);
         session.transcript.send_pads(schedule.pads(model), row);
-        // In the order of the columns, with those of the statement among them.
+        // In the order of the rows, with those of the statement among them.
         let mut fresh = fresh.iter().copied();
-        let mut blinders = Zeroizing::new(Vec::with_capacity(schedule.witness_rows));
-        for id in columns {
-            let len = schedule.rows[id.0 as usize].len;
-            match schedule.shown.iter().position(|shown| *shown == id) {
+        let mut blinders = Zeroizing::new(Vec::with_capacity(layout.witness));
+        for (span, shown) in spans {
+            match shown {
                 Some(place) => blinders.extend_from_slice(&step.shown_blinders[place]),
-                None => blinders.extend(fresh.by_ref().take(len)),
+                None => blinders.extend(fresh.by_ref().take(span.len)),
             }
         }
         let fingerprint = Fingerprint {

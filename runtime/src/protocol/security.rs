@@ -46,7 +46,7 @@ pub fn security_terms(model: &Model, schedule: &Schedule) -> Vec<SecurityTerm> {
     let others = schedule.leaves.len.saturating_sub(1) as u128;
     let claims = 1 + schedule.zeros.len() + model.ports().count() + schedule.shown.len();
     let rounds = schedule.contraction_rounds * schedule.contraction_degree;
-    let groups = schedule.lows.len().saturating_sub(1);
+    let groups = schedule.groups.len().saturating_sub(1);
     let term = |name, numerator: usize| SecurityTerm {
         name,
         numerator: numerator as u128,
@@ -152,7 +152,7 @@ mod tests {
             "eta" => 1 + schedule.zeros.len() + model.ports().count() + schedule.shown.len(),
             "contraction round" => schedule.contraction_degree,
             "gamma" => schedule.operand_count(),
-            "opened vector" => schedule.lows.len() - 1,
+            "opened vector" => schedule.groups.len() - 1,
             "closing equations" => claims.equations.len() - 1,
             "closing segments" => schedule.answer_len(model) - (1 << model.row_log2),
             "closing rows" => 15,

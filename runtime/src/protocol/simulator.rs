@@ -155,7 +155,8 @@ fn any_statement(model: &Model, seed: u8) -> Statement {
 fn key_without_weights(model: &Model) -> VerifierKey {
     let rows = crate::argument::schedule::Schedule::new(model)
         .unwrap()
-        .constant_rows;
+        .rows
+        .constants;
     let points = points(255, rows);
     let points = points.iter().flat_map(encode_point);
     let bytes: Vec<u8> = [9; 32].into_iter().chain(points).collect();

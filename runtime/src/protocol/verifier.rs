@@ -13,7 +13,6 @@ use crate::argument::{closing, contraction, logup, opening};
 use crate::commitment::{GroupElement, decode_point};
 use crate::error::VerifyError;
 use crate::field::Fr;
-use crate::statement::model::{ColumnId, ColumnKind};
 use crate::transcript::{AffineForm, Claims, ELEMENT_BYTES, Sponge, VerifierTranscript};
 
 // verify-path: begin
@@ -271,21 +270,17 @@ impl<'a> Verifier<'a, Opened<'a>> {
         let schedule = self.session.key.schedule();
         let mut shown = self.session.statement.shown().filter_map(Shown::commitment);
         let mut commitments = Vec::with_capacity(schedule.shown.len());
-        for id in &schedule.shown {
-            commitments.push((*id, shown.next().ok_or(MISSING_ROWS)?));
+        for _ in &schedule.shown {
+            commitments.push(shown.next().ok_or(MISSING_ROWS)?);
         }
         let mut rest = sent.as_slice();
-        let mut points = Vec::with_capacity(schedule.witness_rows);
-        let columns = self.session.key.model().columns.iter();
-        // len: one range a column, 2^32 ids suffice
-        for ((id, column), range) in (0u32..).map(ColumnId).zip(columns).zip(&schedule.rows) {
-            if column.kind != ColumnKind::Witness {
-                continue;
-            }
-            if let Some((_, commitment)) = commitments.iter().find(|(shown, _)| *shown == id) {
+        let mut points = Vec::with_capacity(schedule.rows.witness);
+        for (span, shown) in schedule.rows.witness_spans(&schedule.shown) {
+            if let Some(place) = shown {
+                let commitment = commitments.get(place).ok_or(MISSING_ROWS)?;
                 points.extend_from_slice(commitment.rows());
             } else {
-                let (head, tail) = rest.split_at_checked(range.len).ok_or(MISSING_ROWS)?;
+                let (head, tail) = rest.split_at_checked(span.len).ok_or(MISSING_ROWS)?;
                 points.extend_from_slice(head);
                 rest = tail;
             }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::ProveError;
-use crate::statement::layout::{pad, true_len, true_offsets};
+use crate::statement::layout::{Kept, kept_lens, pad, strides, true_len, true_offsets};
 use crate::statement::model::{
     Accumulator, Column, ColumnId, ColumnKind, List, Model, Port, Structure, TableId, cube_log2,
 };
 use crate::statement::relations::{Columns, check_range, row_of};
 
-/// The model's constants, each axis padded with zeros to a power of two. Built once and shared by every trace.
+/// The model's constants, each axis padded with zeros to a power of two, but those that are cut. Built once and shared by every trace.
 #[derive(Debug)]
 pub struct Constants {
     /// By column, those that follow from a formula among them; `None` for witness columns.
@@ -31,7 +31,7 @@ impl Constants {
         model: &Model,
         constants: impl IntoIterator<Item = C, IntoIter: ExactSizeIterator>,
     ) -> Result<Self, ProveError> {
-        let mut constants = padded_constants(model, constants)?;
+        let mut constants = kept_constants(model, constants)?;
         let column = |column: &Column| match column.kind {
             ColumnKind::Witness => Ok(None),
             ColumnKind::Constant => constants.next().transpose(),
@@ -42,14 +42,6 @@ impl Constants {
         Ok(Self {
             columns: columns.collect::<Result<_, _>>()?,
         })
-    }
-
-    /// The constant and structural columns over their padded cubes, in the model's order.
-    pub fn columns(&self) -> impl Iterator<Item = &[i32]> {
-        self.columns
-            .iter()
-            .flatten()
-            .map(|column| column.as_slice())
     }
 }
 
@@ -67,11 +59,11 @@ pub struct LookupValues {
     pub entries: Vec<Arc<Vec<i32>>>,
 }
 
-/// `constants` over their padded cubes, one after the other, so that a caller who needs each once holds only one at a time.
+/// `constants` as they are kept, one after the other, so that a caller who needs each once holds only one at a time.
 ///
 /// # Errors
 /// [`ProveError::Weights`] when their number does not match the model, or, with the column, when a length does not.
-pub(crate) fn padded_constants<'a, C: Into<Cow<'a, [i32]>>>(
+pub(crate) fn kept_constants<'a, C: Into<Cow<'a, [i32]>>>(
     model: &Model,
     constants: impl IntoIterator<Item = C, IntoIter: ExactSizeIterator>,
 ) -> Result<impl Iterator<Item = Result<Vec<i32>, ProveError>>, ProveError> {
@@ -90,16 +82,24 @@ pub(crate) fn padded_constants<'a, C: Into<Cow<'a, [i32]>>>(
             let reason = format!("`{}`: expected {expected} elements, got {got}", column.name);
             return Err(ProveError::Weights(reason));
         }
-        Ok(pad(&column.shape, data))
+        let is_cut = kept_lens(column, model.row_log2).iter().product::<usize>() == expected;
+        Ok(if is_cut {
+            data.into_owned()
+        } else {
+            pad(&column.shape, data)
+        })
     }))
 }
 
 struct Slot {
     shape: List<u32>,
+    /// The axes' lengths with which it is kept.
+    lens: Vec<usize>,
     values: Option<Arc<Vec<i32>>>,
 }
 
-/// Every column of a model as integers over its padded cube, row-major, and the values of every lookup.
+/// Every column of a model as integers over its padded cube, row-major, but for constants that are cut, which are kept as they are; and the values of
+/// every lookup.
 pub struct Trace {
     slots: Vec<Slot>,
     lookups: Vec<LookupValues>,
@@ -111,6 +111,7 @@ impl Trace {
         let slots = (model.columns.iter().zip(&constants.columns))
             .map(|(column, constant)| Slot {
                 shape: column.shape.clone(),
+                lens: kept_lens(column, model.row_log2),
                 values: constant.clone(),
             })
             .collect();
@@ -120,7 +121,7 @@ impl Trace {
         }
     }
 
-    /// A column over its padded cube.
+    /// A column as it is kept: over its padded cube, unless it is cut.
     ///
     /// # Panics
     /// If nothing has filled it yet.
@@ -137,6 +138,24 @@ impl Trace {
     /// True lengths of a column's axes.
     pub fn shape(&self, id: ColumnId) -> &[u32] {
         &self.slots[id.0 as usize].shape
+    }
+
+    /// The lengths of a column's axes as it is kept.
+    pub(crate) fn kept_lens(&self, id: ColumnId) -> &[usize] {
+        &self.slots[id.0 as usize].lens
+    }
+
+    /// How far the neighbors along each axis of a column lie apart.
+    pub(crate) fn strides(&self, id: ColumnId) -> Vec<usize> {
+        strides(self.kept_lens(id))
+    }
+
+    /// A column with the lengths of its axes.
+    pub(crate) fn kept(&self, id: ColumnId) -> Kept<'_> {
+        Kept {
+            values: self.column(id),
+            lens: self.kept_lens(id),
+        }
     }
 
     /// The lookups of all nodes so far, in the order of [`Model::constraints`].
@@ -300,12 +319,8 @@ mod tests {
         // Structural columns are nobody's to give.
         let fitting: Vec<Vec<i32>> = lens.iter().map(|&len| vec![1; len]).collect();
         let constants = Constants::new(&draft.model, fitting.clone()).unwrap();
-        assert!(
-            constants
-                .columns()
-                .map(<[i32]>::len)
-                .eq([8, 32, 64, 64, 256])
-        );
+        let columns = constants.columns.iter().flatten();
+        assert!(columns.map(|column| column.len()).eq([8, 32, 64, 64, 256]));
         assert_eq!(error(fitting[1..].to_vec()), "expected 3 tensors, got 2");
         let mut short = fitting;
         short[0].pop();

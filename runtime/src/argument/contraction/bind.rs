@@ -8,7 +8,7 @@ use ark_ff::{One, Zero};
 use crate::argument::schedule::{Challenges, Contraction, Operand};
 use crate::field::Fr;
 use crate::field::{combine_rows_small, dot_small, from_i64};
-use crate::statement::model::{AxisMap, axis_log2};
+use crate::statement::model::AxisMap;
 use crate::witness::trace::Trace;
 
 /// What happens along one column axis: row `k` of the sparse matrix makes kept index `k`.
@@ -40,7 +40,7 @@ pub(super) fn bind_operand(
         .zip(shape)
         .map(|(map, &len)| kernel(map, len, operand, contraction, challenges))
         .collect();
-    let mut dims: Vec<usize> = shape.iter().map(|&len| 1usize << axis_log2(len)).collect();
+    let mut dims = trace.kept_lens(operand.view.column).to_vec();
     let mut data: Option<Data> = None;
     // Strongest reduction first; of equal ones, selections, which move integers and not field elements.
     let mut order: Vec<usize> = (0..kernels.len()).collect();

@@ -1,6 +1,8 @@
 //! What a key may ask of both sides: no more than its own bytes, and those of its proofs, account for.
 
-use super::functional::{AxisFunctional, AxisWeights, TensorFunctional, longest_apart};
+use super::axis::{AxisFunctional, AxisWeights, longest_apart};
+use super::functional::TensorFunctional;
+use super::rows::Rows;
 use crate::error::{VerifyError, check};
 use crate::statement::model::Model;
 use crate::transcript::ELEMENT_BYTES;
@@ -33,13 +35,13 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Of a key of this model with so many rows of constants and, in its proofs, of witness columns.
-    pub fn new(model: &Model, constant_rows: usize, witness_rows: usize) -> Self {
+    /// Of a key of this model, and of proofs, with so many rows.
+    pub fn new(model: &Model, layout: &Rows) -> Self {
         let model_bytes = postcard::to_allocvec(model).map_or(0, |bytes| bytes.len());
         let rows = |number: usize| (number as u64).saturating_mul(ELEMENT_BYTES as u64);
-        let key = (model_bytes as u64).saturating_add(rows(constant_rows));
+        let key = (model_bytes as u64).saturating_add(rows(layout.constants));
         let further = key
-            .saturating_add(rows(witness_rows))
+            .saturating_add(rows(layout.witness))
             .saturating_mul(STEPS_A_BYTE);
         let pieces = key.checked_div(PIECE_BYTES).unwrap_or(0);
         let elements = FREE_ELEMENTS.saturating_add(further).min(MAX_STEPS);

@@ -100,7 +100,7 @@ impl Schedule {
             lookup_elements(self.leaves.len_log2),
             1,
             rounds.saturating_mul(self.contraction_degree),
-            opening_elements(model.row_log2, self.lows.len()),
+            opening_elements(model.row_log2, self.groups.len()),
         ]
         .into_iter()
         .fold(0, usize::saturating_add)

@@ -2,10 +2,11 @@
 
 use ark_ff::{One, Zero};
 
+use super::axis::AxisFunctional;
 use super::bounds::Cost;
-use super::functional::{AxisFunctional, Challenges, Functional};
+use super::functional::{Challenges, Functional};
 use crate::error::VerifyError;
-use crate::field::{Fr, from_i64};
+use crate::field::{Fr, eq_at, from_i64};
 use crate::statement::model::{Model, Powers, Structure};
 
 // verify-path: begin
@@ -58,23 +59,15 @@ impl Functional {
 fn evaluate(structure: Structure, point: &[Fr]) -> Fr {
     match structure {
         Structure::Index => point.iter().fold(Fr::zero(), |sum, r| sum + sum + r),
-        Structure::First => eq_to(point, 0),
+        Structure::First => eq_at(point, 0),
         Structure::Powers(Powers { last, .. }) => {
             let len = 1u32.checked_shl(point.len() as u32).unwrap_or(u32::MAX);
             let indices = (0..len).take(usize::from(last).saturating_add(1));
             indices
-                .map(|index| from_i64(structure.at(index)) * eq_to(point, index))
+                .map(|index| from_i64(structure.at(index)) * eq_at(point, index as usize))
                 .sum()
         }
     }
-}
-
-/// `eq(point, index)`.
-fn eq_to(point: &[Fr], index: u32) -> Fr {
-    let bits = (0u32..).zip(point.iter().rev()); // len: as many as coordinates
-    let one = |bit: u32| index.checked_shr(bit).unwrap_or(0) & 1 == 1;
-    bits.map(|(bit, r)| if one(bit) { *r } else { Fr::one() - r })
-        .product()
 }
 // verify-path: end
 

@@ -3,27 +3,26 @@
 //! Prover and verifier build it from the same [`Model`]; it fixes the order of leaves, the list of contractions and of linear
 //! functionals, which of them share weights, and so the length of a proof.
 
+mod axis;
 mod bounds;
 pub mod cost;
 mod functional;
 mod known;
 mod leaves;
+mod pieces;
+mod rows;
 mod summands;
 
-use std::collections::hash_map::{Entry, HashMap};
-
-pub use functional::{
-    AxisFunctional, AxisWeights, Challenges, Coordinate, Functional, Part, RankOne,
-    TensorFunctional,
-};
+pub use axis::{AxisFunctional, AxisWeights, Part};
+pub use functional::{Challenges, Coordinate, Functional, RankOne, TensorFunctional};
 pub use leaves::{Block, BlockKind, LeafLayout};
+pub use rows::{Rows, Span, Tile};
 
+use pieces::Pieces;
 use summands::Summands;
 
 use crate::error::VerifyError;
-use crate::statement::model::{
-    Accumulator, ColumnId, ColumnKind, Model, View, Visibility, axis_log2, shown_row_log2,
-};
+use crate::statement::model::{Accumulator, ColumnId, Model, View, Visibility, axis_log2};
 use crate::statement::relations::Lookup;
 
 /// Which equation a summand belongs to; the protocol gives each source a factor once challenges are known.
@@ -123,27 +122,12 @@ impl Contraction {
     }
 }
 
-/// Where a column's rows are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowRange {
-    /// First row among the constants' rows or among the witness' rows.
-    pub first: usize,
-    /// Number of rows.
-    pub len: usize,
-    /// log2 of the number of entries in use of each row: less than the model's for columns whose commitments are shown.
-    pub row_log2: u8,
-}
-
 /// What a proof of a model looks like.
 #[derive(Debug)]
 pub struct Schedule {
-    /// Rows of each column; constants and witness are numbered apart.
-    pub rows: Vec<RowRange>,
-    /// Rows in the verifier key.
-    pub constant_rows: usize,
-    /// Rows of witness columns.
-    pub witness_rows: usize,
-    /// Those of them in a proof; the others are in the statement.
+    /// Where columns lie in the committed rows: the constants' are in the verifier key.
+    pub rows: Rows,
+    /// The witness' rows that are in a proof; the others are in the statement.
     pub committed_rows: usize,
     /// Columns whose commitments are in the statement.
     pub shown: Vec<ColumnId>,
@@ -163,21 +147,44 @@ pub struct Schedule {
     pub contraction_rounds: usize,
     /// Greatest degree of a round of the contraction sumcheck.
     pub contraction_degree: usize,
-    /// Distinct functionals along a row.
-    pub lows: Vec<TensorFunctional>,
-    /// Rank-one pieces of each linear summand, then of each operand of each contraction: `(index into lows, column, rows)`.
+    /// What is opened: for each group one combination of rows, and weights of its entries.
+    pub groups: Vec<Group>,
+    /// The pieces of each linear summand, then of each operand of each contraction.
     pub pieces: Vec<Vec<Piece>>,
 }
 
-/// A rank-one piece of a claim.
+/// Rows, and weights of their entries.
 #[derive(Clone, Debug)]
-pub struct Piece {
-    /// Index into [`Schedule::lows`].
-    pub low: usize,
-    /// Column it reads.
-    pub column: ColumnId,
-    /// AxisWeights of the column's rows.
-    pub high: TensorFunctional,
+pub enum Group {
+    /// A sum of any rows, all of whose claims weigh entries alike.
+    Alike(TensorFunctional),
+    /// One row of several tiles: the weights are a sum, of these on the entries from an index on.
+    Shared(Vec<(usize, TensorFunctional)>),
+}
+
+/// A piece of a claim.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Of a group of rows whose entries weigh alike.
+    Rows {
+        /// Index into [`Schedule::groups`].
+        group: usize,
+        /// Index into [`Rows::spans`].
+        span: usize,
+        /// Weights of the span's rows.
+        high: TensorFunctional,
+    },
+    /// Of a shared row.
+    Entries {
+        /// Index into [`Schedule::groups`].
+        group: usize,
+        /// Index into [`Rows::spans`].
+        span: usize,
+        /// Index among the group's weights.
+        weights: usize,
+        /// Of no bits: what these are multiplied by.
+        factor: TensorFunctional,
+    },
 }
 
 // verify-path: begin
@@ -189,11 +196,11 @@ impl Schedule {
     pub fn new(model: &Model) -> Result<Self, VerifyError> {
         model.validate()?;
         let shown = model.shown_columns();
-        let (rows, constant_rows, witness_rows) = row_layout(model, &shown)?;
+        let rows = Rows::new(model, &shown)?;
         let shown_rows = shown
             .iter()
-            .filter_map(|id| rows.get(id.0 as usize))
-            .fold(0usize, |sum, range| sum.saturating_add(range.len));
+            .filter_map(|id| rows.own_span(*id))
+            .fold(0usize, |sum, span| sum.saturating_add(span.len));
         let constraints = model.constraints()?;
         let leaves = LeafLayout::new(model, &constraints.lookups)?;
         let ports = model.ports().map(|port| port.value.len_log2());
@@ -233,14 +240,15 @@ impl Schedule {
             .max()
             .unwrap_or(0);
         let contraction_degree = contractions.iter().map(degree).max().unwrap_or(0).max(1);
-        let mut allowance = bounds::Allowance::new(model, constant_rows, witness_rows);
-        let claims = claims(&linear, &contractions);
-        let (lows, pieces) = collect_pieces(model, &rows, claims, &mut allowance)?;
+        let allowance = bounds::Allowance::new(model, &rows);
+        let mut pieces = Pieces::new(model, &rows, allowance);
+        for functional in claims(&linear, &contractions) {
+            pieces.add(functional)?;
+        }
+        let Pieces { groups, pieces, .. } = pieces;
         Ok(Self {
+            committed_rows: rows.witness.saturating_sub(shown_rows),
             rows,
-            constant_rows,
-            witness_rows,
-            committed_rows: witness_rows.saturating_sub(shown_rows),
             shown,
             lookups: constraints.lookups,
             zeros: constraints.zeros,
@@ -250,7 +258,7 @@ impl Schedule {
             contractions,
             contraction_rounds,
             contraction_degree,
-            lows,
+            groups,
             pieces,
         })
     }
@@ -291,47 +299,10 @@ fn degree(contraction: &Contraction) -> usize {
         .unwrap_or(0)
 }
 
-fn row_layout(
-    model: &Model,
-    shown: &[ColumnId],
-) -> Result<(Vec<RowRange>, usize, usize), VerifyError> {
-    let mut next = (0usize, 0usize);
-    let mut rows = Vec::with_capacity(model.columns.len());
-    // len: 2^32 ids suffice
-    for (id, column) in (0u32..).zip(model.columns.iter()) {
-        let row_log2 = if shown.contains(&ColumnId(id)) {
-            model.row_log2.min(shown_row_log2(&column.shape))
-        } else {
-            model.row_log2
-        };
-        let log2 = column.len_log2().saturating_sub(u32::from(row_log2));
-        let len = match column.kind {
-            ColumnKind::Structural(_) => Some(0),
-            _ => 1usize.checked_shl(log2),
-        };
-        let len = len.ok_or(VerifyError::Key("a column is too long"))?;
-        let first = match column.kind {
-            ColumnKind::Constant => &mut next.0,
-            ColumnKind::Witness | ColumnKind::Structural(_) => &mut next.1,
-        };
-        rows.push(RowRange {
-            first: *first,
-            len,
-            row_log2,
-        });
-        *first = first
-            .checked_add(len)
-            .ok_or(VerifyError::Key("a column is too long"))?;
-    }
-    bounds::rows(next.0)?;
-    bounds::rows(next.1)?;
-    Ok((rows, next.0, next.1))
-}
-
 /// log2 of the number of entries of a column's rows, used or not.
-fn whole_rows_log2(model: &Model, rows: &[RowRange], id: ColumnId) -> Result<u32, VerifyError> {
-    let range = rows.get(id.0 as usize);
-    let number = range.ok_or(VerifyError::Key("no such column"))?.len;
+fn whole_rows_log2(model: &Model, rows: &Rows, id: ColumnId) -> Result<u32, VerifyError> {
+    let span = rows.own_span(id);
+    let number = span.ok_or(VerifyError::Key("no such column"))?.len;
     Ok(number.max(1).ilog2().saturating_add(model.row_log2.into()))
 }
 
@@ -344,41 +315,5 @@ pub(crate) fn suffix(point: &[Coordinate], len: u32) -> Result<&[Coordinate], Ve
     point
         .get(skip..)
         .ok_or(VerifyError::Key("a point is too short"))
-}
-
-fn collect_pieces<'a>(
-    model: &Model,
-    rows: &[RowRange],
-    claims: impl Iterator<Item = &'a Functional>,
-    allowance: &mut bounds::Allowance,
-) -> Result<(Vec<TensorFunctional>, Vec<Vec<Piece>>), VerifyError> {
-    let mut lows: Vec<TensorFunctional> = Vec::new();
-    let mut known: HashMap<TensorFunctional, usize> = HashMap::new();
-    let mut pieces = Vec::new();
-    for functional in claims {
-        let mut list = Vec::new();
-        if functional.is_known(model) {
-            allowance.weights(functional.known_cost(), false)?;
-        } else {
-            let range = rows
-                .get(functional.column.0 as usize)
-                .ok_or(VerifyError::Key("no such column"))?;
-            let row_log2 = (u32::from(range.row_log2), u32::from(model.row_log2));
-            for RankOne { column, high, low } in functional.rank_ones(row_log2, allowance)? {
-                allowance.weights(high.cost(), true)?;
-                let low = match known.entry(low) {
-                    Entry::Occupied(known) => *known.get(),
-                    Entry::Vacant(new) => {
-                        allowance.weights(new.key().cost(), false)?;
-                        lows.push(new.key().clone());
-                        *new.insert(lows.len().saturating_sub(1))
-                    }
-                };
-                list.push(Piece { low, column, high });
-            }
-        }
-        pieces.push(list);
-    }
-    Ok((lows, pieces))
 }
 // verify-path: end

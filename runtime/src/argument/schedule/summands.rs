@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::functional::{AxisFunctional, AxisWeights, Coordinate, Functional};
+use super::axis::{AxisFunctional, AxisWeights};
+use super::functional::{Coordinate, Functional};
 use super::{
     BlockKind, Coefficient, Contraction, KeptAxis, LeafLayout, Linear, Operand, Source, bounds,
     suffix,

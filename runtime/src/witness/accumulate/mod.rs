@@ -13,7 +13,7 @@ mod product;
 
 use std::borrow::Cow;
 
-use crate::statement::layout::padded_strides;
+use crate::statement::layout::{padded_strides, true_len, true_offsets};
 use crate::statement::model::{Accumulator, AxisMap, MAX_OPERANDS, Term, View};
 use crate::witness::trace::Trace;
 
@@ -29,9 +29,17 @@ impl Accumulator {
         let mut out = vec![0i64; 1 << self.len_log2()];
         for &(factor, column) in self.columns.iter() {
             let values = trace.column(column);
-            assert_eq!(values.len(), out.len(), "column {}", column.0);
-            for (out, &value) in out.iter_mut().zip(values) {
+            let add = |(out, &value): (&mut i64, &i32)| {
                 *out = out.wrapping_add(factor.wrapping_mul(value.into()));
+            };
+            if values.len() == out.len() {
+                out.iter_mut().zip(values).for_each(add);
+            } else {
+                assert_eq!(values.len(), true_len(&self.shape), "column {}", column.0);
+                let offsets = true_offsets(&self.shape);
+                offsets
+                    .zip(values)
+                    .for_each(|(at, value)| add((&mut out[at], value)));
             }
         }
         for term in self.terms.iter() {
@@ -126,7 +134,7 @@ impl<'a> Operand<'a> {
             .map(|map| Reach::new(map, lens))
             .collect();
         let inside = |(reach, &len): (&Reach, &u32)| reach.low >= 0 && reach.high < len as isize;
-        let column_strides = padded_strides(shape);
+        let column_strides = trace.strides(view.column);
         if reaches.iter().zip(shape).all(inside) {
             return Self::strided(Cow::Borrowed(column), &reaches, &column_strides, lens.len());
         }

@@ -1,0 +1,74 @@
+//! The rows of a span, out of the columns that lie in it.
+
+use std::borrow::Cow;
+
+use ark_ff::Zero;
+use rayon::prelude::*;
+
+use crate::argument::schedule::{Rows, Span};
+use crate::field::{Fr, combine_rows_small, combine_slices_small};
+use crate::witness::trace::Trace;
+
+/// Multiply-adds that a thread takes at the least.
+const PARALLEL_LEN: usize = 1 << 16;
+
+/// The column that has all of the span, which is as it is kept.
+pub(crate) fn whole<'t>(rows: &Rows, span: &Span, trace: &'t Trace) -> Option<&'t [i32]> {
+    let [tile] = &rows.tiles[span.tiles.clone()] else {
+        return None;
+    };
+    let is_cut = rows.of_column[tile.column.0 as usize].len() > 1;
+    (!is_cut).then(|| trace.column(tile.column))
+}
+
+/// The rows of a span, of `row` entries each.
+fn copied(rows: &Rows, span: &Span, row: usize, trace: &Trace) -> Vec<i32> {
+    let mut out = vec![0; span.len * row];
+    for tile in &rows.tiles[span.tiles.clone()] {
+        let entries = 0..1 << tile.len_log2();
+        let kept = trace.kept(tile.column);
+        kept.copy(&tile.ranges, entries, &mut out[tile.at..]);
+    }
+    out
+}
+
+/// `sum_row weight * row` over the rows of a span, of `row` entries each.
+pub(crate) fn combine(
+    rows: &Rows,
+    span: &Span,
+    weights: &[Fr],
+    row: usize,
+    trace: &Trace,
+) -> Vec<Fr> {
+    if let Some(values) = whole(rows, span, trace) {
+        return combine_rows_small(values, values.len().min(1 << span.used_log2), weights);
+    }
+    let tile = &rows.tiles[span.tiles.start];
+    if span.is_shared() || 1 << tile.len_log2() < row {
+        return combine_rows_small(&copied(rows, span, row, trace), row, weights);
+    }
+    let line_log2 = tile.ranges.last().map_or(0, |&(_, log2)| log2);
+    let line = row.min(1 << line_log2);
+    let kept = trace.kept(tile.column);
+    // The stretches at each place in a row.
+    let mut places: Vec<Vec<(&[i32], &Fr)>> = vec![Vec::new(); row / line];
+    for (number, weight) in weights.iter().enumerate().filter(|(_, w)| !w.is_zero()) {
+        for (at, stretch) in kept.stretches(&tile.ranges, number * row..(number + 1) * row) {
+            places[at / line].push((stretch, weight));
+        }
+    }
+    let combined = places
+        .par_iter()
+        .with_min_len(PARALLEL_LEN.div_ceil(line * weights.len()));
+    combined
+        .flat_map_iter(|stretches| combine_slices_small(stretches, line))
+        .collect()
+}
+
+/// All rows of a span.
+pub(crate) fn all<'t>(rows: &Rows, span: &Span, row: usize, trace: &'t Trace) -> Cow<'t, [i32]> {
+    match whole(rows, span, trace) {
+        Some(values) => Cow::Borrowed(values),
+        None => Cow::Owned(copied(rows, span, row, trace)),
+    }
+}
