@@ -5,6 +5,8 @@
 //!
 //! This room knows numbers. It must not know what they are for: no points, no messages, no models.
 
+use std::sync::LazyLock;
+
 use ark_ff::{AdditiveGroup, Field, PrimeField};
 
 #[cfg(target_arch = "x86_64")]
@@ -28,6 +30,12 @@ pub use small::{
 /// log2 of the field's order, rounded down.
 pub const FIELD_BITS: u32 = Fr::MODULUS_BIT_SIZE - 1;
 
+/// `2^-power`.
+pub fn half_power(power: usize) -> Fr {
+    static HALF: LazyLock<Fr> = LazyLock::new(|| inverse(&Fr::ONE.double()).unwrap_or(Fr::ZERO));
+    HALF.pow([power as u64])
+}
+
 /// Inverts every nonzero element with one inversion in all; zeros stay zero.
 pub fn batch_invert(values: &mut [Fr]) {
     let mut running = Fr::ONE;
@@ -48,6 +56,16 @@ pub fn batch_invert(values: &mut [Fr]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn halves_double_to_one() {
+        for power in [0usize, 1, 2, 31, 400] {
+            assert_eq!(
+                half_power(power) * Fr::from(2u64).pow([power as u64]),
+                Fr::ONE
+            );
+        }
+    }
 
     #[test]
     fn batch_invert_skips_zeros() {

@@ -5,8 +5,7 @@ use ark_ff::{Field, One, Zero};
 use super::statement::{Shown, Statement};
 use crate::argument::schedule::{BlockKind, Challenges, Coefficient, Schedule, Source};
 use crate::error::VerifyError;
-use crate::field::less_than;
-use crate::field::{Fr, from_i64};
+use crate::field::{Fr, from_i64, half_power, less_than};
 use crate::statement::model::{Accumulator, Model, axis_log2};
 use crate::transcript::AffineForm;
 
@@ -187,10 +186,7 @@ impl<'a> Coefficients<'a> {
                     .get(entry)
                     .map(|entry| entry.shift_log2)
                     .ok_or(MISSING)?;
-                let unshift = Fr::from(2u64)
-                    .pow([u64::from(shift)])
-                    .inverse()
-                    .ok_or(MISSING)?;
+                let unshift = half_power(shift.into());
                 -(block(at)? * self.fingerprint.power(entry) * unshift)
             }
             Source::TableOutput { block: at, output } => {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::bind::bind_operand;
 use crate::argument::inner_product;
 use crate::argument::schedule::{Challenges, Contraction};
-use crate::field::{Fr, bind_halves, dot, eq_table};
+use crate::field::{Fr, bind_halves, dot, eq_table, half_power};
 use crate::statement::model::axis_log2;
 use crate::witness::trace::Trace;
 
@@ -105,8 +105,7 @@ impl Instance {
     pub(super) fn round(&self, round: usize) -> Vec<Fr> {
         if round >= self.rounds {
             let value: Fr = self.factors.iter().map(|factor| factor.table[0]).product();
-            let half = Fr::from(2u64).inverse().expect("2 is not zero");
-            return vec![self.coefficient * value * half.pow([(round - self.rounds + 1) as u64])];
+            return vec![self.coefficient * value * half_power(round - self.rounds + 1)];
         }
         let (active, idle): (Vec<&Factor>, Vec<&Factor>) =
             self.factors.iter().partition(|factor| factor.has[round]);

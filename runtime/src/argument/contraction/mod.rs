@@ -16,13 +16,12 @@
 mod bind;
 mod instance;
 
-use ark_ff::{AdditiveGroup, Field, One, Zero};
+use ark_ff::{AdditiveGroup, One, Zero};
 use rayon::prelude::*;
 
 use crate::argument::schedule::{Challenges, Contraction, Coordinate, Schedule};
 use crate::error::VerifyError;
-use crate::field::Fr;
-use crate::field::eq_eval;
+use crate::field::{Fr, eq_eval, half_power};
 use crate::transcript::{AffineForm, Equation, ProverTranscript, VerifierTranscript};
 use crate::witness::trace::Trace;
 use instance::Instance;
@@ -181,13 +180,6 @@ fn eq_factor(contraction: &Contraction, challenges: &Challenges) -> Result<Fr, V
     Ok(value)
 }
 
-/// `2^-power`.
-fn half_power(power: usize) -> Fr {
-    Fr::from(2u64)
-        .inverse()
-        .unwrap_or(Fr::zero())
-        .pow([power as u64])
-}
 // verify-path: end
 
 /// Coefficients 0..=degree of the round polynomial, summed over all terms.
