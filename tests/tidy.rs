@@ -54,6 +54,7 @@ const COMPILER: House = House {
         "text",
         "files",
         "diagnostic",
+        "frozen",
         "graph",
         "ports",
         "tensors",
