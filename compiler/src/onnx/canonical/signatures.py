@@ -15,8 +15,8 @@ HEAD = """\
 # Signatures of operators, made by signatures.py from onnx {onnx} and onnxruntime {ort}.
 # A line `= N` has the element types of a set; `other` stands for what is no tensor.
 # A line for each version: name, first opset, operands, results, the set of each letter's types, attributes with their types, ! if required.
-# An operand or result is a letter for its type, the same where types must be equal and - where they need not, and ! required,
-# ? optional, * variadic. `deprecated` in place of all that: there is none from this opset on.
+# An operand or result is a letter for its type, the same where types must be equal, and ! required, ? optional, * variadic,
+# ~ variadic of types that may differ. `deprecated` in place of all that: there is none from this opset on.
 """
 
 
@@ -40,14 +40,15 @@ def signature(schema, sets):
 
     def letter(operand):
         of = getattr(operand, "type_str", None) or getattr(operand, "typeStr", "")
-        unlike = name(operand.option) == "VARIADIC" and not getattr(operand, "is_homogeneous", getattr(operand, "isHomogeneous", True))
-        if unlike or not of:
-            return "-"
         types.setdefault(of, [of])
         return letters.setdefault(of, "abcdefghijklmnopqrstuvwxyz"[len(letters)])
 
+    def mark(port):
+        unlike = name(port.option) == "VARIADIC" and not getattr(port, "is_homogeneous", getattr(port, "isHomogeneous", True))
+        return "~" if unlike else marks[name(port.option)]
+
     def marked(ports):
-        return "".join(letter(port) + marks[name(port.option)] for port in ports) or "-"
+        return "".join(letter(port) + mark(port) for port in ports) or "-"
 
     operands, results = marked(schema.inputs), marked(schema.outputs)
     allowed = [f"{letter}={sets.setdefault(elements(types[of]), len(sets))}" for of, letter in letters.items()]

@@ -26,8 +26,8 @@ pub(super) struct Signature {
     attributes: Vec<(&'static str, char, bool)>,
 }
 
-/// Operands or results: for each a letter for its type, the same where types must be equal and `-` where they need not, and `!` required,
-/// `?` optional, `*` variadic.
+/// Operands or results: for each a letter for its type, the same where types must be equal, and `!` required, `?` optional, `*` variadic, `~`
+/// variadic of types that may differ.
 struct Ports(Vec<(u8, u8)>);
 
 impl Ports {
@@ -37,7 +37,7 @@ impl Ports {
     }
 
     fn is_variadic(&self) -> bool {
-        self.0.last().is_some_and(|(_, mark)| *mark == b'*')
+        self.0.last().is_some_and(|(_, mark)| b"*~".contains(mark))
     }
 
     /// Whether there are more than these.
@@ -45,11 +45,18 @@ impl Ports {
         count > self.0.len() && !self.is_variadic()
     }
 
-    /// The letter of the type at a position, if types must be equal there.
-    fn letter(&self, at: usize) -> Option<u8> {
+    fn at(&self, at: usize) -> Option<(u8, u8)> {
         let rest = self.0.last().filter(|_| self.is_variadic());
-        let (letter, _) = self.0.get(at).or(rest)?;
-        (*letter != b'-').then_some(*letter)
+        self.0.get(at).or(rest).copied()
+    }
+
+    /// The first that must be there and has no name.
+    fn missing(&self, names: &[String]) -> Option<usize> {
+        let missing = |at: &usize| {
+            let (_, mark) = self.0[*at];
+            mark == b'!' && names.get(*at).is_none_or(String::is_empty)
+        };
+        (0..self.0.len()).find(missing)
     }
 }
 
@@ -95,19 +102,19 @@ pub(super) fn shown_type(of: DataType) -> String {
 }
 
 impl Signature {
-    /// The letter of an operand's type, and what it may stand for.
-    pub fn operand(&self, at: usize) -> Option<(u8, Types)> {
+    /// What an operand may be, and the letter of its type, if that must be equal to others.
+    pub fn operand(&self, at: usize) -> Option<(Types, Option<u8>)> {
         self.lettered(self.operands.as_ref()?, at)
     }
 
     /// The same of a result.
-    pub fn result(&self, at: usize) -> Option<(u8, Types)> {
+    pub fn result(&self, at: usize) -> Option<(Types, Option<u8>)> {
         self.lettered(&self.results, at)
     }
 
-    fn lettered(&self, ports: &Ports, at: usize) -> Option<(u8, Types)> {
-        let letter = ports.letter(at)?;
-        Some((letter, *self.types.get(&letter)?))
+    fn lettered(&self, ports: &Ports, at: usize) -> Option<(Types, Option<u8>)> {
+        let (letter, mark) = ports.at(at)?;
+        Some((*self.types.get(&letter)?, (mark != b'~').then_some(letter)))
     }
 }
 
@@ -237,6 +244,12 @@ fn check(node: &NodeProto, opsets: &Opsets) -> Result<(), Diagnostic> {
             "correct the model",
         ));
     }
+    if let Some(at) = known.results.missing(&node.output) {
+        return Err(refuse(
+            format!("its result {at} has no name"),
+            "correct the model",
+        ));
+    }
     check_attributes(node, known, version)
 }
 
@@ -249,11 +262,7 @@ fn check_operands(node: &NodeProto, operands: &Ports) -> Result<(), Diagnostic> 
             "correct the model",
         ));
     }
-    let missing = |at: &usize| {
-        let (_, mark) = operands.0[*at];
-        mark == b'!' && node.input.get(*at).is_none_or(String::is_empty)
-    };
-    match (0..operands.0.len()).find(missing) {
+    match operands.missing(&node.input) {
         Some(at) => Err(refuse(
             format!("its operand {at} is missing"),
             "correct the model",
@@ -328,15 +337,17 @@ mod tests {
     #[test]
     fn types_are_known_by_their_letters() {
         let gather = &TABLE.operators[&("", "Gather")][2];
-        let (data, _) = gather.operand(0).expect("a letter");
-        let (indices, allowed) = gather.operand(1).expect("a letter");
+        let (_, data) = gather.operand(0).expect("is known");
+        let (allowed, indices) = gather.operand(1).expect("is known");
         assert_ne!(data, indices);
-        assert_eq!(gather.result(0).map(|(letter, _)| letter), Some(data));
+        assert_eq!(gather.result(0).map(|(_, letter)| letter), Some(data));
+        let carried = TABLE.operators[&("", "Loop")][0].operand(7);
+        assert_eq!(carried.map(|(_, letter)| letter), Some(None));
         let holds =
             [DataType::Int32, DataType::Int64, DataType::Float].map(|of| allowed.contains(of));
         assert_eq!((holds, allowed.single()), ([true, true, false], None));
         let reshape = &TABLE.operators[&("", "Reshape")][1];
-        let single = reshape.operand(1).and_then(|(_, allowed)| allowed.single());
+        let single = reshape.operand(1).and_then(|(allowed, _)| allowed.single());
         assert_eq!(single, Some(DataType::Int64));
     }
 

@@ -130,12 +130,46 @@ impl Checker<'_> {
                 ));
             }
         }
+        carried(node, &formal, inner.first())?;
         let result = |at: usize| match (node.op_type.as_str(), inner.first()) {
             ("If" | "Scan", Some(inner)) => inner.get(at).copied().flatten(),
             ("Loop", Some(inner)) => inner.get(at + 1).copied().flatten(),
             _ => result(node, signature, &bound, at),
         };
         Ok((0..node.output.len()).map(result).collect())
+    }
+}
+
+/// Whether a loop's body takes what the loop carries, and gives the same again.
+fn carried(node: &NodeProto, formal: &Listed, inner: Option<&Listed>) -> Result<(), Diagnostic> {
+    let body = node.attribute.iter().find(|a| a.name == "body");
+    let Some(body) = body
+        .and_then(|a| a.g.as_ref())
+        .filter(|_| !formal.is_empty())
+    else {
+        return Ok(());
+    };
+    let scanned = node.attribute.iter().find(|a| a.name == "num_scan_inputs");
+    let scanned = scanned.map_or(0, |a| usize::try_from(a.i).unwrap_or(0));
+    let first = usize::from(node.op_type == "Loop");
+    let states = formal.len().saturating_sub(2 * first + scanned);
+    let taken = body.input.iter().map(declared).zip(formal.iter().copied());
+    let given = inner
+        .into_iter()
+        .flatten()
+        .copied()
+        .skip(first)
+        .take(states);
+    let given = given.zip(formal.iter().copied().skip(2 * first));
+    let differs = |(one, other): (Option<DataType>, Option<DataType>)| {
+        one.is_some() && other.is_some() && one != other
+    };
+    match taken.chain(given).any(differs) {
+        true => Err(refuse(
+            "its body takes or gives values of other types than it carries",
+            "cast them",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -164,7 +198,7 @@ fn bind(
 ) -> Result<HashMap<u8, DataType>, Diagnostic> {
     let mut bound = HashMap::new();
     for (at, operand) in operands.iter().enumerate() {
-        let (Some((letter, allowed)), Some(of)) = (signature.operand(at), *operand) else {
+        let (Some((allowed, letter)), Some(of)) = (signature.operand(at), *operand) else {
             continue;
         };
         let name = &node.input[at];
@@ -177,6 +211,9 @@ fn bind(
                 "cast it, or import an opset in which it takes them",
             ));
         }
+        let Some(letter) = letter else {
+            continue;
+        };
         let first = *bound.entry(letter).or_insert(of);
         if first != of {
             return Err(refuse(
@@ -199,8 +236,9 @@ fn result(
     bound: &HashMap<u8, DataType>,
     at: usize,
 ) -> Option<DataType> {
-    let (letter, allowed) = signature.result(at)?;
-    if let Some(of) = bound.get(&letter).copied().or(allowed.single()) {
+    let (allowed, letter) = signature.result(at)?;
+    let operand = letter.and_then(|letter| bound.get(&letter).copied());
+    if let Some(of) = operand.or(allowed.single()) {
         return Some(of);
     }
     let mut attributes = node.attribute.iter();

@@ -119,6 +119,68 @@ fn a_loops_body_takes_what_the_loop_carries() {
 }
 
 #[test]
+fn what_a_loop_carries_keeps_its_type() {
+    let body = |dtype: DataType| {
+        let graph = Onnx::new()
+            .typed_input("i", DataType::Int64, "")
+            .typed_input("c", DataType::Bool, "")
+            .typed_input("s", dtype, "2");
+        let graph = graph
+            .node("Identity", "c", "d", &[])
+            .node("Neg", "s", "t", &[]);
+        Attribute::Graph(graph.output("d").output("t"))
+    };
+    let model = |dtype: DataType| {
+        Onnx::new()
+            .input("x", "2")
+            .ints("n", &[], &[3])
+            .node("Loop", "n,,x", "y", &[("body", body(dtype))])
+            .output("y")
+    };
+    model(DataType::Float).agrees();
+    refused(
+        model(DataType::Int32),
+        "node `y` (Loop): its body takes or gives values of other types",
+    );
+}
+
+#[test]
+fn an_operator_of_another_domain_is_none_of_onnx() {
+    let model = Onnx::new()
+        .input("x", "2,32")
+        .small("w", DataType::Uint8, &[1, 1, 16], vec![17; 16])
+        .floats("s", &[1], vec![0.5]);
+    let sizes = [
+        ("K", Int(32)),
+        ("N", Int(1)),
+        ("bits", Int(4)),
+        ("block_size", Int(32)),
+    ];
+    let model = |domain: &str| {
+        let operator = format!("{domain}.MatMulNBits");
+        let model = model.clone().node(&operator, "x,w,s", "y", &sizes);
+        model.output("y")
+    };
+    model("com.microsoft").agrees();
+    refused(
+        model(""),
+        "`y` (MatMulNBits): this operator is not supported",
+    );
+}
+
+#[test]
+fn a_result_that_must_be_there() {
+    let model = Onnx::new()
+        .input("x", "2")
+        .node("Relu", "x", "y", &[])
+        .output("y");
+    refused(
+        model.node("Relu", "x", "", &[]),
+        "(Relu): its result 0 has no name",
+    );
+}
+
+#[test]
 fn an_axis_that_does_not_exist() {
     let model = Onnx::new()
         .input("x", "2,3")

@@ -106,6 +106,13 @@ fn concat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (to, zero) = (must_be_constant(scope, 0)?, number(scope, 1)?);
     positive(&to)?;
     let mut parts = Vec::new();
+    let mut zeros = (4..scope.count()).step_by(3);
+    if scope.count() % 3 != 2 || zeros.any(|at| scope.dtype(at) != dtype) {
+        return Err(refuse(
+            "its parts have no scale, or no zero point of the result's type",
+            "correct the model",
+        ));
+    }
     for at in (2..scope.count()).step_by(3) {
         let from = number(scope, at + 1)?;
         let x = centered(scope, at, at + 2, 0)?;
