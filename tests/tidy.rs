@@ -57,6 +57,7 @@ const COMPILER: House = House {
         "text",
         "files",
         "diagnostic",
+        "frozen",
         "graph",
         "ports",
         "tensors",

@@ -13,7 +13,7 @@ mod driver;
 pub mod emit;
 pub mod error;
 mod files;
-
+mod frozen;
 pub mod graph;
 mod lower;
 pub mod onnx;
@@ -32,6 +32,7 @@ pub use crate::diagnostic::Diagnostic;
 pub use crate::driver::{artefact, blinding_key, build, compile, rows};
 pub use crate::error::{Cause, CompileError, Unfaithful};
 pub use crate::files::write_secret;
+pub use crate::frozen::Frozen;
 pub use crate::lower::lower;
 pub use crate::options::{Objective, Options};
 pub use crate::ports::{Port, Sample};

@@ -2,6 +2,7 @@
 
 use zkiln_runtime::model::Visibility;
 
+use crate::frozen::Frozen;
 use crate::ports::Sample;
 use crate::settings::Settings;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub name: Option<String>,
     /// Values of symbolic dimensions, by name, or as `INPUT.AXIS` where they have none; default: those of `shapes`, else 1.
     pub dimensions: Vec<(String, usize)>,
+    /// Values of inputs that are none any more, by their names.
+    pub frozen: Vec<(String, Frozen)>,
     /// Shapes of given inputs, by name or in order: symbolic dimensions that have no value take theirs.
     #[serde(skip)]
     pub shapes: Vec<(Option<String>, Vec<usize>)>,

@@ -99,6 +99,23 @@ impl Onnx {
         self
     }
 
+    /// An input of any type.
+    pub fn untyped_input(mut self, name: &str) -> Onnx {
+        self.graph.input.push(ValueInfoProto {
+            name: name.into(),
+            ..Default::default()
+        });
+        self
+    }
+
+    /// What the file says of a value that is no input.
+    pub fn declared(self, name: &str, dtype: DataType, shape: &str) -> Onnx {
+        let mut model = self.typed_input(name, dtype, shape);
+        let port = model.graph.input.pop();
+        model.graph.value_info.extend(port);
+        model
+    }
+
     /// A float initializer with varied values.
     pub fn weight(self, name: &str, shape: &[usize]) -> Onnx {
         let volume: usize = shape.iter().product();

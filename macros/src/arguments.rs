@@ -1,12 +1,13 @@
-//! `"path.onnx", name = "net", dims = { batch = 1 }, samples = "s.jsonl", settings = "net.settings.json", saturate = true, objective = size, visibility = { inputs = public }, blinding_key = "net.blinding",
+//! `"path.onnx", name = "net", dims = { batch = 1 }, freeze = { sr = 16000 }, samples = "s.jsonl", settings = "net.settings.json", saturate = true, objective = size, visibility = { inputs = public }, blinding_key = "net.blinding",
 //! activation_bits = 12, weight_bits = 12`.
 
 use std::path::PathBuf;
 
+use proc_macro2::TokenTree;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Ident, LitBool, LitInt, LitStr, Token, braced, bracketed, token};
-use zkiln_compiler::Visibility;
 use zkiln_compiler::compile::Request;
+use zkiln_compiler::{Frozen, Visibility};
 
 /// What was written between the parentheses.
 #[derive(Debug)]
@@ -47,6 +48,14 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
     match option.to_string().as_str() {
         "name" => options.name = Some(name(input)?),
         "dims" => options.dimensions = dimensions(input)?,
+        "freeze" => {
+            for (name, value) in entries(input, frozen)? {
+                match value {
+                    FrozenInput::Value(value) => options.frozen.push((name, value)),
+                    FrozenInput::File(path) => request.frozen.push((name, path)),
+                }
+            }
+        }
         "samples" => request.samples = paths(input)?,
         "settings" => request.settings = Some(PathBuf::from(input.parse::<LitStr>()?.value())),
         "saturate" => options.saturate = input.parse::<LitBool>()?.value,
@@ -64,7 +73,7 @@ fn assign(request: &mut Request, option: &Ident, input: ParseStream) -> syn::Res
         }
         "weight_bits" => options.weight_bits = Some(input.parse::<LitInt>()?.base10_parse()?),
         _ => {
-            let known = "`name`, `dims`, `samples`, `settings`, `saturate`, `objective`, `visibility`, `blinding_key`, `activation_bits`, `weight_bits`";
+            let known = "`name`, `dims`, `freeze`, `samples`, `settings`, `saturate`, `objective`, `visibility`, `blinding_key`, `activation_bits`, `weight_bits`";
             let message = format!("there is no option `{option}`; the options are {known}");
             return Err(Error::new(option.span(), message));
         }
@@ -114,6 +123,27 @@ fn dimensions(input: ParseStream) -> syn::Result<Vec<(String, usize)>> {
     })
 }
 
+/// What an input is frozen to.
+enum FrozenInput {
+    Value(Frozen),
+    File(PathBuf),
+}
+
+/// `16000`, `[[1, 0]]`, or the path of an array, `"mask.npy"`.
+fn frozen(input: ParseStream) -> syn::Result<FrozenInput> {
+    if input.peek(LitStr) {
+        let path: LitStr = input.parse()?;
+        return Ok(FrozenInput::File(path.value().into()));
+    }
+    let sign: Option<Token![-]> = input.parse()?;
+    let value: TokenTree = input.parse()?;
+    let text = format!("{}{value}", if sign.is_some() { "-" } else { "" });
+    let parsed = text.replace(' ', "").parse();
+    parsed
+        .map(FrozenInput::Value)
+        .map_err(|message| Error::new(value.span(), message))
+}
+
 /// `{ inputs = private, logits = committed }`.
 fn visibilities(input: ParseStream) -> syn::Result<Vec<(String, Visibility)>> {
     entries(input, |input| {
@@ -158,13 +188,14 @@ mod tests {
 
     #[test]
     fn every_option_is_kept() {
-        let text = r#""x.onnx", name = "net", dims = { batch = 1, "seq-len" = 64, }, samples = ["a", "b"],
+        let text = r#""x.onnx", name = "net", dims = { batch = 1, "seq-len" = 64, }, samples = ["a", "b"], freeze = { sr = 16000, "m" = [[1, -2]], ids = "ids.npy" },
             activation_bits = 10, weight_bits = 8, visibility = { inputs = public, "the output" = committed }, settings = "t", saturate = true, objective = size, blinding_key = "s","#;
         let Request {
             options,
             samples,
             settings,
             blinding_key,
+            frozen,
             ..
         } = parse(text).expect("parses");
         assert_eq!(options.name.as_deref(), Some("net"));
@@ -173,6 +204,11 @@ mod tests {
             [("batch".to_string(), 1), ("seq-len".to_string(), 64)]
         );
         assert_eq!(samples, [Path::new("a"), Path::new("b")]);
+        let values = [("sr", "16000"), ("m", "[[1, -2]]")];
+        let values =
+            values.map(|(name, value)| (name.to_string(), value.parse().expect("a value")));
+        assert_eq!(options.frozen, values);
+        assert_eq!(frozen, [("ids".to_string(), PathBuf::from("ids.npy"))]);
         assert_eq!(
             (options.activation_bits, options.weight_bits),
             (Some(10), Some(8))
@@ -212,6 +248,10 @@ mod tests {
             (
                 r#""x", visibility = { inputs = secret }"#,
                 "`secret` is not a visibility",
+            ),
+            (
+                r#""x", freeze = { sr = fast }"#,
+                "expected a number or a list of numbers, got `fast`",
             ),
             (
                 r#""x", objective = speed"#,

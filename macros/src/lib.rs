@@ -23,6 +23,7 @@ use arguments::Arguments;
 ///     "models/mlp.onnx",
 ///     name = "small",                                     // -> pub mod small
 ///     dims = { batch = 1, "seq-len" = 64 },               // symbolic dimensions; 1 if not given
+///     freeze = { rate = 16000, mask = [1, 1, 0], table = "models/table.npy" },  // inputs that are constants
 ///     samples = "models/mlp.samples.jsonl",               // inputs that tell the ranges of values; or a list of files
 ///     settings = "models/mlp.settings.json",              // what `zkiln calibrate` chose, in place of samples and bits
 ///     saturate = true,                                    // values beyond their range are clamped, which is proved, rather than refused

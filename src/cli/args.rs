@@ -7,7 +7,7 @@ use zkiln_compiler::blinding_key::{self, BlindingKey};
 use zkiln_compiler::compile::Request;
 use zkiln_compiler::tensors::{self, Finite, Side};
 use zkiln_compiler::text::unhex;
-use zkiln_compiler::{Objective, Options, Port, PortInfo, Visibility};
+use zkiln_compiler::{Frozen, Objective, Options, Port, PortInfo, Visibility};
 
 use super::engine::{Context, Program};
 use super::error::CliError;
@@ -21,6 +21,9 @@ pub struct ModelArgs {
     /// Length of a symbolic dimension (1 unless given); may be repeated
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
     pub dimensions: Vec<(String, usize)>,
+    /// Make an input a constant: a number, for all its elements, a list as in JSON, or a file of an array (`.npy`); may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = frozen)]
+    pub freeze: Vec<(String, FrozenInput)>,
     /// Sample inputs that the value ranges are calibrated on, one JSON object a line (default: seeded random inputs)
     #[arg(long, value_name = "FILE.jsonl")]
     pub samples: Option<PathBuf>,
@@ -55,6 +58,37 @@ fn visibility(text: &str) -> Result<(String, Visibility), String> {
     Ok((name.to_owned(), visibility.parse()?))
 }
 
+/// What an input is frozen to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FrozenInput {
+    /// The value itself.
+    Value(Frozen),
+    /// A file of it.
+    File(PathBuf),
+}
+
+/// `NAME=VALUE`.
+pub fn frozen(text: &str) -> Result<(String, FrozenInput), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected NAME=VALUE, got no `=`")?;
+    let value = match value.ends_with(".npy") {
+        true => FrozenInput::File(value.into()),
+        false => FrozenInput::Value(value.parse()?),
+    };
+    Ok((name.to_owned(), value))
+}
+
+/// Adds inputs that are frozen to a request.
+pub fn freeze(request: &mut Request, inputs: &[(String, FrozenInput)]) {
+    for (name, value) in inputs.iter().cloned() {
+        match value {
+            FrozenInput::Value(value) => request.options.frozen.push((name, value)),
+            FrozenInput::File(path) => request.frozen.push((name, path)),
+        }
+    }
+}
+
 /// `NAME=N`.
 pub fn dimension(text: &str) -> Result<(String, usize), String> {
     let (name, len) = text.split_once('=').ok_or("expected NAME=N, got no `=`")?;
@@ -73,24 +107,23 @@ impl ModelArgs {
 
     /// What the compiler is asked for.
     pub fn request(&self) -> Request {
-        Request {
-            path: self.model.clone(),
+        let mut request = Request {
             options: Options {
-                name: None,
-                settings: None,
                 saturate: self.saturate,
                 objective: self.objective,
                 dimensions: self.dimensions.clone(),
-                shapes: Vec::new(),
-                samples: Vec::new(),
                 activation_bits: self.activation_bits,
                 weight_bits: self.weight_bits,
                 visibility: self.visibility.clone(),
+                ..Options::default()
             },
             samples: self.samples.iter().cloned().collect(),
             settings: self.settings.clone(),
             blinding_key: self.blinding_key.clone(),
-        }
+            ..Request::new(&self.model)
+        };
+        freeze(&mut request, &self.freeze);
+        request
     }
 
     /// The same for this file of inputs: symbolic dimensions have its lengths, where no option says others.
@@ -110,6 +143,7 @@ impl ModelArgs {
         }
         let given = [
             ("--dim", !self.dimensions.is_empty()),
+            ("--freeze", !self.freeze.is_empty()),
             ("--samples", self.samples.is_some()),
             ("--settings", self.settings.is_some()),
             ("--saturate", self.saturate),
@@ -259,6 +293,19 @@ mod tests {
         for bad in ["0", "0x00", "g0", &"00".repeat(33)] {
             assert!(context(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn inputs_are_frozen_to_values_and_files() {
+        let value = |text: &str| text.parse().map(FrozenInput::Value);
+        assert_eq!(frozen("sr=16000"), value("16000").map(|v| ("sr".into(), v)));
+        assert_eq!(
+            frozen("m=[[1, 0]]"),
+            value("[[1, 0]]").map(|v| ("m".into(), v))
+        );
+        let file = FrozenInput::File("a.npy".into());
+        assert_eq!(frozen("m=a.npy"), Ok(("m".into(), file)));
+        assert!(frozen("sr").is_err() && frozen("sr=fast").is_err());
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct Args {
     /// Length of a symbolic dimension (1 unless given); may be repeated
     #[arg(long = "dim", value_name = "NAME=N", value_parser = args::dimension)]
     dimensions: Vec<(String, usize)>,
+    /// Make an input a constant: a number, for all its elements, a list as in JSON, or a file of an array (`.npy`); may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = args::frozen)]
+    freeze: Vec<(String, args::FrozenInput)>,
     /// Sample inputs, one JSON object a line, with labels or without (default: seeded random inputs; needed with --settings)
     #[arg(long, value_name = "FILE.jsonl")]
     samples: Option<PathBuf>,
@@ -80,7 +83,7 @@ struct Printed<'a> {
 /// Searches, reports, writes.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let progress = Progress::new(args.json);
-    let request = Request {
+    let mut request = Request {
         options: Options {
             dimensions: args.dimensions.clone(),
             saturate: args.saturate,
@@ -89,6 +92,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         settings: args.settings.clone(),
         ..Request::new(&args.model)
     };
+    args::freeze(&mut request, &args.freeze);
     let source = request.read()?;
     let samples = match &args.samples {
         Some(path) => tensors::labelled_samples(path, source.inputs())?,

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use zkiln_compiler::compile::{Request, Source};
 use zkiln_compiler::tensors::{self, Finite, Line, OutTensor, Side, TensorError};
-use zkiln_compiler::{CompileError, Port, blinding_key};
+use zkiln_compiler::{CompileError, Options, Port, blinding_key};
 
 use super::args;
 use super::compare::{Comparison, compare};
@@ -42,6 +42,9 @@ pub struct Args {
     /// Only cases with this in their names
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Length of a symbolic dimension (those of the inputs unless given); may be repeated
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = args::dimension)]
+    dimensions: Vec<(String, usize)>,
     /// Greatest error that is right, relative to the range of the expected output
     #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
     tolerance: f64,
@@ -162,7 +165,7 @@ fn name(folder: &Path) -> String {
 fn judge(folder: &Path, args: &Args) -> Case {
     let started = Instant::now();
     let has_samples = folder.join(SAMPLES).is_file();
-    let attempted = attempt(folder, args.prove);
+    let attempted = attempt(folder, args);
     let ms = started.elapsed().as_secs_f64() * 1e3;
     let (verdict, reason) = match &attempted {
         Ok(ran) if ran.comparison.within(args.tolerance).is_err() => {
@@ -249,10 +252,17 @@ struct Ran {
 }
 
 /// Compiles a case, runs its inputs and, if asked, proves and verifies them.
-fn attempt(folder: &Path, prove: bool) -> Result<Ran, CliError> {
+fn attempt(folder: &Path, args: &Args) -> Result<Ran, CliError> {
     let samples = folder.join(SAMPLES);
     let has_samples = samples.is_file();
+    let given = ["input.json", "tests.jsonl"].map(|name| folder.join(name));
+    let given = given.iter().find(|path| path.is_file());
     let request = Request {
+        options: Options {
+            dimensions: args.dimensions.clone(),
+            shapes: given.map_or_else(Vec::new, |path| tensors::shapes(path).unwrap_or_default()),
+            ..Options::default()
+        },
         samples: has_samples.then_some(samples).into_iter().collect(),
         ..Request::new(folder.join("model.onnx"))
     };
@@ -267,7 +277,7 @@ fn attempt(folder: &Path, prove: bool) -> Result<Ran, CliError> {
     let program = Program::new(compiled, "model.onnx")?;
     let (mut comparison, mut fault) = (Comparison::default(), None);
     for test in &tests {
-        match outputs(&program, &test.input, prove) {
+        match outputs(&program, &test.input, args.prove) {
             Ok(outputs) => comparison = comparison.and(compare(&outputs, &test.expected)),
             Err(e) => fault = fault.or(Some(e)),
         }

@@ -142,6 +142,20 @@ def blocks(folder):
     case(folder, "matmul_4_bits_zeros", "MatMulNBits", [("x", normal(2, 32)), packed, scales, zeros], **sizes)
 
 
+def convolutions(folder):
+    x, kernel, bias = ("x", normal(1, 2, 5, 5)), normal(4, 2, 3, 3) / 3, normal(4)
+    leaky = {"activation": "LeakyRelu", "activation_params": [0.1]}
+    case(folder, "fused_conv", "FusedConv", [x, kernel, bias], pads=[1, 1, 1, 1], strides=[2, 2], **leaky)
+    case(folder, "fused_conv_sum", "FusedConv", [x, kernel, bias, ("z", normal(1, 4, 3, 3))], activation="Relu")
+
+
+def groups(folder):
+    packed = RNG.integers(0, 256, (6, 2, 8)).astype(np.uint8)
+    scales, order = np.abs(normal(12)) / 8, RNG.integers(0, 2, 32).astype(np.int32)
+    sizes = {"K": 32, "N": 6, "bits": 4, "block_size": 16}
+    case(folder, "matmul_4_bits_groups", "MatMulNBits", [("x", normal(2, 32)), packed, scales, None, order], **sizes)
+
+
 if __name__ == "__main__":
-    for write in (attention, grouped, rotary, sums, fused, integers, blocks):
+    for write in (attention, grouped, rotary, sums, fused, integers, blocks, convolutions, groups):
         write(pathlib.Path(sys.argv[1]))

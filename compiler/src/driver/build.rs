@@ -26,6 +26,7 @@ use crate::driver::cache::{Cache, Entry};
 use crate::driver::compile::Request;
 use crate::emit::{emit, file_names, located};
 use crate::error::CompileError;
+use crate::frozen::Frozen;
 use crate::options::Objective;
 
 /// Compiles the model at `path`, relative to the package, with default options: for build scripts.
@@ -56,6 +57,18 @@ impl Model {
     /// Value of a symbolic dimension; default 1.
     pub fn dim(mut self, name: impl Into<String>, value: usize) -> Self {
         self.0.options.dimensions.push((name.into(), value));
+        self
+    }
+
+    /// Makes an input a constant, with this value: a number, for all its elements, or its elements.
+    pub fn freeze(mut self, name: impl Into<String>, value: impl Into<Frozen>) -> Self {
+        self.0.options.frozen.push((name.into(), value.into()));
+        self
+    }
+
+    /// Makes an input a constant, with the value of a file (`.npy`).
+    pub fn freeze_file(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.0.frozen.push((name.into(), path.into()));
         self
     }
 
@@ -119,6 +132,7 @@ impl Model {
         // Said before anything can fail: a corrected file is to be tried again.
         let named = std::iter::once(&request.path).chain(&request.samples);
         let named = named.chain(&request.settings);
+        let named = named.chain(request.frozen.iter().map(|(_, path)| path));
         named.for_each(rerun_if_changed);
         let (entry, source) = written(&Cache::of_this_build(), &request, Path::new(&output))?;
         entry.files.iter().for_each(rerun_if_changed);
@@ -162,6 +176,7 @@ impl Request {
     pub fn within(mut self, folder: &Path) -> Self {
         self.path = folder.join(self.path);
         for path in (self.samples.iter_mut())
+            .chain(self.frozen.iter_mut().map(|(_, path)| path))
             .chain(&mut self.settings)
             .chain(&mut self.blinding_key)
         {
@@ -255,6 +270,8 @@ mod tests {
         let Model(request) = model("models/x.onnx")
             .name("net")
             .dim("batch", 2)
+            .freeze("rate", 16000.0)
+            .freeze_file("mask", "mask.npy")
             .samples("samples.jsonl")
             .settings("x.settings.json")
             .saturate(true)
@@ -270,6 +287,10 @@ mod tests {
         assert_eq!(request.settings, Some(settings));
         assert_eq!(request.module_name(), "net");
         assert_eq!(request.options.dimensions, [("batch".to_string(), 2)]);
+        let rate = [("rate".to_string(), Frozen::from(16000.0))];
+        assert_eq!(request.options.frozen, rate);
+        let mask = [("mask".to_string(), PathBuf::from("/package/mask.npy"))];
+        assert_eq!(request.frozen, mask);
         assert!(request.options.saturate);
         assert_eq!(request.options.objective, Objective::Size);
         assert_eq!(request.options.activation_bits, Some(10));

@@ -43,6 +43,8 @@ pub struct Request {
     pub options: Options,
     /// Files of sample inputs, one JSON object a line: see [`crate::tensors`].
     pub samples: Vec<PathBuf>,
+    /// Files of one array (`.npy`) each, for inputs that are none any more, by their names; in the options are those that are no files.
+    pub frozen: Vec<(String, PathBuf)>,
     /// The file of settings that `zkiln calibrate` made: then no samples are needed, and none are read.
     pub settings: Option<PathBuf>,
     /// The file of the weight blinding key; default: [`blinding_key::beside`] the model.
@@ -56,6 +58,7 @@ impl Request {
             path: path.into(),
             options: Options::default(),
             samples: Vec::new(),
+            frozen: Vec::new(),
             settings: None,
             blinding_key: None,
         }
@@ -107,6 +110,9 @@ impl Request {
         let mut options = self.options.clone();
         if let Some(path) = &self.settings {
             options.settings = Some(Settings::from_path(path)?);
+        }
+        for (name, path) in &self.frozen {
+            options.frozen.push((name.clone(), tensors::array(path)?));
         }
         if let Some(first) = self.samples.first() {
             options.shapes = tensors::shapes(first).unwrap_or_default();

@@ -20,8 +20,16 @@ pub fn bind(graph: &mut GraphProto, options: &Options) -> Result<(), String> {
         .filter(|input| !initialized.contains(&input.name))
         .collect();
     let mut symbols = Symbols::new(options);
-    for (at, input) in inputs.iter().enumerate() {
-        symbols.measure(at, input, options);
+    let mut at = 0;
+    for input in &inputs {
+        let frozen = options.frozen.iter().find(|(name, _)| *name == input.name);
+        match frozen {
+            Some((_, value)) => symbols.measure(input, value.shape.as_deref()),
+            None => {
+                symbols.measure(input, given_shape(at, input, options));
+                at += 1;
+            }
+        }
     }
     for input in &mut inputs {
         bind_input(input, &mut symbols)?;
@@ -60,6 +68,14 @@ pub fn fix_empty(graph: &mut GraphProto) {
 fn tensor(input: &ValueInfoProto) -> Option<&type_proto::Tensor> {
     let type_proto::Value::TensorType(tensor) = input.r#type.as_ref()?.value.as_ref()?;
     Some(tensor)
+}
+
+/// The shape that is given for an input, by its name or its position.
+fn given_shape<'o>(at: usize, input: &ValueInfoProto, options: &'o Options) -> Option<&'o [usize]> {
+    let named = |(name, _): &&(Option<String>, _)| name.as_deref() == Some(&*input.name);
+    let found = options.shapes.iter().find(named);
+    let unnamed = options.shapes.get(at).filter(|(name, _)| name.is_none());
+    found.or(unnamed).map(|(_, shape)| shape.as_slice())
 }
 
 /// What a dimension without a name is called.
@@ -113,13 +129,10 @@ impl Symbols {
         }
     }
 
-    /// Takes values of the shape that is given for the input at a position.
-    fn measure(&mut self, at: usize, input: &ValueInfoProto, options: &Options) {
-        let named = |(name, _): &&(Option<String>, _)| name.as_deref() == Some(&*input.name);
-        let found = options.shapes.iter().find(named);
-        let unnamed = options.shapes.get(at).filter(|(name, _)| name.is_none());
+    /// Takes values of the shape that is given for an input.
+    fn measure(&mut self, input: &ValueInfoProto, shape: Option<&[usize]>) {
         let dims = tensor(input).and_then(|tensor| tensor.shape.as_ref());
-        let (Some((_, shape)), Some(dims)) = (found.or(unnamed), dims) else {
+        let (Some(shape), Some(dims)) = (shape, dims) else {
             return;
         };
         if shape.len() != dims.dim.len() {

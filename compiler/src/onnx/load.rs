@@ -5,24 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_hir::infer::Factoid;
 
-use crate::diagnostic::{caught, refuse};
+use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::limits::volume;
-use crate::graph::names::onnx_part;
-use crate::onnx::canonical::{self, Fault, functions, sequences, signatures};
-use crate::onnx::decompose::expansion::{self, Diagnostics};
-use crate::onnx::dimensions;
+use crate::onnx::analyze::{Analyzed, analyze, load_error, quietly};
+use crate::onnx::canonical::{self, Fault, functions, sequences};
 use crate::onnx::loaded::{Loaded, model_digest, read};
 use crate::onnx::malformed;
 use crate::onnx::sizes;
-use crate::onnx::tensors::{port_dtype, stored_dtype};
-use crate::onnx::translate::inside::translate_inside;
+use crate::onnx::tensors::port_dtype;
 use crate::onnx::unsupported;
+use crate::onnx::{dimensions, freeze};
 use crate::options::Options;
 use crate::ports::Port;
 
@@ -71,41 +68,7 @@ pub fn from_proto(
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let onnx_nodes = graph.node.len() as u64;
     make_static(&mut proto, options).map_err(|fault| fault.of(path))?;
-    let graph = proto.graph.get_or_insert_default();
-    let diagnostics = Diagnostics::default();
-    let onnx = expansion::front_end(graph);
-    let parsed = quietly(|| onnx.parse(&proto, folder));
-    // tract has its own copy now.
-    for tensor in proto.graph.iter_mut().flat_map(|g| &mut g.initializer) {
-        tensor.raw_data = Default::default();
-        tensor.float_data = Vec::new();
-    }
-    let mut unlike = Vec::new();
-    let analyzed = quietly(|| {
-        let mut parsed = parsed?;
-        expansion::connect(&mut parsed.model, &diagnostics, translate_inside);
-        if let Some(name) = parsed.unresolved_inputs.first() {
-            return Err(TractError::msg(format!("nothing computes `{name}`")));
-        }
-        parsed.model.analyse(true)?;
-        unlike = signatures::mismatches(&proto, |name| {
-            let outlet = parsed.outlets_by_name.get(name)?;
-            let fact = parsed.model.outlet_fact(*outlet).ok()?;
-            port_dtype(fact.datum_type.concretize()?)
-        });
-        let model = parsed.model.into_typed()?;
-        sizes::check_tensors(&model)?;
-        let model = model.into_decluttered()?;
-        sizes::check_tensors(&model)?;
-        Ok(model)
-    });
-    let diagnostics = diagnostics.take();
-    let model = match analyzed {
-        _ if !unlike.is_empty() => return Err(CompileError::Nodes(unlike)),
-        Ok(model) => model,
-        Err(_) if !diagnostics.is_empty() => return Err(CompileError::Nodes(diagnostics)),
-        Err(e) => return Err(blamed(proto.graph.as_ref(), path, &e)),
-    };
+    let Analyzed { model, diagnostics } = analyze(&mut proto, folder, path)?;
     let graph = proto.graph.as_ref().expect("checked above");
     let initialized: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let input_names = graph
@@ -116,9 +79,6 @@ pub fn from_proto(
     let inputs = ports(&model, &model.inputs, input_names).map_err(|e| load_error(path, &e))?;
     let outputs = ports(&model, &model.outputs, output_names.into_iter())
         .map_err(|e| load_error(path, &e))?;
-    if diagnostics.is_empty() {
-        check_types(graph, &outputs).map_err(|reason| Fault::File(reason).of(path))?;
-    }
     Ok(Loaded {
         path: path.into(),
         inputs,
@@ -144,48 +104,13 @@ fn make_static(proto: &mut ModelProto, options: &Options) -> Result<(), Fault> {
     let bound = sizes::check_expressions(graph)
         .and_then(|()| caught(|| dimensions::bind(graph, options)).flatten());
     bound.map_err(Fault::File)?;
+    freeze::freeze(graph, options).map_err(Fault::File)?;
     dimensions::fix_empty(graph);
     sequences::resolve(graph, version)?;
     match malformed::nodes(graph) {
         malformed if malformed.is_empty() => Ok(()),
         malformed => Err(Fault::Nodes(malformed)),
     }
-}
-
-/// [`CompileError::Load`] with tract's chain of reasons.
-pub fn load_error(path: &str, error: &TractError) -> CompileError {
-    CompileError::Load {
-        path: path.into(),
-        reason: format!("{error:#}"),
-    }
-}
-
-/// The node that tract names in an error, and its last reason; else as [`load_error`].
-fn blamed(graph: Option<&GraphProto>, path: &str, error: &TractError) -> CompileError {
-    let text = format!("{error:#}");
-    let quoted = || {
-        let (_, rest) = text.split_once("node #")?;
-        let (_, rest) = rest.split_once('"')?;
-        Some(rest.split_once('"')?.0)
-    };
-    let operators = graph.map(unsupported::operators).unwrap_or_default();
-    let known = |name: &str| operators.contains_key(name);
-    let node = quoted().map(|name| onnx_part(name, known));
-    match node.and_then(|node| Some((node, operators.get(node)?))) {
-        None => load_error(path, error),
-        Some((node, operator)) => {
-            let reason = format!("its operands do not fit it: {}", error.root_cause());
-            let reason = reason.trim_end_matches('.');
-            let fault = refuse(reason, "correct the shapes and types in the model");
-            CompileError::Nodes(vec![fault.at(node, operator)])
-        }
-    }
-}
-
-/// tract panics on some malformed models; we report that like any other error.
-fn quietly<T>(work: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
-    let panicked = |panic| TractError::msg(format!("it is malformed: {panic}"));
-    caught(work).unwrap_or_else(|panic| Err(panicked(panic)))
 }
 
 fn ports(
@@ -227,29 +152,6 @@ fn ports(
         })
     };
     outlets.iter().zip(names).map(describe).collect()
-}
-
-/// Whether outputs have the types that the file says.
-fn check_types(graph: &GraphProto, outputs: &[Port]) -> Result<(), String> {
-    for (declared, port) in graph.output.iter().zip(outputs) {
-        let Some(type_proto::Value::TensorType(tensor)) =
-            declared.r#type.as_ref().and_then(|of| of.value.as_ref())
-        else {
-            continue;
-        };
-        let said = DataType::try_from(tensor.elem_type).ok();
-        if said
-            .and_then(stored_dtype)
-            .is_some_and(|said| said != port.dtype)
-        {
-            return Err(format!(
-                "its output `{}` is declared with elements of another type than {}, which they have",
-                port.name,
-                port.dtype.name()
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Puts an `Identity` before each output that is an input: tract cannot name a value twice.

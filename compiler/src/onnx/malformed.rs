@@ -13,6 +13,12 @@ use crate::onnx::unsupported;
 
 /// Attributes that count something.
 const COUNTS: &[&str] = &["blocksize", "dilations", "group", "kernel_shape", "strides"];
+/// Attributes that name axes.
+const AXES: &[&str] = &["axes", "axis", "batch_axis", "time_axis"];
+/// More axes than any tensor has.
+const MOST_AXES: u64 = 64;
+/// Operators with weights for a number of neurons, which they say.
+const RECURRENT: &[&str] = &["GRU", "LSTM", "RNN"];
 
 /// What is wrong with the nodes of a graph and of the graphs inside it.
 pub fn nodes(graph: &GraphProto) -> Vec<Diagnostic> {
@@ -29,7 +35,10 @@ pub fn nodes(graph: &GraphProto) -> Vec<Diagnostic> {
     let own = graph.node.iter().enumerate().filter_map(|(at, node)| {
         let fault = permutation(node)
             .or_else(|| counts(node))
+            .or_else(|| axes(node))
+            .or_else(|| neurons(node))
             .or_else(|| divisor(node, &constants))
+            .or_else(|| steps(node, &constants))
             .or_else(|| growth(node, &constants))
             .or_else(|| dynamic_integers(graph, node))?;
         Some(fault.at(unsupported::name(at, node), &node.op_type))
@@ -77,6 +86,27 @@ fn counts(node: &NodeProto) -> Option<Diagnostic> {
     ))
 }
 
+/// An axis that no tensor has: tract would count up to it.
+fn axes(node: &NodeProto) -> Option<Diagnostic> {
+    let named = |a: &&AttributeProto| AXES.contains(&a.name.as_str());
+    let beyond = |a: &&AttributeProto| {
+        let mut axes = a.ints.iter().chain(std::iter::once(&a.i));
+        axes.any(|axis| axis.unsigned_abs() > MOST_AXES)
+    };
+    let found = node.attribute.iter().filter(named).find(beyond)?;
+    Some(refuse(
+        format!("its `{}` is no axis", found.name),
+        "correct the model",
+    ))
+}
+
+/// A recurrent operator that leaves out how many neurons it has, which onnxruntime does not guess either.
+fn neurons(node: &NodeProto) -> Option<Diagnostic> {
+    let says = node.attribute.iter().any(|a| a.name == "hidden_size");
+    let silent = RECURRENT.contains(&node.op_type.as_str()) && !says;
+    silent.then(|| refuse("it has no `hidden_size`", "correct the model"))
+}
+
 /// An integer division by a constant with an element that is zero.
 fn divisor(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Diagnostic> {
     let divides = ["Div", "Mod"].contains(&node.op_type.as_str());
@@ -86,6 +116,15 @@ fn divisor(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<
         format!("element {at} of its divisor `{}` is 0", node.input[1]),
         "divide by integers that are not 0",
     ))
+}
+
+/// A slice that stays where it is: tract would divide by its step.
+fn steps(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Diagnostic> {
+    let slices = node.op_type == "Slice";
+    let steps = constants.get(node.input.get(4).filter(|_| slices)?.as_str())?;
+    integers(steps)
+        .contains(&0)
+        .then(|| refuse("one of its steps is 0", "correct the model"))
 }
 
 /// A shape or numbers of repetitions that no tensor can have.

@@ -1,9 +1,12 @@
 //! ONNX files to our float graph. The only module that names tract.
 
+mod analyze;
 pub(crate) mod canonical;
+mod declared;
 pub(crate) mod decompose;
 mod dimensions;
 pub(crate) mod external;
+mod freeze;
 pub(crate) mod load;
 pub(crate) mod loaded;
 mod malformed;

@@ -12,7 +12,7 @@ use tract_onnx::tract_core::plan::{self, SimplePlan};
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::{Extent, Origin, Tensor, interpret};
-use crate::onnx::load;
+use crate::onnx::analyze;
 use crate::onnx::loaded::Loaded;
 use crate::onnx::tensors::f32s;
 use crate::onnx::tensors::{from_tract, to_tract};
@@ -33,7 +33,7 @@ impl FloatModel {
     /// Of a model without stand-ins for what was refused.
     pub(crate) fn new(loaded: &Loaded) -> Result<FloatModel, CompileError> {
         let plan = SimplePlan::new(loaded.model.clone())
-            .map_err(|e| load::load_error(&loaded.path.display().to_string(), &e))?;
+            .map_err(|e| analyze::load_error(&loaded.path.display().to_string(), &e))?;
         Ok(FloatModel {
             plan,
             inputs: loaded.inputs.clone(),

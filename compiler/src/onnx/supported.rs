@@ -15,6 +15,11 @@ pub fn operators() -> Vec<Operator> {
     all
 }
 
+/// Whether tract's own front end has the operator of this name in the standard domain, and it compiles.
+pub(crate) fn is_of_tract(name: &str) -> bool {
+    TRACT.iter().any(|operator| operator.name == name)
+}
+
 /// What tract's own front end has and [`translate`](crate::onnx::translate) knows.
 const TRACT: &[Operator] = &[
     tract("Abs", 1),

@@ -1,6 +1,5 @@
 //! Conversion of tensors between tract and our graph.
 
-use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::tract_itertools::Itertools;
 use tract_onnx::prelude::*;
 
@@ -86,10 +85,4 @@ pub fn port_dtype(dtype: DatumType) -> Option<Dtype> {
         _ if dtype.is_float() && !dtype.is_quantized() => Some(Dtype::Float32),
         _ => None,
     }
-}
-
-/// The port type for the element type of a file.
-pub fn stored_dtype(dtype: DataType) -> Option<Dtype> {
-    let tract = DatumType::try_from(dtype).ok()?;
-    port_dtype(tract)
 }

@@ -10,7 +10,7 @@ use crate::calibrate::ranges;
 use crate::diagnostic::caught;
 use crate::error::CompileError;
 use crate::graph::builder::Builder;
-use crate::graph::passes::{fuse, greatest, masks, negative_indices, powers, rescaling};
+use crate::graph::passes::{fuse, greatest, masks, negative_indices, powers, rescaling, words};
 use crate::graph::{Dtype, Graph, NodeId, Op, Origin, Tensor, check, defined, names};
 use crate::onnx::load;
 use crate::onnx::loaded::Loaded;
@@ -119,6 +119,7 @@ fn rewrite(graph: &mut Graph, origins: &mut Vec<Option<Origin>>, options: &Optio
         masks::find(build, &seen);
         powers::find(build);
         greatest::find(&mut build.graph);
+        words::with_sign(&mut build.graph);
     });
     prune(graph, origins);
 }

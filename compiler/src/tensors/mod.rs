@@ -12,6 +12,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::frozen::Frozen;
 use crate::graph::Dtype;
 use crate::ports::Port;
 use crate::ports::Sample;
@@ -54,6 +55,20 @@ pub fn read(path: &Path, side: Side) -> Result<Vec<FileTensor>, TensorError> {
         Some("npz") => numpy::archive(&bytes, &file),
         _ => json::document(&bytes, &file, side),
     }
+}
+
+/// The array of an `.npy` file, as the value of an input.
+///
+/// # Errors
+/// [`TensorError`] for what is no such file.
+pub fn array(path: &Path) -> Result<Frozen, TensorError> {
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| TensorError::Read {
+        file: file.clone(),
+        source,
+    })?;
+    let FileTensor { shape, data, .. } = numpy::array(&bytes, &file)?;
+    Ok(Frozen { shape, data })
 }
 
 /// An element type by ONNX's or NumPy's name.

@@ -184,6 +184,7 @@ fn request_digest(request: &Request) -> String {
     let mut hash = Sha3_256::new();
     hash.update(options_bytes(request));
     let paths = std::iter::once(&request.path).chain(&request.samples);
+    let paths = paths.chain(request.frozen.iter().map(|(_, path)| path));
     let key = request.hides_weights().then(|| request.blinding_key_path());
     for path in paths.chain(&request.settings).chain(&key) {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
@@ -203,6 +204,7 @@ fn content_key(request: &Request) -> Result<(String, Vec<PathBuf>), CompileError
     let others: Vec<PathBuf> = external
         .into_iter()
         .chain(request.samples.clone())
+        .chain(request.frozen.iter().map(|(_, path)| path.clone()))
         .chain(request.settings.clone())
         .chain(request.hides_weights().then(|| request.blinding_key_path()))
         .collect();
@@ -220,7 +222,8 @@ fn options_bytes(request: &Request) -> Vec<u8> {
     let mut options = request.options.clone();
     options.name = Some(request.module_name());
     options.dimensions.sort();
-    let files = (request.samples.len(), request.settings.is_some());
+    let frozen: Vec<&String> = request.frozen.iter().map(|(name, _)| name).collect();
+    let files = (request.samples.len(), frozen, request.settings.is_some());
     let fields = (COMPILER, request.origin(), options, files);
     postcard::to_allocvec(&fields).expect("options are plain data")
 }

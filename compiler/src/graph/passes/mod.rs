@@ -6,3 +6,4 @@ pub(crate) mod masks;
 pub(crate) mod negative_indices;
 pub(crate) mod powers;
 pub(crate) mod rescaling;
+pub(crate) mod words;

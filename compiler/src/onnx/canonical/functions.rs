@@ -263,20 +263,21 @@ fn substitute(node: &mut NodeProto, values: &[&AttributeProto]) {
 }
 
 /// From names in a function to names in the graph that calls it.
-struct Renaming {
-    known: HashMap<String, String>,
-    prefix: String,
+pub(super) struct Renaming {
+    pub known: HashMap<String, String>,
+    /// What all other names get.
+    pub prefix: String,
 }
 
 impl Renaming {
-    fn name(&self, name: &mut String) {
+    pub fn name(&self, name: &mut String) {
         if !name.is_empty() {
             let known = self.known.get(name).cloned();
             *name = known.unwrap_or_else(|| format!("{}{name}", self.prefix));
         }
     }
 
-    fn node(&self, node: &mut NodeProto) {
+    pub fn node(&self, node: &mut NodeProto) {
         if !node.name.is_empty() {
             node.name = format!("{}{}", self.prefix, node.name);
         }

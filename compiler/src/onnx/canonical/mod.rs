@@ -1,14 +1,17 @@
 //! A decoded file in one form, checked against the specification: what the rest of the importer reads.
 //!
 //! Functions of the model are inlined (as soon as it is decoded), nodes are in order and write each name once, operands that are left out at
-//! the end are gone, every operator exists in its domain and opset and takes what it is given, and old operators are written as newer ones.
+//! the end are gone, every operator exists in its domain and opset and takes what it is given, of the types that ONNX says, and old operators
+//! are written as newer ones.
 
 pub(crate) mod functions;
 mod opsets;
 mod order;
+mod sequence_flow;
 pub(crate) mod sequences;
 pub(crate) mod signatures;
 mod stored;
+mod types;
 mod upgrade;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
@@ -51,8 +54,9 @@ pub(crate) fn bring(proto: &mut ModelProto, folder: Option<&str>) -> Result<(), 
     let graph = proto.graph.get_or_insert_default();
     each_node(graph, &mut tidy);
     refused(signatures::faults(graph, &opsets))?;
-    stored::widen(graph, folder)?;
     order::order(graph)?;
+    types::check(graph, &opsets)?;
+    stored::widen(graph, folder)?;
     refused(upgrade::upgrade(graph, &opsets))?;
     each_node(graph, &mut |node| {
         node.op_type = qualified(&node.domain, &node.op_type);

@@ -43,7 +43,9 @@ fn sorted(
     let mut writers: HashMap<String, Option<usize>> = HashMap::new();
     let given = graph.input.iter().map(|input| input.name.clone());
     writers.extend(given.map(|name| (name, None)));
-    for tensor in &graph.initializer {
+    let sparse = graph.sparse_initializer.iter();
+    let sparse = sparse.filter_map(|tensor| tensor.values.as_ref());
+    for tensor in graph.initializer.iter().chain(sparse) {
         known.insert(tensor.name.clone());
         writers.insert(tensor.name.clone(), None);
     }

@@ -1,4 +1,5 @@
-//! Sequences whose elements are known by name: what is taken out of one is the element itself.
+//! Sequences whose elements are known by name: what is taken out of one is the element itself. Or which a loop appends to, once a step: it gives
+//! what it appends as one tensor.
 
 use std::collections::HashMap;
 
@@ -8,8 +9,10 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, type_proto};
 
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::onnx::canonical::sequence_flow::{branches, mapped, repeated};
 use crate::onnx::canonical::{Fault, inside_mut, refused};
-use crate::onnx::decompose::body::captures;
+use crate::onnx::decompose::legacy;
+use crate::onnx::decompose::operator::qualified;
 use crate::onnx::malformed::integers;
 use crate::onnx::unsupported;
 
@@ -19,36 +22,26 @@ const MOST_PARTS: i64 = 1 << 12;
 /// Puts tensors in place of the sequences of a graph; its opset is `version`. An output that is a sequence becomes one tensor, its elements
 /// along a new first axis.
 pub(crate) fn resolve(graph: &mut GraphProto, version: i64) -> Result<(), Fault> {
-    let makes = |node: &NodeProto| node.op_type.contains("Sequence") && node.domain.is_empty();
-    if !graph.node.iter().any(makes) {
+    let types = unsupported::types(graph);
+    if !types.iter().any(|operator| operator.contains("Sequence")) {
         return Ok(());
     }
     let mut resolver = Resolver {
         version,
         sequences: HashMap::new(),
         integers: HashMap::new(),
-        lens: lens(graph),
+        lens: HashMap::new(),
         made: Vec::new(),
     };
-    for tensor in &graph.initializer {
-        resolver.know(&tensor.name, tensor);
-    }
-    let mut found = Vec::new();
-    for (at, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
-        let name = unsupported::name(at, &node);
-        let operator = node.op_type.clone();
-        if let Err(fault) = resolver.node(node) {
-            found.push(fault.at(name, operator));
-        }
-    }
+    refused(resolver.graph(graph))?;
     for output in &graph.output {
-        if let Some(elements) = resolver.sequences.get(&output.name).cloned() {
-            let joined = resolver.join(&elements, 0, true, &output.name);
+        if let Some(parts) = resolver.sequences.get(&output.name).cloned() {
+            let joined = resolver.join(&parts, 0, true, &output.name);
             joined.map_err(|fault| vec![fault.at(output.name.clone(), "Sequence")])?;
         }
     }
-    graph.node = resolver.made;
-    refused(found)
+    graph.node.extend(resolver.made);
+    Ok(())
 }
 
 /// Lengths that the file says values have.
@@ -72,24 +65,64 @@ fn lens(graph: &GraphProto) -> HashMap<String, Vec<Option<i64>>> {
     known.chain(stored).collect()
 }
 
-struct Resolver {
-    version: i64,
-    /// Names of the elements of each sequence.
-    sequences: HashMap<String, Vec<String>>,
+/// Some elements of a sequence.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Part {
+    /// The value of this name.
+    Element(String),
+    /// The slices of this value along its first axis, however many there are.
+    Slices(String),
+    /// What a loop has put there in the steps before.
+    Before,
+}
+
+/// Sequences by their names.
+pub(super) type Sequences = HashMap<String, Vec<Part>>;
+
+#[derive(Clone)]
+pub(super) struct Resolver {
+    pub version: i64,
+    pub sequences: Sequences,
     /// Constants that are integers.
     integers: HashMap<String, Vec<i64>>,
     lens: HashMap<String, Vec<Option<i64>>>,
-    made: Vec<NodeProto>,
+    pub made: Vec<NodeProto>,
 }
 
-fn unknown(what: &str) -> Diagnostic {
+pub(super) fn unknown(what: &str) -> Diagnostic {
     refuse(
         format!("{what} must be known when the model is compiled"),
         "export the model with fixed shapes and positions",
     )
 }
 
+/// The elements, if each has a name.
+pub(super) fn elements(parts: &[Part]) -> Option<Vec<String>> {
+    let name = |part: &Part| match part {
+        Part::Element(name) => Some(name.clone()),
+        _ => None,
+    };
+    parts.iter().map(name).collect()
+}
+
 impl Resolver {
+    /// Takes sequences out of a graph; its nodes that are left are in `made` afterwards.
+    pub fn graph(&mut self, graph: &mut GraphProto) -> Vec<Diagnostic> {
+        self.lens.extend(lens(graph));
+        for tensor in &graph.initializer {
+            self.know(&tensor.name, tensor);
+        }
+        let mut found = Vec::new();
+        for (at, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
+            let name = unsupported::name(at, &node);
+            let operator = node.op_type.clone();
+            if let Err(fault) = self.node(node) {
+                found.push(fault.at(name, operator));
+            }
+        }
+        found
+    }
+
     fn know(&mut self, name: &str, tensor: &TensorProto) {
         let values = integers(tensor);
         if !values.is_empty() {
@@ -97,7 +130,10 @@ impl Resolver {
         }
     }
 
-    fn node(&mut self, mut node: NodeProto) -> Result<(), Diagnostic> {
+    pub fn node(&mut self, node: NodeProto) -> Result<(), Diagnostic> {
+        if !node.domain.is_empty() {
+            return self.other(node);
+        }
         if node.op_type == "Constant" {
             let value = node.attribute.iter().find_map(|a| a.t.clone());
             if let (Some(value), Some(name)) = (value, node.output.first()) {
@@ -108,87 +144,130 @@ impl Resolver {
         }
         let first = node.input.first().cloned().unwrap_or_default();
         let result = node.output.first().cloned().unwrap_or_default();
-        match node.op_type.as_str() {
-            "SequenceEmpty" => {
-                self.sequences.insert(result, Vec::new());
-            }
-            "SequenceConstruct" => {
-                self.sequences.insert(result, node.input);
-            }
-            "Identity" if self.sequences.contains_key(&first) => {
-                let same = self.sequence(&first)?;
-                self.sequences.insert(result, same);
-            }
-            "SequenceInsert" => {
-                let mut elements = self.sequence(&first)?;
-                let at = self.position(node.input.get(2), elements.len(), 1)?;
-                elements.insert(at.unwrap_or(elements.len()), node.input[1].clone());
-                self.sequences.insert(result, elements);
-            }
+        let parts = match node.op_type.as_str() {
+            "SequenceEmpty" => Vec::new(),
+            "SequenceConstruct" => node.input.into_iter().map(Part::Element).collect(),
+            "Identity" if self.sequences.contains_key(&first) => self.sequence(&first)?,
+            "SequenceInsert" => self.inserted(&node)?,
             "SequenceErase" => {
-                let mut elements = self.sequence(&first)?;
-                let at = self.position(node.input.get(1), elements.len(), 0)?;
-                let last = elements.len().checked_sub(1);
-                let at = at.or(last).ok_or_else(|| unknown("an element"))?;
-                elements.remove(at);
-                self.sequences.insert(result, elements);
+                let mut parts = self.sequence(&first)?;
+                let count = self.elements(&first)?.len();
+                let at = self.position(node.input.get(1), count, 0)?;
+                let at = at.or(count.checked_sub(1));
+                parts.remove(at.ok_or_else(|| unknown("an element"))?);
+                parts
             }
-            "SequenceAt" => {
-                let elements = self.sequence(&first)?;
-                let at = self.position(node.input.get(1), elements.len(), 0)?;
-                let element = at
-                    .and_then(|at| elements.get(at))
-                    .ok_or_else(|| unknown("its position"))?;
-                node.op_type = "Identity".into();
-                node.input = vec![element.clone()];
-                self.made.push(node);
-            }
-            "SequenceLength" => {
-                let count = self.sequence(&first)?.len() as i64;
-                self.made.push(constant(&result, &[], &[count]));
-                self.integers.insert(result, vec![count]);
-            }
+            "SplitToSequence" => return self.split(&node, &result),
+            "SequenceAt" => return self.at(node),
+            "SequenceLength" => return self.length_of(&first, &result),
             "ConcatFromSequence" => {
-                let elements = self.sequence(&first)?;
+                let parts = self.sequence(&first)?;
                 let axis = int(&node, "axis").unwrap_or(0);
-                self.join(&elements, axis, int(&node, "new_axis") == Some(1), &result)?;
+                return self.join(&parts, axis, int(&node, "new_axis") == Some(1), &result);
             }
-            "SplitToSequence" => self.split(&node, &result)?,
-            _ => self.other(node)?,
-        }
+            "If" => return branches(self, node),
+            "Loop" => return repeated(self, node),
+            "SequenceMap" => return mapped(self, &node),
+            _ => return self.other(node),
+        };
+        self.sequences.insert(result, parts);
         Ok(())
     }
 
-    /// A node that reads no sequence.
+    /// A node that reads no sequence, but for the graphs inside it.
     fn other(&mut self, mut node: NodeProto) -> Result<(), Diagnostic> {
-        let mut names = node.input.clone();
-        names.extend(captures(&node));
-        if let Some(name) = names.iter().find(|name| self.sequences.contains_key(*name)) {
+        let mut names = node.input.iter();
+        if let Some(name) = names.find(|name| self.sequences.contains_key(*name)) {
             return Err(refuse(
                 format!("it reads the sequence `{name}`"),
                 "export the model with tensors instead of sequences",
             ));
         }
         for inner in inside_mut(&mut node) {
-            let resolved = resolve(inner, self.version);
-            resolved.map_err(|fault| match fault {
-                Fault::File(reason) => refuse(reason, "correct the model"),
-                Fault::Nodes(mut all) => {
-                    let first = all.swap_remove(0);
-                    refuse(
-                        format!("`{}` inside it: {}", first.op, first.reason),
-                        first.help,
-                    )
-                }
-            })?;
+            self.inside(inner)?;
         }
         self.made.push(node);
         Ok(())
     }
 
-    fn sequence(&self, name: &str) -> Result<Vec<String>, Diagnostic> {
+    /// Takes the sequences out of a graph inside a node: those in it.
+    pub fn inside(&self, graph: &mut GraphProto) -> Result<Sequences, Diagnostic> {
+        let mut inner = Resolver {
+            made: Vec::new(),
+            ..self.clone()
+        };
+        if let Some(first) = inner.graph(graph).into_iter().next() {
+            return Err(refuse(
+                format!("`{}` inside it: {}", first.op, first.reason),
+                first.help,
+            ));
+        }
+        graph.node = inner.made;
+        Ok(inner.sequences)
+    }
+
+    pub fn sequence(&self, name: &str) -> Result<Vec<Part>, Diagnostic> {
         let known = self.sequences.get(name).cloned();
         known.ok_or_else(|| unknown(&format!("the number of elements of the sequence `{name}`")))
+    }
+
+    /// The elements of a sequence that has a known number of them.
+    pub fn elements(&self, name: &str) -> Result<Vec<String>, Diagnostic> {
+        let known = elements(&self.sequence(name)?);
+        known.ok_or_else(|| unknown(&format!("the number of elements of the sequence `{name}`")))
+    }
+
+    /// `SequenceInsert`.
+    fn inserted(&self, node: &NodeProto) -> Result<Vec<Part>, Diagnostic> {
+        let mut parts = self.sequence(&node.input[0])?;
+        let place = node.input.get(2).filter(|name| !name.is_empty());
+        let at = match place {
+            None => None,
+            Some(_) => self.position(place, self.elements(&node.input[0])?.len(), 1)?,
+        };
+        parts.insert(
+            at.unwrap_or(parts.len()),
+            Part::Element(node.input[1].clone()),
+        );
+        Ok(parts)
+    }
+
+    /// `SequenceAt`: the element itself; of slices, one of them.
+    fn at(&mut self, mut node: NodeProto) -> Result<(), Diagnostic> {
+        let parts = self.sequence(&node.input[0])?;
+        let source = match &parts[..] {
+            [Part::Slices(all)] => {
+                node.op_type = "Gather".into();
+                node.input[0] = all.clone();
+                self.made.push(node);
+                return Ok(());
+            }
+            _ => self.elements(&node.input[0])?,
+        };
+        let at = self.position(node.input.get(1), source.len(), 0)?;
+        let element = at.and_then(|at| source.get(at));
+        let element = element.ok_or_else(|| unknown("its position"))?;
+        node.op_type = "Identity".into();
+        node.input = vec![element.clone()];
+        self.made.push(node);
+        Ok(())
+    }
+
+    /// `SequenceLength`.
+    fn length_of(&mut self, name: &str, result: &str) -> Result<(), Diagnostic> {
+        if let [Part::Slices(all)] = &self.sequence(name)?[..] {
+            let shape = format!("{result}.shape");
+            self.made.push(self::node("Shape", &[all], &[&shape]));
+            let first = format!("{result}.axis");
+            self.made.push(constant(&first, &[], &[0]));
+            self.made
+                .push(self::node("Gather", &[&shape, &first], &[result]));
+            return Ok(());
+        }
+        let count = self.elements(name)?.len() as i64;
+        self.made.push(constant(result, &[], &[count]));
+        self.integers.insert(result.to_string(), vec![count]);
+        Ok(())
     }
 
     /// A position among `count` elements, and `beyond` after them; negative ones count from the end.
@@ -221,39 +300,40 @@ impl Resolver {
     /// Elements along an axis, which may be a new one.
     fn join(
         &mut self,
-        elements: &[String],
+        parts: &[Part],
         axis: i64,
         is_new: bool,
         result: &str,
     ) -> Result<(), Diagnostic> {
-        if elements.is_empty() {
+        if parts.is_empty() {
             return Err(refuse("it joins no elements", "leave it out"));
         }
-        let mut parts = elements.to_vec();
-        if is_new {
-            for (at, part) in parts.iter_mut().enumerate() {
-                let wide = format!("{result}.element.{at}");
-                let axes = format!("{wide}.axes");
-                let mut unsqueeze = node("Unsqueeze", &[part], &[&wide]);
-                match self.version < 13 {
-                    true => unsqueeze.attribute.push(ints("axes", &[axis])),
-                    false => {
-                        self.made.push(constant(&axes, &[1], &[axis]));
-                        unsqueeze.input.push(axes);
-                    }
+        let mut joined = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            let wide = format!("{result}.element.{at}");
+            joined.push(match part {
+                Part::Element(name) if is_new => {
+                    let mut unsqueeze = node("Unsqueeze", &[name], &[&wide]);
+                    self.listed(&mut unsqueeze, "axes", &[axis]);
+                    self.made.push(unsqueeze);
+                    wide
                 }
-                self.made.push(unsqueeze);
-                *part = wide;
-            }
+                Part::Element(name) => name.clone(),
+                Part::Slices(all) => {
+                    let mut along = node(legacy::SLICES_ALONG, &[all], &[&wide]);
+                    along.domain = legacy::DOMAIN.into();
+                    along.op_type = qualified(legacy::DOMAIN, legacy::SLICES_ALONG);
+                    let is_new = number("new_axis", i64::from(is_new));
+                    along.attribute = vec![number("axis", axis), is_new];
+                    self.made.push(along);
+                    wide
+                }
+                Part::Before => return Err(unknown("what a loop has joined so far")),
+            });
         }
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let mut concat = node("Concat", &parts, &[result]);
-        concat.attribute.push(AttributeProto {
-            name: "axis".into(),
-            i: axis,
-            r#type: AttributeType::Int as i32,
-            ..Default::default()
-        });
+        let joined: Vec<&str> = joined.iter().map(String::as_str).collect();
+        let mut concat = node("Concat", &joined, &[result]);
+        concat.attribute.push(number("axis", axis));
         self.made.push(concat);
         Ok(())
     }
@@ -293,12 +373,7 @@ impl Resolver {
         };
         let outputs: Vec<&str> = parts.iter().map(String::as_str).collect();
         let mut made = node("Split", &[&data], &outputs);
-        made.attribute.push(AttributeProto {
-            name: "axis".into(),
-            i: axis,
-            r#type: AttributeType::Int as i32,
-            ..Default::default()
-        });
+        made.attribute.push(number("axis", axis));
         self.listed(&mut made, "split", &lens);
         self.made.push(made);
         for (part, name) in parts.iter().zip(&names).filter(|_| squeezes) {
@@ -306,7 +381,8 @@ impl Resolver {
             self.listed(&mut squeeze, "axes", &[axis]);
             self.made.push(squeeze);
         }
-        self.sequences.insert(result.to_string(), names);
+        let parts = names.into_iter().map(Part::Element);
+        self.sequences.insert(result.to_string(), parts.collect());
         Ok(())
     }
 
@@ -329,6 +405,15 @@ impl Resolver {
             axis
         };
         *lens.get(usize::try_from(axis).ok()?)?
+    }
+}
+
+fn number(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        i: value,
+        r#type: AttributeType::Int as i32,
+        ..Default::default()
     }
 }
 
@@ -360,7 +445,7 @@ fn node(operator: &str, operands: &[&str], results: &[&str]) -> NodeProto {
     }
 }
 
-fn constant(name: &str, dims: &[i64], values: &[i64]) -> NodeProto {
+pub(super) fn constant(name: &str, dims: &[i64], values: &[i64]) -> NodeProto {
     let mut made = node("Constant", &[], &[name]);
     made.attribute.push(AttributeProto {
         name: "value".into(),

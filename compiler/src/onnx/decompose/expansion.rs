@@ -19,7 +19,7 @@ use crate::onnx::decompose::operator::{Build, bare};
 use crate::onnx::decompose::registry;
 use crate::onnx::decompose::scope::{Scope, TranslateInside, TypedValue};
 use crate::onnx::decompose::subgraph::Subgraph;
-use crate::onnx::unsupported;
+use crate::onnx::{supported, unsupported};
 
 /// tract's front end, with our operators, and with those of the graph that are refused, so that its analysis goes on
 /// after them.
@@ -30,8 +30,8 @@ pub(crate) fn front_end(graph: &GraphProto) -> Onnx {
         onnx.op_register.0.insert(name, parse);
     }
     for name in unsupported::types(graph) {
-        let known = onnx.op_register.0.contains_key(name);
-        if !known || unsupported::reason(name).is_some() {
+        // tract has operators of other domains by their names alone.
+        if !supported::is_of_tract(name) || unsupported::reason(name).is_some() {
             onnx.op_register.0.insert(name.to_string(), parse);
         }
     }

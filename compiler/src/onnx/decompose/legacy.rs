@@ -1,5 +1,5 @@
-//! What operators of old opsets did and no newer one does, for [upgraded](crate::onnx::canonical) models: a domain of its own, which no file
-//! can name.
+//! What operators of old opsets did and no newer one does, and what is left of sequences, for models in their
+//! [canonical](crate::onnx::canonical) form: a domain of its own, which no file can name.
 
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::NodeId;
@@ -12,6 +12,8 @@ pub(crate) const DOMAIN: &str = "zkiln";
 pub(crate) const ALIGN: &str = "Align";
 /// A tensor of one element as a number.
 pub(crate) const SCALAR: &str = "Scalar";
+/// Slices along the first axis, along another.
+pub(crate) const SLICES_ALONG: &str = "SlicesAlong";
 /// Without the axes of length 1.
 pub(crate) const SQUEEZE_ALL: &str = "SqueezeAll";
 /// Repeated along one axis.
@@ -20,6 +22,7 @@ pub(crate) const TILE_ALONG: &str = "TileAlong";
 pub(super) const OPERATORS: &[Operator] = &[
     op(ALIGN, 1, align).domain(DOMAIN),
     op(SCALAR, 1, scalar).domain(DOMAIN),
+    op(SLICES_ALONG, 1, slices_along).domain(DOMAIN),
     op(SQUEEZE_ALL, 1, squeeze_all).domain(DOMAIN),
     op(TILE_ALONG, 1, tile_along).domain(DOMAIN),
 ];
@@ -74,6 +77,26 @@ fn scalar(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
             "correct the model",
         )),
     }
+}
+
+/// The slices one after the other along `axis`, which `new_axis` says is a new one.
+fn slices_along(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let x = scope.operand(0)?;
+    let rank = scope.build.rank(x);
+    let is_new = scope.int("new_axis") == Some(1);
+    let axis = scope.int("axis").unwrap_or(0);
+    let axis = Scope::position(axis, if is_new { rank } else { rank.saturating_sub(1) })?;
+    let mut order: Vec<usize> = (1..rank).collect();
+    order.insert(axis, 0);
+    let moved = scope.build.transpose(x, &order);
+    let mut shape = scope.build.shape(moved);
+    if !is_new {
+        let count = shape.remove(axis);
+        let length = shape.get_mut(axis);
+        let length = length.ok_or_else(|| refuse("it joins numbers", "make a new axis"))?;
+        *length *= count;
+    }
+    Ok(vec![(scope.build.reshape(moved, &shape), scope.dtype(0))])
 }
 
 fn squeeze_all(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {

@@ -18,6 +18,9 @@ const MOST_UPDATES: usize = 64;
 pub fn elements(importer: &mut Importer, call: &Call, op: &ScatterElements) -> Translated {
     let (data, places, updates) = (call.inputs[0], call.inputs[1], call.inputs[2]);
     let shape = importer.build.shape(data);
+    if op.axis >= shape.len() {
+        return Err(refuse("its axis does not exist", "correct the model"));
+    }
     if let (ScatterReduction::None, Some(places)) = (op.reduction, importer.build.tensor(places)) {
         let offsets = indices::of_elements(places, &shape, op.axis)?;
         return write(importer, call, &offsets);

@@ -9,8 +9,7 @@ use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 use tract_onnx::tract_core::ops::source::TypedSource;
 
-use crate::diagnostic::Diagnostic;
-use crate::diagnostic::refuse;
+use crate::diagnostic::{Diagnostic, caught, refuse};
 use crate::graph::Origin;
 use crate::graph::builder::Builder;
 use crate::graph::names;
@@ -156,7 +155,7 @@ impl<'m> Importer<'m> {
                 Some((name, step)) if !node.op_is::<Const>() => format!("{name}/{step}"),
                 _ => onnx.clone(),
             };
-            match self.node(model, node, values) {
+            match self.caught(model, node, values) {
                 Ok(Some(results)) => {
                     for (slot, result) in results.into_iter().enumerate() {
                         let outlet = OutletId::new(id, slot);
@@ -173,6 +172,22 @@ impl<'m> Importer<'m> {
                 }
             }
         }
+    }
+
+    /// As [`node`](Self::node); where that panics, the node is refused.
+    fn caught(
+        &mut self,
+        model: &TypedModel,
+        node: &TypedNode,
+        values: &HashMap<OutletId, NodeId>,
+    ) -> Result<Option<Vec<NodeId>>, Diagnostic> {
+        let translated = caught(|| self.node(model, node, values));
+        translated.unwrap_or_else(|_| {
+            Err(refuse(
+                "it is not as the specification says",
+                "correct the model, or report it",
+            ))
+        })
     }
 
     /// The node's results; `None` where an operand is missing.

@@ -82,21 +82,6 @@ fn what_lowering_says_comes_with_what_is_refused() {
 }
 
 #[test]
-fn quantized_models() {
-    let model = Onnx::new()
-        .typed_input("x", DataType::Uint8, "1,2,5,5")
-        .typed_input("z", DataType::Uint8, "3,2,3,3");
-    let message = model
-        .node("ConvInteger", "x,z", "y", &[])
-        .output("y")
-        .refusal();
-    assert!(
-        message.contains("(ConvInteger): its kernel is computed"),
-        "{message}"
-    );
-}
-
-#[test]
 fn bytes_that_are_no_model() {
     let error = crate::prepare::from_bytes(b"not a model", "bad.onnx", &Options::default())
         .expect_err("no model");

@@ -234,6 +234,60 @@ fn what_neither_wraps_nor_fits_is_refused() {
 }
 
 #[test]
+fn bits_of_wide_integers_that_are_computed() {
+    let a = [0x1234_5678, -77, i64::from(i32::MIN), 6];
+    let b = [-0x0f0f_0f10, 12, i64::from(i32::MAX), 3];
+    type Bits = fn(i64, i64) -> i64;
+    let operators: [(&str, Bits); 3] = [
+        ("BitwiseAnd", |a, b| a & b),
+        ("BitwiseOr", |a, b| a | b),
+        ("BitwiseXor", |a, b| a ^ b),
+    ];
+    let real = |x: [i64; 4]| x.map(|x| x as f64);
+    for (operator, of) in operators {
+        let model = pair(operator, DataType::Int32, "4").opset(18);
+        let lowered = compiled(model, &[&real(a), &real(b)]);
+        let expected: Vec<i64> = a.iter().zip(b).map(|(a, b)| of(*a, b)).collect();
+        let made = run(&lowered, &[&real(a), &real(b)]);
+        assert_eq!(made, Ok(expected), "{operator}");
+    }
+}
+
+#[test]
+fn wide_integers_are_shifted_by_computed_numbers() {
+    let x = [0x1234_5678, -77, i64::from(i32::MIN), 6].map(|x| x as f64);
+    let by = [3.0, 1.0, 31.0, 40.0];
+    let shifted = |direction: &'static str, dtype: DataType, x: [f64; 4], by: [f64; 4]| {
+        let model = Onnx::new().opset(28).typed_input("x", dtype, "4");
+        let model = model.typed_input("by", dtype, "4");
+        let model = model.node("BitShift", "x,by", "y", &[("direction", Text(direction))]);
+        let lowered = compiled(model.output("y"), &[&x, &by]);
+        run(&lowered, &[&x, &by])
+    };
+    let right = Ok(vec![0x1234_5678 >> 3, -39, -1, 0]);
+    assert_eq!(shifted("RIGHT", DataType::Int64, x, by), right);
+    assert_eq!(shifted("RIGHT", DataType::Int32, x, by), right);
+    let left = Ok(vec![4376 << 3, -154, i64::from(5_i32 << 30), 0]);
+    let (x, by) = ([4376.0, -77.0, 5.0, 6.0], [3.0, 1.0, 30.0, 40.0]);
+    assert_eq!(shifted("LEFT", DataType::Int32, x, by), left);
+}
+
+/// As torch shifts `int64`: in `uint64`, whose integers are the same modulo `2^64`.
+#[test]
+fn unsigned_integers_that_end_signed_may_be_negative() {
+    let model = Onnx::new()
+        .typed_input("x", DataType::Int64, "3")
+        .ints("bit", &[], &[1])
+        .node("Cast", "bit", "one", &[("to", Int(13))])
+        .node("Cast", "x", "u", &[("to", Int(13))])
+        .node("BitShift", "u,one", "s", &[("direction", Text("LEFT"))])
+        .node("Cast", "s", "y", &[("to", Int(7))])
+        .output("y");
+    let lowered = compiled(model, &[&[-5.0, 4.0, 100.0]]);
+    assert_eq!(run(&lowered, &[&[-3.0, 7.0, 0.0]]), Ok(vec![-6, 14, 0]));
+}
+
+#[test]
 fn casts_truncate_and_wrap() {
     let cast = |from: DataType, to: i64| {
         let model = Onnx::new().typed_input("x", from, "4");

@@ -157,12 +157,10 @@ fn bits_of_two_integers() {
 #[test]
 fn shifts_fill_and_cut() {
     let shifted = |direction: &'static str| {
-        let model = Onnx::new().typed_input("x", DataType::Int8, "4").small(
-            "by",
-            DataType::Int8,
-            &[4],
-            vec![1, 7, 8, -1],
-        );
+        let model = Onnx::new()
+            .opset(28)
+            .typed_input("x", DataType::Int8, "4")
+            .small("by", DataType::Int8, &[4], vec![1, 7, 8, -1]);
         let attributes = [("direction", Text(direction))];
         let model = model.node("BitShift", "x,by", "y", &attributes).output("y");
         run(model, &[-64.0, 3.0, -8.0, -3.0])

@@ -12,6 +12,8 @@ mod language;
 mod networks;
 mod resampling;
 mod spatial;
+mod specification;
+mod through_loops;
 mod vision;
 mod windows;
 

@@ -74,6 +74,13 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     for index in 2..scope.count() {
         states.push((scope.operand(index)?, scope.dtype(index)));
     }
+    let (inputs, results) = body_ports(scope);
+    if inputs != 2 + states.len() || results < 1 + states.len() {
+        return Err(refuse(
+            "its body takes or gives another number of values than it has",
+            "correct the model",
+        ));
+    }
     let mut collected: Vec<Vec<TypedValue>> = Vec::new();
     let mut unrolled = Unrolled::default();
     let mut step = 0;
@@ -91,12 +98,6 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         let number = scope.build.constant(Tensor::filled(vec![], step as f64));
         let head = [(number, DatumType::I64), (going, DatumType::Bool)];
         let results = unrolled.step(scope, &[&head[..], &states].concat())?;
-        if results.len() < 1 + states.len() {
-            return Err(refuse(
-                "its body gives too few results",
-                "correct the model",
-            ));
-        }
         let (next, made) = results[1..].split_at(states.len());
         if runs.is_none() {
             if !made.is_empty() {
@@ -130,6 +131,12 @@ fn repeat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let joined = collected.into_iter().map(|all| join(scope, all, 0));
     let joined = joined.collect::<Result<Vec<_>, _>>()?;
     Ok(states.into_iter().chain(joined).collect())
+}
+
+/// How many values the body takes and gives.
+fn body_ports(scope: &Scope) -> (usize, usize) {
+    let body = scope.graph("body");
+    body.map_or((0, 0), |body| (body.input.len(), body.output.len()))
 }
 
 /// The body of a loop, step after step.
@@ -228,7 +235,13 @@ fn scan(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     for index in first..count {
         operands.push((scope.operand(index)?, scope.dtype(index)));
     }
-    let results = scope.graph("body").map_or(0, |g| g.output.len());
+    let (inputs, results) = body_ports(scope);
+    if inputs != states + scanned || results < states {
+        return Err(refuse(
+            "its body takes or gives another number of values than it has",
+            "correct the model",
+        ));
+    }
     let collected = results.saturating_sub(states);
     let backwards = if batched {
         "directions"
@@ -309,7 +322,8 @@ fn pass(
     let mut lines = Vec::new();
     for ((id, dtype), (axis, backwards)) in inputs.iter().zip(&course.inputs) {
         let axis = Scope::position(*axis, scope.build.rank(*id))?;
-        let length = scope.build.shape(*id).get(axis).copied().unwrap_or(0);
+        let length = scope.build.shape(*id).get(axis).copied();
+        let length = length.ok_or_else(|| refuse("it scans a number", "scan a vector"))?;
         lines.push((*id, *dtype, axis, *backwards, length));
     }
     let steps = lines[0].4;

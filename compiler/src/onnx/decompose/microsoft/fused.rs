@@ -5,12 +5,15 @@ use std::f64::consts::{FRAC_2_SQRT_PI, SQRT_2};
 use crate::diagnostic::{Diagnostic, refuse};
 use crate::graph::{BinaryFn, NodeId, Pointwise, UnaryFn};
 use crate::onnx::decompose::operator::{MICROSOFT, Operator, op};
-use crate::onnx::decompose::quantized::qlinear::matrix_product;
+use crate::onnx::decompose::quantized::qlinear::{convolution, matrix_product};
 use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("BiasGelu", 1, gelu).domain(MICROSOFT),
     op("FastGelu", 1, fast_gelu).domain(MICROSOFT),
+    op("FusedConv", 1, fused_conv).domain(MICROSOFT).restricted(
+        "activations `Clip`, `HardSigmoid`, `LeakyRelu`, `Relu`, `Sigmoid`, `Softplus`, `Tanh`",
+    ),
     op("FusedGemm", 1, fused_gemm)
         .domain(MICROSOFT)
         .restricted("activations without parameters"),
@@ -110,21 +113,55 @@ fn fused_gemm(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
             .multiply_scalar(c, scope.float("beta").unwrap_or(1.0));
         made = scope.build.add(made, c);
     }
-    let function = match scope.text("activation").unwrap_or("") {
-        "" => None,
-        "Relu" => Some(UnaryFn::Relu),
-        "Sigmoid" => Some(UnaryFn::Sigmoid),
-        "Softplus" => Some(UnaryFn::Softplus),
-        "Tanh" => Some(UnaryFn::Tanh),
-        other => {
+    let made = activated(scope, made, &[])?;
+    Ok(vec![(made, scope.dtype(0))])
+}
+
+/// `FusedConv`: `activation(X * W + B + Z)`.
+fn fused_conv(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
+    let (x, kernel) = (scope.operand(0)?, scope.operand(1)?);
+    let mut made = convolution(scope, x, kernel, scope.optional(2))?;
+    if let Some(other) = scope.optional(3) {
+        made = scope.build.add(made, other);
+    }
+    let parameters = scope.floats("activation_params").unwrap_or_default();
+    let parameters: Vec<f64> = parameters.iter().copied().map(f64::from).collect();
+    let made = activated(scope, made, &parameters)?;
+    Ok(vec![(made, scope.dtype(0))])
+}
+
+/// What the activation makes of a value.
+fn activated(scope: &mut Scope, x: NodeId, parameters: &[f64]) -> Result<NodeId, Diagnostic> {
+    let function = match (scope.text("activation").unwrap_or(""), parameters) {
+        ("", _) => return Ok(x),
+        ("Relu", _) => Pointwise::of(UnaryFn::Relu),
+        ("Sigmoid", _) => Pointwise::of(UnaryFn::Sigmoid),
+        ("Softplus", _) => Pointwise::of(UnaryFn::Softplus),
+        ("Tanh", _) => Pointwise::of(UnaryFn::Tanh),
+        ("Clip", [least, most]) => bounded(Pointwise::Variable, *least, *most),
+        ("HardSigmoid", [alpha, beta]) => {
+            let line = binary(BinaryFn::Mul, Pointwise::Variable, *alpha);
+            bounded(binary(BinaryFn::Add, line, *beta), 0.0, 1.0)
+        }
+        ("LeakyRelu", [alpha]) => {
+            let negative = binary(BinaryFn::Min, Pointwise::Variable, 0.0);
+            let negative = binary(BinaryFn::Mul, negative, *alpha);
+            Pointwise::binary(BinaryFn::Add, Pointwise::of(UnaryFn::Relu), negative)
+        }
+        (other, _) => {
             return Err(refuse(
                 format!("its activation `{other}` is not supported"),
                 "use Relu, Sigmoid, Softplus or Tanh",
             ));
         }
     };
-    if let Some(function) = function {
-        made = scope.build.unary(function, made);
-    }
-    Ok(vec![(made, scope.dtype(0))])
+    Ok(scope.build.pointwise(function, x))
+}
+
+fn binary(function: BinaryFn, x: Pointwise, number: f64) -> Pointwise {
+    Pointwise::binary(function, x, Pointwise::Constant(number))
+}
+
+fn bounded(x: Pointwise, least: f64, most: f64) -> Pointwise {
+    binary(BinaryFn::Min, binary(BinaryFn::Max, x, least), most)
 }

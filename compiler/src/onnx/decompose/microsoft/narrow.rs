@@ -24,7 +24,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         .restricted("constant zero points"),
     op("MatMulNBits", 1, matmul_bits)
         .domain(MICROSOFT)
-        .restricted("constant weights, scales and zero points; no `g_idx`"),
+        .restricted("constant weights, scales, zero points and `g_idx`"),
     op("QLinearAveragePool", 1, average_pool)
         .domain(MICROSOFT)
         .restricted("channels first; constant scales and zero points"),
@@ -106,6 +106,13 @@ fn concat(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let (to, zero) = (must_be_constant(scope, 0)?, number(scope, 1)?);
     positive(&to)?;
     let mut parts = Vec::new();
+    let mut zeros = (4..scope.count()).step_by(3);
+    if scope.count() % 3 != 2 || zeros.any(|at| scope.dtype(at) != dtype) {
+        return Err(refuse(
+            "its parts have no scale, or no zero point of the result's type",
+            "correct the model",
+        ));
+    }
     for at in (2..scope.count()).step_by(3) {
         let from = number(scope, at + 1)?;
         let x = centered(scope, at, at + 2, 0)?;
@@ -214,10 +221,8 @@ fn matmul_bits(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
             "use 2, 4 or 8 bits",
         ));
     }
-    if scope.optional(4).is_some() {
-        return Err(refuse("it has `g_idx`", "export the weights in order"));
-    }
     let blocks = inner.div_ceil(block);
+    let groups = groups(scope, inner, block)?;
     let bytes = (block * bits).div_ceil(8);
     let (stored, scales) = (must_be_constant(scope, 1)?, must_be_constant(scope, 2)?);
     let middle = f64::from(1u32 << (bits - 1));
@@ -237,8 +242,8 @@ fn matmul_bits(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         ));
     }
     let weight = |k: usize, n: usize| {
-        let of = n * blocks + k / block;
-        (weights[of * block + k % block] - zeros[of]) * scales.data[of]
+        let group = n * blocks + groups[k];
+        (weights[n * blocks * block + k] - zeros[group]) * scales.data[group]
     };
     let data = (0..inner).flat_map(|k| (0..columns).map(move |n| (k, n)));
     let data = data.map(|(k, n)| weight(k, n)).collect();
@@ -253,6 +258,19 @@ fn matmul_bits(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         made = scope.build.add(made, bias);
     }
     Ok(vec![(made, scope.dtype(0))])
+}
+
+/// For each row of the weights of a `MatMulNBits`, which scale it has: that of its block, unless `g_idx` says another.
+fn groups(scope: &Scope, inner: usize, block: usize) -> Result<Vec<usize>, Diagnostic> {
+    let Some(listed) = scope.constant_ints(4)? else {
+        return Ok((0..inner).map(|row| row / block).collect());
+    };
+    let blocks = inner.div_ceil(block);
+    let group = |group: &i64| usize::try_from(*group).ok().filter(|group| *group < blocks);
+    let groups: Option<Vec<usize>> = listed.iter().take(inner).map(group).collect();
+    groups
+        .filter(|groups| groups.len() == inner)
+        .ok_or_else(|| refuse("its `g_idx` does not fit its blocks", "correct the model"))
 }
 
 /// `GatherBlockQuantized`: data, indices, scales, zero points.

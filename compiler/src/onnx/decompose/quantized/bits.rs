@@ -14,21 +14,20 @@ use crate::onnx::decompose::scope::{Scope, TypedValue};
 
 pub(super) const OPERATORS: &[Operator] = &[
     op("BitCast", 26, cast).restricted("between integers of one width"),
-    op("BitShift", 11, shift)
-        .restricted("integers of at most 32 bits by constants, of 16 bits by computed numbers, of 64 bits by one constant"),
-    op("BitwiseAnd", 18, bitwise)
-        .restricted("integers of at most 16 bits, or of 64 bits with one constant"),
+    op("BitShift", 11, shift).restricted("integers of 64 bits: by one constant, or to the right"),
+    op("BitwiseAnd", 18, bitwise).restricted(WITH_CONSTANT),
     op("BitwiseNot", 18, not).restricted("integers of at most 32 bits"),
-    op("BitwiseOr", 18, bitwise)
-        .restricted("integers of at most 16 bits, or of 64 bits with one constant"),
-    op("BitwiseXor", 18, bitwise)
-        .restricted("integers of at most 16 bits, or of 64 bits with one constant"),
+    op("BitwiseOr", 18, bitwise).restricted(WITH_CONSTANT),
+    op("BitwiseXor", 18, bitwise).restricted(WITH_CONSTANT),
 ];
 
 /// Widest integer that one table divides by two, in bits.
 const TABLE_BITS: u32 = 16;
 /// Widest integers, in bits.
 const MOST_BITS: u32 = 32;
+
+/// What is said of operators on the bits of two integers.
+const WITH_CONSTANT: &str = "integers of 64 bits: with one constant";
 
 /// Width of an integer type, and whether it has a sign.
 #[derive(Clone, Copy)]
@@ -87,14 +86,18 @@ fn quotient(build: &mut Builder, x: NodeId, bits: u32) -> NodeId {
     build.rescale(x, constants, Rounding::Down, all)
 }
 
+/// What a table's bits leave of `x`, and these bits.
+fn halves(build: &mut Builder, x: NodeId) -> [NodeId; 2] {
+    let table = build.scalar(power(TABLE_BITS), build.rank(x));
+    [BinaryFn::FloorDiv, BinaryFn::FloorMod].map(|part| build.binary(part, x, table))
+}
+
 /// `floor(x / 2^bits)` of integers of `kind`: wide ones are split in two first.
 fn shifted(build: &mut Builder, x: NodeId, bits: u32, kind: Kind) -> NodeId {
     if kind.bits <= TABLE_BITS || bits >= TABLE_BITS {
         return quotient(build, x, bits);
     }
-    let upper = quotient(build, x, TABLE_BITS);
-    let whole = build.multiply_scalar(upper, power(TABLE_BITS));
-    let lower = build.binary(BinaryFn::Sub, x, whole);
+    let [upper, lower] = halves(build, x);
     let lower = quotient(build, lower, bits);
     let upper = build.multiply_scalar(upper, power(TABLE_BITS - bits));
     build.binary(BinaryFn::Add, upper, lower)
@@ -102,16 +105,13 @@ fn shifted(build: &mut Builder, x: NodeId, bits: u32, kind: Kind) -> NodeId {
 
 /// The bits of `x`, lowest first; the last of a signed integer weighs `-2^(n-1)`.
 fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
-    let mut parts = vec![(x, kind.bits, kind.signed)];
-    if kind.bits > TABLE_BITS {
-        let upper = quotient(build, x, TABLE_BITS);
-        let whole = build.multiply_scalar(upper, power(TABLE_BITS));
-        let lower = build.binary(BinaryFn::Sub, x, whole);
-        parts = vec![
-            (lower, TABLE_BITS, false),
-            (upper, kind.bits - TABLE_BITS, kind.signed),
-        ];
+    let (mut parts, mut rest, mut left) = (Vec::new(), x, kind.bits);
+    while left > TABLE_BITS {
+        let [upper, lower] = halves(build, rest);
+        parts.push((lower, TABLE_BITS, false));
+        (rest, left) = (upper, left - TABLE_BITS);
     }
+    parts.push((rest, left, kind.signed));
     let mut bits = Vec::new();
     for (mut rest, count, signed) in parts {
         for _ in 1..count {
@@ -122,15 +122,6 @@ fn bits(build: &mut Builder, x: NodeId, kind: Kind) -> Vec<NodeId> {
         bits.push(build.pointwise(Pointwise::step(Pointwise::Variable), last));
     }
     bits
-}
-
-/// Refuses integers whose bits make sums that are too wide to be kept exactly.
-fn narrow(kind: Kind, reason: &str) -> Result<(), Diagnostic> {
-    if kind.bits <= TABLE_BITS {
-        Ok(())
-    } else {
-        Err(refuse(reason, "use integers of up to 16 bits"))
-    }
 }
 
 /// 1 where the variable is odd, else 0.
@@ -164,7 +155,6 @@ fn bitwise(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
         return Ok(vec![(made, dtype)]);
     }
     let kind = Kind::of(dtype)?;
-    narrow(kind, "its operands are 32-bit integers")?;
     let operator = scope.operator().to_string();
     let build = &mut scope.build;
     let (left, right) = (bits(build, a, kind), bits(build, b, kind));
@@ -204,7 +194,7 @@ fn with_mask(scope: &mut Scope, operands: [NodeId; 2]) -> Result<NodeId, Diagnos
     let Some((x, mask)) = found.filter(|(_, mask)| mask.abs() < power(53)) else {
         return Err(refuse(
             "it reads the bits of two 64-bit integers that are computed",
-            "give it one constant, or integers of up to 16 bits",
+            "give it one constant, or integers of up to 32 bits",
         ));
     };
     let whole = mask as i64;
@@ -233,24 +223,18 @@ fn with_mask(scope: &mut Scope, operands: [NodeId; 2]) -> Result<NodeId, Diagnos
     Ok(build.binary(BinaryFn::Add, sum, both))
 }
 
-/// `BitShift` of integers of 64 bits by one constant; what is shifted beyond them has no proof.
-fn shift_wide(scope: &mut Scope, left: bool) -> Result<NodeId, Diagnostic> {
+/// `BitShift` of integers of 64 bits to the left by one constant; what is shifted beyond them has no proof.
+fn shift_wide(scope: &mut Scope) -> Result<NodeId, Diagnostic> {
     let [x, by] = pair(scope)?;
     let build = &mut scope.build;
-    let known = build
-        .graph
-        .uniform(by)
-        .filter(|by| (0.0..32.0).contains(by));
-    let Some(by) = known else {
+    let known = build.graph.uniform(by);
+    let Some(by) = known.filter(|by| (0.0..32.0).contains(by)) else {
         return Err(refuse(
-            "it shifts 64-bit integers by a computed number, or by more than 31 bits",
+            "it shifts 64-bit integers to the left by a computed number, or by more than 31 bits",
             "shift by one constant",
         ));
     };
-    Ok(match left {
-        true => build.multiply_scalar(x, power(by as u32)),
-        false => shifted(build, x, by as u32, WIDE),
-    })
+    Ok(build.multiply_scalar(x, power(by as u32)))
 }
 
 /// The byte of the bits that two bytes have in common; the last bit counts negatively if it is a `sign`.
@@ -295,20 +279,21 @@ fn not(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
 fn shift(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
     let dtype = scope.dtype(0);
     let left = scope.text("direction") == Some("LEFT");
-    if dtype.size_of() == WIDE.bits as usize / 8 {
-        let made = shift_wide(scope, left)?;
+    let is_wide = dtype.size_of() == WIDE.bits as usize / 8;
+    if is_wide && left {
+        let made = shift_wide(scope)?;
         return Ok(vec![(made, dtype)]);
     }
-    let kind = Kind::of(dtype)?;
+    let kind = match is_wide {
+        true => Kind {
+            signed: dtype.is_signed(),
+            ..WIDE
+        },
+        false => Kind::of(dtype)?,
+    };
     let [x, by] = pair(scope)?;
     let build = &mut scope.build;
     let known: Option<Vec<f64>> = build.tensor(by).map(|t| t.data.clone());
-    if known.is_none() {
-        narrow(
-            kind,
-            "it shifts 32-bit integers by a computed number of bits",
-        )?;
-    }
     let mut sum: Option<NodeId> = None;
     let mut add = |build: &mut Builder, part: NodeId| {
         sum = Some(match sum {

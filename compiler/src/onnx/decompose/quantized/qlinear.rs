@@ -408,8 +408,8 @@ pub(in crate::onnx::decompose) fn window(
     Ok((window, lens))
 }
 
-/// Exact sums of a convolution of integers; `bias` has one for each output channel.
-fn convolution(
+/// Sums of a convolution; `bias` has one for each output channel.
+pub(crate) fn convolution(
     scope: &mut Scope,
     x: NodeId,
     kernel: NodeId,
@@ -420,12 +420,6 @@ fn convolution(
         return Err(refuse(
             "its operands have too few axes",
             "correct the model",
-        ));
-    }
-    if scope.build.tensor(kernel).is_none() {
-        return Err(refuse(
-            "its kernel is computed",
-            "make the kernel an initializer of the model",
         ));
     }
     let groups = scope.int("group").unwrap_or(1).max(1) as usize;

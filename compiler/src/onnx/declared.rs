@@ -1,0 +1,61 @@
+//! The shapes that a file says its values have, against those that they have.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
+use tract_onnx::pb::{GraphProto, ValueInfoProto, type_proto};
+
+use crate::diagnostic::{Diagnostic, refuse};
+use crate::onnx::unsupported;
+
+/// Lengths of the axes of a value, as far as they are known.
+pub type Lengths = Vec<Option<usize>>;
+
+/// Nodes whose results have other shapes than the file says; `shape` knows those that they have. A dimension without a number may have any
+/// length, and a shape without any number may have any rank: exporters write such where they know none.
+pub fn unlike(graph: &GraphProto, shape: impl Fn(&str) -> Option<Lengths>) -> Vec<Diagnostic> {
+    let mut writers = HashMap::new();
+    for (at, node) in graph.node.iter().enumerate() {
+        writers.extend(node.output.iter().map(|name| (name.as_str(), (at, node))));
+    }
+    let said = graph.value_info.iter().chain(&graph.output);
+    let found = said.filter_map(|port| {
+        let (at, node) = *writers.get(port.name.as_str())?;
+        let (said, made) = (lengths(port)?, shape(&port.name)?);
+        let agree = |(said, made): (&Option<usize>, &Option<usize>)| {
+            said.is_none() || made.is_none() || said == made
+        };
+        let same = said.len() == made.len() && said.iter().zip(&made).all(agree);
+        let open = !said.is_empty() && said.iter().all(Option::is_none);
+        if same || open {
+            return None;
+        }
+        let fault = refuse(
+            format!(
+                "its result `{}` is declared with shape {}, and has shape {}",
+                port.name,
+                shown(&said),
+                shown(&made)
+            ),
+            "correct the shape in the file, or leave it out",
+        );
+        Some(fault.at(unsupported::name(at, node), &node.op_type))
+    });
+    found.collect()
+}
+
+fn lengths(port: &ValueInfoProto) -> Option<Lengths> {
+    let type_proto::Value::TensorType(tensor) = port.r#type.as_ref()?.value.as_ref()?;
+    let length = |value: &Option<Dimension>| match value {
+        Some(Dimension::DimValue(len)) => usize::try_from(*len).ok(),
+        _ => None,
+    };
+    let dims = &tensor.shape.as_ref()?.dim;
+    Some(dims.iter().map(|dim| length(&dim.value)).collect())
+}
+
+fn shown(lengths: &[Option<usize>]) -> String {
+    let length = |len: &Option<usize>| len.map_or("?".to_string(), |len| len.to_string());
+    let lengths: Vec<String> = lengths.iter().map(length).collect();
+    format!("[{}]", lengths.join(", "))
+}
