@@ -49,7 +49,8 @@ class Segment(nn.Module):
         vision |= {"output_channels": 16, "window_size": 2, "global_attn_indexes": [1], "num_pos_feats": 8, "initializer_range": SPREAD}
         prompt = {"hidden_size": 16, "image_size": 32, "patch_size": 8, "mask_input_channels": 4}
         decoder = {"hidden_size": 16, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
-        self.model = hf.SamModel(hf.SamConfig(vision, prompt, decoder, initializer_range=SPREAD))
+        parts = {"vision_config": vision, "prompt_encoder_config": prompt, "mask_decoder_config": decoder}
+        self.model = hf.SamModel(hf.SamConfig(**parts, initializer_range=SPREAD))
 
     def forward(self, image, point):
         found = self.model(pixel_values=image, input_points=point)
