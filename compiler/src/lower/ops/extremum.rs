@@ -1,6 +1,7 @@
 //! Maximum by tournament: `max(a, b) = a + relu(b - a)`, exact when both are integers of one scale.
 
 use crate::diagnostic::Diagnostic;
+use crate::lower::boundary::EXACT_EXTRA_BITS;
 use crate::lower::lowering::Lowering;
 use crate::lower::tabulate::Tabulated;
 use crate::lower::value::Value;
@@ -11,6 +12,8 @@ use crate::lower::ops::slice::slice;
 const EXACT_BITS: u8 = 16;
 /// Widest integers of which the greater is found exactly.
 const WIDE_BITS: u8 = 26;
+/// What is rounded to so many bits, and kept as it is up to a few more, has differences that are not rounded.
+pub(super) const EXACT_MAXIMUM_BITS: u8 = WIDE_BITS - EXACT_EXTRA_BITS - 1;
 /// Sums of more terms are committed before the next match.
 const MAX_TERMS: usize = 8;
 
@@ -128,7 +131,17 @@ pub(super) fn maximum_over(
     value: Value,
     dim: usize,
 ) -> Result<Value, Diagnostic> {
-    let mut value = settle_to(cx, value, cx.wanted_bits(cx.current()))?;
+    maximum_over_to(cx, value, dim, cx.wanted_bits(cx.current()))
+}
+
+/// As [`maximum_over`], rounded to so many bits if it has to be.
+pub(super) fn maximum_over_to(
+    cx: &mut Lowering,
+    value: Value,
+    dim: usize,
+    bits: u8,
+) -> Result<Value, Diagnostic> {
+    let mut value = settle_to(cx, value, bits)?;
     while value.len(dim) > 1 {
         let len = value.len(dim);
         let half = len.div_ceil(2);
@@ -145,7 +158,7 @@ pub(super) fn maximum_over(
             })
         };
         let (low, high) = (part(cx, 0)?, part(cx, len - half)?);
-        value = maximum(cx, low, high)?;
+        value = maximum_to(cx, low, high, bits)?;
     }
     Ok(value)
 }

@@ -7,7 +7,7 @@ use crate::graph::Node;
 use crate::lower::columns::{KeyRange, Output};
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::add;
-use crate::lower::ops::extremum::maximum_over;
+use crate::lower::ops::extremum::{EXACT_MAXIMUM_BITS, maximum_over_to};
 use crate::lower::ops::function::add_number;
 use crate::lower::quantize::{Goal, margin};
 use crate::lower::row_max::RowMaximum;
@@ -33,7 +33,13 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
             return among_many(cx, value, dim);
         }
         _ if cx.bits.are_more() => {
-            let value = cx.small(&value, cx.bits.deciding_bits())?;
+            let bits = cx.bits.deciding_bits().min(EXACT_MAXIMUM_BITS);
+            // Elements of a row are told apart: they have one step.
+            let even = Value {
+                channels: None,
+                ..value
+            };
+            let value = cx.small(&even, bits)?;
             return among_many(cx, value, dim);
         }
         _ => cx.small(&value, SCORE_BITS)?,
@@ -77,9 +83,10 @@ pub(super) fn lower(cx: &mut Lowering, node: &Node, dim: usize) -> Result<Value,
     })
 }
 
-/// `1 - [maximum - x > 0]` of what has too many steps for a table of distances.
+/// `1 - [maximum - x > 0]` of what has too many steps for a table of distances. The maximum is one of the elements, to the last bit: a rounded one
+/// may be above all of them.
 fn among_many(cx: &mut Lowering, value: Value, dim: usize) -> Result<Value, Diagnostic> {
-    let greatest = maximum_over(cx, value.clone(), dim)?;
+    let greatest = maximum_over_to(cx, value.clone(), dim, EXACT_MAXIMUM_BITS)?;
     let mut below = add(cx, greatest, value.scaled(-1.0))?;
     below.name = format!("{}/below", cx.here()).into();
     Ok(add_number(cx.positive(&below)?.scaled(-1.0), 1.0))

@@ -8,7 +8,7 @@ use crate::graph::{Dtype, Op, Tensor};
 use crate::lower::lower;
 use crate::options::Options;
 use crate::ports::Sample;
-use crate::prepare::tests::{Attribute, Int, Onnx, Text, computed};
+use crate::prepare::tests::{Attribute, Int, Ints, Onnx, Text, computed};
 use crate::program::Lowered;
 use crate::scale::Scale;
 
@@ -108,6 +108,28 @@ fn the_greatest_of_a_softmax_is_that_of_its_scores() {
         let scores = |op: &&Op| matches!(op, Op::Softmax { .. } | Op::LogSumExp { .. });
         assert!(!ops.iter().any(scores), "{ops:?}");
     }
+}
+
+/// As onnxruntime, which refuses what is not listed where `zeros` is 0.
+#[test]
+fn a_category_is_listed_or_refused() {
+    let encoder = |zeros: i64| {
+        let attributes = [("cats_int64s", Ints(vec![3, 7, 9])), ("zeros", Int(zeros))];
+        let model = Onnx::new().typed_input("x", DataType::Int64, "2").node(
+            "OneHotEncoder",
+            "x",
+            "h",
+            &attributes,
+        );
+        let model = model.node("Cast", "h", "y", &[("to", Int(7))]).output("y");
+        compiled(model, &[&[3.0, 9.0]])
+    };
+    for zeros in [0, 1] {
+        let listed = run(&encoder(zeros), &[&[7.0, 9.0]]);
+        assert_eq!(listed, Ok(vec![0, 1, 0, 0, 0, 1]));
+    }
+    assert!(run(&encoder(0), &[&[7.0, 8.0]]).is_err());
+    assert_eq!(run(&encoder(1), &[&[7.0, 8.0]]), Ok(vec![0, 1, 0, 0, 0, 0]));
 }
 
 /// As onnxruntime, which refuses targets that are no class.

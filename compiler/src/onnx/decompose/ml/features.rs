@@ -164,21 +164,31 @@ fn one_hot(scope: &mut Scope) -> Result<Vec<TypedValue>, Diagnostic> {
             "encode the categories as integers (cats_int64s)",
         ));
     }
-    if scope.int("zeros") == Some(0) {
-        return Err(refuse(
-            "it rejects categories that are not listed (zeros=0)",
-            "set zeros=1",
-        ));
-    }
+    let rejects = scope.int("zeros") == Some(0);
     if scope.dtype(0).is_float() {
         x = scope
             .build
             .pointwise(Pointwise::truncate(Pointwise::Variable), x);
     }
-    Ok(vec![(
-        equal(&mut scope.build, x, &categories)?,
-        DatumType::F32,
-    )])
+    let build = &mut scope.build;
+    let hits = equal(build, x, &categories)?;
+    let made = match rejects {
+        true => one_of(build, hits)?,
+        false => hits,
+    };
+    Ok(vec![(made, DatumType::F32)])
+}
+
+/// What has a one in each row, along the last axis: a row without has an index past the end, which cannot be proved.
+fn one_of(build: &mut Builder, hits: NodeId) -> Result<NodeId, Diagnostic> {
+    let mut shape = build.shape(hits);
+    let count = shape.pop().unwrap_or(1);
+    let from_end = (0..count).map(|index| index as f64 - count as f64);
+    let from_end = Tensor::new(vec![1, count], from_end.collect());
+    let index = build.apply_matrix(hits, shape.len(), from_end);
+    let index = build.reshape(index, &shape);
+    let index = build.add_scalar(index, count as f64);
+    build.one_hot(index, count)
 }
 
 /// `LabelEncoder` from numbers to numbers.
