@@ -9,7 +9,7 @@ import families
 from builder import Broken, Impossible
 from palette import Palette
 
-OPSETS = [9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 17, 17, 18, 18, 19, 20, 20, 21, 21, 22, 23, 23, 24, 25, 26, 28]
+OPSETS = [9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 17, 17, 18, 18, 19, 20, 20, 21, 21, 22, 23, 23, 24, 25, 26, 28, 28]
 # Types of floats, and how often a graph has them.
 REALS = {"float32": 0.92, "float64": 0.04, "float16": 0.04}
 MOST_OUTPUTS = 5

@@ -186,7 +186,7 @@ def scatter_operands(b):
     return [x, ids, updates], axis
 
 
-@idiom(until=10, weight=0.5)
+@idiom(until=10, weight=2)
 def scatter(b):
     operands, axis = scatter_operands(b)
     return b.node("Scatter", operands, axis=axis)

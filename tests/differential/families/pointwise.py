@@ -45,12 +45,12 @@ FUNCTIONS = [
 RECENT = 14
 
 
-@idiom(weight=18)
+@idiom(weight=24)
 def function(b):
     known = [f for f in FUNCTIONS if f[1] <= b.opset]
     # Few opsets have them.
     recent = [f for f in known if f[1] >= RECENT]
-    operator, _, most, attributes = b.one_of(recent if recent and b.chance(0.25) else known)
+    operator, _, most, attributes = b.one_of(recent if recent and b.chance(0.35) else known)
     x = b.within(b.real(), most)
     return b.node(operator, [x], **(attributes if b.chance(0.6) else {}))
 

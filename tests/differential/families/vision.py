@@ -171,7 +171,7 @@ def regions(b, x, count):
     return np.concatenate([corner, corner + size], axis=1)
 
 
-@idiom(since=10, weight=0.7)
+@idiom(since=10, weight=1.5)
 def roi_align(b):
     x = image(b, fits=lambda v: v.shape[0] == 1)
     boxes = b.constant(regions(b, x, 2))
@@ -179,7 +179,7 @@ def roi_align(b):
     return b.node("RoiAlign", [x, boxes, b.constant(np.zeros(2, dtype=np.int64))], **attributes)
 
 
-@idiom(weight=0.7)
+@idiom(weight=2)
 def max_roi_pool(b):
     x = image(b, fits=lambda v: v.shape[0] == 1)
     boxes = np.round(np.concatenate([np.zeros((2, 1)), regions(b, x, 2)], axis=1))
@@ -212,7 +212,7 @@ def affine_grid(b):
     return grid
 
 
-@idiom(since=19, weight=0.7)
+@idiom(since=19, weight=4)
 def deform_conv(b):
     x = image(b, fits=lambda v: v.size <= 120)
     height, width = x.shape[2] - 1, x.shape[3] - 1
@@ -220,7 +220,7 @@ def deform_conv(b):
     return b.node("DeformConv", [x, kernel(b, 2, x.shape[1], 2, 2), offset], kernel_shape=[2, 2], pads=[0] * 4)
 
 
-@idiom(since=18, weight=0.7)
+@idiom(since=18, weight=2)
 def col2im(b):
     x = b.real(shape=(1, 4 * b.between(1, 2), 4))
     return b.node("Col2Im", [x, b.ints(4, 4), b.ints(2, 2)], strides=[2, 2])
