@@ -94,7 +94,7 @@ def comparison_of_integers(b):
     return b.node(b.one_of(operators), [x, same_type(b, x)])
 
 
-@idiom(weight=3)
+@idiom(weight=6)
 def logic(b):
     x = b.boolean()
     operator = b.one_of(["And", "Or", "Xor", "Not"])
