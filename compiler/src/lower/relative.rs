@@ -2,8 +2,10 @@
 //!
 //! Of what is squared for a norm, divides or is divided, or goes through a power or a logarithm, a row may be a thousand times quieter than the
 //! samples and still decide all of its result. So what is small counts as much as what is great, and the value has more bits than an
-//! activation; and so has what it is made of by sums, extrema and moves, which keep errors as they are. So has, in a model with more bits than the fewest, what decides: by a comparison, as the
-//! greatest of a row, by rounding to integers, or where a function rises from one constant to another in a small part of its range.
+//! activation; and so has what it is made of by sums, extrema and moves, which keep errors as they are, and, of a quotient, by products and
+//! functions through zero, which are quiet where their operands are. So has, in a model with more bits than the fewest, what decides: by a
+//! comparison, as the greatest of a row, by rounding to integers, or where a function rises from one constant to another in a small part of its
+//! range.
 
 use crate::graph::extent::magnitude;
 use crate::graph::{BinaryFn, Graph, Node, NodeId, Op, Pointwise, Reducer, Tensor, UnaryFn};
