@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from models import read_by, single, typed
+from models import declared, read_by, single, typed
 from oracle import Oracle, Undefined
 from ports import Port
 
@@ -64,6 +64,8 @@ class Builder:
     def __init__(self, rng, opset, real=np.float32, batch=1):
         self.rng, self.opset, self.real_type, self.batch = rng, opset, np.dtype(real), batch
         self.ports, self.nodes, self.initializers, self.pool = [], [], {}, []
+        # What is no tensor, and nothing reads.
+        self.maps = []
         self.names = {}
 
     # Chance.
@@ -135,7 +137,7 @@ class Builder:
         self.nodes.append(node)
         for value in read:
             value.uses += 1
-        self.pool.extend(made)
+        (self.maps if operator == "ZipMap" else self.pool).extend(made)
         return made[0] if outputs == 1 else tuple(made)
 
     def probe(self, node, operands, finite):
@@ -181,13 +183,16 @@ class Builder:
                 needed |= read_by(node)
         kept.reverse()
         made = {name for node in kept for name in node.output}
+        # ONNX infers no shapes of operators of others.
+        unknown = {name for node in kept if node.domain == "com.microsoft" for name in node.output}
         ports = [port for port in self.ports if port.name in needed]
         graph = helper.make_graph(
             kept,
             "graph",
             [typed(port.name, port) for port in ports],
-            [typed(value.name, value) for value in outputs],
+            [declared(value.name, value, kept) for value in outputs],
             [numpy_helper.from_array(a, name) for name, a in self.initializers.items() if name in needed and name not in made],
+            value_info=[typed(value.name, value) for value in self.pool if value.name in unknown],
         )
         return self.wrapped(graph), ports
 

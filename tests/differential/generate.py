@@ -9,10 +9,12 @@ import families
 from builder import Broken, Impossible
 from palette import Palette
 
-OPSETS = [9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 17, 17, 18, 18, 19, 20, 20, 21, 21, 22, 23, 23, 24, 25, 26, 28]
+OPSETS = [9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 17, 17, 18, 18, 19, 20, 20, 21, 21, 22, 23, 23, 24, 25, 26, 28, 28]
 # Types of floats, and how often a graph has them.
 REALS = {"float32": 0.92, "float64": 0.04, "float16": 0.04}
 MOST_OUTPUTS = 5
+# Operators of onnxruntime in ONNX's domain, which the checker does not know.
+UNCHECKED = {"SimplifiedLayerNormalization"}
 LEAST_NODES = 10
 
 
@@ -40,7 +42,8 @@ def case(seed):
         b = built(np.random.default_rng([seed, attempt]))
         model, ports = b.model(outputs(b))
         try:
-            onnx.checker.check_model(model, full_check=True)
+            if UNCHECKED.isdisjoint(node.op_type for node in model.graph.node):
+                onnx.checker.check_model(model, full_check=True)
         except onnx.shape_inference.InferenceError:
             # onnxruntime and ONNX differ on some shapes, as of pools that round up: no graph for a comparison.
             continue
@@ -70,5 +73,5 @@ def built(rng):
 def outputs(b):
     """The results that nothing reads: the last few of them."""
     computed = {name for node in b.nodes for name in node.output}
-    leaves = [value for value in b.pool if value.uses == 0 and value.name in computed]
+    leaves = [value for value in [*b.pool, *b.maps] if value.uses == 0 and value.name in computed]
     return leaves[-MOST_OUTPUTS:]

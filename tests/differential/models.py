@@ -45,3 +45,19 @@ def single(model, node, given, initializers=()):
     outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
     graph = helper.make_graph([node], "step", inputs, outputs, list(initializers))
     return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def labels_of(node):
+    """What a ZipMap calls its scores, in their order."""
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return attributes.get("classlabels_int64s") or [label.decode() for label in attributes["classlabels_strings"]]
+
+
+def declared(name, array, nodes):
+    """The declaration of an output of a graph: of a tensor, or of a ZipMap's maps, of which `array` has the scores in the order of the labels."""
+    node = next((node for node in nodes if name in node.output), None)
+    if node is None or node.op_type != "ZipMap":
+        return typed(name, array)
+    key = onnx.TensorProto.STRING if isinstance(labels_of(node)[0], str) else onnx.TensorProto.INT64
+    score = helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [])
+    return helper.make_value_info(name, helper.make_sequence_type_proto(helper.make_map_type_proto(key, score)))

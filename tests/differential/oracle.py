@@ -8,7 +8,7 @@ import onnxruntime
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from models import constants, read_by, single, with_outputs
+from models import constants, labels_of, read_by, single, with_outputs
 
 onnxruntime.set_default_logger_severity(4)
 warnings.simplefilter("ignore")
@@ -39,8 +39,8 @@ class Oracle:
 class Runtime:
     """A session of onnxruntime."""
 
-    def __init__(self, session):
-        self.session = session
+    def __init__(self, session, labels):
+        self.session, self.labels = session, labels
 
     @classmethod
     def of(cls, model):
@@ -49,8 +49,9 @@ class Runtime:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        labels = {node.output[0]: labels_of(node) for node in model.graph.node if node.op_type == "ZipMap"}
         try:
-            return cls(onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+            return cls(onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]), labels)
         except Exception as unsupported:
             message = str(unsupported)
             if "NOT_IMPLEMENTED" in message or "opset" in message or "is not a registered function/op" in message:
@@ -59,9 +60,17 @@ class Runtime:
 
     def run(self, names, inputs):
         try:
-            return [np.asarray(result) for result in self.session.run(names, inputs)]
+            return [self.array(name, result) for name, result in zip(names, self.session.run(names, inputs), strict=True)]
         except Exception as refused:
             raise Undefined(str(refused)) from refused
+
+
+    def array(self, name, result):
+        """A result; of maps the scores, in the order of the labels."""
+        if name in self.labels:
+            result = [[scores[label] for label in self.labels[name]] for scores in result]
+            return np.array(result, dtype=np.float32)
+        return np.asarray(result)
 
 
 # What ONNX's reference evaluator computes otherwise than ONNX says: LRN of the first channels only, as many as there are images; a sum in place of

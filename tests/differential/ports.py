@@ -73,6 +73,11 @@ def columns(shape, scales, offsets):
     return lambda rng: np.asarray(offsets) + np.asarray(scales) * rng.standard_normal(shape)
 
 
+def holes(shape, draw, hole, share=0.15):
+    """What is drawn, with a share of it replaced by what stands for a missing number."""
+    return lambda rng: np.where(rng.random(shape) < share, hole, draw(rng))
+
+
 def whole(shape, low, high):
     """Integers from `low` to `high`, both included."""
     return lambda rng: rng.integers(low, high, shape, endpoint=True)

@@ -11,7 +11,7 @@ import onnx
 
 import tensors
 from judge import Experiment, Result, Steady, compiled_and_tried
-from models import read_by, typed
+from models import declared, read_by, typed
 from oracle import Undefined
 
 
@@ -107,7 +107,7 @@ def part(model, cut, outputs, values):
     del small.graph.node[:], small.graph.input[:], small.graph.output[:], small.graph.initializer[:], small.graph.value_info[:]
     small.graph.node.extend(kept)
     small.graph.input.extend(typed(name, values[name]) for name in inputs)
-    small.graph.output.extend(typed(name, values[name]) for name in outputs)
+    small.graph.output.extend(declared(name, values[name], kept) for name in outputs)
     small.graph.initializer.extend(initializers)
     return small
 

@@ -27,10 +27,10 @@ RUNS = 8
 # What operands of a decision are disturbed by, relative to their reach. Some operators decide and pass their operand on as well: half of it, so
 # that the disturbance itself is not taken for a decision.
 NEAR = TOLERANCE
-PASSING = {"ThresholdedRelu", "Shrink", "Mod", "GridSample", "MaxPool", "DynamicQuantizeLinear"}
+PASSING = {"Imputer", "ThresholdedRelu", "Shrink", "Mod", "GridSample", "MaxPool", "DynamicQuantizeLinear"}
 
 COMPARISONS = dict.fromkeys(["Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Mod"], (0, 1))
-FIRST = """Round Floor Ceil Sign Hardmax QuantizeLinear DynamicQuantizeLinear ArgMax ArgMin TopK ThresholdedRelu Shrink Binarizer OneHotEncoder
+FIRST = """Imputer Round Floor Ceil Sign Hardmax QuantizeLinear DynamicQuantizeLinear ArgMax ArgMin TopK ThresholdedRelu Shrink Binarizer OneHotEncoder
 LabelEncoder TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor LinearClassifier SVMClassifier MaxPool Cast CastLike GridSample""".split()
 DECISIONS = COMPARISONS | dict.fromkeys(FIRST, (0,)) | {"GridSample": (1,)}
 
@@ -134,7 +134,7 @@ def disturbed(model, values, exact, scale):
             name = node.input[position] if position < len(node.input) else ""
             if name and values[name].dtype.kind == "f" and name not in exact and decides(node):
                 share = NEAR / 2 if node.op_type in PASSING else NEAR
-                added, noisy = add(name, np.full(values[name].shape, share * scale[name]))
+                added, noisy = add(name, np.where(is_replaced(node, values[name]), 0.0, share * scale[name]))
                 added.input[0] = operands[position]
                 nodes.append(added)
                 undisturbed, operands[position] = operands[position], noisy
@@ -149,6 +149,13 @@ def disturbed(model, values, exact, scale):
     copy.graph.node.extend(nodes)
     copy.graph.input.extend(typed(name, size) for name, size in noise.items())
     return copy, noise
+
+
+def is_replaced(node, array):
+    """What an Imputer replaces: it is certain to equal a number that it equals."""
+    if node.op_type != "Imputer":
+        return np.zeros(array.shape, dtype=bool)
+    return array == np.float32(next((a.f for a in node.attribute if a.name == "replaced_value_float"), 0.0))
 
 
 def in_order(node, values):

@@ -26,6 +26,8 @@ const MOST_BITS: u32 = 61;
 const FEW_BITS: u32 = 40;
 /// What is added to zero counts as so many bits less than the least integer, at least.
 const BESIDE_BITS: u32 = 9;
+/// What is such a part of the least integer changes no result by more than rounding it did.
+const LITTLE: f64 = 1.0 / 8.0;
 /// What is squared and summed has so many steps at least, as log2, in the mean: of fewer, rounding is too great a part.
 const LEAST_STEPS_LOG2: u32 = 4;
 /// Greatest power of two in a column.
@@ -169,7 +171,7 @@ impl Lowering<'_> {
                 .min(MOST_POWER_LOG2 - LEAST_BITS),
             _ => MOST_ROOT_SPAN,
         };
-        let operand = self.operand(value, offset, octaves, most_span)?;
+        let operand = self.operand(value, offset, octaves, most_span, true)?;
         let all = u32::from(self.bits.activation_bits);
         let bits = match octaves {
             1 => all.min(MOST_POWER_LOG2 - operand.span).max(LEAST_BITS),
@@ -195,7 +197,7 @@ impl Lowering<'_> {
 
     /// `ln(value + offset)`.
     pub fn logarithm(&mut self, value: &Value, offset: f64) -> Result<Value, Diagnostic> {
-        let operand = self.operand(value, offset, 1, MOST_POWER_LOG2)?;
+        let operand = self.operand(value, offset, 1, MOST_POWER_LOG2, true)?;
         let step = (-f64::from(self.bits.activation_bits)).exp2();
         let mantissa = |m: f64| libm::log(m.max(1.0)) / step;
         let tables = Tables {
@@ -227,7 +229,9 @@ impl Lowering<'_> {
             true => offset.max(f64::MIN_POSITIVE),
             false => offset,
         };
-        let operand = self.operand(value, offset, 1, MOST_POWER_LOG2)?;
+        // The root of what is quiet is quiet as well: that counts where it is wanted relative to itself, as a divisor is.
+        let quiet_counts = power < 0.0 || self.is_relative(self.current());
+        let operand = self.operand(value, offset, 1, MOST_POWER_LOG2, quiet_counts)?;
         let ends = [operand.bits - 1, operand.bits].map(|bits| power * f64::from(bits));
         // The least result has all bits.
         let bits = f64::from(self.bits.activation_bits);
@@ -248,13 +252,15 @@ impl Lowering<'_> {
         Ok(product(value, &made, unit))
     }
 
-    /// The exact integers of `value + offset`, with at most `most_span` exponents above the least.
+    /// The exact integers of `value + offset`, with at most `most_span` exponents above the least. Where what is quiet counts, it is as it is, or has no
+    /// mantissa; else the least mantissa may be added to all.
     fn operand(
         &mut self,
         value: &Value,
         offset: f64,
         octaves: u8,
         most_span: u32,
+        quiet_counts: bool,
     ) -> Result<Operand, Diagnostic> {
         let committed = self.prepared(value)?;
         let axes = committed.mentioned();
@@ -271,8 +277,9 @@ impl Lowering<'_> {
         }
         let bits = self.bits.activation_bits + octaves - 1;
         let mantissa = u32::from(bits - octaves);
-        // Integers of few bits are not rounded; what is not divided by is little itself.
-        let counts = octaves == 2 && width(quantized.bounds.1) > FEW_BITS;
+        // Integers of few bits are not rounded.
+        let counts = quiet_counts && width(quantized.bounds.1) > FEW_BITS;
+        let integer = quantized.unit;
         quantized = with_room(quantized, offset, mantissa, most_span)?;
         let units = (offset / quantized.unit).round() as i64;
         let exponent = |integer: i128| width(integer).saturating_sub(bits.into());
@@ -289,7 +296,9 @@ impl Lowering<'_> {
         let span = (high - low.min(high)).min(most_span);
         // What is added to zero has a mantissa, however little it is.
         let least = 1i64 << (mantissa + u32::from(octaves) * (high - span));
-        if offset > 0.0 && units < least && fewest > 0 {
+        let is_little = least as f64 * quantized.unit <= integer * LITTLE;
+        let zeros_alone = fewest > 0 || (quiet_counts && quantized.bounds.0 >= 0 && !is_little);
+        if offset > 0.0 && units < least && zeros_alone {
             self.add_to_zeros(&committed, &axes, &mut quantized, least - units)?;
             quantized.add_units(units);
         } else {
@@ -520,5 +529,12 @@ mod tests {
             assert!(refused < 8, "{refused} refused");
         }
         assert!(normalized(1e-12, [1e-4, 1e-3, 0.0]).is_some());
+    }
+
+    #[test]
+    fn a_row_below_half_a_step_is_a_row_of_zeros() {
+        let got = normalized(1e-12, [1e-9, 0.5, 0.0]).unwrap();
+        assert!((got[16] - 1.0).abs() < 0.01);
+        assert!(got[8..16].iter().all(|y| y.abs() < 1e-9), "{got:?}");
     }
 }

@@ -238,9 +238,14 @@ impl<'a> Lowering<'a> {
         self.precisions[id] > Precision::Absolute
     }
 
+    /// Whether the value of node `id` is wanted relative to itself because elements of a result are quiet where it is.
+    pub fn is_factor(&self, id: NodeId) -> bool {
+        self.precisions[id] == Precision::OfFactors
+    }
+
     /// Whether the value of node `id` is wanted relative to itself, not to its row.
     pub fn is_precise(&self, id: NodeId) -> bool {
-        self.precisions[id] == Precision::OfItself
+        self.precisions[id] >= Precision::OfItself
     }
 
     /// Bits to which the value of node `id` is rounded if it has to be.
@@ -248,7 +253,7 @@ impl<'a> Lowering<'a> {
         match self.precisions[id] {
             Precision::Absolute => self.bits.activation_bits,
             Precision::OfRow => self.bits.norm_bits(),
-            Precision::OfItself => self.law_bits(),
+            Precision::OfItself | Precision::OfFactors => self.law_bits(),
         }
     }
 

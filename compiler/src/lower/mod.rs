@@ -179,8 +179,13 @@ impl Lowering<'_> {
         value.integer = node.dtype.is_integer();
         self.check_type(node, &value)?;
         value.channels = self.channels(node, &value);
-        // A square of what is quiet is exact as it is.
-        let is_square = self.is_relative(self.current()) && value.is_plain_product();
+        // A square of what is quiet is exact as it is, and so is a sum of them.
+        let (relative, precise) = (
+            self.is_relative(self.current()),
+            self.is_precise(self.current()),
+        );
+        let is_square =
+            relative && value.is_plain_product() || precise && value.is_sum_of_products();
         match self.shared_bits() {
             Some(bits) if !value.is_simple() && !is_square => self.small(&value, bits),
             _ => Ok(value),

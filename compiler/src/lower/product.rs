@@ -159,6 +159,12 @@ impl Value {
         self.terms.len() == 1 && self.terms.iter().all(plain)
     }
 
+    /// Whether the value is made of sums of products of two columns, and of numbers.
+    pub fn is_sum_of_products(&self) -> bool {
+        let product = |term: &Term| term.factors.len() == 2 && term.weight.is_none();
+        self.column_terms() > 0 && self.terms.iter().all(|t| t.is_constant() || product(t))
+    }
+
     /// Whether the value is a sum of few plain columns, so that its square is cheap and exact.
     pub fn is_short_sum(&self) -> bool {
         let plain = |term: &Term| {
@@ -256,8 +262,8 @@ impl Lowering<'_> {
         };
         match &node.op {
             Op::Binary(BinaryFn::Div) => self.law_bits(),
-            Op::Binary(BinaryFn::Mul) => self.wanted_bits(self.current()),
             _ if node.inputs.iter().any(|id| self.is_precise(*id)) => self.law_bits(),
+            Op::Binary(BinaryFn::Mul) => self.wanted_bits(self.current()),
             _ => self.bits.activation_bits,
         }
     }

@@ -94,7 +94,7 @@ def comparison_of_integers(b):
     return b.node(b.one_of(operators), [x, same_type(b, x)])
 
 
-@idiom(weight=3)
+@idiom(weight=6)
 def logic(b):
     x = b.boolean()
     operator = b.one_of(["And", "Or", "Xor", "Not"])
@@ -128,7 +128,7 @@ def integers_to_floats(b):
     return b.node("Mul", [y, b.constant(1 / max(x.magnitude, 1))])
 
 
-@idiom(since=15, weight=0.7)
+@idiom(since=15, weight=2)
 def cast_like(b):
     x = integers(b)
     return b.node("CastLike", [x, b.real()])
@@ -152,7 +152,7 @@ def bit_shift(b):
     return b.node("BitShift", [x, b.constant(b.rng.integers(0, 4, b.one_of([(), x.shape])), dtype=x.dtype)], direction=b.one_of(["LEFT", "RIGHT"]))
 
 
-@idiom(since=18, weight=3)
+@idiom(since=18, weight=7)
 def bitwise(b):
     if b.chance(0.3):
         return b.node("BitwiseNot", [integers(b, [np.int8, np.uint8, np.int16, np.uint16, np.int32])])

@@ -58,11 +58,16 @@ def binarizer(b):
     return b.node("Binarizer", [x], domain=DOMAIN, threshold=float(columns(b, x)[0].mean()))
 
 
-@idiom()
+@idiom(weight=1.5)
 def imputer(b):
-    x = features(b)
-    mean, _ = columns(b, x)
     hole = float(b.one_of([-1.0, 0.0]))
+    if len(b.ports) <= 3 and b.real_type == np.float32 and b.chance(0.7):
+        shape = (b.between(1, 6), b.between(2, 6))
+        scale = b.magnitude_of(-1, 2)
+        x = b.input(np.float32, shape, ports.holes(shape, ports.positive(shape, scale), hole), "table")
+    else:
+        x = features(b)
+    mean, _ = columns(b, x)
     return b.node("Imputer", [x], domain=DOMAIN, imputed_value_floats=mean.tolist(), replaced_value_float=hole)
 
 
@@ -74,14 +79,14 @@ def feature_vectorizer(b):
     return b.node("FeatureVectorizer", [x, y], domain=DOMAIN, inputdimensions=[x.shape[1], y.shape[1]])
 
 
-@idiom()
+@idiom(weight=1.5)
 def array_feature_extractor(b):
     x = features(b)
     places = b.constant(b.rng.integers(0, x.shape[1], b.between(1, 3)), dtype=np.int64)
     return b.node("ArrayFeatureExtractor", [x, places], domain=DOMAIN)
 
 
-@idiom()
+@idiom(weight=2.5)
 def label_encoder(b):
     ids = b.whole(np.int64, low=0, high=5)
     keys = list(range(6))
@@ -130,6 +135,15 @@ def linear_classifier(b):
         post_transform=transform,
     )
     return b.node("Normalizer", [scores], domain=DOMAIN, norm="L1") if transform == "LOGISTIC" and b.chance(0.5) else (label, scores)
+
+
+@idiom(weight=2)
+def zip_map(b):
+    """Scores by label, as scikit-learn's classifiers end."""
+    x = features(b)
+    if b.chance(0.5):
+        return b.node("ZipMap", [x], domain=DOMAIN, classlabels_int64s=b.rng.permutation(100)[: x.shape[1]].tolist())
+    return b.node("ZipMap", [x], domain=DOMAIN, classlabels_strings=[f"class {k}" for k in b.rng.permutation(x.shape[1])])
 
 
 def forest(b, x, trees, depth):
@@ -228,7 +242,7 @@ def tree_ensemble(b):
     )
 
 
-@idiom()
+@idiom(weight=1.5)
 def svm_regressor(b):
     x = features(b)
     mean, deviation = columns(b, x)
@@ -250,7 +264,7 @@ def svm_regressor(b):
     )
 
 
-@idiom()
+@idiom(weight=1.7)
 def svm_classifier(b):
     x = features(b)
     mean, deviation = columns(b, x)
@@ -272,7 +286,7 @@ def svm_classifier(b):
     )
 
 
-@idiom(since=9)
+@idiom(since=9, weight=2.5)
 def n_grams(b):
     ids = b.whole(b.one_of([np.int32, np.int64]), low=0, high=6, fits=lambda v: v.rank == 1 and v.size >= 4)
     pool, counts = [2, 3, 5, 0, 1, 2, 3, 3, 4], [0, 3]

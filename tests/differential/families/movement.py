@@ -186,13 +186,13 @@ def scatter_operands(b):
     return [x, ids, updates], axis
 
 
-@idiom(until=10, weight=0.5)
+@idiom(until=10, weight=2)
 def scatter(b):
     operands, axis = scatter_operands(b)
     return b.node("Scatter", operands, axis=axis)
 
 
-@idiom(since=11)
+@idiom(since=11, weight=2)
 def scatter_elements(b):
     operands, axis = scatter_operands(b)
     modes = ["none"] + (["add", "mul"] if b.opset >= 16 else []) + (["max", "min"] if b.opset >= 18 else [])
@@ -212,7 +212,7 @@ def trilu(b):
     return b.node("Trilu", [x, b.constant(np.int64(b.between(-1, 1)))], upper=b.between(0, 1))
 
 
-@idiom(weight=0.7)
+@idiom(weight=1.3)
 def compress(b):
     x = b.real(rank=2)
     condition = b.rng.random(x.shape[0]) < 0.7
@@ -220,7 +220,7 @@ def compress(b):
     return b.node("Compress", [x, b.constant(condition)], axis=0)
 
 
-@idiom()
+@idiom(weight=1.4)
 def one_hot(b):
     depth = b.between(3, 8)
     ids = b.whole(b.one_of([np.int64, np.int32]), low=0, high=depth - 1, fits=lambda v: v.rank in (1, 2) and v.size <= 40)
@@ -239,7 +239,7 @@ def constant_of_shape(b):
     return b.node("Add", [x, y])
 
 
-@idiom(weight=0.7)
+@idiom(weight=1.3)
 def eye_like(b):
     x = b.real(rank=2)
     return b.node("Add", [x, b.node("EyeLike", [x], k=b.between(-1, 1))])
@@ -255,14 +255,14 @@ def range_of_length(b):
     return b.node("Add", [x, scaled])
 
 
-@idiom(weight=0.5)
+@idiom(weight=1.2)
 def size(b):
     x = b.real()
     count = b.cast(b.node("Size", [x]), b.real_type)
     return b.node("Div", [b.reduce("ReduceSum", x, [0]) if x.rank else x, count])
 
 
-@idiom(since=11, weight=2)
+@idiom(since=11, weight=3.5)
 def of_constants(b):
     """What is computed of constants alone: NonZero, Unique."""
     x = b.real(rank=1, fits=lambda v: v.size > 3)
@@ -274,7 +274,7 @@ def of_constants(b):
     return b.node("Gather", [x, values], axis=0)
 
 
-@idiom(since=24, weight=2)
+@idiom(since=24, weight=3)
 def tensor_scatter(b):
     """A cache of keys with one step written to it."""
     cache = b.real(rank=3, fits=lambda v: v.shape[1] > 2)

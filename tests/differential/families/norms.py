@@ -53,7 +53,7 @@ def instance_normalization(b):
     return b.node("InstanceNormalization", [x, channels(b, x.shape[1]), b.bias(x.shape[1])], epsilon=1e-5)
 
 
-@idiom(since=21)
+@idiom(since=21, weight=1.5)
 def group_normalization(b):
     x = b.real(rank=4, fits=lambda v: v.shape[1] > 1)
     groups = b.one_of([g for g in (1, 2, 3) if x.shape[1] % g == 0])
@@ -69,19 +69,19 @@ def batch_normalization(b):
     return b.node("BatchNormalization", [x, channels(b, c), b.bias(c), mean, variance], epsilon=1e-5)
 
 
-@idiom(weight=0.7)
+@idiom(weight=3)
 def lrn(b):
     x = b.within(b.real(rank=4), 10.0)
     return b.node("LRN", [x], size=b.one_of([3, 5]), alpha=b.one_of([1e-4, 0.5]), beta=0.75, bias=b.one_of([1.0, 2.0]))
 
 
-@idiom()
+@idiom(weight=2)
 def lp_normalization(b):
     x = b.real(rank=2, fits=lambda v: v.shape[-1] > 1 and all((abs(p).max(-1) > 1e-3).all() for p in v.probes))
     return b.node("LpNormalization", [x], axis=-1, p=b.one_of([1, 2]))
 
 
-@idiom(since=13)
+@idiom(since=13, weight=1.5)
 def mean_variance_normalization(b):
     x = b.real(rank=4, fits=lambda v: v.size > 4)
     return b.node("MeanVarianceNormalization", [x], axes=b.one_of([[0, 2, 3], [1, 2, 3], [2, 3]]))

@@ -45,17 +45,22 @@ FUNCTIONS = [
 RECENT = 14
 
 
-@idiom(weight=18)
+@idiom(weight=36)
 def function(b):
     known = [f for f in FUNCTIONS if f[1] <= b.opset]
     # Few opsets have them.
     recent = [f for f in known if f[1] >= RECENT]
-    operator, _, most, attributes = b.one_of(recent if recent and b.chance(0.25) else known)
+    operator, _, most, attributes = b.one_of(recent if recent and b.chance(0.35) else known)
     x = b.within(b.real(), most)
     return b.node(operator, [x], **(attributes if b.chance(0.6) else {}))
 
 
-@idiom(weight=3)
+@idiom(since=24, weight=1.5)
+def swish(b):
+    return b.node("Swish", [b.within(b.real(), 20.0)], alpha=b.one_of([1.0, 1.2]))
+
+
+@idiom(weight=4.5)
 def function_of_positive(b):
     operator, least = b.one_of([("Log", 0.02), ("Sqrt", 0.0), ("Reciprocal", 0.1), ("Acosh", 1.05)])
     x = b.above(b.within(b.real(), 100.0), least)
@@ -177,7 +182,7 @@ def division(b):
     return b.node("Div", [x, b.above(b.within(y, 50.0), b.one_of([0.1, 1e-2, 1.0]))])
 
 
-@idiom(weight=3)
+@idiom(weight=4.5)
 def of_several(b):
     x = b.real(fits=lambda v: v.rank > 0)
     operands = [x, b.real(shape=x.shape), b.real(shape=x.shape[-1:])][: b.between(1, 3)]
@@ -190,7 +195,7 @@ def float_modulo(b):
     return b.node("Mod", [x, b.constant(b.one_of([1.0, 2.5, 3.0]))], fmod=1)
 
 
-@idiom(weight=1.2)
+@idiom(weight=3)
 def unchanged(b):
     x = b.real()
     return b.node(b.one_of(["Identity", "Dropout"]), [x])

@@ -206,7 +206,7 @@ def contrib(b, operator, operands, reach, dtype, **attributes):
     return b.node("DequantizeLinear", [y, scale, zero])
 
 
-@idiom(since=10, weight=1.5)
+@idiom(since=10, weight=2.5)
 def contrib_binary(b):
     needs(b, 10)
     dtype = b.one_of(BITS8)
@@ -218,7 +218,7 @@ def contrib_binary(b):
     return contrib(b, "QLinearMul", operands, x.magnitude * y.magnitude, dtype)
 
 
-@idiom(since=10)
+@idiom(since=10, weight=3)
 def contrib_unary(b):
     needs(b, 10)
     dtype = b.one_of(BITS8)
@@ -229,7 +229,7 @@ def contrib_unary(b):
     return contrib(b, "QLinearLeakyRelu", operands, x.magnitude, dtype, alpha=0.1)
 
 
-@idiom(since=10)
+@idiom(since=10, weight=1.5)
 def contrib_pool(b):
     needs(b, 10)
     x = b.real(rank=4)

@@ -101,7 +101,7 @@ def scan(b):
     return y
 
 
-@idiom(since=15, weight=2)
+@idiom(since=15, weight=3)
 def optional(b):
     """A plain tensor where an optional one may stand."""
     if b.opset < 18:

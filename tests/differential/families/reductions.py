@@ -12,7 +12,7 @@ def axes_of(b, x):
     return axes if b.chance(0.7) else [axis - x.rank for axis in axes]
 
 
-@idiom(weight=5)
+@idiom(weight=7)
 def reduction(b):
     operator = b.one_of(["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"])
     x = b.within(b.real(fits=lambda v: v.rank > 0), 100.0)
@@ -33,7 +33,7 @@ def log_sum_exp_by_hand(b):
     return b.node("Add", [b.node("Log", [total]), top])
 
 
-@idiom(weight=0.7)
+@idiom(weight=1.3)
 def log_sum(b):
     x = b.above(b.within(b.real(rank=2), 10.0), 0.1)
     return b.reduce("ReduceLogSum", x, [1])
@@ -82,7 +82,7 @@ def top_k(b):
     return b.node("TopK", [x, b.ints(k)], outputs=2, axis=-1, **attributes)
 
 
-@idiom(weight=0.7)
+@idiom(weight=1.5)
 def hardmax(b):
     x = b.real(rank=2, fits=lambda v: v.shape[1] > 1)
     return b.node("Hardmax", [x], axis=1)
@@ -135,3 +135,11 @@ def relu_as_comparison(b):
 def is_positive(b):
     x = b.real()
     return b.node("Not", [b.node("Less", [x, b.constant(0.0)])])
+
+
+@idiom(weight=4)
+def not_finite(b):
+    """As torch.nan_to_num, and as guards of half precision."""
+    x = b.real()
+    operator = "IsNaN" if b.opset < 10 or b.chance(0.5) else "IsInf"
+    return b.node("Where", [b.node(operator, [x]), b.constant(0.0), x])

@@ -5,7 +5,7 @@ import numpy as np
 from families import idiom
 
 
-@idiom(since=17, weight=2)
+@idiom(since=17, weight=4)
 def window(b):
     """A signal in a window."""
     x = b.real(fits=lambda v: v.rank > 0 and v.shape[-1] > 2)
@@ -26,7 +26,7 @@ def dft(b):
     return b.reduce("ReduceSumSquare", y, [2], keepdims=0) if b.chance(0.5) else y
 
 
-@idiom(since=17, weight=1.3)
+@idiom(since=17, weight=3)
 def stft(b):
     x = b.within(b.real(shape=(1, 16)), 20.0)
     frame = b.node("HannWindow", [b.constant(np.int64(8))]) if b.chance(0.5) else None
@@ -34,7 +34,7 @@ def stft(b):
     return b.node("STFT", [x, b.constant(np.int64(4)), frame, length], onesided=1)
 
 
-@idiom(since=17)
+@idiom(since=17, weight=2.5)
 def mel_spectrum(b):
     x = b.within(b.real(shape=(b.between(1, 3), 9)), 20.0)
     scalars = [np.int64(5), np.int64(16), np.int64(8000), np.float32(0.0), np.float32(4000.0)]

@@ -25,7 +25,7 @@ def mean_squared_error(b):
     return b.reduce("ReduceMean", b.node("Mul", [difference, difference]), [0, 1], keepdims=0)
 
 
-@idiom(weight=1.5)
+@idiom(weight=2.5)
 def optimizer_step(b):
     if b.real_type != np.float32:
         raise Impossible("float32 only")

@@ -71,7 +71,7 @@ def pool(b):
     return pooled(b, image(b))
 
 
-@idiom(weight=2)
+@idiom(weight=4)
 def global_pool(b):
     x = image(b)
     operator = b.one_of(["GlobalAveragePool", "GlobalMaxPool", "GlobalAveragePool"])
@@ -79,7 +79,7 @@ def global_pool(b):
     return b.node("Flatten", [y]) if b.chance(0.7) else y
 
 
-@idiom(weight=1.5)
+@idiom(weight=2.5)
 def lp_pool(b):
     x = image(b)
     if b.chance(0.5):
@@ -100,7 +100,7 @@ def conv_of_signal(b):
     return b.node("Conv", [x, kernel(b, out, x.shape[1], 3), b.bias(out)], kernel_shape=[3], pads=b.one_of([[0, 0], [1, 1], [2, 0]]))
 
 
-@idiom()
+@idiom(weight=1.3)
 def conv_transpose(b):
     x = image(b, least=2)
     out = b.between(1, 4)
@@ -143,20 +143,20 @@ def upsample(b):
     return b.node("Upsample", [x, b.constant(np.array([1, 1, 2, b.one_of([1, 2])], dtype=np.float32))], mode=b.one_of(["nearest", "linear"]))
 
 
-@idiom()
+@idiom(weight=1.5)
 def depth_to_space(b):
     x = b.real(rank=4, fits=lambda v: v.shape[1] % 4 == 0)
     mode = {"mode": b.one_of(["DCR", "CRD"])} if b.opset >= 11 else {}
     return b.node("DepthToSpace", [x], blocksize=2, **mode)
 
 
-@idiom()
+@idiom(weight=1.5)
 def space_to_depth(b):
     x = b.real(rank=4, fits=lambda v: v.shape[2] % 2 == 0 and v.shape[3] % 2 == 0)
     return b.node("SpaceToDepth", [x], blocksize=2)
 
 
-@idiom(weight=1)
+@idiom(weight=2)
 def max_unpool(b):
     x = image(b, fits=lambda v: v.shape[2] % 2 == 0 and v.shape[3] % 2 == 0)
     y, places = b.node("MaxPool", [x], outputs=2, kernel_shape=[2, 2], strides=[2, 2])
@@ -171,7 +171,7 @@ def regions(b, x, count):
     return np.concatenate([corner, corner + size], axis=1)
 
 
-@idiom(since=10, weight=0.7)
+@idiom(since=10, weight=1.5)
 def roi_align(b):
     x = image(b, fits=lambda v: v.shape[0] == 1)
     boxes = b.constant(regions(b, x, 2))
@@ -179,14 +179,14 @@ def roi_align(b):
     return b.node("RoiAlign", [x, boxes, b.constant(np.zeros(2, dtype=np.int64))], **attributes)
 
 
-@idiom(weight=0.7)
+@idiom(weight=2)
 def max_roi_pool(b):
     x = image(b, fits=lambda v: v.shape[0] == 1)
     boxes = np.round(np.concatenate([np.zeros((2, 1)), regions(b, x, 2)], axis=1))
     return b.node("MaxRoiPool", [x, b.constant(boxes)], pooled_shape=[2, 2])
 
 
-@idiom(since=16, weight=0.7)
+@idiom(since=16, weight=1.5)
 def grid_sample(b):
     x = image(b, fits=lambda v: v.size <= 200)
     shape = (x.shape[0], b.between(2, 4), b.between(2, 4), 2)
@@ -199,10 +199,13 @@ def grid_sample(b):
         "padding_mode": b.one_of(["zeros", "border"]),
         "align_corners": b.between(0, 1),
     }
+    if attributes["mode"] == cubic and attributes["padding_mode"] == "border":
+        # ONNX moves what is outside to the border before it interpolates, onnxruntime after.
+        attributes["padding_mode"] = "zeros"
     return b.node("GridSample", [x, grid], **attributes)
 
 
-@idiom(since=20, weight=1)
+@idiom(since=20, weight=1.5)
 def affine_grid(b):
     theta = b.within(b.real(shape=(1, 2, 3)), 1.0)
     grid = b.node("AffineGrid", [theta, b.ints(1, 2, 3, 4)], align_corners=b.between(0, 1))
@@ -212,7 +215,7 @@ def affine_grid(b):
     return grid
 
 
-@idiom(since=19, weight=0.7)
+@idiom(since=19, weight=4)
 def deform_conv(b):
     x = image(b, fits=lambda v: v.size <= 120)
     height, width = x.shape[2] - 1, x.shape[3] - 1
@@ -220,19 +223,19 @@ def deform_conv(b):
     return b.node("DeformConv", [x, kernel(b, 2, x.shape[1], 2, 2), offset], kernel_shape=[2, 2], pads=[0] * 4)
 
 
-@idiom(since=18, weight=0.7)
+@idiom(since=18, weight=2)
 def col2im(b):
     x = b.real(shape=(1, 4 * b.between(1, 2), 4))
     return b.node("Col2Im", [x, b.ints(4, 4), b.ints(2, 2)], strides=[2, 2])
 
 
-@idiom(since=18, weight=0.7)
+@idiom(since=18, weight=1.5)
 def center_crop_pad(b):
     x = b.real(rank=b.one_of([2, 4]))
     return b.node("CenterCropPad", [x, b.ints(*(b.between(1, 6) for _ in range(2)))], axes=[-2, -1])
 
 
-@idiom(since=11, weight=1.3)
+@idiom(since=11, weight=4)
 def determinant(b):
     n = b.between(2, 4)
     return b.node("Det", [b.within(b.real(shape=(b.between(1, 3), n, n)), 3.0)])

@@ -35,16 +35,16 @@ impl Random {
         low + (high - low) * self.uniform()
     }
 
-    /// Integers of a port: `share` of its range, and one in eight at an end.
-    fn accepted(&mut self, port: &PortInfo, share: f64) -> Vec<i64> {
+    /// Integers of a port: `share` of its range, and one in eight at an end, if there are to be some.
+    fn accepted(&mut self, port: &PortInfo, share: f64, ends: bool) -> Vec<i64> {
         let (low, high) = port.range;
         let share = match port.dtype {
             Dtype::Float32 => share,
             _ => 1.0,
         };
         let element = |_| match (self.uniform() * 16.0) as u32 {
-            0 => low,
-            1 => high,
+            0 if ends => low,
+            1 if ends => high,
             _ => self
                 .between(low as f64 * share, high as f64 * share)
                 .round() as i64,
@@ -162,12 +162,23 @@ impl Case {
 
 /// Tries a model on all that it accepts; some of it has an answer.
 fn holds(what: &str, model: Onnx) {
+    tries(what, model, true);
+}
+
+/// As [`holds`], without the ends of what it accepts.
+fn holds_within(what: &str, model: Onnx) {
+    tries(what, model, false);
+}
+
+fn tries(what: &str, model: Onnx, ends: bool) {
     let mut random = Random(0x5eed);
     let case = Case::new(model, &mut random);
     let shares = [1.0, 0.3, 0.1, 0.01].into_iter().cycle().take(INPUTS);
     let answered = shares.filter(|share| {
         let ports = case.lowered.inputs.iter();
-        let inputs: Vec<Vec<i64>> = ports.map(|port| random.accepted(port, *share)).collect();
+        let inputs: Vec<Vec<i64>> = ports
+            .map(|port| random.accepted(port, *share, ends))
+            .collect();
         case.agrees(what, &inputs)
     });
     assert!(answered.count() > 0, "{what}: nothing has an answer");
@@ -374,6 +385,74 @@ fn quotients_of_what_may_be_small() {
         "a row of parabolas",
         norm.node("Div", "moved,norm", "y", &[]).output("y"),
     );
+}
+
+/// Rows of very different sizes over what is made of their squares, which others read as well.
+#[test]
+fn parts_of_norms_that_others_read() {
+    let rows = || {
+        let sizes = [-2.0f32, -1.5, -1.0, -0.5, 0.0, 0.7].map(|log| 10.0f32.powf(log));
+        let x = Onnx::new().opset(12).input("x", "6,16");
+        x.floats("sizes", &[6, 1], sizes.to_vec())
+            .floats("epsilon", &[], vec![1e-12])
+            .node("Mul", "x,sizes", "row", &[])
+            .node("Mul", "row,row", "square", &[])
+            .node("ReduceMean", "square", "mean", &[("axes", Ints(vec![1]))])
+            .node("Add", "mean,epsilon", "more", &[])
+            .node("Sqrt", "more", "root", &[])
+            .node("Div", "row,root", "y", &[])
+    };
+    holds("a mean square", rows().output("mean").output("y"));
+    holds("a root", rows().output("root").output("y"));
+    let image = Onnx::new().opset(13).input("x", "3,2,2,1");
+    let along = [("axes", Ints(vec![2, 3]))];
+    let made = image.node("MeanVarianceNormalization", "x", "y", &along);
+    holds("MeanVarianceNormalization", made.output("y"));
+}
+
+/// Quiet operands make results that are quiet, and normalized.
+#[test]
+fn norms_of_functions_through_zero() {
+    let over_norm = |model: Onnx| {
+        let norm = model.node("ReduceL2", "h", "norm", &[("axes", Ints(vec![1]))]);
+        norm.node("Div", "h,norm", "y", &[]).output("y")
+    };
+    let x = || Onnx::new().opset(12).input("x", "4,12");
+    for function in ["Tanh", "Softsign", "Sin"] {
+        holds_within(function, over_norm(x().node(function, "x", "h", &[])));
+    }
+    let rectified = x().node("LeakyRelu", "x", "h", &[("alpha", Float(0.02))]);
+    holds_within("LeakyRelu", over_norm(rectified));
+    let gate = x().node("Sigmoid", "x", "gate", &[]);
+    let opened = gate.node("Mul", "x,gate", "opened", &[]);
+    let unit = opened.clone().node("Mul", "opened,x", "h", &[]);
+    holds_within("a gated unit", over_norm(unit));
+    let other = opened.input("z", "4,12").node("Mul", "opened,z", "h", &[]);
+    holds_within("a gated unit of two", over_norm(other));
+}
+
+#[test]
+fn what_equals_a_number_is_told_from_what_nearly_does() {
+    let model = Onnx::new()
+        .opset(12)
+        .input("x", "3,5")
+        .floats("zero", &[], vec![0.0])
+        .floats("mean", &[5], vec![0.1, 0.2, 0.3, 0.4, 0.5])
+        .node("Equal", "x,zero", "missing", &[])
+        .node("Where", "missing,mean,x", "y", &[])
+        .output("y");
+    let case = Case::new(model, &mut Random(0x5eed));
+    let (near, missing) = (2e-7, 7);
+    let mut given = vec![near; 15];
+    given[missing] = 0.0;
+    let integers = case.lowered.inputs[0]
+        .to_integers(&given)
+        .expect("in range");
+    let got = &case.run(&[integers]).expect("an answer")[0];
+    for (at, got) in got.iter().enumerate() {
+        let right = if at == missing { 0.3 } else { near };
+        assert!((got - right).abs() < 1e-3, "{at}: {got} for {right}");
+    }
 }
 
 /// The samples saturate the function, and quiet inputs do not.

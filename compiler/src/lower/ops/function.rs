@@ -8,7 +8,7 @@ use crate::lower::intervals::nonnegative;
 use crate::lower::lowering::Lowering;
 use crate::lower::ops::binary::{merged, reciprocal};
 use crate::lower::ops::extremum::{maximum_to, settle_to};
-use crate::lower::relative::halves;
+use crate::lower::relative::{halves, root_at_zero};
 use crate::lower::tabulate::{Tabulated, least_in_bits};
 use crate::lower::tolerance::passes_scales;
 use crate::lower::value::weight::Weight;
@@ -18,6 +18,14 @@ use crate::lower::value::{Term, Value};
 const MOST_EXACT_BITS: u8 = 16;
 /// A floor below this fraction of the range is seen by zero alone: a step of the fewest bits of what is wanted with a relative precision.
 const RESOLVED: f64 = 1.0 / (1 << 21) as f64;
+/// A function through zero is a power so near to it.
+const NEAR_ZERO: f64 = 1e-6;
+/// Places in a range where the greatest quotient is looked for.
+const PLACES: i32 = 256;
+/// How many more bits than activations its quotient by that power has: it falls where the function stays.
+const QUOTIENT_EXTRA_BITS: u8 = 4;
+/// Most bits of what is squared beside a quotient.
+const SQUARED_BITS: u8 = 20;
 /// Widest integers of which one table of signs is cheaper than two comparisons.
 const TABLE_BITS: u8 = 12;
 
@@ -56,6 +64,9 @@ pub(super) fn lower_with(
     }
     if let (Some(slopes), true) = (halves(function), cx.is_relative(cx.current())) {
         return in_halves(cx, value, slopes);
+    }
+    if let (Some(root), true) = (root_at_zero(function), cx.is_factor(cx.current())) {
+        return through_zero(cx, value, function, root);
     }
     let bits = cx.bits.activation_bits;
     let exact_bits = if function.may_jump() {
@@ -145,6 +156,48 @@ fn in_halves(
         proven: rises.then_some((0.0, f64::INFINITY)),
         ..made
     })
+}
+
+/// `x^n q(x)`, for a function that is nearly `c x^n` beside zero: it is as precise for a quiet `x` as the quotient `q`, which is smooth there.
+fn through_zero(
+    cx: &mut Lowering,
+    value: Value,
+    function: &Pointwise,
+    (power, factor): (i32, f64),
+) -> Result<Value, Diagnostic> {
+    // The square is to fit beside the quotient.
+    let bits = match power {
+        1 => cx.wanted_bits(cx.current()),
+        _ => SQUARED_BITS,
+    };
+    let value = settle_to(cx, value, bits)?;
+    let quotient = |x: f64| match x.abs() < NEAR_ZERO {
+        true => factor,
+        false => function.eval(x) / x.powi(power),
+    };
+    let (low, high) = value.range;
+    let place = |at: i32| low + (high - low) * f64::from(at) / f64::from(PLACES);
+    let greatest = |function: &dyn Fn(f64) -> f64| {
+        let sizes = (0..=PLACES).map(|at| function(place(at)).abs());
+        sizes.filter(|y| y.is_finite()).fold(0.0, f64::max)
+    };
+    let most = greatest(&quotient).max(factor.abs());
+    let bits = cx.bits.activation_bits;
+    let tabulated = Tabulated {
+        label: &format!("{}_by_x", label(cx, function)),
+        bits,
+        greatest: most,
+        least: least_in_bits(most, bits + QUOTIENT_EXTRA_BITS),
+        function: &quotient,
+    };
+    let mut product = cx.through_table(&value, tabulated)?;
+    for times in 1..=power {
+        product = cx.multiply(value.clone(), product)?;
+        let most = greatest(&|x| quotient(x) * x.powi(times));
+        product.range = (-most, most);
+        product.name = cx.here().into();
+    }
+    Ok(product)
 }
 
 /// The least magnitude of a result that is to have a relative precision: that of exponentials and of powers over the calibrated range, and, where

@@ -23,7 +23,7 @@ const STANDS_FOR_INFINITY: f64 = -65_536.0;
 const MAX_RANGE_BITS: u8 = 17;
 /// Bits of a column.
 const MOST_INTEGER_BITS: u8 = 32;
-/// Bits of a float input that is compared with constants and nothing else: all that single precision has, for features of which some are
+/// Bits of a float input that is compared with constants and nothing else, or equals them: all that single precision has, for features of which some are
 /// 100 times smaller than others.
 const COMPARED_BITS: u8 = 30;
 /// Scores beyond are not exact enough in the bits of other inputs.
@@ -81,7 +81,7 @@ pub(super) fn input(cx: &mut Lowering, node: &Node, dtype: Dtype) -> Result<Valu
         Some(keys) => cx.clamped_input(&node.name, column, keys, unit)?,
         None => column,
     };
-    if usage == Usage::Compared {
+    if matches!(usage, Usage::Compared | Usage::Equated) {
         cx.compared.push(read);
     }
     if clamped.is_none() && visibility != Visibility::Public && !is_gathered_with(cx, cx.current())
@@ -145,7 +145,7 @@ fn scaled(cx: &Lowering, node: &Node, dtype: Dtype, usage: Usage) -> Result<Scal
     }
     let (scale, bits) = match usage {
         Usage::Other => steps(cx, node),
-        Usage::Compared => own_steps(node, COMPARED_BITS),
+        Usage::Compared | Usage::Equated => own_steps(node, COMPARED_BITS),
         Usage::Precise if is_taken_apart(cx, node) => own_steps(node, PRECISE_BITS),
         Usage::Precise => one_step(node, PRECISE_BITS),
         Usage::Normalized => one_step(node, cx.bits.norm_bits().max(cx.wanted_bits(cx.current()))),
@@ -261,6 +261,8 @@ enum Usage {
     /// Comparisons with constants.
     Compared,
     Other,
+    /// What equals a constant, beside others: as little as possible else is to be rounded to it.
+    Equated,
     /// Integers that it is rounded to; what is steep near zero; great scores.
     Precise,
     /// What is wanted with a precision relative to itself.
@@ -279,7 +281,7 @@ fn usage(cx: &Lowering, id: NodeId) -> Usage {
         false => readers.max().unwrap_or(Usage::Other),
     };
     match most {
-        Usage::Other if cx.is_relative(id) => Usage::Normalized,
+        Usage::Other | Usage::Equated if cx.is_relative(id) => Usage::Normalized,
         most => most,
     }
 }
@@ -300,7 +302,12 @@ fn usage_by(cx: &Lowering, id: NodeId, reader: NodeId) -> Usage {
         }
         Op::Einsum { .. } => constants.all(|c| c.is_some_and(moves)),
         Op::Binary(BinaryFn::Add | BinaryFn::Sub) => constants.all(|c| c.is_some()),
-        Op::Pointwise(function) if function.by_sign().is_some() => return Usage::Compared,
+        Op::Pointwise(function) if function.by_sign().is_some() => {
+            return match function.by_sign() {
+                Some((_, [below, at, above])) if at != below && at != above => Usage::Equated,
+                _ => Usage::Compared,
+            };
+        }
         Op::Pointwise(function) if function.power_law().is_some() => return Usage::Precise,
         Op::Rescale { .. } => return Usage::Precise,
         Op::Pointwise(function) if node.dtype.is_integer() || function.is_whole(false) => {
