@@ -158,6 +158,7 @@ fn accumulator_of(relation: &mut Relation) -> Option<&mut Accumulator> {
         Relation::Requant(relation) => Some(&mut relation.accumulator),
         Relation::Map(relation) => Some(&mut relation.accumulator),
         Relation::Exact(relation) => Some(&mut relation.accumulator),
+        Relation::Reshape(relation) => Some(&mut relation.accumulator),
         Relation::RowMax(relation) => Some(&mut relation.scores),
         Relation::Quotient(relation) => Some(&mut relation.denominator),
         Relation::OneHot(relation) => Some(&mut relation.index),

@@ -5,7 +5,7 @@ use zkiln_runtime::model::{
     Accumulator, AxisMap, ColumnId, Model, Node, Port, Table, TableId, Term, View,
 };
 use zkiln_runtime::relations::{
-    Division, Exact, Map, Normalize, OneHot, Quotient, Relation, Requant, Round, RowMax,
+    Division, Exact, Map, Normalize, OneHot, Quotient, Relation, Requant, Reshape, Round, RowMax,
 };
 
 /// Summands printed before the rest is only counted.
@@ -57,6 +57,7 @@ impl Speaker<'_> {
             Relation::Round(it) => self.round(it),
             Relation::Normalize(it) => self.normalize(it),
             Relation::Division(it) => self.division(it),
+            Relation::Reshape(it) => self.reshape(it),
             _ => Vec::new(),
         }
     }
@@ -97,6 +98,15 @@ impl Speaker<'_> {
         let axes = axes(it.accumulator.shape.len());
         let (output, sum) = (self.column(it.output, &axes), self.sum(&it.accumulator));
         vec![format!("`{output} = {sum}`")]
+    }
+
+    fn reshape(&self, it: &Reshape) -> Vec<String> {
+        let output = &self.0.columns[it.output.0 as usize];
+        let (output, sum) = (
+            self.column(it.output, &axes(output.shape.len())),
+            self.sum(&it.accumulator),
+        );
+        vec![format!("`{output} = {sum}`, with axes merged")]
     }
 
     fn row_max(&self, it: &RowMax) -> Vec<String> {

@@ -68,6 +68,10 @@ fn visit_ids(
             accumulator_columns(&mut r.accumulator, column);
             column(&mut r.output);
         }
+        Relation::Reshape(r) => {
+            accumulator_columns(&mut r.accumulator, column);
+            column(&mut r.output);
+        }
         Relation::RowMax(r) => {
             accumulator_columns(&mut r.scores, column);
             [&mut r.max, &mut r.exp, &mut r.hit]
@@ -131,6 +135,7 @@ fn lookups(relation: &Relation) -> (&'static str, u64, u64) {
         Relation::Requant(r) => ("requant", 1 + r.remainder.tables.len() as u64, 0),
         Relation::Map(_) => ("map", 1, 0),
         Relation::Exact(_) => ("exact", 0, 0),
+        Relation::Reshape(_) => ("reshape", 0, 0),
         Relation::RowMax(_) => ("row max", 1, 2),
         Relation::Quotient(r) => (
             "quotient",

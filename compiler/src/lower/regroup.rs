@@ -1,10 +1,16 @@
 //! Factorisations of dimensions: making those of two values agree, merging axes, reinterpreting shapes.
 
+use zkiln_runtime::relations::{Relation, Reshape};
+
 use crate::diagnostic::{Diagnostic, refuse};
+use crate::lower::boundary::column_value;
+use crate::lower::columns::KeyRange;
 use crate::lower::lowering::Lowering;
 use crate::lower::value::weight::Weight;
 use crate::lower::value::{Axis, Term, Value, common_refinement};
 
+/// Bits that a column holds.
+const COLUMN_BITS: u8 = 31;
 /// Largest selection tensor, in elements.
 const MAX_SELECTION: usize = 1 << 22;
 
@@ -45,13 +51,16 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The value with dimension `dim` as at most one axis: merged, or else selected with a 0/1 tensor.
+    /// The value with dimension `dim` as at most one axis: merged, or else selected with a 0/1 tensor, or committed anew.
     pub fn single_axis(&mut self, mut value: Value, dim: usize) -> Result<Value, Diagnostic> {
         if value.merge(dim, &self.fresh) {
             return Ok(value);
         }
         let (factors, len) = (value.dims[dim].clone(), value.len(dim));
         if len * len > MAX_SELECTION {
+            if let Some(reshaped) = self.reshaped(&value, dim)? {
+                return Ok(reshaped);
+            }
             return Err(refuse(
                 format!(
                     "it needs an axis of length {len} that an earlier reshape made of axes that do not fit together"
@@ -75,6 +84,39 @@ impl Lowering<'_> {
             name: about.2,
             ..selected
         })
+    }
+
+    /// The value as a column whose dimension `dim` is one axis; none if its integers are too large for one.
+    fn reshaped(&mut self, value: &Value, dim: usize) -> Result<Option<Value>, Diagnostic> {
+        let value = self.small(value, self.bits.activation_bits)?;
+        let (factors, mentioned) = (value.dims[dim].clone(), value.mentioned());
+        let mut axes = value.axes();
+        axes.retain(|axis| mentioned.contains(axis) || factors.contains(axis));
+        let Some(quantized) = self.exact_integers(&value, &axes)? else {
+            return Ok(None);
+        };
+        let (lo, hi) = quantized.bounds;
+        let bits = KeyRange::covering(lo, hi).bits;
+        if bits > COLUMN_BITS {
+            return Ok(None);
+        }
+        let merged = self.fresh.axis(value.len(dim));
+        let first = axes.iter().position(|axis| factors.contains(axis));
+        let first = first.unwrap_or(axes.len());
+        axes.splice(first..first + factors.len(), [merged]);
+        let shape = axes.iter().map(|axis| axis.len as u32).collect();
+        let name = format!("{}/reshaped", self.here());
+        let output = self.columns.witness(&name, shape, (lo as i64, hi as i64));
+        let unit = quantized.unit;
+        let relation = Relation::Reshape(Reshape {
+            accumulator: quantized.accumulator.clone(),
+            output,
+        });
+        self.emit(&name, &quantized, bits.into(), relation);
+        let mut made = column_value(&value, output, &axes, unit);
+        made.dims[dim] = vec![merged];
+        made.channels = None;
+        Ok(Some(made))
     }
 
     /// Row-major reinterpretation to `shape`.

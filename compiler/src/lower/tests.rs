@@ -56,6 +56,17 @@ fn constants_are_not_rounded_to_a_unit_of_few_integers() {
 }
 
 #[test]
+fn an_axis_that_no_view_reads_is_committed_anew() {
+    let outcome = unary(&[2, 46, 45], |net, x| {
+        let r = net.push(Op::Reshape, &[x], &[2, 2070]);
+        let (before, value) = (vec![0, 3], 0.0);
+        net.push(Op::Pad { before, value }, &[r], &[2, 2075])
+    });
+    let outcome = outcome.within(0.001);
+    assert_eq!(outcome.relations(), ["map", "reshape"]);
+}
+
+#[test]
 fn movement_commits_nothing() {
     let outcome = unary(&[4, 6], |net, x| {
         let t = net.push(

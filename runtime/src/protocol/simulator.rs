@@ -22,7 +22,8 @@ use crate::statement::model::{
 };
 use crate::statement::relations::testing::{Draft, everything};
 use crate::statement::relations::{
-    Division, Exact, Limbs, Map, Normalize, OneHot, Quotient, Relation, Requant, Round, RowMax,
+    Division, Exact, Limbs, Map, Normalize, OneHot, Quotient, Relation, Requant, Reshape, Round,
+    RowMax,
 };
 use crate::transcript::{ELEMENT_BYTES, Sponge, encode_field};
 
@@ -261,6 +262,20 @@ fn exact() {
     let value = read(output, &[5]);
     draft.output("y", value, (-100_000, 100_000));
     assert_zero_knowledge("exact", draft, &[vec![1, 10, 100]], false);
+}
+
+#[test]
+fn reshape() {
+    let mut draft = Draft::new();
+    let (_, accumulator) = draft.input("x", &[3, 2]);
+    let output = draft.witness("y", &[6]);
+    let reshape = Reshape {
+        accumulator,
+        output,
+    };
+    draft.node("reshape", Relation::Reshape(reshape));
+    draft.output("y", read(output, &[6]), (-100_000, 100_000));
+    assert_zero_knowledge("reshape", draft, &[vec![1, 10, 100, 2, 20, 200]], false);
 }
 
 #[test]

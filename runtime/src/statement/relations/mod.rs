@@ -12,6 +12,7 @@
 //! | [`Round`] | `y = floor((acc + 2^(s-1)) / 2^s)` for a `y` wider than a table |
 //! | [`Normalize`] | `acc = m 2^e + r`, `out = T(m)`: floating point |
 //! | [`Division`] | `q = floor(num / den)`, both computed |
+//! | [`Reshape`] | `y = reshape(acc)`: neighboring axes merged |
 //!
 //! The padding is checked like the rest, with terms zero there. The references fill it by the same formula, which gives zeros, or a
 //! table's outputs at key 0, unless a whole-column summand holds something else there.
@@ -27,6 +28,7 @@ mod normalize;
 mod one_hot;
 mod quotient;
 mod requant;
+mod reshape;
 mod round;
 mod row_max;
 #[cfg(test)]
@@ -99,6 +101,7 @@ relations! {
     round::Round,
     normalize::Normalize,
     division::Division,
+    reshape::Reshape,
 }
 
 /// One value of a looked-up tuple: `accumulator / 2^shift_log2`, in the field.
