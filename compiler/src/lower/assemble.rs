@@ -45,6 +45,15 @@ fn limb_ids(
     limbs.tables.to_mut().iter_mut().for_each(table);
 }
 
+fn equation_ids(
+    accumulator: &mut Accumulator,
+    output: &mut ColumnId,
+    column: &mut impl FnMut(&mut ColumnId),
+) {
+    accumulator_columns(accumulator, column);
+    column(output);
+}
+
 /// Visits everything that a relation names.
 fn visit_ids(
     relation: &mut Relation,
@@ -64,14 +73,8 @@ fn visit_ids(
             r.mapped.to_mut().iter_mut().for_each(column);
             table(&mut r.table);
         }
-        Relation::Exact(r) => {
-            accumulator_columns(&mut r.accumulator, column);
-            column(&mut r.output);
-        }
-        Relation::Reshape(r) => {
-            accumulator_columns(&mut r.accumulator, column);
-            column(&mut r.output);
-        }
+        Relation::Exact(r) => equation_ids(&mut r.accumulator, &mut r.output, column),
+        Relation::Reshape(r) => equation_ids(&mut r.accumulator, &mut r.output, column),
         Relation::RowMax(r) => {
             accumulator_columns(&mut r.scores, column);
             [&mut r.max, &mut r.exp, &mut r.hit]
