@@ -139,7 +139,7 @@ mod tests {
         let values: Vec<i64> = (0..30).map(|i| i * i).collect();
         let (draft, _, y) = draft(&[15, 2]);
         let mut trace = draft.run(std::slice::from_ref(&values));
-        let expected: Vec<i32> = (0..30).map(|i| (2 * i * i + i) as i32).collect();
+        let expected: Vec<i32> = (0..30).map(|i| 2 * i * i + i).collect();
         assert_eq!(trace.column(y)[..30], expected);
         for at in 0..30 {
             draft.assert_caught(&mut trace, &[(y, at, 1)]);
