@@ -5,9 +5,15 @@
 use ark_bn254::{Fq, G1Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{BigInt, BigInteger, Field, PrimeField};
+use rayon::prelude::*;
+
+#[cfg(target_arch = "x86_64")]
+use crate::field::avx512;
 
 const ODD_Y: u64 = 1 << 63;
 const IDENTITY: u64 = 1 << 62;
+/// Points that a thread decodes at a time.
+const DECODED: usize = 64;
 
 /// Canonical compressed bytes of a point (32 bytes).
 pub fn encode_point(point: &G1Affine) -> [u8; 32] {
@@ -32,6 +38,44 @@ pub fn encode_point(point: &G1Affine) -> [u8; 32] {
 // verify-path: begin
 /// Inverse of [`encode_point`]; `None` unless canonical and on the curve.
 pub fn decode_point(bytes: &[u8; 32]) -> Option<G1Affine> {
+    match parse(bytes)? {
+        None => Some(G1Affine::identity()),
+        Some((x, odd)) => point_from_x(x, odd),
+    }
+}
+
+/// As [`decode_point`], of each: several square roots at a time.
+pub fn decode_points(encodings: &[[u8; 32]]) -> Vec<Option<G1Affine>> {
+    let decode = |encodings: &[[u8; 32]]| {
+        let parsed: Vec<_> = encodings.iter().map(parse).collect();
+        // What is no point has a root of its own, which nobody looks at.
+        let squares: Vec<Fq> = parsed
+            .iter()
+            .map(|parsed| match parsed {
+                Some(Some((x, _))) => right_side(*x),
+                _ => Fq::ONE,
+            })
+            .collect();
+        let roots = roots(&squares);
+        let mut points = Vec::with_capacity(encodings.len());
+        // len: one root each
+        for ((parsed, square), root) in parsed.into_iter().zip(squares).zip(roots) {
+            points.push(match parsed {
+                None => None,
+                Some(None) => Some(G1Affine::identity()),
+                Some(Some((x, odd))) => point_with_root(x, square, root, odd),
+            });
+        }
+        points
+    };
+    encodings
+        .par_chunks(DECODED) // len: not zero
+        .flat_map_iter(decode)
+        .collect()
+}
+
+/// The coordinate and the parity of `y`, or none for the identity; `None` if it is not canonical.
+fn parse(bytes: &[u8; 32]) -> Option<Option<(Fq, bool)>> {
     let mut limbs = [0; 4];
     let (chunks, _) = bytes.as_chunks::<8>();
     // len: four limbs of eight bytes
@@ -40,10 +84,10 @@ pub fn decode_point(bytes: &[u8; 32]) -> Option<G1Affine> {
     }
     let [a, b, c, top] = limbs;
     if top & IDENTITY != 0 {
-        return ([a, b, c, top] == [0, 0, 0, IDENTITY]).then(G1Affine::identity);
+        return ([a, b, c, top] == [0, 0, 0, IDENTITY]).then_some(None);
     }
     let x = Fq::from_bigint(BigInt([a, b, c, top & !ODD_Y]))?;
-    point_from_x(x, top & ODD_Y != 0)
+    Some(Some((x, top & ODD_Y != 0)))
 }
 
 /// Four little-endian limbs.
@@ -59,11 +103,24 @@ pub(super) fn limbs(bytes: &[u8; 32]) -> [u64; 4] {
 
 /// The point with this `x` and this parity of `y`, if there is one.
 pub(super) fn point_from_x(x: Fq, odd: bool) -> Option<G1Affine> {
-    let y = square_root(x.square() * x + Fq::from(3u64))?;
-    let y = if y.into_bigint().is_odd() == odd {
-        y
+    let square = right_side(x);
+    point_with_root(x, square, root(square), odd)
+}
+
+/// The curve's equation: `x^3 + 3`.
+fn right_side(x: Fq) -> Fq {
+    x.square() * x + Fq::from(3u64)
+}
+
+/// The point whose `y` has this square, if `root` is one, and this parity.
+fn point_with_root(x: Fq, square: Fq, root: Fq, odd: bool) -> Option<G1Affine> {
+    if root.square() != square {
+        return None;
+    }
+    let y = if root.into_bigint().is_odd() == odd {
+        root
     } else {
-        -y
+        -root
     };
     // No point has y = 0: the group's order is odd.
     Some(G1Affine::new_unchecked(x, y))
@@ -93,8 +150,27 @@ const fn exponent_digits() -> [u8; 63] {
 }
 
 // verify-path: begin
-/// `a^((q + 1) / 4)` if its square is `a`: q is 3 modulo 4. One of the two roots, by 252 squarings and 76 multiplications.
-fn square_root(a: Fq) -> Option<Fq> {
+/// [`root`] of each.
+fn roots(values: &[Fq]) -> Vec<Fq> {
+    #[cfg(target_arch = "x86_64")]
+    if avx512::available() {
+        let mut found = Vec::with_capacity(values.len());
+        // len: not zero
+        for some in values.chunks(avx512::LANES) {
+            let mut lanes = [Fq::ONE; avx512::LANES];
+            let each = lanes.iter_mut().zip(some); // len: those that there are
+            each.for_each(|(lane, value)| *lane = *value);
+            // SAFETY: the instructions are there.
+            let powers = unsafe { super::roots_avx512::to_power(&lanes, &EXPONENT) };
+            found.extend(powers.into_iter().take(some.len()));
+        }
+        return found;
+    }
+    values.iter().map(|value| root(*value)).collect()
+}
+
+/// `a^((q + 1) / 4)`, one of the two roots of `a` if it has any: q is 3 modulo 4. By 252 squarings and 76 multiplications.
+fn root(a: Fq) -> Fq {
     let mut powers = [Fq::ONE; 16];
     let mut power = Fq::ONE;
     for slot in powers.iter_mut().skip(1) {
@@ -110,7 +186,7 @@ fn square_root(a: Fq) -> Option<Fq> {
             root *= power;
         }
     }
-    (root.square() == a).then_some(root)
+    root
 }
 // verify-path: end
 
@@ -123,6 +199,26 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn many_are_decoded_as_each_is(kinds in prop::collection::vec((0..4u8, any::<u64>()), 0..150)) {
+            let encodings: Vec<[u8; 32]> = kinds
+                .into_iter()
+                .map(|(kind, number)| {
+                    let point = G1Projective::generator() * Fr::from(number);
+                    let mut bytes = encode_point(&point.into_affine());
+                    match kind {
+                        0 => bytes = encode_point(&G1Affine::identity()),
+                        1 => bytes[31] ^= number as u8,
+                        2 => bytes[0] |= 0x40,
+                        _ => {}
+                    }
+                    bytes
+                })
+                .collect();
+            let each: Vec<_> = encodings.iter().map(decode_point).collect();
+            prop_assert_eq!(decode_points(&encodings), each);
+        }
+
         #[test]
         fn roundtrip(scalar in any::<u64>()) {
             let point = (G1Projective::generator() * Fr::from(scalar)).into_affine();
@@ -144,9 +240,11 @@ mod tests {
         #[test]
         fn roots_of_squares(limbs in any::<[u64; 4]>()) {
             let a = Fq::from_le_bytes_mod_order(&limbs.map(u64::to_le_bytes).concat());
-            let root = square_root(a.square()).unwrap();
+            let root = root(a.square());
             prop_assert!(root == a || root == -a);
-            prop_assert_eq!(square_root(a).is_some(), a.legendre().is_qr() || a == Fq::ZERO);
+            let is_square = super::root(a).square() == a;
+            prop_assert_eq!(is_square, a.legendre().is_qr() || a == Fq::ZERO);
+            prop_assert_eq!(roots(&[a; 11]), vec![super::root(a); 11]);
         }
     }
 

@@ -16,7 +16,7 @@
 //! | `fixed_base` | the generators by full-width scalars (prover) |
 //! | `msm` | any points by full-width scalars (verifier) |
 //! | `pedersen` | field elements with blinding (prover) |
-//! | `encoding` | 32 canonical bytes a point |
+//! | `encoding`, `roots_avx512` | 32 canonical bytes a point; square roots, eight at a time |
 
 mod addition;
 #[cfg(target_arch = "x86_64")]
@@ -30,9 +30,11 @@ mod group;
 mod msm;
 mod pedersen;
 mod point;
+#[cfg(target_arch = "x86_64")]
+mod roots_avx512;
 
 pub use commit::commit_rows;
-pub use encoding::{decode_point, encode_point};
+pub use encoding::{decode_point, decode_points, encode_point};
 pub use fixed_base::combine_generators;
 pub use generators::{Generators, blinding_generator, stored_are_hashed};
 pub use group::{Attack, BEST_ATTACK, GENERIC_ATTACK, GROUP, GroupElement, GroupSum};

@@ -9,7 +9,7 @@
 use sha3::{Digest, Keccak256};
 
 use crate::commitment::{
-    Generators, GroupElement, add_all, blind_all, commit_rows, decode_point, encode_point,
+    Generators, GroupElement, add_all, blind_all, commit_rows, decode_points, encode_point,
 };
 use crate::field::Fr;
 use crate::randomness::{Randomness, SEED_BYTES, system_seed};
@@ -142,7 +142,9 @@ impl Commitment {
     /// Inverse of [`Self::to_bytes`]; `None` unless canonical points.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (chunks, rest) = bytes.as_chunks::<ELEMENT_BYTES>();
-        let points = chunks.iter().map(decode_point).collect::<Option<Vec<_>>>();
+        let points = decode_points(chunks)
+            .into_iter()
+            .collect::<Option<Vec<_>>>();
         points.filter(|_| rest.is_empty()).map(Self)
     }
     // verify-path: end

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::proof::{Proof, protocol_digest};
 use super::security::{Security, SecurityTerm, security, security_terms};
 use crate::argument::schedule::{Rows, Schedule};
-use crate::commitment::{Generators, GroupElement, commit_rows, decode_point, encode_point};
+use crate::commitment::{Generators, GroupElement, commit_rows, decode_points, encode_point};
 use crate::commitment::{add_all, blind_all};
 use crate::error::{ProveError, VerifyError};
 use crate::field::Fr;
@@ -63,10 +63,10 @@ impl VerifierKey {
         if !rest.is_empty() || chunks.len() != schedule.rows.constants {
             return Err(COUNT);
         }
-        let points = chunks.iter().map(|bytes| {
-            decode_point(bytes).ok_or(VerifyError::Key("a commitment is not a point"))
-        });
-        let points = points.collect::<Result<Vec<_>, _>>()?;
+        let points = decode_points(chunks)
+            .into_iter()
+            .collect::<Option<Vec<_>>>();
+        let points = points.ok_or(VerifyError::Key("a commitment is not a point"))?;
         let elements = schedule.proof_elements(&model);
         let proof_bytes = elements
             .checked_mul(ELEMENT_BYTES)

@@ -1,7 +1,6 @@
 //! The verifier's steps, as the prover's. No panic site: whatever the bytes, the answer is a [`VerifyError`] or acceptance.
 
 use ark_ff::One;
-use rayon::prelude::*;
 
 use super::coefficients::{Coefficients, Fingerprint};
 use super::key::VerifierKey;
@@ -10,7 +9,7 @@ use super::statement::{Shown, Statement};
 use crate::argument::schedule::Challenges;
 use crate::argument::schedule::cost::row_len;
 use crate::argument::{closing, contraction, logup, opening};
-use crate::commitment::{GroupElement, decode_point};
+use crate::commitment::{GroupElement, decode_points};
 use crate::error::VerifyError;
 use crate::field::Fr;
 use crate::transcript::{AffineForm, Claims, ELEMENT_BYTES, Sponge, VerifierTranscript};
@@ -261,12 +260,8 @@ impl<'a> Verifier<'a, Opened<'a>> {
             label: "witness rows",
         };
         const MISSING_ROWS: VerifyError = VerifyError::Key("a column has no commitments");
-        let sent = self
-            .step
-            .witness
-            .par_iter()
-            .map(|bytes| decode_point(bytes).ok_or(MALFORMED_POINT))
-            .collect::<Result<Vec<_>, _>>()?;
+        let sent = decode_points(self.step.witness).into_iter();
+        let sent = sent.collect::<Option<Vec<_>>>().ok_or(MALFORMED_POINT)?;
         let schedule = self.session.key.schedule();
         let mut shown = self.session.statement.shown().filter_map(Shown::commitment);
         let mut commitments = Vec::with_capacity(schedule.shown.len());

@@ -30,12 +30,11 @@
 //! A proof that hides nothing leaves one equation, linear in the opened row: that is answered for without a mask, `c = 1`, `s = m`.
 
 use ark_ff::{AdditiveGroup, Field, Zero};
-use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::argument::folding::{self, Asked};
 use crate::commitment::{
-    Generators, GroupElement, blind, blinding_generator, commit_row, decode_point, msm,
+    Generators, GroupElement, blind, blinding_generator, commit_row, decode_points, msm,
 };
 use crate::error::VerifyError;
 use crate::field::{Fr, dot};
@@ -119,14 +118,11 @@ impl Check {
     /// # Errors
     /// [`VerifyError::NonCanonical`] for the first point that is none.
     fn holds(mut self) -> Result<bool, VerifyError> {
-        let decode = |(label, bytes, factor): &(&'static str, [u8; 32], Fr)| {
-            let point = decode_point(bytes);
+        let bytes: Vec<[u8; 32]> = self.encoded.iter().map(|(_, bytes, _)| *bytes).collect();
+        // len: one point each
+        for (point, (label, _, factor)) in decode_points(&bytes).into_iter().zip(&self.encoded) {
             let point = point.ok_or(VerifyError::NonCanonical { label })?;
-            Ok((point, *factor))
-        };
-        let decoded: Vec<Result<_, VerifyError>> = self.encoded.par_iter().map(decode).collect();
-        for point in decoded {
-            self.points.push(point?);
+            self.points.push((point, *factor));
         }
         let generators = Generators::derive(self.generators.len());
         let (mut points, mut scalars): (Vec<GroupElement>, Vec<Fr>) =
