@@ -113,12 +113,17 @@ pub(crate) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// What some entries of a tile hold, in stretches: each with its place among them. The rest are beyond the tensor's ends, and zero.
-    pub fn stretches(self, tile: &[AxisRange], entries: Range<usize>) -> Vec<(usize, &'a [i32])> {
+    /// Visits what some entries of a tile hold, in stretches: each with its place among them. The rest are beyond the tensor's ends, and zero.
+    pub fn each_stretch(
+        self,
+        tile: &[AxisRange],
+        entries: Range<usize>,
+        mut visit: impl FnMut(usize, &'a [i32]),
+    ) {
         let (Some((&(first, log2), outer)), Some((&len, outer_lens))) =
             (tile.split_last(), self.lens.split_last())
         else {
-            return vec![(0, &self.values[entries])];
+            return visit(0, &self.values[entries]);
         };
         let inside = len.saturating_sub(first as usize).min(1 << log2);
         let strides = strides(self.lens);
@@ -133,28 +138,26 @@ impl<'a> Kept<'a> {
             }
             Some(start)
         };
-        let mut found = Vec::new();
         let mut at = entries.start;
         while at < entries.end {
             let (line, from) = (at >> log2, at & ((1 << log2) - 1));
             let next = entries.end.min((line + 1) << log2);
             let until = inside.min(from + next - at);
             if let Some(start) = start(line).filter(|_| from < until) {
-                found.push((
+                visit(
                     at - entries.start,
                     &self.values[start + from..start + until],
-                ));
+                );
             }
             at = next;
         }
-        found
     }
 
     /// Copies entries of a tile to where there are zeros.
     pub fn copy(self, tile: &[AxisRange], entries: Range<usize>, to: &mut [i32]) {
-        for (at, stretch) in self.stretches(tile, entries) {
+        self.each_stretch(tile, entries, |at, stretch| {
             to[at..][..stretch.len()].copy_from_slice(stretch);
-        }
+        });
     }
 }
 

@@ -5,12 +5,15 @@ use std::borrow::Cow;
 use ark_ff::Zero;
 use rayon::prelude::*;
 
+use super::add;
 use crate::argument::schedule::{Rows, Span};
 use crate::field::{Fr, combine_rows_small, combine_slices_small};
 use crate::witness::trace::Trace;
 
 /// Multiply-adds that a thread takes at the least.
 const PARALLEL_LEN: usize = 1 << 16;
+/// Shorter lines are copied into rows before they are combined.
+const SHORT_LINE: usize = 32;
 
 /// The column that has all of the span, which is as it is kept.
 pub(crate) fn whole<'t>(rows: &Rows, span: &Span, trace: &'t Trace) -> Option<&'t [i32]> {
@@ -50,12 +53,25 @@ pub(crate) fn combine(
     let line_log2 = tile.ranges.last().map_or(0, |&(_, log2)| log2);
     let line = row.min(1 << line_log2);
     let kept = trace.kept(tile.column);
+    if line < SHORT_LINE {
+        let rows_at_once = (PARALLEL_LEN / row).max(1);
+        let sums = weights.par_chunks(rows_at_once).enumerate();
+        let sums = sums.map(|(number, weights)| {
+            let first = number * rows_at_once;
+            let mut values = vec![0; weights.len() * row];
+            let entries = first * row..(first + weights.len()) * row;
+            kept.copy(&tile.ranges, entries, &mut values);
+            combine_rows_small(&values, row, weights)
+        });
+        return sums.reduce_with(add).unwrap_or_default();
+    }
     // The stretches at each place in a row.
     let mut places: Vec<Vec<(&[i32], &Fr)>> = vec![Vec::new(); row / line];
     for (number, weight) in weights.iter().enumerate().filter(|(_, w)| !w.is_zero()) {
-        for (at, stretch) in kept.stretches(&tile.ranges, number * row..(number + 1) * row) {
+        let entries = number * row..(number + 1) * row;
+        kept.each_stretch(&tile.ranges, entries, |at, stretch| {
             places[at / line].push((stretch, weight));
-        }
+        });
     }
     let combined = places
         .par_iter()
