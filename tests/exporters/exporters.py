@@ -5,6 +5,7 @@ import io
 import warnings
 
 import numpy as np
+import onnx
 import torch
 
 from catalogue import Converted, drawn
@@ -57,4 +58,14 @@ def from_torch(module, example, dynamo):
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(module, arguments, file, dynamo=dynamo, input_names=list(example), verbose=False)
-    return file.getvalue()
+    return without_traces(file.getvalue())
+
+
+def without_traces(model_bytes):
+    """The file without the lines of source that its nodes come from, which name folders of the machine that exported it."""
+    model = onnx.load_from_string(model_bytes)
+    for node in model.graph.node:
+        kept = [entry for entry in node.metadata_props if entry.key != "pkg.torch.onnx.stack_trace"]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+    return model.SerializeToString()
