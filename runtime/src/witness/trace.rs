@@ -82,8 +82,8 @@ pub(crate) fn kept_constants<'a, C: Into<Cow<'a, [i32]>>>(
             let reason = format!("`{}`: expected {expected} elements, got {got}", column.name);
             return Err(ProveError::Weights(reason));
         }
-        let is_cut = kept_lens(column, model.row_log2).iter().product::<usize>() == expected;
-        Ok(if is_cut {
+        let kept: usize = kept_lens(column, model.row_log2).iter().product();
+        Ok(if kept == expected {
             data.into_owned()
         } else {
             pad(&column.shape, data)

@@ -6,8 +6,9 @@ use ark_ff::Zero;
 use rayon::prelude::*;
 
 use super::add;
-use crate::argument::schedule::{Rows, Span};
+use crate::argument::schedule::{Rows, Span, Tile};
 use crate::field::{Fr, combine_rows_small, combine_slices_small};
+use crate::statement::layout::Kept;
 use crate::witness::trace::Trace;
 
 /// Multiply-adds that a thread takes at the least.
@@ -50,22 +51,32 @@ pub(crate) fn combine(
     if span.is_shared() || 1 << tile.len_log2() < row {
         return combine_rows_small(&copied(rows, span, row, trace), row, weights);
     }
-    let line_log2 = tile.ranges.last().map_or(0, |&(_, log2)| log2);
-    let line = row.min(1 << line_log2);
+    let line = 1 << tile.ranges.last().map_or(0, |&(_, log2)| log2);
     let kept = trace.kept(tile.column);
     if line < SHORT_LINE {
-        let rows_at_once = (PARALLEL_LEN / row).max(1);
-        let sums = weights.par_chunks(rows_at_once).enumerate();
-        let sums = sums.map(|(number, weights)| {
-            let first = number * rows_at_once;
-            let mut values = vec![0; weights.len() * row];
-            let entries = first * row..(first + weights.len()) * row;
-            kept.copy(&tile.ranges, entries, &mut values);
-            combine_rows_small(&values, row, weights)
-        });
-        return sums.reduce_with(add).unwrap_or_default();
+        by_rows(kept, tile, weights, row)
+    } else {
+        by_lines(kept, tile, weights, row, row.min(line))
     }
-    // The stretches at each place in a row.
+}
+
+/// Of a tile whose lines are short: some rows at a time are copied together.
+fn by_rows(kept: Kept, tile: &Tile, weights: &[Fr], row: usize) -> Vec<Fr> {
+    let rows_at_once = (PARALLEL_LEN / row).max(1);
+    let some = weights.par_chunks(rows_at_once).enumerate();
+    let sums = some.map(|(number, weights)| {
+        let first = number * rows_at_once;
+        let mut values = vec![0; weights.len() * row];
+        let entries = first * row..(first + weights.len()) * row;
+        kept.copy(&tile.ranges, entries, &mut values);
+        combine_rows_small(&values, row, weights)
+    });
+    sums.reduce_with(add).unwrap_or_default()
+}
+
+/// Of a tile that has `line` entries of a row, or all of them, side by side: where it is kept.
+fn by_lines(kept: Kept, tile: &Tile, weights: &[Fr], row: usize, line: usize) -> Vec<Fr> {
+    // The lines at each place in a row.
     let mut places: Vec<Vec<(&[i32], &Fr)>> = vec![Vec::new(); row / line];
     for (number, weight) in weights.iter().enumerate().filter(|(_, w)| !w.is_zero()) {
         let entries = number * row..(number + 1) * row;

@@ -10,12 +10,13 @@ use crate::statement::model::{Accumulator, AxisMap, Column, ColumnId, ColumnKind
 use crate::statement::model::{axis_log2, cube_log2};
 use crate::statement::relations::testing::{Draft, everything};
 
-/// A model that reads long constants in many ways: `[9, 5]` and `[3, 6, 7]`, which are cut where rows are short.
+/// A model that reads long constants in many ways: `[9, 5]`, `[3, 6, 7]` and `[5, 70]`, which are cut where rows are short.
 fn awkward() -> Draft {
     let mut draft = everything();
     let values = |len: i32| (0..len).map(|at| at * at % 23 - 11).collect();
     let matrix = draft.constant("matrix", &[9, 5], values(45));
     let cube = draft.constant("cube", &[3, 6, 7], values(126));
+    let wide = draft.constant("wide", &[5, 70], values(350));
     let (vector, _) = draft.input("vector", &[9]);
     let map = |offset, strides: &[(u8, i32)]| AxisMap {
         offset,
@@ -35,6 +36,11 @@ fn awkward() -> Draft {
         shape: vec![5, 6].into(),
         columns: Vec::new().into(),
         terms: vec![
+            // Long lines.
+            term(
+                &[70],
+                vec![view(wide, &[map(0, &[(0, 1)]), map(0, &[(2, 1)])])],
+            ),
             // A product, its transpose backwards, a stride, a window with an offset, a row that is fixed, a sum of all.
             term(
                 &[9],
@@ -206,7 +212,7 @@ fn every_entry_weighs_as_the_claims_do() {
                 .count(),
         );
     }
-    assert_eq!(cut, [3, 3, 3, 3, 2, 1, 0], "some are cut");
+    assert_eq!(cut, [4, 4, 4, 4, 3, 2, 0], "some are cut");
 }
 
 /// Constants that are cut are committed, bound and opened as if they were not.
@@ -215,7 +221,7 @@ fn proofs_with_cut_constants_verify() {
     let mut draft = awkward();
     let inputs = [vec![4, 0, 3], vec![1, -2, 3, -4, 5, -6, 7, -8, 9]];
     let mut outputs = Vec::new();
-    for row_log2 in [9, 4, 3, 2, 1, 0] {
+    for row_log2 in [9, 7, 6, 5, 4, 3, 2, 1, 0] {
         draft.model.row_log2 = row_log2;
         draft.model.answer_log2 = row_log2;
         let key = draft.key();
