@@ -50,6 +50,44 @@ fn weights_of_pieces() {
     assert_eq!(refused, VerifyError::Key("claims have too many weights"));
 }
 
+/// As [`refusal`], in rows that columns share.
+fn refusal_in_a_row(read: impl FnOnce(&mut Builder) -> Vec<Term>) -> VerifyError {
+    let mut b = Builder::default();
+    let terms = read(&mut b);
+    let y = b.witness("y", &[2]);
+    b.node(
+        "y",
+        Relation::Exact(Exact {
+            accumulator: accumulator(&[2], &[], &terms),
+            output: y,
+        }),
+    );
+    b.output("y", accumulator(&[2], &[(1, y)], &[]));
+    let (model, _) = b.build(12);
+    VerifierKey::from_parts(model, &[]).expect_err("refused")
+}
+
+#[test]
+fn weights_of_a_shared_row() {
+    let refused = refusal_in_a_row(|b| {
+        let x = b.input("x", &[1 << 11], (0, 1));
+        let window = |at| view(x, &[affine(at, &[(1, 1)])]);
+        let terms = (0..2000).map(|at| term(1, &[1 << 11], &[window(at)]));
+        terms.collect()
+    });
+    assert_eq!(refused, VerifyError::Key("claims have too many weights"));
+}
+
+#[test]
+fn pieces_of_tiles_in_a_shared_row() {
+    let refused = refusal_in_a_row(|b| {
+        let c = b.constant("c", &[9, 9, 9, 5], vec![1; 3645]);
+        let corner = view(c, &[0, 0, 0, 0].map(|at| affine(at, &[])));
+        vec![term(1, &[], &[corner]); 1000]
+    });
+    assert_eq!(refused, VerifyError::Key("claims have too many pieces"));
+}
+
 #[test]
 fn indices_that_a_view_combines() {
     let refused = refusal(4, |read| {

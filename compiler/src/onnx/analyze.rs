@@ -37,6 +37,7 @@ pub fn analyze(
         tensor.raw_data = Default::default();
         tensor.float_data = Vec::new();
     }
+    let producer = proto.producer_name.clone();
     let graph = proto.graph.get_or_insert_default();
     let diagnostics = Diagnostics::default();
     let lens = |tensor: &TensorProto| volume(tensor.dims.iter().map(|len| len.unsigned_abs()));
@@ -55,7 +56,7 @@ pub fn analyze(
         }
         unanalyzed = (stored <= MOST_KEPT).then(|| parsed.model.clone());
         parsed.model.analyse(true)?;
-        unlike = declared::unlike(graph, |name| {
+        unlike = declared::unlike(graph, &producer, |name| {
             let outlet = parsed.outlets_by_name.get(name)?;
             lengths(parsed.model.outlet_fact(*outlet).ok()?)
         });

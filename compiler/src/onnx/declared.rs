@@ -11,9 +11,17 @@ use crate::onnx::unsupported;
 /// Lengths of the axes of a value, as far as they are known.
 pub type Lengths = Vec<Option<usize>>;
 
+/// The producer of files whose labels are declared as one, however many rows there are.
+const ONE_LABEL: &str = "OnnxMLTools";
+
 /// Nodes whose results have other shapes than the file says; `shape` knows those that they have. A dimension without a number may have any
-/// length, and a shape without any number may have any rank: exporters write such where they know none.
-pub fn unlike(graph: &GraphProto, shape: impl Fn(&str) -> Option<Lengths>) -> Vec<Diagnostic> {
+/// length, and a shape without any number may have any rank: exporters write such where they know none. So may an output `[1]` of onnxmltools, which
+/// writes this for the labels of all classifiers.
+pub fn unlike(
+    graph: &GraphProto,
+    producer: &str,
+    shape: impl Fn(&str) -> Option<Lengths>,
+) -> Vec<Diagnostic> {
     let mut writers = HashMap::new();
     for (at, node) in graph.node.iter().enumerate() {
         writers.extend(node.output.iter().map(|name| (name.as_str(), (at, node))));
@@ -26,7 +34,9 @@ pub fn unlike(graph: &GraphProto, shape: impl Fn(&str) -> Option<Lengths>) -> Ve
             said.is_none() || made.is_none() || said == made
         };
         let same = said.len() == made.len() && said.iter().zip(&made).all(agree);
-        let open = !said.is_empty() && said.iter().all(Option::is_none);
+        let is_output = graph.output.iter().any(|output| output.name == port.name);
+        let labels = producer == ONE_LABEL && is_output && said == [Some(1)] && made.len() == 1;
+        let open = labels || !said.is_empty() && said.iter().all(Option::is_none);
         if same || open {
             return None;
         }
@@ -58,4 +68,27 @@ fn shown(lengths: &[Option<usize>]) -> String {
     let length = |len: &Option<usize>| len.map_or("?".to_string(), |len| len.to_string());
     let lengths: Vec<String> = lengths.iter().map(length).collect();
     format!("[{}]", lengths.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Onnx;
+    use tract_onnx::pb::tensor_proto::DataType;
+
+    #[test]
+    fn labels_of_onnxmltools_are_declared_as_one() {
+        let refused = |producer: &str, declared: &str, made: &[usize]| {
+            let model = Onnx::new().input("x", "8").node("Relu", "x", "label", &[]);
+            let model = model.declared("label", DataType::Float, declared).proto();
+            let mut graph = model.graph.unwrap();
+            graph.output = std::mem::take(&mut graph.value_info);
+            let made: Lengths = made.iter().map(|len| Some(*len)).collect();
+            unlike(&graph, producer, |_| Some(made.clone())).len()
+        };
+        assert_eq!(refused(ONE_LABEL, "1", &[8]), 0);
+        assert_eq!(refused("pytorch", "1", &[8]), 1);
+        assert_eq!(refused(ONE_LABEL, "3", &[8]), 1);
+        assert_eq!(refused(ONE_LABEL, "1", &[8, 1]), 1);
+    }
 }
